@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * libvmemcache.h -- an embeddable, volatile key-value cache on a large,
+ * cheap, somewhat slower memory
+ *
+ * Binary and source compatible with libvmemcache 0.8. This header is the
+ * manual; vmemcache(3) and libvmemcache(7) tell the same as a narrative.
+ *
+ * Errors. Calls that return int or ssize_t give -1, set errno and leave a
+ * message for vmemcache_errormsg() on failure. Passing a NULL cache is
+ * EINVAL everywhere (where there is a return value; else it does nothing).
+ * EBADF: the cache was made before a fork and this is the child, where only
+ * vmemcache_delete() and the setters of callbacks may be used: parent and
+ * child would otherwise write into the same pool.
+ *
+ * Threads. put, get, exists, evict, get_stat may be called from any number of
+ * threads at once. new, set_*, callback_*, add, bench_set and delete belong
+ * to one thread, before (delete: after) all others use the cache.
+ */
+#ifndef LIBVMEMCACHE_H
+#define LIBVMEMCACHE_H 1
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The smallest pool, in bytes. */
+#define VMEMCACHE_MIN_POOL ((size_t)(1024 * 1024))
+/* The smallest extent (allocation granule), in bytes; also the default. */
+#define VMEMCACHE_MIN_EXTENT ((size_t)256)
+
+/* A cache. Opaque. */
+typedef struct vmemcache VMEMcache;
+
+/* What is removed when the pool is full. */
+enum vmemcache_repl_p {
+	VMEMCACHE_REPLACEMENT_NONE, /* nothing: put fails with ENOSPC */
+	VMEMCACHE_REPLACEMENT_LRU,  /* the least recently used; the default */
+
+	VMEMCACHE_REPLACEMENT_NUM
+};
+
+/* Statistics, each an unsigned long long. See vmemcache_get_stat(). */
+enum vmemcache_statistic {
+	VMEMCACHE_STAT_PUT,            /* successful puts */
+	VMEMCACHE_STAT_GET,            /* gets: hits and misses */
+	VMEMCACHE_STAT_HIT,            /* gets that found the key */
+	VMEMCACHE_STAT_MISS,           /* gets that did not */
+	VMEMCACHE_STAT_EVICT,          /* entries removed, of either kind */
+	VMEMCACHE_STAT_ENTRIES,        /* entries now in the cache */
+	VMEMCACHE_STAT_DRAM_SIZE_USED, /* bytes kept per entry beside the pool:
+	                                  key, entry, index, policy */
+	VMEMCACHE_STAT_POOL_SIZE_USED, /* bytes of allocated blocks */
+	VMEMCACHE_STAT_HEAP_ENTRIES,   /* maximal runs of free blocks */
+	VMEMCACHE_STAT_PAGE_SIZE,      /* bytes of a page of the pool, as the
+	                                  system really granted it */
+
+	VMEMCACHE_STATS_NUM
+};
+
+/* Switches for benchmarks. See vmemcache_bench_set(). */
+enum vmemcache_bench_cfg {
+	VMEMCACHE_BENCH_INDEX_ONLY, /* keep keys in the index, no values */
+	VMEMCACHE_BENCH_NO_ALLOC,   /* no blocks are allocated */
+	VMEMCACHE_BENCH_NO_MEMCPY,  /* blocks are, bytes are not copied */
+	VMEMCACHE_BENCH_PREFAULT    /* touch every page of the pool now */
+};
+
+/* Where what the cache keeps per entry beside the pool lives. Since 1.0. */
+enum vmemcache_metadata {
+	VMEMCACHE_METADATA_DRAM, /* ordinary memory; the default */
+	VMEMCACHE_METADATA_PMEM  /* an unnamed file of its own in the directory
+	                            that vmemcache_add() is given */
+};
+
+/*
+ * Called before an entry goes, on the thread that evicts it. Until it returns
+ * the entry answers gets from any thread. It may call put, get, exists and
+ * evict on this or another cache, recursively. key belongs to the cache and
+ * is valid during the call only. No lock of the library is held.
+ */
+typedef void vmemcache_on_evict(VMEMcache *cache, const void *key,
+	size_t key_size, void *arg);
+
+/*
+ * Called by vmemcache_get() after a miss, on the thread of the get. If it
+ * puts that very key into that very cache, the get returns the value put,
+ * even if there was no space to keep it. key is the caller's of the get.
+ */
+typedef void vmemcache_on_miss(VMEMcache *cache, const void *key,
+	size_t key_size, void *arg);
+
+/*
+ * A new, unconfigured cache: policy LRU, extents of VMEMCACHE_MIN_EXTENT, no
+ * size. To be freed with vmemcache_delete(). NULL: ENOMEM.
+ */
+VMEMcache *vmemcache_new(void);
+
+/*
+ * The size of the pool in bytes; rounded up to a page by vmemcache_add().
+ * EINVAL: below VMEMCACHE_MIN_POOL, or 2^56 and above. EALREADY: after add.
+ */
+int vmemcache_set_size(VMEMcache *cache, size_t size);
+
+/*
+ * The allocation granule in bytes: a value takes its size rounded up to a
+ * multiple of it. EINVAL: below VMEMCACHE_MIN_EXTENT. EALREADY: after add.
+ */
+int vmemcache_set_extent_size(VMEMcache *cache, size_t extent_size);
+
+/* EINVAL: unknown policy. EALREADY: after add. */
+int vmemcache_set_eviction_policy(
+	VMEMcache *cache, enum vmemcache_repl_p policy);
+
+/* EINVAL: unknown value. EALREADY: after add. In libvmemcache since 1.0. */
+int vmemcache_set_metadata(VMEMcache *cache, enum vmemcache_metadata where);
+
+/*
+ * Bind the cache to its medium: a directory, where an unnamed file (mode
+ * 0600) is made, its space reserved, and mapped; or a /dev/dax device. With
+ * no size set the pool is VMEMCACHE_MIN_POOL, or the whole device.
+ *
+ * EBUSY: added already. EINVAL: path NULL; extent larger than the size; size
+ * larger than the device. ENOTDIR ("open: Not a directory"): neither a
+ * directory nor a dax device. ENOSPC: the file system is full. ENOMEM, and
+ * what open(2), fallocate(2) and mmap(2) say. After a failure the cache can
+ * be configured and added again.
+ */
+int vmemcache_add(VMEMcache *cache, const char *path);
+
+/*
+ * Free everything: no file, mapping, descriptor or thread is left. Callbacks
+ * do not run. No other call on the cache may be under way. NULL is ignored.
+ */
+void vmemcache_delete(VMEMcache *cache);
+
+/* evict may be NULL: none. arg is handed to it as it is. */
+void vmemcache_callback_on_evict(
+	VMEMcache *cache, vmemcache_on_evict *evict, void *arg);
+
+/* miss may be NULL: none. arg is handed to it as it is. */
+void vmemcache_callback_on_miss(
+	VMEMcache *cache, vmemcache_on_miss *miss, void *arg);
+
+/*
+ * Insert a copy of the value under a copy of the key. Entries are evicted as
+ * needed, and only if the put will then succeed.
+ *
+ * EEXIST: the key is there; nothing changed. ENOSPC: larger than the pool, or
+ * not enough can be evicted; nothing was evicted. ENOMEM: out of DRAM.
+ * EINVAL: key or value NULL with a size above 0, or the cache has no medium.
+ */
+int vmemcache_put(VMEMcache *cache, const void *key, size_t key_size,
+	const void *value, size_t value_size);
+
+/*
+ * Copy min(vbufsize, size - offset) bytes of the value from offset on to
+ * vbuf; the result is their number: 0 if offset is at or past the end, or
+ * vbuf is NULL, or vbufsize is 0. *vsize, unless vsize is NULL, becomes the
+ * size of the value; it is not touched on a miss.
+ *
+ * ENOENT: a miss (after the on_miss callback, if any, did not put the key).
+ * EINVAL: key NULL with a size above 0, or the cache has no medium. ENOMEM.
+ */
+ssize_t vmemcache_get(VMEMcache *cache, const void *key, size_t key_size,
+	void *vbuf, size_t vbufsize, size_t offset, size_t *vsize);
+
+/*
+ * 1: the key is there and *vsize, unless NULL, the size of its value; 0: it
+ * is not. Affects neither policy nor statistics. EINVAL as in get. ENOMEM.
+ */
+int vmemcache_exists(VMEMcache *cache, const void *key, size_t key_size,
+	size_t *vsize);
+
+/*
+ * Remove that key; with key NULL the policy's victim. The on_evict callback
+ * runs first.
+ *
+ * ENOENT: no such key. EAGAIN: it is being evicted by somebody else now, as
+ * seen from within its own on_evict callback. ESRCH: key is NULL and there
+ * is no victim (always so without a policy). EINVAL: no medium. ENOMEM.
+ */
+int vmemcache_evict(VMEMcache *cache, const void *key, size_t key_size);
+
+/*
+ * The statistic into *value, an unsigned long long, value_size its size.
+ * Exact while no other call is under way. EINVAL: unknown statistic, another
+ * size, or NULL value.
+ */
+int vmemcache_get_stat(VMEMcache *cache, enum vmemcache_statistic stat,
+	void *value, size_t value_size);
+
+/*
+ * Change what operations do from now on, to measure parts of them. val is 0
+ * (off) or else on; PREFAULT acts at once (no effect before add). A cache
+ * that was used with one of the others is only good for benchmarks.
+ */
+void vmemcache_bench_set(
+	VMEMcache *cache, enum vmemcache_bench_cfg cfg, size_t val);
+
+/*
+ * The message of the calling thread's last failure; "" if there was none.
+ * Valid until the thread's next call that fails. Never NULL.
+ */
+const char *vmemcache_errormsg(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

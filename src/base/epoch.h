@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * epoch.h -- threads, and when metadata that readers may hold can be freed
+ *
+ * A reader brackets its lock-free walk with enter and exit, each one plain
+ * store to the thread's own cache line. A writer that has unlinked objects
+ * takes a stamp; once vmc_epoch_safe() has passed the stamp, no reader can
+ * still hold them. The cache keeps the objects until then (cache.c): this
+ * module knows nothing of what is freed.
+ *
+ * Threads register themselves at first use and leave at their exit; each has
+ * a small slot number that no other living thread has, which the cache uses
+ * for its per-thread stripes.
+ */
+#ifndef VMC_BASE_EPOCH_H
+#define VMC_BASE_EPOCH_H
+
+#include "atomic.h"
+
+#include <stdalign.h>
+#include <stddef.h>
+
+struct vmc_thread {
+	/*
+	 * 0 outside, else the epoch at enter. Written by the owner only; read
+	 * by vmc_epoch_safe().
+	 */
+	alignas(64) _Atomic uint64_t active;
+	/* immutable while the owner lives */
+	unsigned slot;
+	/* under the registry lock */
+	bool taken;
+};
+
+/* The current epoch, starts at 1; grows by one per stamp. */
+extern _Atomic uint64_t vmc_epoch_now;
+/* True where readers must fence for themselves (no membarrier). */
+extern bool vmc_epoch_readers_fence;
+
+/* What vmc_thread_self() returns if the thread is known, else NULL. */
+extern _Thread_local struct vmc_thread *vmc_thread_cached;
+
+/* Register the calling thread; NULL if there is no memory for it. */
+struct vmc_thread *vmc_thread_register(void);
+
+/* The calling thread's record, registering it if needed; NULL: no memory. */
+static inline struct vmc_thread *
+vmc_thread_self(void)
+{
+	struct vmc_thread *t = vmc_thread_cached;
+
+	return t ? t : vmc_thread_register();
+}
+
+/* One more than the highest slot ever in use. */
+unsigned vmc_thread_slots(void);
+
+/*
+ * How many times this process is a forked child: changes in the child of
+ * every fork. A cache made before the fork compares it.
+ */
+extern unsigned vmc_fork_generation;
+
+/*
+ * From here to exit the thread may follow pointers to retired objects. Not
+ * nested, and never held while a callback runs.
+ *
+ * Why a stale vmc_epoch_now does no harm, and what orders the store below
+ * before the reads that follow: epoch.c.
+ */
+static inline void
+vmc_epoch_enter(struct vmc_thread *t)
+{
+	vmc_store_relaxed(&t->active, vmc_load_acquire(&vmc_epoch_now));
+	if (vmc_epoch_readers_fence)
+		vmc_fence_seq_cst();
+	else
+		vmc_fence_compiler();
+}
+
+static inline void
+vmc_epoch_exit(struct vmc_thread *t)
+{
+	/* pairs with the acquire in vmc_epoch_safe(): our reads come first */
+	vmc_store_release(&t->active, 0);
+}
+
+/* A stamp for objects that are already unreachable for new readers. */
+uint64_t vmc_epoch_stamp(void);
+
+/*
+ * Objects with a stamp below the result are held by no reader. Costs a
+ * membarrier(2) (microseconds): call it once for many objects. Never waits
+ * for a reader. The caller must not be inside an epoch of its own for its own
+ * objects to be found safe.
+ */
+uint64_t vmc_epoch_safe(void);
+
+#endif

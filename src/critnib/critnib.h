@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * critnib.h -- an index by 64-bit hash: critical-nibble tries under a direct
+ * root
+ *
+ * Leaves are opaque pointers, at least 8-byte aligned. The index knows their
+ * hash (through hash_of) and asks the caller whether a leaf of equal hash is
+ * the one meant: several leaves may have the same hash.
+ *
+ * Finding takes no lock and writes no shared memory; it must happen within an
+ * epoch (base/epoch.h). Inserting and removing lock one stripe of the root.
+ */
+#ifndef VMC_CRITNIB_H
+#define VMC_CRITNIB_H
+
+#include "base/memory.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vmc_critnib;
+
+/* The hash of a leaf in the index; must not change while it is there. */
+typedef uint64_t vmc_critnib_hash_fn(const void *leaf);
+/* Is this leaf, whose hash is equal, the one that is looked for? */
+typedef bool vmc_critnib_match_fn(const void *leaf, const void *key);
+
+/* An empty index. memory needs retire. -ENOMEM. */
+int vmc_critnib_new(struct vmc_critnib **index, vmc_critnib_hash_fn *hash_of,
+	const struct vmc_memory *memory);
+
+/*
+ * Frees the index and its nodes, at once (nobody may be using it), handing
+ * each leaf to drop (may be NULL) in no particular order.
+ */
+void vmc_critnib_delete(struct vmc_critnib *index,
+	void (*drop)(void *leaf, void *arg), void *arg);
+
+/*
+ * The leaf of that hash for which match says true, else NULL. Every leaf that
+ * was in the index during the whole of the call is found. Lock-free; within
+ * an epoch.
+ */
+void *vmc_critnib_find(struct vmc_critnib *index, uint64_t hash,
+	vmc_critnib_match_fn *match, const void *key);
+
+/*
+ * Put the leaf in, unless one of equal hash matches key. The leaf and all it
+ * points to are visible to a finder that gets it (release/acquire).
+ * -EEXIST; -ENOMEM (nothing changed).
+ */
+int vmc_critnib_insert(struct vmc_critnib *index, void *leaf,
+	vmc_critnib_match_fn *match, const void *key);
+
+/* Take this very leaf out. Never fails for lack of memory. -ENOENT. */
+int vmc_critnib_remove(struct vmc_critnib *index, const void *leaf);
+
+/* The number of leaves. Exact when no call is under way. */
+uint64_t vmc_critnib_count(struct vmc_critnib *index);
+
+/*
+ * Walk everything and compare it with the invariants stated in critnib.c.
+ * 0, or -EINVAL with a message. For tests; no other call may be under way.
+ */
+int vmc_critnib_check(struct vmc_critnib *index);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * extent.h -- runs of blocks of the pool
+ *
+ * The pool is an array of equal blocks, numbered from 0. A value occupies one
+ * or more runs of adjacent blocks. All of the bookkeeping lives in ordinary
+ * memory: nothing but value bytes is ever in the pool.
+ *
+ * Every function may be called from any thread.
+ */
+#ifndef VMC_EXTENT_H
+#define VMC_EXTENT_H
+
+#include "base/memory.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* One run in one word: first block (low 40 bits), count (next 23 bits). */
+typedef uint64_t vmc_run;
+
+#define VMC_RUN_FIRST_BITS 40
+#define VMC_RUN_COUNT_BITS 23
+#define VMC_RUN_COUNT_MAX ((UINT64_C(1) << VMC_RUN_COUNT_BITS) - 1)
+#define VMC_EXTENT_BLOCKS_MAX (UINT64_C(1) << VMC_RUN_FIRST_BITS)
+
+static inline vmc_run
+vmc_run_make(uint64_t first, uint64_t count)
+{
+	return first | count << VMC_RUN_FIRST_BITS;
+}
+
+static inline uint64_t
+vmc_run_first(vmc_run run)
+{
+	return run & (VMC_EXTENT_BLOCKS_MAX - 1);
+}
+
+static inline uint64_t
+vmc_run_count(vmc_run run)
+{
+	return run >> VMC_RUN_FIRST_BITS & VMC_RUN_COUNT_MAX;
+}
+
+/*
+ * The runs of one value, in the order of its bytes, in eight bytes: a single
+ * run inline, more in an array (bit 63 set, the rest its address). 0: none.
+ */
+typedef struct {
+	uint64_t word;
+} vmc_runs;
+
+#define VMC_RUNS_NONE ((vmc_runs){0})
+#define VMC_RUNS_ARRAY (UINT64_C(1) << 63)
+
+struct vmc_run_array {
+	uint64_t count;
+	vmc_run run[];
+};
+
+static inline vmc_runs
+vmc_runs_one(vmc_run run)
+{
+	return (vmc_runs){run};
+}
+
+/* A view of the runs: *count of them at the result. Valid while r is. */
+static inline const vmc_run *
+vmc_runs_view(const vmc_runs *r, uint64_t *count)
+{
+	if (r->word & VMC_RUNS_ARRAY) {
+		const struct vmc_run_array *a =
+			(const void *)(uintptr_t)(r->word & ~VMC_RUNS_ARRAY);
+		*count = a->count;
+		return a->run;
+	}
+	*count = r->word != 0;
+	return &r->word;
+}
+
+struct vmc_extent;
+
+/* All blocks free. -ENOMEM; -EINVAL for 0 or over VMC_EXTENT_BLOCKS_MAX. */
+int vmc_extent_new(struct vmc_extent **extent, uint64_t blocks,
+	const struct vmc_memory *memory);
+/* Run arrays that are still out are the caller's to drop first. */
+void vmc_extent_delete(struct vmc_extent *extent);
+
+/*
+ * Give back the blocks of *give (VMC_RUNS_NONE for none; the array, if there
+ * is one, is retired: lock-free readers may still be following it; *give
+ * becomes VMC_RUNS_NONE in every case), then take `blocks` blocks into *take,
+ * in one step that no other thread comes between. Prefers one contiguous run
+ * and takes as few as possible otherwise; succeeds whenever enough blocks are
+ * free, wherever they are. blocks == 0 takes nothing.
+ *
+ * -ENOSPC: fewer are free; *missing is how many more must be given back.
+ * -ENOMEM: no memory for the array. In both cases nothing was taken.
+ */
+int vmc_extent_exchange(struct vmc_extent *extent, vmc_runs *give,
+	uint64_t blocks, vmc_runs *take, uint64_t *missing);
+
+/* Give back only. Never fails. */
+void vmc_extent_free(struct vmc_extent *extent, vmc_runs *give);
+
+/* Exact when no call is under way. */
+uint64_t vmc_extent_free_blocks(const struct vmc_extent *extent);
+/* The number of maximal runs of free blocks; 1 when all are free. */
+uint64_t vmc_extent_free_runs(const struct vmc_extent *extent);
+
+/*
+ * Walk everything and compare it with the invariants stated in extent.c.
+ * 0, or -EINVAL with a message. For tests; takes the lock.
+ */
+int vmc_extent_check(struct vmc_extent *extent);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pool.h -- the medium: a mapped unnamed file, or a /dev/dax device
+ *
+ * Gives the cache an address and a length, and knows how to copy into them
+ * (through libpmem where it is persistent memory). Immutable after opening,
+ * so every function but open and close may be called from any thread.
+ */
+#ifndef VMC_POOL_H
+#define VMC_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct vmc_pool {
+	/* immutable after vmc_pool_open() */
+	char *base;
+	size_t size;      /* what was asked for, rounded up to a page */
+	size_t page_size; /* of the mapping, as really obtained at opening */
+	bool is_pmem;     /* persistent memory: stores go through libpmem */
+	bool is_devdax;
+	int fd;           /* -1 if none is kept */
+};
+
+/* Called now and then while prefaulting, from the calling thread only. */
+typedef void vmc_pool_progress_fn(uint64_t done, uint64_t total, void *arg);
+
+/*
+ * Map `size` bytes (0: the default, VMEMCACHE_MIN_POOL or the whole device)
+ * of an unnamed file in the directory `path`, or of the device DAX `path`.
+ * Space is reserved now, so that a full medium is -ENOSPC here.
+ *
+ * Leaves a message. -EINVAL: path is NULL, or the size exceeds the device;
+ * -ENOTDIR: neither directory nor device DAX ("open: Not a directory");
+ * -ENOENT, -EACCES, -EROFS, -ENOSPC, -ENOMEM, … as the system says.
+ * Nothing is left behind on failure.
+ */
+int vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size);
+void vmc_pool_close(struct vmc_pool *pool);
+
+/*
+ * Touch every page once, on `threads` threads (0: one a processor). Contents
+ * are not changed. progress may be NULL. -ENOMEM, -EAGAIN: no thread could
+ * be started (what could be done on the calling thread has been done).
+ */
+int vmc_pool_prefault(struct vmc_pool *pool, unsigned threads,
+	vmc_pool_progress_fn *progress, void *arg);
+
+void vmc_pool_pmem_write(void *to, const void *from, size_t size);
+void vmc_pool_pmem_drain(void);
+
+/*
+ * Copy into the pool. On persistent memory with non-temporal stores, which
+ * are visible to other threads in order only after vmc_pool_drain(): call
+ * that once before publishing what was written.
+ */
+static inline void
+vmc_pool_write(const struct vmc_pool *pool, void *to, const void *from,
+	size_t size)
+{
+	if (pool->is_pmem)
+		vmc_pool_pmem_write(to, from, size);
+	else
+		memcpy(to, from, size);
+}
+
+static inline void
+vmc_pool_drain(const struct vmc_pool *pool)
+{
+	if (pool->is_pmem)
+		vmc_pool_pmem_drain();
+}
+
+#endif
