@@ -83,7 +83,8 @@ static inline void
 vmc_fence_seq_cst(void)
 {
 #ifdef VMC_TSAN
-	vmc_fence_compiler();
+	_Atomic int full_barrier = 0;
+	atomic_fetch_add(&full_barrier, 1);
 #else
 	atomic_thread_fence(memory_order_seq_cst);
 #endif

@@ -71,7 +71,8 @@ extern unsigned vmc_fork_generation;
 static inline void
 vmc_epoch_enter(struct vmc_thread *t)
 {
-	vmc_store_relaxed(&t->active, vmc_load_acquire(&vmc_epoch_now));
+	/* release only so that a later load of it still pairs with our exit */
+	vmc_store_release(&t->active, vmc_load_acquire(&vmc_epoch_now));
 	if (vmc_epoch_readers_fence)
 		vmc_fence_seq_cst();
 	else

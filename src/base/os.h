@@ -43,11 +43,12 @@ int vmc_os_open_unnamed(const char *path, int *fd);
 int vmc_os_reserve(int fd, uint64_t size);
 
 /*
- * Make every other thread of the process execute a full memory barrier
- * before this returns (membarrier(2), private expedited). False where the
- * kernel has none: readers then need a fence of their own, see epoch.h.
+ * membarrier(2), private expedited. register: false where the kernel has
+ * none; readers then need a fence of their own, see epoch.h. membarrier: make
+ * every other thread of the process execute a full memory barrier before this
+ * returns true; false if the system refused, and nothing may be concluded.
  */
 bool vmc_os_membarrier_register(void);
-void vmc_os_membarrier(void);
+bool vmc_os_membarrier(void);
 
 #endif

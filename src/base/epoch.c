@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * epoch.c -- epoch-based reclamation with the fence on the reclaiming side
+ *
+ * Each thread owns a record; a reader publishes in it the epoch at which it
+ * entered. A writer unlinks objects, then takes a stamp s, which moves the
+ * epoch on to s + 1. An object with stamp s can be freed once every record is
+ * either 0 or above s.
+ *
+ * Why that is enough. Let R be a reader, W a writer calling vmc_epoch_safe()
+ * for objects that were unlinked before their stamp s was taken.
+ *
+ * - R's record is above s when W looks: R loaded vmc_epoch_now with acquire
+ *   and saw W's fetch_add (release) or a later one, so R sees the unlinking:
+ *   it cannot reach the objects.
+ * - R's record is 0 when W looks, as R has left: W's acquire load pairs with
+ *   R's release store in exit, so all of R's reads come before the free.
+ * - R's record is 0 when W looks, as R's store is not visible yet: W executed
+ *   membarrier(2) between unlinking and looking, which gives R a full barrier
+ *   at some point of its program. Were R's store before that point, W would
+ *   see it. So it is behind, and with it every pointer R follows: R sees the
+ *   unlinking. Between the store and those reads R itself needs to stop the
+ *   compiler only. How old the epoch is that R stores does not matter here: a
+ *   stale one only holds back more than needed.
+ * - R's record is in 1..s: W leaves the objects alone.
+ *
+ * Where the kernel has no membarrier, R fences after its store and W before
+ * its look (sequentially consistent both), with the same conclusion.
+ *
+ * A reader that is preempted or stopped holds back memory, never a thread:
+ * nothing here waits for a reader.
+ *
+ * The records are in chunks of 64, 128, 256, ... that never move; the first
+ * is static, so that most processes allocate nothing. A slot is taken, given
+ * back at thread exit (a pthread key's destructor) and taken again under the
+ * registry lock, which hands the slot's stripes over as well. After a fork
+ * only the calling thread lives in the child: every other record is reset,
+ * or a reader caught by the fork would hold memory back for ever.
+ *
+ * Rejected: hazard pointers (a fence and a store per pointer followed), a
+ * record per cache and thread (registration on the path of each first call),
+ * userspace-rcu (LGPL, and its registration does not survive dlclose).
+ */
+#include "epoch.h"
+
+#include "lock.h"
+#include "os.h"
+
+#include <assert.h>
+#include <pthread.h>
+
+#define CHUNKS 20
+#define FIRST_CHUNK 64u
+
+_Atomic uint64_t vmc_epoch_now = 1;
+bool vmc_epoch_readers_fence = true;
+unsigned vmc_fork_generation;
+_Thread_local struct vmc_thread *vmc_thread_cached;
+
+static struct vmc_thread first_chunk[FIRST_CHUNK];
+/* under the registry lock for writing; a chunk never moves once it is there */
+static struct vmc_thread *_Atomic chunks[CHUNKS] = {first_chunk};
+/* grows only; its release store publishes the chunk behind it */
+static _Atomic unsigned slots;
+
+static struct vmc_lock registry;
+static pthread_key_t exit_key;
+static bool exit_key_made;
+
+/* Chunk k holds FIRST_CHUNK << k slots, starting at this one. */
+static unsigned
+chunk_start(unsigned k)
+{
+	return (FIRST_CHUNK << k) - FIRST_CHUNK;
+}
+
+static unsigned
+chunk_of(unsigned slot)
+{
+	return (unsigned)(31 - __builtin_clz(slot / FIRST_CHUNK + 1));
+}
+
+static struct vmc_thread *
+record(unsigned slot)
+{
+	unsigned k = chunk_of(slot);
+
+	return vmc_load_relaxed(&chunks[k]) + (slot - chunk_start(k));
+}
+
+unsigned
+vmc_thread_slots(void)
+{
+	return vmc_load_acquire(&slots);
+}
+
+static void
+leave(void *arg)
+{
+	struct vmc_thread *t = arg;
+
+	vmc_thread_cached = NULL;
+	vmc_lock_acquire(&registry);
+	t->taken = false;
+	vmc_lock_release(&registry);
+}
+
+/* A slot that nobody has, under the registry lock. */
+static struct vmc_thread *
+free_record(void)
+{
+	unsigned count = vmc_load_relaxed(&slots);
+
+	for (unsigned slot = 0; slot < count; slot++) {
+		struct vmc_thread *t = record(slot);
+		if (!t->taken)
+			return t;
+	}
+	unsigned k = chunk_of(count);
+	if (k >= CHUNKS)
+		return NULL;
+	if (!vmc_load_relaxed(&chunks[k])) {
+		size_t size = sizeof(struct vmc_thread) * FIRST_CHUNK << k;
+		struct vmc_thread *chunk = vmc_os_map_anonymous(size);
+		if (!chunk)
+			return NULL;
+		vmc_store_relaxed(&chunks[k], chunk);
+	}
+	record(count)->slot = count;
+	vmc_store_release(&slots, count + 1);
+	return record(count);
+}
+
+struct vmc_thread *
+vmc_thread_register(void)
+{
+	if (!exit_key_made)
+		return NULL;
+	vmc_lock_acquire(&registry);
+	struct vmc_thread *t = free_record();
+	if (t && pthread_setspecific(exit_key, t) == 0)
+		t->taken = true;
+	else
+		t = NULL;
+	vmc_lock_release(&registry);
+	vmc_thread_cached = t;
+	return t;
+}
+
+uint64_t
+vmc_epoch_stamp(void)
+{
+	return vmc_fetch_add_acq_rel(&vmc_epoch_now, 1);
+}
+
+uint64_t
+vmc_epoch_safe(void)
+{
+	uint64_t safe = vmc_load_acquire(&vmc_epoch_now);
+
+	if (vmc_epoch_readers_fence)
+		vmc_fence_seq_cst();
+	else if (!vmc_os_membarrier())
+		return 0; /* refused (a sandbox made later): keep everything */
+
+	unsigned count = vmc_thread_slots();
+	for (unsigned slot = 0; slot < count; slot++) {
+		uint64_t active = vmc_load_acquire(&record(slot)->active);
+		if (active && active < safe)
+			safe = active;
+	}
+	return safe;
+}
+
+static void
+before_fork(void)
+{
+	vmc_lock_acquire(&registry);
+}
+
+static void
+after_fork_in_parent(void)
+{
+	vmc_lock_release(&registry);
+}
+
+static void
+after_fork_in_child(void)
+{
+	unsigned count = vmc_thread_slots();
+
+	for (unsigned slot = 0; slot < count; slot++) {
+		struct vmc_thread *t = record(slot);
+		if (t == vmc_thread_cached)
+			continue;
+		vmc_store_relaxed(&t->active, 0);
+		t->taken = false;
+	}
+	vmc_fork_generation++;
+	vmc_epoch_readers_fence = !vmc_os_membarrier_register();
+	vmc_lock_release(&registry);
+}
+
+__attribute__((constructor)) static void
+start(void)
+{
+	vmc_lock_init(&registry, VMC_RANK_THREADS);
+	exit_key_made = pthread_key_create(&exit_key, leave) == 0;
+	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+	vmc_epoch_readers_fence = !vmc_os_membarrier_register();
+}
+
+/*
+ * dlclose or the process's end. Without the key no thread runs leave() in
+ * code that is gone. Chunks are unmapped only where no thread has a record in
+ * them: at the process's end others may still be running.
+ */
+__attribute__((destructor)) static void
+stop(void)
+{
+	if (exit_key_made)
+		pthread_key_delete(exit_key);
+	exit_key_made = false;
+
+	vmc_lock_acquire(&registry);
+	for (unsigned k = CHUNKS - 1; k > 0; k--) {
+		struct vmc_thread *chunk = vmc_load_relaxed(&chunks[k]);
+		bool used = false;
+
+		for (unsigned i = 0; chunk && i < FIRST_CHUNK << k; i++)
+			used |= chunk[i].taken;
+		if (used)
+			break;
+		if (!chunk)
+			continue;
+		vmc_store_release(&slots, chunk_start(k));
+		vmc_store_relaxed(&chunks[k], NULL);
+		vmc_os_unmap(chunk,
+			sizeof(struct vmc_thread) * FIRST_CHUNK << k);
+	}
+	vmc_lock_release(&registry);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * policy.h -- what is evicted next: the interface of replacement policies
+ *
+ * A policy orders nodes, which its user embeds in the entries. It knows
+ * nothing else of them. The user calls everything but create and destroy under
+ * one lock of its own, and feeds touches in batches from the rings.
+ */
+#ifndef VMC_LRU_POLICY_H
+#define VMC_LRU_POLICY_H
+
+#include "base/memory.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * prev is NULL if and only if the policy does not hold the node: so it starts,
+ * and so remove and victim leave it. While it is out, next is its user's.
+ */
+struct vmc_policy_node {
+	struct vmc_policy_node *prev;
+	struct vmc_policy_node *next;
+};
+
+struct vmc_policy;
+
+struct vmc_policy_ops {
+	const char *name;
+	/* false: touches change nothing and need not be recorded */
+	bool wants_touches;
+
+	/* -ENOMEM */
+	int (*create)(struct vmc_policy **policy,
+		const struct vmc_memory *memory);
+	/* The nodes it still holds are forgotten. */
+	void (*destroy)(struct vmc_policy *policy);
+	/* Used, in this order; a node it does not hold becomes held. */
+	void (*touch)(struct vmc_policy *policy,
+		struct vmc_policy_node *const *nodes, unsigned count);
+	/* Let go of a node, if it holds it. */
+	void (*remove)(
+		struct vmc_policy *policy, struct vmc_policy_node *node);
+	/* Let go of the node to evict next and return it; NULL: none. */
+	struct vmc_policy_node *(*victim)(struct vmc_policy *policy);
+	/*
+	 * Take the latest victim back, so that it would be the next one again.
+	 * Several go back in the reverse of the order they came.
+	 */
+	void (*restore)(
+		struct vmc_policy *policy, struct vmc_policy_node *node);
+	/*
+	 * Walk everything; 0 and the number of nodes held, or -EINVAL with a
+	 * message where an invariant does not hold. For tests.
+	 */
+	int (*check)(struct vmc_policy *policy, uint64_t *held);
+};
+
+/* The first member of every policy's own structure. Immutable. */
+struct vmc_policy {
+	const struct vmc_policy_ops *ops;
+};
+
+extern const struct vmc_policy_ops vmc_policy_none;
+extern const struct vmc_policy_ops vmc_policy_lru;
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ring.h -- touches on their way to the policy
+ *
+ * One ring per thread and cache: the owner pushes the nodes it touched, whoever
+ * holds the policy's lock takes them. So a reader that records a touch writes
+ * no memory that another reader writes, and waits for nobody.
+ *
+ * Single producer (the owner), single consumer at a time (the lock). head and
+ * tail count up for ever and wrap around; tail - head nodes are in the ring.
+ *
+ *   push: fills slot[tail], then tail = tail + 1 (release)
+ *         pairs with take's acquire of tail: the consumer sees the slot
+ *   take: empties slots, then head = head + n (release)
+ *         pairs with push's acquire of head: the producer overwrites a slot
+ *         only after the consumer has read it
+ *
+ * The same node may be in a ring more than once. Only a touch that repeats the
+ * owner's latest one, still in the ring, is left out: any other is needed for
+ * the exact order A B A -> B A.
+ */
+#ifndef VMC_LRU_RING_H
+#define VMC_LRU_RING_H
+
+#include "base/atomic.h"
+#include "lru/policy.h"
+
+#include <stdalign.h>
+
+#define VMC_RING_SIZE 256u
+
+struct vmc_ring {
+	/* written by the owner */
+	alignas(64) _Atomic uint32_t tail;
+	/* written under the policy's lock */
+	alignas(64) _Atomic uint32_t head;
+	alignas(64) struct vmc_policy_node *_Atomic slot[VMC_RING_SIZE];
+};
+
+/* How many nodes are in it. Exact for the owner and the lock's holder. */
+static inline uint32_t
+vmc_ring_pending(struct vmc_ring *ring)
+{
+	return vmc_load_relaxed(&ring->tail) - vmc_load_relaxed(&ring->head);
+}
+
+/* By the owner. False if the ring is full. */
+static inline bool
+vmc_ring_push(struct vmc_ring *ring, struct vmc_policy_node *node)
+{
+	uint32_t tail = vmc_load_relaxed(&ring->tail);
+	uint32_t pending = tail - vmc_load_acquire(&ring->head);
+
+	if (pending &&
+		vmc_load_relaxed(&ring->slot[(tail - 1) % VMC_RING_SIZE]) ==
+			node)
+		return true;
+	if (pending == VMC_RING_SIZE)
+		return false;
+	vmc_store_relaxed(&ring->slot[tail % VMC_RING_SIZE], node);
+	vmc_store_release(&ring->tail, tail + 1);
+	return true;
+}
+
+/* By the holder of the policy's lock: up to max nodes, the oldest first. */
+static inline unsigned
+vmc_ring_take(struct vmc_ring *ring, struct vmc_policy_node **nodes,
+	unsigned max)
+{
+	uint32_t head = vmc_load_relaxed(&ring->head);
+	uint32_t n = vmc_load_acquire(&ring->tail) - head;
+
+	if (n == 0)
+		return 0;
+	if (n > max)
+		n = max;
+	for (uint32_t i = 0; i < n; i++)
+		nodes[i] = vmc_load_relaxed(
+			&ring->slot[(head + i) % VMC_RING_SIZE]);
+	vmc_store_release(&ring->head, head + n);
+	return n;
+}
+
+#endif
