@@ -5,6 +5,7 @@
  * Everything platform-specific that the library needs stands here, with its
  * preconditions; nothing else has an #ifdef for a platform. Functions return
  * 0 or a negative errno unless they say otherwise; none prints or aborts.
+ * os.c has what concerns the process, os_file.c files and their mappings.
  */
 #ifndef VMC_BASE_OS_H
 #define VMC_BASE_OS_H
@@ -15,6 +16,15 @@
 
 /* The size of a base page in bytes. */
 size_t vmc_os_page_size(void);
+
+/*
+ * The one number in a file that the kernel shows, decimal, or with a leading
+ * 0x hexadecimal. -EINVAL: it holds something else.
+ */
+int vmc_os_read_number(const char *path, uint64_t *number);
+
+/* The size in bytes of what one entry of the second page table level maps. */
+size_t vmc_os_huge_page_size(void);
 
 /* The number of processors this process may run on, at least 1. */
 unsigned vmc_os_cpu_count(void);
@@ -30,25 +40,69 @@ void *vmc_os_map_anonymous(size_t size);
 void vmc_os_unmap(void *addr, size_t size);
 
 /*
+ * Make every other thread of the process execute a full memory barrier
+ * before this returns (membarrier(2), private expedited). False where the
+ * kernel has none: readers then need a fence of their own, see epoch.h.
+ */
+bool vmc_os_membarrier_register(void);
+void vmc_os_membarrier(void);
+
+/*
  * An unnamed file of the caller's in the directory path: O_TMPFILE where the
  * file system has it, mkstemp and unlink otherwise. Mode 0600, close-on-exec.
- * The descriptor goes to *fd.
+ * -ENOTDIR: path is no directory.
  */
 int vmc_os_open_unnamed(const char *path, int *fd);
 
-/*
- * Give the file its length and reserve the space behind it, so that touching
- * a page later cannot fail: -ENOSPC comes from here, never a SIGBUS later.
- */
-int vmc_os_reserve(int fd, uint64_t size);
+/* Is path a device DAX? */
+bool vmc_os_is_devdax(const char *path);
 
 /*
- * membarrier(2), private expedited. register: false where the kernel has
- * none; readers then need a fence of their own, see epoch.h. membarrier: make
- * every other thread of the process execute a full memory barrier before this
- * returns true; false if the system refused, and nothing may be concluded.
+ * Open the device DAX path, close-on-exec. It is *size bytes long, and
+ * lengths and addresses of its mappings are multiples of *align.
  */
-bool vmc_os_membarrier_register(void);
-bool vmc_os_membarrier(void);
+int vmc_os_open_devdax(const char *path, int *fd, size_t *size, size_t *align);
+
+void vmc_os_close(int fd);
+
+/* Lengths of mappings of the file are multiples of this (hugetlbfs: more). */
+size_t vmc_os_granule(int fd);
+
+/* -EFBIG: more than the file system or RLIMIT_FSIZE allows; never SIGXFSZ. */
+int vmc_os_set_length(int fd, size_t size);
+
+/*
+ * Reserve the space behind the file's first size bytes, so that touching a
+ * page later cannot fail: -ENOSPC comes from here, never a SIGBUS later.
+ */
+int vmc_os_reserve(int fd, size_t size);
+
+/*
+ * Map the file shared, readable and writable, at a multiple of align if the
+ * address space has room for that. *sync: the mapping is of persistent
+ * memory, stores go to the medium without the page cache between (MAP_SYNC).
+ * Left out of core dumps.
+ */
+int vmc_os_map_file(int fd, size_t size, size_t align, void **addr, bool *sync);
+
+/*
+ * Give the fresh, aligned mapping huge pages where the file lives on tmpfs,
+ * as far as the system has them. Best effort; to be called after
+ * vmc_os_set_length() and before vmc_os_reserve(), which completes it.
+ */
+void vmc_os_prefer_huge(int fd, void *addr, size_t size);
+
+/*
+ * The size of the pages that faults on the shared file mapping get:
+ * vmc_os_huge_page_size() if all the places looked at had those, else the
+ * base page.
+ */
+size_t vmc_os_mapped_page_size(void *addr, size_t size);
+
+/*
+ * Make the pages of a shared file mapping present and writable, without a
+ * change of their contents; others may be using them.
+ */
+int vmc_os_populate(void *addr, size_t size);
 
 #endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * os.c -- the seam to the operating system: the process
+ *
+ * Pages, processors, the clock, randomness, anonymous memory, barriers.
+ * Everything may be called from any thread; nothing here keeps state.
+ *
+ * System calls are made by their plain C names and nowhere in the layers
+ * above, so a test can put its own in their place with the linker's --wrap
+ * (tests/fault.h). A table of function pointers would do the same at the cost
+ * of an indirection, and of tests that run another library than the user.
+ */
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/membarrier.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+size_t
+vmc_os_page_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+int
+vmc_os_read_number(const char *path, uint64_t *number)
+{
+	char text[32];
+	char *end;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	int err = n < 0 ? errno : 0;
+	close(fd);
+	if (err)
+		return -err;
+	text[n] = '\0';
+	errno = 0;
+	unsigned long long told = strtoull(text, &end, 0);
+	if (end == text || errno != 0 || (*end != '\0' && *end != '\n'))
+		return -EINVAL;
+	*number = told;
+	return 0;
+}
+
+size_t
+vmc_os_huge_page_size(void)
+{
+	uint64_t size;
+
+	if (vmc_os_read_number("/sys/kernel/mm/transparent_hugepage/"
+			       "hpage_pmd_size",
+		    &size) != 0)
+		return (size_t)2 << 20;
+	return (size_t)size;
+}
+
+unsigned
+vmc_os_cpu_count(void)
+{
+	cpu_set_t set[8]; /* 8192 processors, the most a kernel is built for */
+
+	if (sched_getaffinity(0, sizeof(set), set) != 0)
+		return 1;
+	return (unsigned)CPU_COUNT_S(sizeof(set), set);
+}
+
+uint64_t
+vmc_os_clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+uint64_t
+vmc_os_random64(void)
+{
+	uint64_t bits;
+
+	/* without waiting for entropy: a machine may start us at its boot */
+	if (getrandom(&bits, sizeof(bits), GRND_NONBLOCK) == sizeof(bits))
+		return bits;
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	bits = (uint64_t)now.tv_nsec << 32 ^ (uint64_t)now.tv_sec ^
+	       (uintptr_t)&now ^ (uint64_t)getpid() << 48;
+	return bits * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+void *
+vmc_os_map_anonymous(size_t size)
+{
+	void *addr = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return addr == MAP_FAILED ? NULL : addr;
+}
+
+void
+vmc_os_unmap(void *addr, size_t size)
+{
+	munmap(addr, size);
+}
+
+bool
+vmc_os_membarrier_register(void)
+{
+	return syscall(SYS_membarrier,
+		       MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+void
+vmc_os_membarrier(void)
+{
+	syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+}
