@@ -17,11 +17,11 @@
 struct vmc_pool {
 	/* immutable after vmc_pool_open() */
 	char *base;
-	size_t size;      /* what was asked for, rounded up to a page */
+	size_t size;      /* what was asked for, rounded up to a page, or to
+			     the alignment of a device or of hugetlbfs */
 	size_t page_size; /* of the mapping, as really obtained at opening */
 	bool is_pmem;     /* persistent memory: stores go through libpmem */
 	bool is_devdax;
-	int fd;           /* -1 if none is kept */
 };
 
 /* Called now and then while prefaulting, from the calling thread only. */
@@ -34,16 +34,18 @@ typedef void vmc_pool_progress_fn(uint64_t done, uint64_t total, void *arg);
  *
  * Leaves a message. -EINVAL: path is NULL, or the size exceeds the device;
  * -ENOTDIR: neither directory nor device DAX ("open: Not a directory");
- * -ENOENT, -EACCES, -EROFS, -ENOSPC, -ENOMEM, … as the system says.
+ * -EFBIG: larger than the file system or RLIMIT_FSIZE allows; -ENOENT,
+ * -EACCES, -EROFS, -ENOSPC, -ENOMEM, … as the system says.
  * Nothing is left behind on failure.
  */
 int vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size);
 void vmc_pool_close(struct vmc_pool *pool);
 
 /*
- * Touch every page once, on `threads` threads (0: one a processor). Contents
- * are not changed. progress may be NULL. -ENOMEM, -EAGAIN: no thread could
- * be started (what could be done on the calling thread has been done).
+ * Make every page present, on `threads` threads counting the caller (0: one
+ * a processor), or fewer where they cannot be started. Contents are not
+ * changed; the pool may be in use. progress may be NULL. Leaves a message;
+ * -ENOMEM, … as madvise(2) says.
  */
 int vmc_pool_prefault(struct vmc_pool *pool, unsigned threads,
 	vmc_pool_progress_fn *progress, void *arg);
@@ -57,8 +59,8 @@ void vmc_pool_pmem_drain(void);
  * that once before publishing what was written.
  */
 static inline void
-vmc_pool_write(const struct vmc_pool *pool, void *to, const void *from,
-	size_t size)
+vmc_pool_write(
+	const struct vmc_pool *pool, void *to, const void *from, size_t size)
 {
 	if (pool->is_pmem)
 		vmc_pool_pmem_write(to, from, size);

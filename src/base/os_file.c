@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * os_file.c -- the seam to the operating system: files and their mappings
+ *
+ * Unnamed files, space reserved behind them, device DAX as sysfs describes
+ * it, shared mappings and the pages under them. No state; may be called from
+ * any thread.
+ *
+ * Space. fallocate(2) on tmpfs gives up, and gives back what it had, when any
+ * signal arrives: a profiler's timer would starve a large pool for ever. So
+ * the space is reserved in steps with signals held back during each of them;
+ * in between the user's Ctrl-C gets through. Where a file system cannot
+ * reserve, zeros are written. glibc's posix_fallocate() would write a byte a
+ * block there, which a file system that compresses or deduplicates need not
+ * keep space for either, and is slower.
+ *
+ * Addresses. A mapping gets huge pages only if address and file offset agree
+ * modulo their size. A larger anonymous mapping finds room, is given back,
+ * and its first aligned address serves as a hint. If another thread takes
+ * the place in between, the kernel picks a different one and only the huge
+ * pages are lost. Mapping over the reservation with MAP_FIXED instead has a
+ * hole in its error path that another thread's mapping can fall into.
+ *
+ * Huge pages on tmpfs. Most systems mount it without, and the mount option
+ * is not ours. Since Linux 6.1 MADV_COLLAPSE makes them on request. It wants
+ * to see one page of each block; allocating just that one beforehand, and
+ * collapsing at once, leaves nothing to copy: measured a third of the time
+ * that fallocate(2) takes with small pages, with the page tables filled as
+ * well.
+ */
+#include "os.h"
+
+#include "atomic.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
+
+/* How much is reserved at a time: some 20 ms of zeroing on tmpfs. */
+#define RESERVE_STEP ((size_t)64 << 20)
+
+int
+vmc_os_open_unnamed(const char *path, int *fd)
+{
+	char name[PATH_MAX];
+
+	/* O_EXCL: nobody can give it a name later */
+	*fd = open(path, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+	if (*fd >= 0)
+		return 0;
+	/* EISDIR: kernels before 3.11 */
+	if (errno != EOPNOTSUPP && errno != EISDIR)
+		return -errno;
+	int n = snprintf(name, sizeof(name), "%s/vmemcache.XXXXXX", path);
+	if (n >= (int)sizeof(name))
+		return -ENAMETOOLONG;
+	*fd = mkostemp(name, O_CLOEXEC);
+	if (*fd < 0)
+		return -errno;
+	if (unlink(name) != 0) {
+		int err = errno;
+		close(*fd);
+		return -err;
+	}
+	return 0;
+}
+
+void
+vmc_os_close(int fd)
+{
+	close(fd);
+}
+
+bool
+vmc_os_is_devdax(const char *path)
+{
+	struct stat st;
+	char link[PATH_MAX];
+	char target[PATH_MAX];
+
+	if (stat(path, &st) != 0 || !S_ISCHR(st.st_mode))
+		return false;
+	snprintf(link, sizeof(link), "/sys/dev/char/%u:%u/subsystem",
+		major(st.st_rdev), minor(st.st_rdev));
+	ssize_t n = readlink(link, target, sizeof(target) - 1);
+	if (n < 0)
+		return false;
+	target[n] = '\0';
+	const char *slash = strrchr(target, '/');
+	return strcmp(slash ? slash + 1 : target, "dax") == 0;
+}
+
+static int
+devdax_attribute(dev_t device, const char *name, size_t *value)
+{
+	char path[PATH_MAX];
+	uint64_t number;
+
+	snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/%s", major(device),
+		minor(device), name);
+	int err = vmc_os_read_number(path, &number);
+	*value = err ? 0 : (size_t)number;
+	return err;
+}
+
+int
+vmc_os_open_devdax(const char *path, int *fd, size_t *size, size_t *align)
+{
+	struct stat st;
+	int err;
+
+	*fd = open(path, O_RDWR | O_CLOEXEC);
+	if (*fd < 0)
+		return -errno;
+	if (fstat(*fd, &st) != 0) {
+		err = -errno;
+		goto error;
+	}
+	err = devdax_attribute(st.st_rdev, "size", size);
+	if (err)
+		goto error;
+	err = devdax_attribute(st.st_rdev, "align", align);
+	if (err) /* kernels before 5.10 */
+		err = devdax_attribute(st.st_rdev, "device/align", align);
+	if (!err && (*align == 0 || (*align & (*align - 1)) != 0))
+		err = -EINVAL;
+	if (!err)
+		return 0;
+error:
+	close(*fd);
+	return err;
+}
+
+size_t
+vmc_os_granule(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC)
+		return (size_t)fs.f_bsize;
+	return vmc_os_page_size();
+}
+
+int
+vmc_os_set_length(int fd, size_t size)
+{
+	struct rlimit limit;
+
+	if (size > INT64_MAX)
+		return -EFBIG;
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && size > limit.rlim_cur)
+		return -EFBIG;
+	return ftruncate(fd, (off_t)size) == 0 ? 0 : -errno;
+}
+
+/* One step of the reservation, not disturbed by signals. */
+static int
+reserve_range(int fd, size_t offset, size_t size)
+{
+	sigset_t all, old;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int err = fallocate(fd, 0, (off_t)offset, (off_t)size) ? -errno : 0;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return err;
+}
+
+static int
+write_zeros(int fd, size_t offset, size_t size)
+{
+	static const char zeros[4096];
+
+	while (size > 0) {
+		size_t part = size < sizeof(zeros) ? size : sizeof(zeros);
+		ssize_t n = pwrite(fd, zeros, part, (off_t)offset);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			offset += (size_t)n;
+			size -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+int
+vmc_os_reserve(int fd, size_t size)
+{
+	for (size_t at = 0; at < size; at += RESERVE_STEP) {
+		size_t part =
+			size - at < RESERVE_STEP ? size - at : RESERVE_STEP;
+		int err = reserve_range(fd, at, part);
+		/* ENOSYS: a kernel emulated in user space */
+		if (err == -EOPNOTSUPP || err == -ENOSYS)
+			return write_zeros(fd, at, size - at);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* An address at a multiple of align with size bytes free behind it, or NULL. */
+static void *
+find_room(size_t size, size_t align)
+{
+	char *at = mmap(NULL, size + align, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (at == MAP_FAILED)
+		return NULL;
+	munmap(at, size + align);
+	return at + (-(uintptr_t)at & (align - 1));
+}
+
+int
+vmc_os_map_file(int fd, size_t size, size_t align, void **addr, bool *sync)
+{
+	void *hint = align > vmc_os_page_size() ? find_room(size, align) : NULL;
+
+	*sync = true;
+	*addr = mmap(hint, size, PROT_READ | PROT_WRITE,
+		MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
+	if (*addr == MAP_FAILED) {
+		*sync = false;
+		*addr = mmap(
+			hint, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	}
+	if (*addr == MAP_FAILED)
+		return -errno;
+	/* else a core dump would hold the pool: an unnamed file counts as
+	 * memory there */
+	madvise(*addr, size, MADV_DONTDUMP);
+	return 0;
+}
+
+void
+vmc_os_prefer_huge(int fd, void *addr, size_t size)
+{
+	size_t huge = vmc_os_huge_page_size();
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) != 0 || fs.f_type != TMPFS_MAGIC)
+		return;
+	madvise(addr, size, MADV_HUGEPAGE);
+	if ((uintptr_t)addr % huge != 0)
+		return;
+	size -= size % huge;
+	for (size_t at = 0; at < size; at += RESERVE_STEP) {
+		size_t part =
+			size - at < RESERVE_STEP ? size - at : RESERVE_STEP;
+		for (size_t block = 0; block < part; block += huge)
+			if (reserve_range(fd, at + block, 1) != 0)
+				return;
+		if (madvise((char *)addr + at, part, MADV_COLLAPSE) != 0)
+			return;
+	}
+}
+
+/* A write that changes nothing, safe beside other writers. */
+static void
+touch(void *addr)
+{
+	_Atomic char *byte = addr;
+	char now = vmc_load_relaxed(byte);
+
+	/* not fetch_or(0): compilers turn that into a load */
+	vmc_cas_acq_rel(byte, &now, now);
+}
+
+static long
+minor_faults(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_THREAD, &usage);
+	return usage.ru_minflt;
+}
+
+size_t
+vmc_os_mapped_page_size(void *addr, size_t size)
+{
+	size_t base = vmc_os_page_size();
+	size_t huge = vmc_os_huge_page_size();
+	size_t blocks = size / huge;
+	size_t stride = blocks / 8 > 0 ? blocks / 8 : 1;
+
+	if (blocks == 0 || (uintptr_t)addr % huge != 0)
+		return base;
+	for (size_t i = 0; i < blocks; i += stride) {
+		char *block = (char *)addr + i * huge;
+		/* drops the page table entries; a shared file keeps its data */
+		if (madvise(block, huge, MADV_DONTNEED) != 0)
+			return base;
+		long before = minor_faults();
+		touch(block);
+		long first = minor_faults();
+		touch(block + huge - base);
+		if (first == before || minor_faults() != first)
+			return base;
+	}
+	return huge;
+}
+
+int
+vmc_os_populate(void *addr, size_t size)
+{
+	if (madvise(addr, size, MADV_POPULATE_WRITE) == 0)
+		return 0;
+	if (errno != EINVAL)
+		return -errno;
+	for (size_t at = 0; at < size; at += vmc_os_page_size())
+		touch((char *)addr + at);
+	return 0;
+}

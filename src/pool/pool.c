@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pool.c -- the medium: a mapped unnamed file, or a /dev/dax device
+ *
+ * Opening goes: file, length, mapping, huge pages, space. The mapping comes
+ * before the space because huge pages on tmpfs are asked for through it, and
+ * they have to be there before small ones fill the file. Each step after the
+ * first is undone by unmapping and closing: the file has no name, so it goes
+ * with its last reference. The descriptor is closed when all is done; the
+ * mapping keeps the file alive, and a program with many caches keeps its
+ * descriptors.
+ *
+ * Whether the medium is persistent memory is asked of the kernel, by mapping
+ * with MAP_SYNC; libpmem has the last word, so that its PMEM_IS_PMEM_FORCE
+ * works for trying that code without the hardware. The data are volatile:
+ * stores are ordered by a drain before they are published, never flushed.
+ * Letting libpmem make the mapping (pmem_map_file) was no choice: it makes
+ * file, space and mapping in one call, with no place in between to ask for
+ * huge pages.
+ *
+ * Prefaulting deals the pool out in steps through one shared counter, so that
+ * slow threads hold nobody up and progress is even. It may run beside every
+ * other use of the pool. The threads block all signals: the user's handlers
+ * run on the user's threads. If none can be started, the caller does it all.
+ */
+#include "pool.h"
+
+#include "base/atomic.h"
+#include "base/error.h"
+#include "base/os.h"
+
+#include <errno.h>
+#include <libpmem.h>
+#include <libvmemcache.h>
+#include <pthread.h>
+#include <signal.h>
+
+/* The line of persistent media: what is smaller, the processor's cache should
+ * gather first. */
+#define NONTEMPORAL_MIN 256
+
+/* How much a thread prefaults between two reports. */
+#define PREFAULT_STEP ((size_t)16 << 20)
+#define PREFAULT_THREADS_MAX 128
+
+/* Round up to a multiple of the power of two granule; 0 if that overflows. */
+static size_t
+round_up(size_t size, size_t granule)
+{
+	return (size + granule - 1) & ~(granule - 1);
+}
+
+static int
+open_devdax(struct vmc_pool *pool, const char *path, size_t size, int *fd)
+{
+	size_t device, align;
+	int err = vmc_os_open_devdax(path, fd, &device, &align);
+
+	if (err)
+		return vmc_fail(-err, "!open");
+	device &= ~(align - 1);
+	pool->size = size ? round_up(size, align) : device;
+	pool->page_size = align;
+	if (pool->size > device || pool->size < size) {
+		vmc_os_close(*fd);
+		return vmc_fail(EINVAL,
+			"a size of %zu bytes exceeds the device's %zu", size,
+			device);
+	}
+	return 0;
+}
+
+static int
+open_file(struct vmc_pool *pool, const char *path, size_t size, int *fd)
+{
+	int err = vmc_os_open_unnamed(path, fd);
+
+	if (err)
+		return vmc_fail(-err, "!open");
+	pool->page_size = vmc_os_granule(*fd);
+	pool->size =
+		round_up(size ? size : VMEMCACHE_MIN_POOL, pool->page_size);
+	err = pool->size == 0 ? -EFBIG : vmc_os_set_length(*fd, pool->size);
+	if (err) {
+		vmc_os_close(*fd);
+		return vmc_fail(-err, "!a file of %zu bytes", size);
+	}
+	return 0;
+}
+
+int
+vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size)
+{
+	size_t align;
+	void *base;
+	bool sync;
+	int fd;
+	int err;
+
+	if (path == NULL)
+		return vmc_fail(EINVAL, "invalid (NULL) path");
+	pool->is_devdax = vmc_os_is_devdax(path);
+	err = pool->is_devdax ? open_devdax(pool, path, size, &fd)
+			      : open_file(pool, path, size, &fd);
+	if (err)
+		return err;
+
+	/* a device's own mapping function aligns what it must */
+	align = pool->is_devdax ? 1 : vmc_os_huge_page_size();
+	err = vmc_os_map_file(
+		fd, pool->size, pool->size < align ? 1 : align, &base, &sync);
+	if (err) {
+		vmc_os_close(fd);
+		return vmc_fail(-err, "!mmap");
+	}
+	if (!pool->is_devdax) {
+		vmc_os_prefer_huge(fd, base, pool->size);
+		err = vmc_os_reserve(fd, pool->size);
+	}
+	vmc_os_close(fd);
+	if (err) {
+		vmc_os_unmap(base, pool->size);
+		return vmc_fail(-err, "!no space for %zu bytes", pool->size);
+	}
+	pool->base = base;
+	pool->is_pmem =
+		sync || pool->is_devdax || pmem_is_pmem(base, pool->size);
+	if (pool->page_size == vmc_os_page_size())
+		pool->page_size = vmc_os_mapped_page_size(base, pool->size);
+	return 0;
+}
+
+void
+vmc_pool_close(struct vmc_pool *pool)
+{
+	vmc_os_unmap(pool->base, pool->size);
+	pool->base = NULL;
+}
+
+struct prefault {
+	/* immutable while threads run */
+	char *base;
+	size_t size;
+	size_t step;
+	/* atomic */
+	_Atomic size_t next;
+	_Atomic size_t done;
+	_Atomic int err;
+};
+
+/* Prefault one step. False: there is none left, or somebody failed. */
+static bool
+prefault_step(struct prefault *job)
+{
+	if (vmc_load_relaxed(&job->err))
+		return false;
+	size_t at = vmc_fetch_add_relaxed(&job->next, job->step);
+	if (at >= job->size)
+		return false;
+	size_t part = job->size - at < job->step ? job->size - at : job->step;
+	int err = vmc_os_populate(job->base + at, part);
+	if (err)
+		vmc_store_relaxed(&job->err, err);
+	else
+		vmc_fetch_add_relaxed(&job->done, part);
+	return !err;
+}
+
+static void *
+prefault_thread(void *arg)
+{
+	while (prefault_step(arg))
+		;
+	return NULL;
+}
+
+/* Returns how many of the threads run. */
+static unsigned
+start_threads(pthread_t *threads, unsigned count, struct prefault *job)
+{
+	sigset_t all, old;
+	unsigned started = 0;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	while (started < count && pthread_create(&threads[started], NULL,
+					  prefault_thread, job) == 0)
+		started++;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return started;
+}
+
+int
+vmc_pool_prefault(struct vmc_pool *pool, unsigned threads,
+	vmc_pool_progress_fn *progress, void *arg)
+{
+	pthread_t helpers[PREFAULT_THREADS_MAX];
+	struct prefault job = {.base = pool->base,
+		.size = pool->size,
+		.step = pool->page_size > PREFAULT_STEP ? pool->page_size
+							: PREFAULT_STEP};
+	size_t steps = (job.size + job.step - 1) / job.step;
+
+	if (threads == 0)
+		threads = vmc_os_cpu_count();
+	if (threads > PREFAULT_THREADS_MAX)
+		threads = PREFAULT_THREADS_MAX;
+	if (threads > steps)
+		threads = (unsigned)steps;
+	unsigned started = start_threads(helpers, threads - 1, &job);
+	while (prefault_step(&job))
+		if (progress)
+			progress(vmc_load_relaxed(&job.done), job.size, arg);
+	for (unsigned i = 0; i < started; i++)
+		pthread_join(helpers[i], NULL);
+	int err = vmc_load_relaxed(&job.err);
+	if (err)
+		return vmc_fail(-err, "!prefault");
+	if (progress)
+		progress(job.size, job.size, arg);
+	return 0;
+}
+
+void
+vmc_pool_pmem_write(void *to, const void *from, size_t size)
+{
+	if (size < NONTEMPORAL_MIN)
+		memcpy(to, from, size);
+	else
+		pmem_memcpy(to, from, size,
+			PMEM_F_MEM_NODRAIN | PMEM_F_MEM_NONTEMPORAL);
+}
+
+void
+vmc_pool_pmem_drain(void)
+{
+	pmem_drain();
+}
