@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=bash
+#
+# lib.sh -- what utils/bench and utils/test share: packages, space, builds
+#
+# Sourced from the top of the tree. Nothing here asks a question: with CI=true
+# and no terminal the scripts either go on or end with one sentence.
+
+# shellcheck disable=SC2034 # used by whoever sources this
+packages_build=(
+	cmake g++ gcc libc6-dev ninja-build pkgconf   # the build itself
+	libcmocka-dev                                 # unit tests
+	libpmem-dev libdaxctl-dev libnuma-dev         # media and NUMA nodes
+	libxxhash-dev                                 # the hash of a key
+)
+
+die()
+{
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+installed()
+{
+	[[ $(dpkg-query -W -f '${db:Status-Status} ' "$1" 2>/dev/null) == \
+		installed* ]]
+}
+
+# need_packages NAME...: install with apt what is missing, if anything is.
+need_packages()
+{
+	local missing=() name
+	local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -y
+		-o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0)
+
+	command -v dpkg-query >/dev/null ||
+		die "this system has no apt; install the equivalents of these" \
+			"Debian packages, then use the presets of cmake: $*"
+	for name; do
+		installed "$name" || missing+=("$name")
+	done
+	((${#missing[@]})) || return 0
+
+	command -v apt-get >/dev/null ||
+		die "apt-get is missing, and so are these packages: ${missing[*]}"
+	if ((EUID != 0)); then
+		command -v sudo >/dev/null ||
+			die "only root can install what is missing" \
+				"(${missing[*]}), and there is no sudo"
+		apt=(sudo "${apt[@]}")
+	fi
+	echo "Installing with apt: ${missing[*]}"
+	"${apt[@]}" update </dev/null || die "apt-get update failed"
+	"${apt[@]}" install --no-install-recommends "${missing[@]}" </dev/null ||
+		die "apt-get could not install ${missing[*]}"
+}
+
+# need_space DIRECTORY MIB: that much must be free there.
+need_space()
+{
+	local free
+
+	free=$(df -Pm "$1" 2>/dev/null | awk 'NR == 2 { print $4 }')
+	[[ -n $free ]] || die "there is no $1"
+	((free >= $2)) || die "$1 has $free MiB free, $2 MiB are needed"
+}
+
+# build PRESET [TARGET]: configure and build in build/PRESET.
+build()
+{
+	local target=()
+
+	[[ -z ${2-} ]] || target=(--target "$2")
+	echo "Building: $1"
+	cmake --preset "$1" --log-level=NOTICE ||
+		die "configuring the preset $1 failed"
+	cmake --build --preset "$1" -j "$(nproc)" "${target[@]}" ||
+		die "building the preset $1 failed"
+}
