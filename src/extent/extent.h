@@ -16,11 +16,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* One run in one word: first block (low 40 bits), count (next 23 bits). */
+/* One run in one word: first block (low 40 bits), count (next 21 bits). */
 typedef uint64_t vmc_run;
 
 #define VMC_RUN_FIRST_BITS 40
-#define VMC_RUN_COUNT_BITS 23
+#define VMC_RUN_COUNT_BITS 21
 #define VMC_RUN_COUNT_MAX ((UINT64_C(1) << VMC_RUN_COUNT_BITS) - 1)
 #define VMC_EXTENT_BLOCKS_MAX (UINT64_C(1) << VMC_RUN_FIRST_BITS)
 

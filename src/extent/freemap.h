@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * freemap.h -- which blocks are free: a bitmap under a tree of summaries
+ *
+ * No locking: the caller (extent.c) lets one thread in at a time.
+ */
+#ifndef VMC_EXTENT_FREEMAP_H
+#define VMC_EXTENT_FREEMAP_H
+
+#include "base/memory.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* 2^40 blocks in chunks of 2^10 make 2^30 of them: 10 levels of 8 above. */
+#define VMC_FREEMAP_LEVELS 11
+
+/* Run lengths in the summaries saturate here; see extent.h. */
+#define VMC_FREEMAP_RUN_MAX ((UINT64_C(1) << 21) - 1)
+
+struct vmc_freemap {
+	/* immutable */
+	struct vmc_memory memory;
+	void *space;
+	size_t size;
+	uint64_t blocks;
+	unsigned root; /* the level of the one node over everything */
+
+	/*
+	 * word[i] bit b: block 64 i + b is free. node[l][i] sums up the blocks
+	 * from i << SHIFT(l) to (i + 1) << SHIFT(l). Layouts and invariants:
+	 * freemap.c.
+	 */
+	uint64_t *word;
+	uint64_t *node[VMC_FREEMAP_LEVELS];
+};
+
+/* All blocks free; 0 < blocks <= 2^40. -ENOMEM. Costs O(levels). */
+int vmc_freemap_init(struct vmc_freemap *map, uint64_t blocks,
+	const struct vmc_memory *memory);
+void vmc_freemap_fini(struct vmc_freemap *map);
+
+/*
+ * Mark count adjacent blocks, all of them free (claim) or used (release).
+ * The result is how the number of maximal free runs changed: -1, 0 or 1.
+ */
+int vmc_freemap_claim(struct vmc_freemap *map, uint64_t first, uint64_t count);
+int vmc_freemap_release(
+	struct vmc_freemap *map, uint64_t first, uint64_t count);
+
+/* The longest free run, VMC_FREEMAP_RUN_MAX if it is longer than that. */
+uint64_t vmc_freemap_longest(const struct vmc_freemap *map);
+
+/*
+ * The lowest run of `want` free blocks that starts at or after `from`
+ * (0 < want <= VMC_FREEMAP_RUN_MAX): its first block to *first, or false.
+ */
+bool vmc_freemap_find(const struct vmc_freemap *map, uint64_t from,
+	uint64_t want, uint64_t *first);
+
+/*
+ * Compare every summary with the bitmap. 0, or -EINVAL with a message; the
+ * blocks and the maximal runs that are free go to the counters.
+ */
+int vmc_freemap_check(const struct vmc_freemap *map, uint64_t *free_blocks,
+	uint64_t *free_runs);
+
+#endif
