@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_critnib.c -- the index against a plain oracle: each leaf knows whether
+ * it should be in
+ */
+#include "testing.h"
+
+#include "base/error.h"
+#include "critnib/critnib_internal.h"
+
+#include <errno.h>
+
+struct leaf {
+	uint64_t hash;
+	uint64_t key;
+	unsigned dropped;
+	bool in;
+};
+
+struct fixture {
+	struct testing_memory counts;
+	struct vmc_memory memory;
+	struct vmc_critnib *index;
+	long objects_empty;
+	struct leaf *leaves;
+	size_t leaf_count;
+	uint64_t random;
+};
+
+static uint64_t
+leaf_hash(const void *leaf)
+{
+	return ((const struct leaf *)leaf)->hash;
+}
+
+static bool
+leaf_match(const void *leaf, const void *key)
+{
+	return ((const struct leaf *)leaf)->key == *(const uint64_t *)key;
+}
+
+/* Ways to choose hashes, each hard on another part of the index. */
+static uint64_t
+hash_random(uint64_t *random)
+{
+	return testing_random(random);
+}
+
+static uint64_t
+hash_equal(uint64_t *random)
+{
+	return testing_below(random, 5) << 61;
+}
+
+static uint64_t
+hash_long_prefix(uint64_t *random)
+{
+	return UINT64_C(0xabcdef0123456780) ^ testing_below(random, 1024);
+}
+
+static uint64_t
+hash_one_bit(uint64_t *random)
+{
+	return UINT64_C(1) << testing_below(random, 64);
+}
+
+static uint64_t
+hash_one_stripe(uint64_t *random)
+{
+	return testing_random(random) >> 8;
+}
+
+/* Sparse in the top nibbles, dense below, and now and then equal. */
+static uint64_t
+hash_clustered(uint64_t *random)
+{
+	return testing_below(random, 3) << 62 | testing_below(random, 9) << 40 |
+	       testing_below(random, 200);
+}
+
+typedef uint64_t hash_fn(uint64_t *random);
+static hash_fn *const shapes[] = {hash_random, hash_equal, hash_long_prefix,
+	hash_one_bit, hash_one_stripe, hash_clustered};
+#define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
+
+static void
+fixture_start(struct fixture *f, size_t leaf_count, hash_fn *shape)
+{
+	f->random = testing_seed();
+	f->memory = testing_memory_of(&f->counts);
+	f->leaf_count = leaf_count;
+	f->leaves = calloc(leaf_count, sizeof(*f->leaves));
+	assert_non_null(f->leaves);
+	for (size_t i = 0; i < leaf_count; i++) {
+		f->leaves[i].hash = shape(&f->random);
+		f->leaves[i].key = i;
+	}
+	assert_int_equal(vmc_critnib_new(&f->index, leaf_hash, &f->memory), 0);
+	f->objects_empty = f->counts.objects;
+}
+
+static void
+fixture_end(struct fixture *f)
+{
+	vmc_critnib_delete(f->index, NULL, NULL);
+	assert_int_equal(f->counts.objects, 0);
+	assert_int_equal(f->counts.bytes, 0);
+	free(f->leaves);
+}
+
+static struct leaf *
+find(struct fixture *f, const struct leaf *leaf)
+{
+	return vmc_critnib_find(f->index, leaf->hash, leaf_match, &leaf->key);
+}
+
+static int
+insert(struct fixture *f, struct leaf *leaf)
+{
+	return vmc_critnib_insert(f->index, leaf, leaf_match, &leaf->key);
+}
+
+static void
+check(struct fixture *f)
+{
+	int err = vmc_critnib_check(f->index);
+
+	if (err)
+		print_error("%s\n", vmc_error_message());
+	assert_int_equal(err, 0);
+}
+
+/* What the oracle says, for every leaf. */
+static void
+check_all(struct fixture *f)
+{
+	uint64_t count = 0;
+
+	check(f);
+	for (size_t i = 0; i < f->leaf_count; i++) {
+		struct leaf *leaf = &f->leaves[i];
+		assert_ptr_equal(find(f, leaf), leaf->in ? leaf : NULL);
+		count += leaf->in;
+	}
+	assert_int_equal(vmc_critnib_count(f->index), count);
+}
+
+/* One random operation on one random leaf. False if memory was short. */
+static bool
+step(struct fixture *f, uint64_t insertions_in_100)
+{
+	struct leaf *leaf =
+		&f->leaves[testing_below(&f->random, f->leaf_count)];
+
+	if (testing_below(&f->random, 100) < insertions_in_100) {
+		struct leaf twin = *leaf;
+		int err = insert(f, leaf->in ? &twin : leaf);
+
+		if (err == -ENOMEM) {
+			assert_false(leaf->in);
+			return false;
+		}
+		assert_int_equal(err, leaf->in ? -EEXIST : 0);
+		leaf->in = true;
+	} else {
+		int err = vmc_critnib_remove(f->index, leaf);
+		assert_int_equal(err, leaf->in ? 0 : -ENOENT);
+		leaf->in = false;
+	}
+	assert_ptr_equal(find(f, leaf), leaf->in ? leaf : NULL);
+	return true;
+}
+
+static void
+remove_all(struct fixture *f)
+{
+	for (size_t i = 0; i < f->leaf_count; i++)
+		if (f->leaves[i].in)
+			assert_int_equal(
+				vmc_critnib_remove(f->index, &f->leaves[i]), 0);
+	for (size_t i = 0; i < f->leaf_count; i++)
+		f->leaves[i].in = false;
+}
+
+static void
+test_empty(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f, 1, hash_random);
+	assert_int_equal(vmc_critnib_count(f.index), 0);
+	assert_null(find(&f, &f.leaves[0]));
+	assert_int_equal(vmc_critnib_remove(f.index, &f.leaves[0]), -ENOENT);
+	check(&f);
+	fixture_end(&f);
+}
+
+static void
+test_random_operations(void **state)
+{
+	static const uint64_t insertions[] = {80, 50, 20, 50};
+
+	(void)state;
+	for (size_t shape = 0; shape < SHAPES; shape++) {
+		struct fixture f;
+
+		fixture_start(&f, 300, shapes[shape]);
+		for (int i = 0; i < 2000; i++) {
+			assert_true(step(&f, insertions[i / 500]));
+			check(&f);
+		}
+		check_all(&f);
+		remove_all(&f);
+		assert_int_equal(f.counts.objects, f.objects_empty);
+		fixture_end(&f);
+	}
+}
+
+/* The same with memory that runs out at some allocation of any step. */
+static void
+test_random_operations_without_memory(void **state)
+{
+	(void)state;
+	for (size_t shape = 0; shape < SHAPES; shape++) {
+		struct fixture f;
+		unsigned short_of_memory = 0;
+
+		fixture_start(&f, 600, shapes[shape]);
+		for (int i = 0; i < 3000; i++) {
+			long before = f.counts.bytes;
+			f.counts.fail_at = (long)testing_below(&f.random, 4);
+			if (!step(&f, i < 1500 ? 80 : 40)) {
+				short_of_memory++;
+				assert_int_equal(f.counts.bytes, before);
+			}
+			check(&f);
+		}
+		assert_true(short_of_memory > 0);
+		f.counts.fail_at = -1;
+		check_all(&f);
+		/* without any memory at all, down to nothing but roots */
+		f.counts.fail_at = -2;
+		remove_all(&f);
+		check_all(&f);
+		assert_int_equal(f.counts.objects, f.objects_empty);
+		fixture_end(&f);
+	}
+}
+
+static void
+test_new_without_memory(void **state)
+{
+	struct testing_memory counts;
+	struct vmc_memory memory = testing_memory_of(&counts);
+	struct vmc_critnib *index;
+	int err = -ENOMEM;
+
+	(void)state;
+	for (long n = 0; err; n++) {
+		counts.fail_at = n;
+		err = vmc_critnib_new(&index, leaf_hash, &memory);
+		assert_true(err == 0 || err == -ENOMEM);
+		assert_true(err == 0 || counts.objects == 0);
+	}
+	assert_int_equal(counts.objects, 1 + STRIPES);
+	vmc_critnib_delete(index, NULL, NULL);
+	assert_int_equal(counts.objects, 0);
+}
+
+/* One insertion into long common prefixes needs up to 13 nodes. */
+static void
+test_insert_without_memory(void **state)
+{
+	struct fixture f;
+	long most = 0;
+
+	(void)state;
+	fixture_start(&f, 64, hash_long_prefix);
+	for (size_t i = 0; i < f.leaf_count; i++) {
+		struct leaf *leaf = &f.leaves[i];
+		int err = -ENOMEM;
+
+		for (long n = 0; err; n++) {
+			long before = f.counts.bytes;
+			f.counts.fail_at = n;
+			err = insert(&f, leaf);
+			f.counts.fail_at = -1;
+			leaf->in = err == 0;
+			if (err) {
+				assert_int_equal(err, -ENOMEM);
+				assert_int_equal(f.counts.bytes, before);
+			}
+			check_all(&f);
+			most = n > most ? n : most;
+		}
+	}
+	assert_true(most > 10);
+	fixture_end(&f);
+}
+
+static unsigned
+level(struct fixture *f, unsigned stripe)
+{
+	return root_level(f->index->roots[stripe]);
+}
+
+static void
+test_growth(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f, 70000, hash_one_stripe);
+	for (size_t i = 0; i < f.leaf_count; i++) {
+		assert_int_equal(insert(&f, &f.leaves[i]), 0);
+		f.leaves[i].in = true;
+		if ((i & (i - 1)) == 0 || (i & 8191) == 0)
+			check(&f);
+	}
+	assert_int_equal(level(&f, 0), 4);
+	assert_int_equal(level(&f, 1), 1);
+	check_all(&f);
+	for (int i = 0; i < 20000; i++)
+		assert_true(step(&f, 50));
+	check_all(&f);
+	remove_all(&f);
+	assert_int_equal(f.counts.objects, f.objects_empty);
+	check_all(&f);
+	fixture_end(&f);
+}
+
+/* A root that could not grow takes leaves all the same, and grows later. */
+static void
+test_growth_without_memory(void **state)
+{
+	struct fixture f;
+	const unsigned full = 16 * 16;
+
+	(void)state;
+	fixture_start(&f, full + 2, hash_random);
+	for (uint64_t i = 0; i < full + 2; i++)
+		f.leaves[i].hash = i % full << 48 | i / full;
+	for (size_t i = 0; i < full; i++)
+		assert_int_equal(insert(&f, &f.leaves[i]), 0);
+	assert_int_equal(level(&f, 0), 1);
+	/* twelve nodes down to bit 0; the thirteenth piece is the new root */
+	for (long n = 0; n < 13; n++) {
+		f.counts.fail_at = n;
+		int err = insert(&f, &f.leaves[full]);
+		assert_int_equal(err, n < 12 ? -ENOMEM : 0);
+	}
+	assert_int_equal(f.counts.fail_at, -1);
+	assert_int_equal(level(&f, 0), 1);
+	check(&f);
+	assert_int_equal(insert(&f, &f.leaves[full + 1]), 0);
+	assert_int_equal(level(&f, 0), 2);
+	for (size_t i = 0; i < f.leaf_count; i++)
+		f.leaves[i].in = true;
+	check_all(&f);
+	fixture_end(&f);
+}
+
+/* A leaf goes back into the place of a removed one without an allocation. */
+static void
+test_place_used_again(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f, 16, hash_random);
+	for (uint64_t i = 0; i < 16; i++) {
+		f.leaves[i].hash = i << 48;
+		assert_int_equal(insert(&f, &f.leaves[i]), 0);
+	}
+	f.counts.fail_at = -2;
+	for (uint64_t i = 0; i < 16; i++) {
+		assert_int_equal(vmc_critnib_remove(f.index, &f.leaves[i]), 0);
+		assert_null(find(&f, &f.leaves[i]));
+		assert_int_equal(insert(&f, &f.leaves[i]), 0);
+		assert_ptr_equal(find(&f, &f.leaves[i]), &f.leaves[i]);
+		check(&f);
+	}
+	fixture_end(&f);
+}
+
+/* Sixteen bytes a leaf, filled or after churn, wherever roots stand. */
+static void
+test_space(void **state)
+{
+	static const size_t sizes[] = {4500, 30000, 60000, 70000, 120000};
+
+	(void)state;
+	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+		struct fixture f;
+		size_t half = sizes[s];
+
+		fixture_start(&f, 2 * half, hash_random);
+		long fixed = (long)sizeof(struct vmc_critnib);
+		for (size_t i = 0; i < half; i++)
+			assert_int_equal(insert(&f, &f.leaves[i]), 0);
+		assert_true(f.counts.bytes - fixed < 16 * (long)half);
+		for (size_t i = 0; i < half; i++) {
+			vmc_critnib_remove(f.index, &f.leaves[i]);
+			assert_int_equal(insert(&f, &f.leaves[half + i]), 0);
+		}
+		assert_true(f.counts.bytes - fixed < 16 * (long)half);
+		check(&f);
+		fixture_end(&f);
+	}
+}
+
+static void
+drop(void *leaf, void *arg)
+{
+	((struct leaf *)leaf)->dropped++;
+	++*(uint64_t *)arg;
+}
+
+static void
+test_delete_drops_each(void **state)
+{
+	(void)state;
+	for (size_t shape = 0; shape < SHAPES; shape++) {
+		struct fixture f;
+		uint64_t dropped = 0, count;
+
+		fixture_start(&f, 1000, shapes[shape]);
+		for (int i = 0; i < 2000; i++)
+			assert_true(step(&f, 60));
+		count = vmc_critnib_count(f.index);
+		vmc_critnib_delete(f.index, drop, &dropped);
+		assert_int_equal(f.counts.objects, 0);
+		assert_int_equal(dropped, count);
+		for (size_t i = 0; i < f.leaf_count; i++)
+			assert_int_equal(f.leaves[i].dropped, f.leaves[i].in);
+		free(f.leaves);
+	}
+}
+
+/* check() must see what is wrong, or the tests above say nothing. */
+static void
+test_check_sees_damage(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f, 2, hash_random);
+	f.leaves[0].hash = UINT64_C(1) << 40;
+	f.leaves[1].hash = UINT64_C(2) << 40;
+	assert_int_equal(insert(&f, &f.leaves[0]), 0);
+	assert_int_equal(insert(&f, &f.leaves[1]), 0);
+	check(&f);
+	f.leaves[1].hash = UINT64_C(3) << 40;
+	assert_int_equal(vmc_critnib_check(f.index), -EINVAL);
+	f.leaves[1].hash = UINT64_C(2) << 40;
+	f.index->stripes[0].count++;
+	assert_int_equal(vmc_critnib_check(f.index), -EINVAL);
+	f.index->stripes[0].count--;
+	slot *top = root_slot(f.index->roots[0], 0);
+	slot *only = children_of(*top);
+	uint64_t node = *only;
+	*only = word_of(&f.leaves[0]);
+	f.index->stripes[0].count--;
+	assert_int_equal(vmc_critnib_check(f.index), -EINVAL);
+	*only = node;
+	f.index->stripes[0].count++;
+	check(&f);
+	fixture_end(&f);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_random_operations),
+		cmocka_unit_test(test_random_operations_without_memory),
+		cmocka_unit_test(test_new_without_memory),
+		cmocka_unit_test(test_insert_without_memory),
+		cmocka_unit_test(test_growth),
+		cmocka_unit_test(test_growth_without_memory),
+		cmocka_unit_test(test_place_used_again),
+		cmocka_unit_test(test_space),
+		cmocka_unit_test(test_delete_drops_each),
+		cmocka_unit_test(test_check_sees_damage),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
