@@ -53,11 +53,12 @@ enum vmemcache_statistic {
 	VMEMCACHE_STAT_EVICT,          /* entries removed, of either kind */
 	VMEMCACHE_STAT_ENTRIES,        /* entries now in the cache */
 	VMEMCACHE_STAT_DRAM_SIZE_USED, /* bytes kept per entry beside the pool:
-	                                  key, entry, index, policy */
+					  key, entry, index, policy */
 	VMEMCACHE_STAT_POOL_SIZE_USED, /* bytes of allocated blocks */
 	VMEMCACHE_STAT_HEAP_ENTRIES,   /* maximal runs of free blocks */
+	VMEMCACHE_STAT_EXTENTS,        /* runs of blocks held by all entries */
 	VMEMCACHE_STAT_PAGE_SIZE,      /* bytes of a page of the pool, as the
-	                                  system really granted it */
+					  system really granted it */
 
 	VMEMCACHE_STATS_NUM
 };
@@ -74,7 +75,7 @@ enum vmemcache_bench_cfg {
 enum vmemcache_metadata {
 	VMEMCACHE_METADATA_DRAM, /* ordinary memory; the default */
 	VMEMCACHE_METADATA_PMEM  /* an unnamed file of its own in the directory
-	                            that vmemcache_add() is given */
+				    that vmemcache_add() is given */
 };
 
 /*
@@ -83,16 +84,16 @@ enum vmemcache_metadata {
  * evict on this or another cache, recursively. key belongs to the cache and
  * is valid during the call only. No lock of the library is held.
  */
-typedef void vmemcache_on_evict(VMEMcache *cache, const void *key,
-	size_t key_size, void *arg);
+typedef void vmemcache_on_evict(
+	VMEMcache *cache, const void *key, size_t key_size, void *arg);
 
 /*
  * Called by vmemcache_get() after a miss, on the thread of the get. If it
  * puts that very key into that very cache, the get returns the value put,
  * even if there was no space to keep it. key is the caller's of the get.
  */
-typedef void vmemcache_on_miss(VMEMcache *cache, const void *key,
-	size_t key_size, void *arg);
+typedef void vmemcache_on_miss(
+	VMEMcache *cache, const void *key, size_t key_size, void *arg);
 
 /*
  * A new, unconfigured cache: policy LRU, extents of VMEMCACHE_MIN_EXTENT, no
@@ -173,8 +174,8 @@ ssize_t vmemcache_get(VMEMcache *cache, const void *key, size_t key_size,
  * 1: the key is there and *vsize, unless NULL, the size of its value; 0: it
  * is not. Affects neither policy nor statistics. EINVAL as in get. ENOMEM.
  */
-int vmemcache_exists(VMEMcache *cache, const void *key, size_t key_size,
-	size_t *vsize);
+int vmemcache_exists(
+	VMEMcache *cache, const void *key, size_t key_size, size_t *vsize);
 
 /*
  * Remove that key; with key NULL the policy's victim. The on_evict callback

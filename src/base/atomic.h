@@ -29,22 +29,22 @@
 
 #define vmc_load_relaxed(p) atomic_load_explicit((p), memory_order_relaxed)
 #define vmc_load_acquire(p) atomic_load_explicit((p), memory_order_acquire)
-#define vmc_store_relaxed(p, v) \
+#define vmc_store_relaxed(p, v)                                                \
 	atomic_store_explicit((p), (v), memory_order_relaxed)
-#define vmc_store_release(p, v) \
+#define vmc_store_release(p, v)                                                \
 	atomic_store_explicit((p), (v), memory_order_release)
-#define vmc_fetch_add_relaxed(p, v) \
+#define vmc_fetch_add_relaxed(p, v)                                            \
 	atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
-#define vmc_fetch_add_acq_rel(p, v) \
+#define vmc_fetch_add_acq_rel(p, v)                                            \
 	atomic_fetch_add_explicit((p), (v), memory_order_acq_rel)
-#define vmc_fetch_sub_acq_rel(p, v) \
+#define vmc_fetch_sub_acq_rel(p, v)                                            \
 	atomic_fetch_sub_explicit((p), (v), memory_order_acq_rel)
-#define vmc_exchange_acq_rel(p, v) \
+#define vmc_exchange_acq_rel(p, v)                                             \
 	atomic_exchange_explicit((p), (v), memory_order_acq_rel)
 
 /* Strong compare and swap; on failure *expected is loaded with acquire. */
-#define vmc_cas_acq_rel(p, expected, desired)                              \
-	atomic_compare_exchange_strong_explicit((p), (expected), (desired), \
+#define vmc_cas_acq_rel(p, expected, desired)                                  \
+	atomic_compare_exchange_strong_explicit((p), (expected), (desired),    \
 		memory_order_acq_rel, memory_order_acquire)
 
 /*

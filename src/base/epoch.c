@@ -235,8 +235,8 @@ stop(void)
 			continue;
 		vmc_store_release(&slots, chunk_start(k));
 		vmc_store_relaxed(&chunks[k], NULL);
-		vmc_os_unmap(chunk,
-			sizeof(struct vmc_thread) * FIRST_CHUNK << k);
+		vmc_os_unmap(
+			chunk, sizeof(struct vmc_thread) * FIRST_CHUNK << k);
 	}
 	vmc_lock_release(&registry);
 }

@@ -18,7 +18,8 @@
 int vmc_fail(int err, const char *format, ...)
 	__attribute__((format(printf, 2, 3), cold));
 
-/* The same with a string constant, which is kept by reference. Costs a store. */
+/* The same with a string constant, which is kept by reference. Costs a store.
+ */
 int vmc_fail_const(int err, const char *message);
 
 /* The calling thread's last message, "" if there was none. */

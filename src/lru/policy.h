@@ -32,16 +32,15 @@ struct vmc_policy_ops {
 	bool wants_touches;
 
 	/* -ENOMEM */
-	int (*create)(struct vmc_policy **policy,
-		const struct vmc_memory *memory);
+	int (*create)(
+		struct vmc_policy **policy, const struct vmc_memory *memory);
 	/* The nodes it still holds are forgotten. */
 	void (*destroy)(struct vmc_policy *policy);
 	/* Used, in this order; a node it does not hold becomes held. */
 	void (*touch)(struct vmc_policy *policy,
 		struct vmc_policy_node *const *nodes, unsigned count);
 	/* Let go of a node, if it holds it. */
-	void (*remove)(
-		struct vmc_policy *policy, struct vmc_policy_node *node);
+	void (*remove)(struct vmc_policy *policy, struct vmc_policy_node *node);
 	/* Let go of the node to evict next and return it; NULL: none. */
 	struct vmc_policy_node *(*victim)(struct vmc_policy *policy);
 	/*

@@ -51,9 +51,8 @@ vmc_ring_push(struct vmc_ring *ring, struct vmc_policy_node *node)
 	uint32_t tail = vmc_load_relaxed(&ring->tail);
 	uint32_t pending = tail - vmc_load_acquire(&ring->head);
 
-	if (pending &&
-		vmc_load_relaxed(&ring->slot[(tail - 1) % VMC_RING_SIZE]) ==
-			node)
+	if (pending && vmc_load_relaxed(
+			       &ring->slot[(tail - 1) % VMC_RING_SIZE]) == node)
 		return true;
 	if (pending == VMC_RING_SIZE)
 		return false;
@@ -64,8 +63,8 @@ vmc_ring_push(struct vmc_ring *ring, struct vmc_policy_node *node)
 
 /* By the holder of the policy's lock: up to max nodes, the oldest first. */
 static inline unsigned
-vmc_ring_take(struct vmc_ring *ring, struct vmc_policy_node **nodes,
-	unsigned max)
+vmc_ring_take(
+	struct vmc_ring *ring, struct vmc_policy_node **nodes, unsigned max)
 {
 	uint32_t head = vmc_load_relaxed(&ring->head);
 	uint32_t n = vmc_load_acquire(&ring->tail) - head;

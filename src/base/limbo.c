@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * limbo.c -- retired objects in chunks
+ *
+ * The notes are kept beside the objects, not in them: a reader may still be
+ * looking at every byte. A chunk holds so many that the price of looking at
+ * the epoch (a membarrier, microseconds where other threads run) is spread
+ * over hundreds of objects.
+ *
+ * Noting an object must not fail, since unlinking cannot be undone; where even
+ * the chunk cannot be allocated, the only thing left is to wait for the
+ * readers there and then. Readers never wait for anything, so this ends; it
+ * happens only when the process is out of memory.
+ */
+#include "limbo.h"
+
+#include "epoch.h"
+
+#include <sched.h>
+
+#define CHUNK_OBJECTS 510u
+
+struct vmc_limbo_chunk {
+	struct vmc_limbo_chunk *next;
+	uint64_t stamp;
+	unsigned count;
+	struct {
+		void *ptr;
+		size_t size;
+	} object[CHUNK_OBJECTS];
+};
+
+static void
+seal(struct vmc_limbo *limbo)
+{
+	struct vmc_limbo_chunk *chunk = limbo->open;
+
+	chunk->stamp = vmc_epoch_stamp();
+	chunk->next = NULL;
+	if (limbo->newest)
+		limbo->newest->next = chunk;
+	else
+		limbo->oldest = chunk;
+	limbo->newest = chunk;
+	limbo->open = NULL;
+	limbo->due = true;
+}
+
+static void
+wait_for_readers(void)
+{
+	uint64_t stamp = vmc_epoch_stamp();
+
+	while (vmc_epoch_safe() <= stamp)
+		sched_yield();
+}
+
+bool
+vmc_limbo_add(struct vmc_limbo *limbo, const struct vmc_memory *memory,
+	void *ptr, size_t size)
+{
+	struct vmc_limbo_chunk *chunk = limbo->open;
+
+	if (!chunk) {
+		chunk = vmc_alloc(memory, sizeof(*chunk));
+		if (!chunk) {
+			wait_for_readers();
+			return false;
+		}
+		chunk->count = 0;
+		limbo->open = chunk;
+	}
+	chunk->object[chunk->count].ptr = ptr;
+	chunk->object[chunk->count].size = size;
+	if (++chunk->count == CHUNK_OBJECTS)
+		seal(limbo);
+	return true;
+}
+
+struct vmc_limbo_chunk *
+vmc_limbo_ripe(struct vmc_limbo *limbo)
+{
+	struct vmc_limbo_chunk *ripe = limbo->oldest;
+	struct vmc_limbo_chunk *last = NULL;
+
+	limbo->due = false;
+	if (!ripe)
+		return NULL;
+	uint64_t safe = vmc_epoch_safe();
+	while (limbo->oldest && limbo->oldest->stamp < safe) {
+		last = limbo->oldest;
+		limbo->oldest = last->next;
+	}
+	if (!last)
+		return NULL;
+	last->next = NULL;
+	if (!limbo->oldest)
+		limbo->newest = NULL;
+	return ripe;
+}
+
+void
+vmc_limbo_free(struct vmc_limbo_chunk *chunk, const struct vmc_memory *memory)
+{
+	while (chunk) {
+		struct vmc_limbo_chunk *next = chunk->next;
+
+		for (unsigned i = 0; i < chunk->count; i++)
+			vmc_free(memory, chunk->object[i].ptr,
+				chunk->object[i].size);
+		vmc_free(memory, chunk, sizeof(*chunk));
+		chunk = next;
+	}
+}
+
+void
+vmc_limbo_flush(struct vmc_limbo *limbo, const struct vmc_memory *memory)
+{
+	if (limbo->open)
+		seal(limbo);
+	vmc_limbo_free(limbo->oldest, memory);
+	*limbo = (struct vmc_limbo){0};
+}

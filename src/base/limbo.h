@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * limbo.h -- retired objects waiting for the readers that may hold them
+ *
+ * Owned by one thread at a time: no function here may run concurrently with
+ * another one on the same limbo.
+ *
+ * Objects gather in an open chunk. A full chunk is sealed with an epoch stamp
+ * (epoch.h) and is ripe once the stamp is safe. One look at the epoch per
+ * sealed chunk: a reader that is stuck costs memory, not time.
+ */
+#ifndef VMC_BASE_LIMBO_H
+#define VMC_BASE_LIMBO_H
+
+#include "memory.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vmc_limbo_chunk;
+
+/* All zero: empty. */
+struct vmc_limbo {
+	struct vmc_limbo_chunk *open;
+	struct vmc_limbo_chunk *oldest; /* sealed, in the order of stamps */
+	struct vmc_limbo_chunk *newest;
+	bool due; /* a chunk was sealed since vmc_limbo_ripe() */
+};
+
+/*
+ * Keep the object, which new readers cannot reach any more. False where there
+ * is no memory to note it in: then every reader that may have held the object
+ * has been waited for, and it is still the caller's to free. Not within an
+ * epoch.
+ */
+bool vmc_limbo_add(struct vmc_limbo *limbo, const struct vmc_memory *memory,
+	void *ptr, size_t size);
+
+/*
+ * Take out the chunks whose objects no reader holds any more; NULL: none.
+ * Worth calling when due. Not within an epoch.
+ */
+struct vmc_limbo_chunk *vmc_limbo_ripe(struct vmc_limbo *limbo);
+
+/* Free a list of chunks and all objects in them. NULL is an empty list. */
+void vmc_limbo_free(
+	struct vmc_limbo_chunk *chunks, const struct vmc_memory *memory);
+
+/* Free everything at once: there are no readers left. */
+void vmc_limbo_flush(struct vmc_limbo *limbo, const struct vmc_memory *memory);
+
+#endif

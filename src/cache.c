@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * cache.c -- opening, reading and writing a cache
+ *
+ * Reading. A get enters the epoch, finds the entry, copies the value out of
+ * its blocks and only then looks whether the entry is still alive. No lock,
+ * and no write to memory that another thread writes. Why the copy can be
+ * trusted when the state is not DEAD after it:
+ *
+ *   evictor                          reader
+ *   E1  state = DEAD (locked rmw)    R1  copy bytes out of the blocks
+ *   E2  release fence                R2  acquire fence
+ *   ... blocks go to a new owner     R3  load state (acquire)
+ *   W   the owner writes bytes
+ *
+ * If R1 read any byte of W, then by the fences E2 and R2 (and by the locks or
+ * releases over which the blocks went from the evictor to W's thread) E1 comes
+ * before R3, which reads DEAD. So a state other than DEAD at R3 means that all
+ * bytes of R1 are the value's. The bytes were visible from the start, since
+ * the entry was found through the index (release in insert, acquire in find).
+ * A reader that reads DEAD looks the key up again: the evictor took the entry
+ * out of the index before E1, so it cannot find the same one twice. The
+ * entry itself, its runs and the index's nodes are kept by the epoch.
+ *
+ * Writing. A put fills an entry and blocks that nobody else knows, then inserts
+ * the entry into the index (the point where the value appears), records it in
+ * the thread's ring for the policy, and makes it LIVE. As an INSERTING entry
+ * it cannot be evicted, so the put may use it until that last store.
+ *
+ * The ring never loses an insertion (the put drains it where it is full), but
+ * loses touches if the policy's lock is busy while it is full. One thread
+ * alone never loses any: LRU is exact for it.
+ *
+ * What is evicted, and how: evict.c.
+ */
+#include "cache.h"
+
+#include "base/copy.h"
+#include "base/error.h"
+
+#include <errno.h>
+
+/* Touches waiting in a ring at which their reader tries to feed the policy. */
+#define DRAIN_AT 32u
+
+/* A get that is in its on_miss callback. */
+struct vmc_handover {
+	struct vmc_handover *outer;
+	struct vmc_key key;
+	char *buffer;
+	size_t buffer_size;
+	size_t offset;
+	size_t *value_size;
+	ssize_t result; /* -ENOENT until the key is put */
+};
+
+static uint64_t
+blocks_for(const struct vmemcache *cache, size_t size)
+{
+	return size / cache->block_size + (size % cache->block_size != 0);
+}
+
+static char *
+block_address(const struct vmemcache *cache, uint64_t block)
+{
+	return cache->pool.base + block * cache->block_size;
+}
+
+static void
+write_value(struct vmemcache *cache, const struct vmc_entry *entry,
+	const char *value)
+{
+	size_t left = entry->value_size;
+	uint64_t count;
+	const vmc_run *run = vmc_runs_view(&entry->runs, &count);
+
+	for (; left > 0; run++) {
+		size_t n = vmc_run_count(*run) * cache->block_size;
+		if (n > left)
+			n = left;
+		vmc_pool_write(&cache->pool,
+			block_address(cache, vmc_run_first(*run)), value, n);
+		value += n;
+		left -= n;
+	}
+	vmc_pool_drain(&cache->pool);
+}
+
+/* The n bytes from offset on, which the value has. May race: see above. */
+static void
+read_value(struct vmemcache *cache, const struct vmc_entry *entry, char *to,
+	size_t n, size_t offset)
+{
+	uint64_t count;
+	const vmc_run *run = vmc_runs_view(&entry->runs, &count);
+	size_t length = vmc_run_count(*run) * cache->block_size;
+
+	while (offset >= length) {
+		offset -= length;
+		length = vmc_run_count(*++run) * cache->block_size;
+	}
+	for (;;) {
+		size_t part = length - offset < n ? length - offset : n;
+		vmc_copy_racing(to,
+			block_address(cache, vmc_run_first(*run)) + offset,
+			part);
+		n -= part;
+		if (n == 0)
+			return;
+		to += part;
+		offset = 0;
+		length = vmc_run_count(*++run) * cache->block_size;
+	}
+}
+
+void
+vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring)
+{
+	struct vmc_policy_node *nodes[DRAIN_AT];
+	unsigned taken;
+
+	while ((taken = vmc_ring_take(ring, nodes, DRAIN_AT)) > 0) {
+		unsigned kept = 0;
+		for (unsigned i = 0; i < taken; i++) {
+			struct vmc_entry *e = vmc_entry_of(nodes[i]);
+			if (vmc_load_acquire(&e->state) <= VMC_ENTRY_LIVE)
+				nodes[kept++] = nodes[i];
+		}
+		cache->policy->ops->touch(cache->policy, nodes, kept);
+	}
+}
+
+static void
+feed_policy(struct vmemcache *cache, struct vmc_ring *ring, bool wait)
+{
+	if (wait)
+		vmc_lock_acquire(&cache->policy_lock);
+	else if (!vmc_lock_try(&cache->policy_lock))
+		return;
+	vmc_cache_drain(cache, ring);
+	vmc_lock_release(&cache->policy_lock);
+}
+
+static size_t
+bytes_wanted(size_t value_size, const void *buffer, size_t buffer_size,
+	size_t offset)
+{
+	if (!buffer || offset >= value_size)
+		return 0;
+	return buffer_size < value_size - offset ? buffer_size
+						 : value_size - offset;
+}
+
+/* The copying get of the comment above; -ENOENT on a miss. */
+static ssize_t
+read_entry(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key, void *buffer,
+	size_t buffer_size, size_t offset, size_t *value_size)
+{
+	for (;;) {
+		vmc_epoch_enter(thread);
+		struct vmc_entry *e = vmc_critnib_find(
+			cache->index, key->hash, vmc_entry_match, key);
+		if (!e) {
+			vmc_epoch_exit(thread);
+			return -ENOENT;
+		}
+		size_t size = e->value_size;
+		size_t n = bytes_wanted(size, buffer, buffer_size, offset);
+		if (n > 0 && e->runs.word &&
+			!cache->bench[VMEMCACHE_BENCH_NO_MEMCPY])
+			read_value(cache, e, buffer, n, offset);
+		vmc_fence_acquire();
+		uint64_t state = vmc_load_acquire(&e->state);
+		if (state <= VMC_ENTRY_LIVE && cache->policy_ops->wants_touches)
+			vmc_ring_push(&stripe->ring, &e->node);
+		vmc_epoch_exit(thread);
+		if (state == VMC_ENTRY_DEAD)
+			continue;
+		if (vmc_ring_pending(&stripe->ring) >= DRAIN_AT)
+			feed_policy(cache, &stripe->ring, false);
+		if (value_size)
+			*value_size = size;
+		return (ssize_t)n;
+	}
+}
+
+/* Call on_miss; -ENOENT unless it put the key, see hand_over(). */
+static ssize_t
+ask_on_miss(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_handover *handover)
+{
+	handover->outer = stripe->handover;
+	handover->result = -ENOENT;
+	stripe->handover = handover;
+	vmc_lock_assert_none_held();
+	cache->on_miss(cache, handover->key.data, handover->key.size,
+		cache->on_miss_arg);
+	stripe->handover = handover->outer;
+	return handover->result;
+}
+
+/* A put of that key: does the innermost get on this thread wait for it? */
+static void
+hand_over(struct vmc_handover *to, const struct vmc_key *key, const void *value,
+	size_t value_size)
+{
+	if (!to || to->key.hash != key->hash || to->key.size != key->size ||
+		(key->size && memcmp(to->key.data, key->data, key->size) != 0))
+		return;
+	size_t n = bytes_wanted(
+		value_size, to->buffer, to->buffer_size, to->offset);
+	if (n > 0)
+		memcpy(to->buffer, (const char *)value + to->offset, n);
+	if (to->value_size)
+		*to->value_size = value_size;
+	to->result = (ssize_t)n;
+}
+
+ssize_t
+vmc_cache_get(struct vmemcache *cache, const void *data, size_t key_size,
+	void *buffer, size_t buffer_size, size_t offset, size_t *value_size)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+
+	if (!stripe)
+		return -ENOMEM;
+	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	ssize_t n = read_entry(cache, thread, stripe, &key, buffer, buffer_size,
+		offset, value_size);
+	if (n != -ENOENT) {
+		vmc_count(stripe, VMC_COUNT_HIT, 1);
+		return n;
+	}
+	vmc_count(stripe, VMC_COUNT_MISS, 1);
+	if (cache->on_miss) {
+		struct vmc_handover handover = {.key = key,
+			.buffer = buffer,
+			.buffer_size = buffer_size,
+			.offset = offset,
+			.value_size = value_size};
+		n = ask_on_miss(cache, stripe, &handover);
+		if (n == -ENOENT) /* somebody else may have put it */
+			n = read_entry(cache, thread, stripe, &key, buffer,
+				buffer_size, offset, value_size);
+	}
+	return n == -ENOENT ? vmc_fail_const(ENOENT, "no such key") : n;
+}
+
+/* 1 and the size if the key is there, else 0. */
+static int
+look(struct vmemcache *cache, struct vmc_thread *thread,
+	const struct vmc_key *key, size_t *value_size)
+{
+	vmc_epoch_enter(thread);
+	struct vmc_entry *e =
+		vmc_critnib_find(cache->index, key->hash, vmc_entry_match, key);
+	if (e && value_size)
+		*value_size = e->value_size;
+	vmc_epoch_exit(thread);
+	return e != NULL;
+}
+
+int
+vmc_cache_exists(struct vmemcache *cache, const void *data, size_t key_size,
+	size_t *value_size)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+
+	if (!thread)
+		return -ENOMEM;
+	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	return look(cache, thread, &key, value_size);
+}
+
+/* Blocks for a value into *runs, evicting as needed. */
+static int
+take_blocks(struct vmemcache *cache, struct vmc_stripe *stripe, uint64_t blocks,
+	vmc_runs *runs)
+{
+	vmc_runs freed = VMC_RUNS_NONE;
+	uint64_t missing;
+	int rc;
+
+	while ((rc = vmc_extent_exchange(cache->extent, &freed, blocks, runs,
+			&missing)) == -ENOSPC) {
+		rc = vmc_cache_make_room(cache, stripe, missing, &freed);
+		if (rc)
+			return vmc_fail_const(
+				ENOSPC, "not enough entries can be evicted");
+	}
+	return rc;
+}
+
+static int
+insert(struct vmemcache *cache, struct vmc_stripe *stripe,
+	const struct vmc_key *key, const void *value, size_t value_size)
+{
+	bool allocate = !cache->bench[VMEMCACHE_BENCH_INDEX_ONLY] &&
+			!cache->bench[VMEMCACHE_BENCH_NO_ALLOC];
+	uint64_t blocks = allocate ? blocks_for(cache, value_size) : 0;
+	uint64_t runs;
+	int rc;
+
+	if (blocks > cache->blocks)
+		return vmc_fail_const(ENOSPC, "value larger than the cache");
+	struct vmc_entry *e = vmc_alloc(&cache->memory, sizeof(*e) + key->size);
+	if (!e)
+		return -ENOMEM;
+	vmc_store_relaxed(&e->state, VMC_ENTRY_INSERTING);
+	e->hash = key->hash;
+	e->node.prev = NULL;
+	e->key_size = key->size;
+	e->value_size = value_size;
+	e->runs = VMC_RUNS_NONE;
+	if (key->size)
+		memcpy(e->key, key->data, key->size);
+
+	rc = take_blocks(cache, stripe, blocks, &e->runs);
+	if (rc)
+		goto free_entry;
+	if (blocks && !cache->bench[VMEMCACHE_BENCH_NO_MEMCPY])
+		write_value(cache, e, value);
+	vmc_runs_view(&e->runs, &runs);
+	rc = vmc_critnib_insert(cache->index, e, vmc_entry_match, key);
+	if (rc)
+		goto free_blocks;
+	if (cache->policy_ops->wants_touches)
+		while (!vmc_ring_push(&stripe->ring, &e->node))
+			feed_policy(cache, &stripe->ring, true);
+	vmc_store_release(&e->state, VMC_ENTRY_LIVE);
+	vmc_count(stripe, VMC_COUNT_PUT, 1);
+	vmc_count(stripe, VMC_COUNT_EXTENTS, runs);
+	return 0;
+free_blocks:
+	vmc_extent_free(cache->extent, &e->runs);
+free_entry:
+	vmc_free(&cache->memory, e, vmc_entry_size(e));
+	return rc;
+}
+
+int
+vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
+	const void *value, size_t value_size)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+	int rc = -EEXIST;
+
+	if (!stripe)
+		return -ENOMEM;
+	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	if (!look(cache, thread, &key, NULL))
+		rc = insert(cache, stripe, &key, value, value_size);
+	if (rc == -EEXIST) /* the get finds what is there */
+		vmc_fail_const(EEXIST, "the key is in the cache already");
+	else
+		hand_over(stripe->handover, &key, value, value_size);
+	vmc_cache_reclaim(cache, stripe);
+	return rc;
+}

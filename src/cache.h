@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * cache.h -- the composer: put, get and evict over pool, extents, index and
+ * policy
+ *
+ * vmemcache.c checks arguments and translates errors; everything here works
+ * on a cache that is valid, and returns negative errno.
+ */
+#ifndef VMC_CACHE_H
+#define VMC_CACHE_H
+
+#include "libvmemcache.h"
+
+#include "base/hash.h"
+#include "base/lock.h"
+#include "critnib/critnib.h"
+#include "entry.h"
+#include "extent/extent.h"
+#include "lru/policy.h"
+#include "memkind/memkind_internal.h"
+#include "pool/pool.h"
+#include "stripe.h"
+
+struct vmemcache {
+	/* configuration; immutable once the cache is added */
+	size_t size; /* 0: not set */
+	size_t block_size;
+	const struct vmc_policy_ops *policy_ops;
+	enum vmemcache_metadata metadata;
+	vmemcache_on_evict *on_evict;
+	void *on_evict_arg;
+	vmemcache_on_miss *on_miss;
+	void *on_miss_arg;
+	bool bench[VMEMCACHE_BENCH_PREFAULT + 1];
+
+	/* made by add, immutable until delete */
+	bool added;
+	bool prefaulted;
+	bool closing; /* nobody else uses it: retiring is freeing */
+	unsigned fork_generation;
+	uint64_t seed;
+	uint64_t blocks;
+	uint64_t dram_baseline; /* of the empty index and policy */
+	struct vmc_pool pool;
+	struct vmc_memory memory;    /* metadata, counted, freed by epoch */
+	struct vmc_memory uncounted; /* the same kind, at once */
+	memkind_t kind;
+	struct vmc_extent *extent;
+	struct vmc_critnib *index;
+	struct vmc_policy *policy;
+
+	/* guards the policy, the nodes it holds, and the taking from rings */
+	alignas(64) struct vmc_lock policy_lock;
+
+	struct vmc_stripes stripes;
+};
+
+/* As vmemcache_add(); a failure leaves the configuration as it was. */
+int vmc_cache_open(struct vmemcache *cache, const char *path);
+/* Touch every page of the pool, once: later calls do nothing. */
+void vmc_cache_prefault(struct vmemcache *cache);
+/* Nobody may be using it. Does nothing to a cache that is not open. */
+void vmc_cache_close(struct vmemcache *cache);
+
+int vmc_cache_put(struct vmemcache *cache, const void *key, size_t key_size,
+	const void *value, size_t value_size);
+/* The number of bytes copied, or negative errno. */
+ssize_t vmc_cache_get(struct vmemcache *cache, const void *key, size_t key_size,
+	void *buffer, size_t buffer_size, size_t offset, size_t *value_size);
+/* 1, 0 or negative errno. */
+int vmc_cache_exists(struct vmemcache *cache, const void *key, size_t key_size,
+	size_t *value_size);
+int vmc_cache_evict(struct vmemcache *cache, const void *key, size_t key_size);
+int vmc_cache_evict_victim(struct vmemcache *cache);
+
+/* -EINVAL: unknown statistic. */
+int vmc_cache_stat(struct vmemcache *cache, enum vmemcache_statistic stat,
+	uint64_t *value);
+
+/*
+ * Walk everything: each module's own check, and what holds between them. 0,
+ * or -EINVAL with a message. For tests; no operation may be under way.
+ */
+int vmc_cache_check(struct vmemcache *cache);
+
+/* --- between cache.c and evict.c --- */
+
+static inline struct vmc_key
+vmc_cache_key(const struct vmemcache *cache, const void *data, size_t size)
+{
+	return (struct vmc_key){data, size, vmc_hash(data, size, cache->seed)};
+}
+
+/*
+ * Evict victims of the policy that hold at least `blocks` blocks together,
+ * at least one victim, callbacks included. *freed gets the blocks of the last
+ * one, the others' are free by then. -ENOSPC: there are not enough; then none
+ * was evicted.
+ */
+int vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
+	uint64_t blocks, vmc_runs *freed);
+
+/* Feed what is in the rings to the policy. Under the policy's lock. */
+void vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring);
+void vmc_cache_drain_all(struct vmemcache *cache);
+
+/* At the end of an operation that retires: free what can be freed. */
+void vmc_cache_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * entry.h -- one object per item, and its one lifecycle
+ *
+ *   offset 0      8      16      32         40           48     56
+ *          | state | hash | node  | key_size | value_size | runs | key ... |
+ *
+ * One allocation; with a key of up to 8 bytes, one cache line. The value's
+ * bytes are in the pool, in the blocks that runs names.
+ *
+ * Life of the state word; whoever makes a transition owns what comes with it:
+ *
+ *   from       to         by                     what it means
+ *   -          INSERTING  put, before the entry  built by one thread, unseen
+ *                         is in the index
+ *   INSERTING  LIVE       that put, as its last  may be evicted from here on
+ *                         step
+ *   LIVE       EVICTING   an evictor (compare    the evictor alone may remove
+ *                         and swap)              it; gets still answer
+ *   EVICTING   LIVE       that evictor, under    given up: not enough could be
+ *                         the policy's lock      evicted; no callback has run
+ *   EVICTING   DEAD       that evictor, once     blocks are reused from here
+ *                         it is out of the index on; gets must look again
+ *   DEAD       (freed)    whoever finds it ripe  no reader and no ring holds it
+ *                         in a limbo
+ *
+ * Guards: hash, sizes, runs and key are immutable while the entry is in the
+ * index; node belongs to the policy's lock, and to the evictor while EVICTING
+ * and out of the policy.
+ */
+#ifndef VMC_ENTRY_H
+#define VMC_ENTRY_H
+
+#include "base/atomic.h"
+#include "extent/extent.h"
+#include "lru/policy.h"
+
+#include <string.h>
+
+enum vmc_entry_state {
+	VMC_ENTRY_INSERTING,
+	VMC_ENTRY_LIVE,
+	VMC_ENTRY_EVICTING,
+	VMC_ENTRY_DEAD,
+};
+
+struct vmc_entry {
+	_Atomic uint64_t state;
+	uint64_t hash;
+	struct vmc_policy_node node;
+	size_t key_size;
+	size_t value_size;
+	vmc_runs runs;
+	unsigned char key[];
+};
+
+/* A key as the caller gives it, with its hash. */
+struct vmc_key {
+	const void *data;
+	size_t size;
+	uint64_t hash;
+};
+
+static inline size_t
+vmc_entry_size(const struct vmc_entry *entry)
+{
+	return sizeof(*entry) + entry->key_size;
+}
+
+static inline struct vmc_entry *
+vmc_entry_of(struct vmc_policy_node *node)
+{
+	return (struct vmc_entry *)((char *)node -
+				    offsetof(struct vmc_entry, node));
+}
+
+/* vmc_critnib_hash_fn and vmc_critnib_match_fn of the cache's index */
+static inline uint64_t
+vmc_entry_hash(const void *leaf)
+{
+	return ((const struct vmc_entry *)leaf)->hash;
+}
+
+static inline bool
+vmc_entry_match(const void *leaf, const void *key_arg)
+{
+	const struct vmc_entry *entry = leaf;
+	const struct vmc_key *key = key_arg;
+
+	return entry->key_size == key->size &&
+	       (key->size == 0 ||
+		       memcmp(entry->key, key->data, key->size) == 0);
+}
+
+#endif

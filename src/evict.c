@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * evict.c -- taking entries out, and freeing their metadata
+ *
+ * An evictor first claims an entry: the step LIVE -> EVICTING succeeds for one
+ * thread only, and that thread alone goes on to remove it. Whatever finds the
+ * entry later (a victim walk, another evict of the key, a touch in a ring)
+ * sees that it is not LIVE and leaves it. From then on:
+ *
+ *   1. out of the policy            (under its lock)
+ *   2. the on_evict callback runs   (no lock held; gets still answer)
+ *   3. out of the index             (a get that starts now misses)
+ *   4. state DEAD, blocks given up  (a get in its copy looks again, cache.c)
+ *   5. the entry goes to the limbo, and is freed when no reader is left that
+ *      could know it and after all rings were drained once more
+ *
+ * Why 5 is enough for the rings, which hold plain pointers: only a thread
+ * within an epoch that found the entry before 3, or the put that made it
+ * before it was LIVE, pushes it. Once the limbo says that no such epoch is
+ * left, no push can follow; the drain then takes the last pointers out. A
+ * drained entry that is not LIVE is skipped, so it cannot get back into the
+ * policy: the claim comes before step 1, and both the skip and step 1 are
+ * under the policy's lock.
+ *
+ * Whether enough can be evicted is decided before the first callback: victims
+ * are claimed until their blocks suffice, and all of them go back to where
+ * they were if they do not. Entries that cannot be claimed are those being
+ * inserted this moment, which stay, and those another thread is evicting.
+ *
+ * Victims are chained through node.next, so a put needs no memory to evict
+ * and a deep recursion of callbacks little stack.
+ */
+#include "cache.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+
+/* A list of victims, the first claimed first. */
+struct chain {
+	struct vmc_policy_node *first;
+	struct vmc_policy_node *last;
+};
+
+static void
+chain_append(struct chain *chain, struct vmc_policy_node *node)
+{
+	node->next = NULL;
+	if (chain->last)
+		chain->last->next = node;
+	else
+		chain->first = node;
+	chain->last = node;
+}
+
+static struct vmc_policy_node *
+chain_pop(struct chain *chain)
+{
+	struct vmc_policy_node *node = chain->first;
+
+	if (node) {
+		chain->first = node->next;
+		if (!chain->first)
+			chain->last = NULL;
+	}
+	return node;
+}
+
+static uint64_t
+blocks_of(const struct vmc_entry *entry)
+{
+	uint64_t blocks = 0;
+	uint64_t count;
+	const vmc_run *run = vmc_runs_view(&entry->runs, &count);
+
+	for (uint64_t i = 0; i < count; i++)
+		blocks += vmc_run_count(run[i]);
+	return blocks;
+}
+
+/* Put claimed victims back where they were, the last claimed first. */
+static void
+give_back(struct vmc_policy *policy, struct chain *claimed)
+{
+	struct vmc_policy_node *reversed = NULL;
+	struct vmc_policy_node *node;
+
+	while ((node = chain_pop(claimed))) {
+		node->next = reversed;
+		reversed = node;
+	}
+	while ((node = reversed)) {
+		reversed = node->next;
+		policy->ops->restore(policy, node);
+		vmc_store_release(&vmc_entry_of(node)->state, VMC_ENTRY_LIVE);
+	}
+}
+
+/*
+ * Claim victims, at least one, that hold `blocks` blocks together. -ENOSPC:
+ * there are not enough, and nothing changed.
+ */
+static int
+claim_victims(struct vmemcache *cache, uint64_t blocks, struct chain *claimed)
+{
+	struct vmc_policy *policy = cache->policy;
+	struct chain inserting = {0};
+	struct vmc_policy_node *node;
+	uint64_t got = 0;
+	int rc = 0;
+
+	*claimed = (struct chain){0};
+	vmc_lock_acquire(&cache->policy_lock);
+	vmc_cache_drain_all(cache);
+	while (!claimed->first || got < blocks) {
+		node = policy->ops->victim(policy);
+		if (!node) {
+			rc = -ENOSPC;
+			break;
+		}
+		struct vmc_entry *e = vmc_entry_of(node);
+		uint64_t state = VMC_ENTRY_LIVE;
+		if (vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_EVICTING)) {
+			chain_append(claimed, node);
+			got += blocks_of(e);
+		} else if (state == VMC_ENTRY_INSERTING) {
+			chain_append(&inserting, node);
+		}
+	}
+	if (rc)
+		give_back(policy, claimed);
+	while ((node = chain_pop(&inserting)))
+		policy->ops->touch(policy, &node, 1);
+	vmc_lock_release(&cache->policy_lock);
+	return rc;
+}
+
+/* Steps 2 to 5 for an entry that the caller has claimed; its blocks. */
+static vmc_runs
+remove_claimed(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	vmc_runs runs = e->runs;
+	uint64_t count;
+
+	vmc_lock_assert_none_held();
+	if (cache->on_evict)
+		cache->on_evict(
+			cache, e->key, e->key_size, cache->on_evict_arg);
+	vmc_critnib_remove(cache->index, e);
+	vmc_exchange_acq_rel(&e->state, VMC_ENTRY_DEAD);
+	vmc_fence_release();
+	vmc_runs_view(&runs, &count);
+	vmc_count(stripe, VMC_COUNT_EVICT, 1);
+	vmc_count(stripe, VMC_COUNT_EXTENTS, -count);
+	vmc_retire(&cache->memory, e, vmc_entry_size(e));
+	return runs;
+}
+
+int
+vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
+	uint64_t blocks, vmc_runs *freed)
+{
+	struct chain claimed;
+	struct vmc_policy_node *node;
+	int rc = claim_victims(cache, blocks, &claimed);
+
+	if (rc)
+		return rc;
+	*freed = VMC_RUNS_NONE;
+	while ((node = chain_pop(&claimed))) {
+		vmc_extent_free(cache->extent, freed);
+		*freed = remove_claimed(cache, stripe, vmc_entry_of(node));
+	}
+	return 0;
+}
+
+/* Claim the entry of that key and take it out of the policy. NULL: *rc. */
+static struct vmc_entry *
+claim_key(struct vmemcache *cache, struct vmc_thread *thread,
+	const struct vmc_key *key, int *rc)
+{
+	uint64_t state = VMC_ENTRY_LIVE;
+
+	*rc = 0;
+	vmc_epoch_enter(thread);
+	struct vmc_entry *e =
+		vmc_critnib_find(cache->index, key->hash, vmc_entry_match, key);
+	bool claimed =
+		e && vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_EVICTING);
+	vmc_epoch_exit(thread);
+	if (!e || state == VMC_ENTRY_DEAD)
+		*rc = vmc_fail_const(ENOENT, "no such key");
+	else if (!claimed)
+		*rc = vmc_fail_const(
+			EAGAIN, "the entry is being inserted or evicted");
+	if (*rc)
+		return NULL;
+	vmc_lock_acquire(&cache->policy_lock);
+	cache->policy->ops->remove(cache->policy, &e->node);
+	vmc_lock_release(&cache->policy_lock);
+	return e;
+}
+
+int
+vmc_cache_evict(struct vmemcache *cache, const void *data, size_t key_size)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+	int rc;
+
+	if (!stripe)
+		return -ENOMEM;
+	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	struct vmc_entry *e = claim_key(cache, thread, &key, &rc);
+	if (!e)
+		return rc;
+	vmc_runs freed = remove_claimed(cache, stripe, e);
+	vmc_extent_free(cache->extent, &freed);
+	vmc_cache_reclaim(cache, stripe);
+	return 0;
+}
+
+int
+vmc_cache_evict_victim(struct vmemcache *cache)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+	vmc_runs freed;
+
+	if (!stripe)
+		return -ENOMEM;
+	if (vmc_cache_make_room(cache, stripe, 0, &freed) != 0)
+		return vmc_fail_const(ESRCH, "there is nothing to evict");
+	vmc_extent_free(cache->extent, &freed);
+	vmc_cache_reclaim(cache, stripe);
+	return 0;
+}
+
+void
+vmc_cache_drain_all(struct vmemcache *cache)
+{
+	unsigned slots = vmc_thread_slots();
+
+	for (unsigned slot = 0; slot < slots; slot++) {
+		struct vmc_stripe *s = vmc_stripe_at(&cache->stripes, slot);
+		if (s)
+			vmc_cache_drain(cache, &s->ring);
+	}
+}
+
+void
+vmc_cache_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	if (!stripe->limbo.due)
+		return;
+	struct vmc_limbo_chunk *ripe = vmc_limbo_ripe(&stripe->limbo);
+	if (!ripe)
+		return;
+	vmc_lock_acquire(&cache->policy_lock);
+	vmc_cache_drain_all(cache);
+	vmc_lock_release(&cache->policy_lock);
+	vmc_limbo_free(ripe, &cache->uncounted);
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * setup.c -- making and unmaking a cache, its metadata's memory, statistics
+ *
+ * Opening builds the modules from the bottom up and closing, which is also the
+ * way out of a failed opening, takes them down again; both belong to one
+ * thread.
+ *
+ * Metadata comes from a memkind kind through two views of it. The modules and
+ * the entries use the counted one: an allocation adds to the thread's DRAM
+ * counter, retiring subtracts at once (the object is no part of the cache any
+ * more) and leaves the freeing to the epoch. Limbos use the other one, to free
+ * what was subtracted when it was retired, and for their own chunks. What the
+ * modules hold when empty is the baseline, so an empty cache reports 0.
+ */
+#include "cache.h"
+
+#include "base/error.h"
+#include "base/os.h"
+
+#include <errno.h>
+
+static void *
+uncounted_alloc(void *ctx, size_t size)
+{
+	struct vmemcache *cache = ctx;
+
+	return memkind_malloc(cache->kind, size);
+}
+
+static void
+uncounted_free(void *ctx, void *ptr, size_t size)
+{
+	struct vmemcache *cache = ctx;
+
+	vmc_memkind_free_sized(cache->kind, ptr, size);
+}
+
+/* Every operation has made sure of its stripe before it allocates. */
+static struct vmc_stripe *
+own_stripe(struct vmemcache *cache)
+{
+	return vmc_stripe_of(&cache->stripes, vmc_thread_self());
+}
+
+static void *
+metadata_alloc(void *ctx, size_t size)
+{
+	void *p = uncounted_alloc(ctx, size);
+
+	if (p)
+		vmc_count(own_stripe(ctx), VMC_COUNT_DRAM, size);
+	return p;
+}
+
+static void
+metadata_free(void *ctx, void *ptr, size_t size)
+{
+	struct vmemcache *cache = ctx;
+
+	if (!cache->closing)
+		vmc_count(own_stripe(cache), VMC_COUNT_DRAM, -size);
+	uncounted_free(cache, ptr, size);
+}
+
+static void
+metadata_retire(void *ctx, void *ptr, size_t size)
+{
+	struct vmemcache *cache = ctx;
+
+	if (cache->closing) {
+		uncounted_free(cache, ptr, size);
+		return;
+	}
+	struct vmc_stripe *stripe = own_stripe(cache);
+	vmc_count(stripe, VMC_COUNT_DRAM, -size);
+	if (!vmc_limbo_add(&stripe->limbo, &cache->uncounted, ptr, size))
+		uncounted_free(cache, ptr, size);
+}
+
+static void
+drop_entry(void *leaf, void *arg)
+{
+	struct vmemcache *cache = arg;
+	struct vmc_entry *entry = leaf;
+
+	vmc_extent_free(cache->extent, &entry->runs);
+	vmc_free(&cache->memory, entry, vmc_entry_size(entry));
+}
+
+void
+vmc_cache_close(struct vmemcache *cache)
+{
+	cache->closing = true;
+	if (cache->index)
+		vmc_critnib_delete(cache->index, drop_entry, cache);
+	if (cache->policy)
+		cache->policy->ops->destroy(cache->policy);
+	if (cache->extent)
+		vmc_extent_delete(cache->extent);
+	if (cache->kind) {
+		vmc_stripes_delete(&cache->stripes, &cache->uncounted);
+		vmc_lock_destroy(&cache->policy_lock);
+		memkind_destroy_kind(cache->kind);
+	}
+	if (cache->pool.base)
+		vmc_pool_close(&cache->pool);
+	cache->index = NULL;
+	cache->policy = NULL;
+	cache->extent = NULL;
+	cache->kind = NULL;
+	cache->pool = (struct vmc_pool){0};
+	cache->added = false;
+	cache->prefaulted = false;
+}
+
+static int
+open_metadata(struct vmemcache *cache, const char *path)
+{
+	cache->kind = NULL;
+	cache->closing = false;
+	if (cache->metadata == VMEMCACHE_METADATA_PMEM) {
+		memkind_t kind;
+		int code = memkind_create_pmem(path, 0, &kind);
+		if (code != 0)
+			return vmc_fail(cache->pool.is_devdax ? EINVAL : ENOMEM,
+				"metadata: no PMEM kind in %s", path);
+		cache->kind = kind;
+	} else {
+		cache->kind = MEMKIND_DEFAULT;
+	}
+	cache->memory = (struct vmc_memory){.alloc = metadata_alloc,
+		.free = metadata_free,
+		.retire = metadata_retire,
+		.ctx = cache};
+	cache->uncounted = (struct vmc_memory){
+		.alloc = uncounted_alloc, .free = uncounted_free, .ctx = cache};
+	vmc_lock_init(&cache->policy_lock, VMC_RANK_POLICY);
+	return vmc_thread_self() && own_stripe(cache) ? 0 : -ENOMEM;
+}
+
+int
+vmc_cache_open(struct vmemcache *cache, const char *path)
+{
+	int rc;
+
+	if (cache->size != 0 && cache->block_size > cache->size)
+		return vmc_fail_const(
+			EINVAL, "extent size larger than the cache");
+	rc = vmc_pool_open(&cache->pool, path, cache->size);
+	if (rc)
+		return rc;
+	cache->blocks = cache->pool.size / cache->block_size;
+	if (cache->blocks == 0) {
+		rc = vmc_fail_const(
+			EINVAL, "extent size larger than the cache");
+		goto close;
+	}
+	rc = open_metadata(cache, path);
+	if (rc)
+		goto close;
+	rc = vmc_extent_new(&cache->extent, cache->blocks, &cache->memory);
+	if (rc)
+		goto close;
+	rc = vmc_critnib_new(&cache->index, vmc_entry_hash, &cache->memory);
+	if (rc)
+		goto close;
+	rc = cache->policy_ops->create(&cache->policy, &cache->memory);
+	if (rc)
+		goto close;
+	cache->dram_baseline = vmc_stripes_sum(&cache->stripes, VMC_COUNT_DRAM);
+	cache->seed = vmc_os_random64();
+	cache->fork_generation = vmc_fork_generation;
+	cache->added = true;
+	if (cache->bench[VMEMCACHE_BENCH_PREFAULT])
+		vmc_cache_prefault(cache);
+	return 0;
+close:
+	vmc_cache_close(cache);
+	return rc;
+}
+
+void
+vmc_cache_prefault(struct vmemcache *cache)
+{
+	if (cache->prefaulted)
+		return;
+	cache->prefaulted = true;
+	/* a benchmark's convenience: what could not be touched stays cold */
+	(void)vmc_pool_prefault(&cache->pool, 0, NULL, NULL);
+}
+
+int
+vmc_cache_stat(
+	struct vmemcache *cache, enum vmemcache_statistic stat, uint64_t *value)
+{
+	struct vmc_stripes *all = &cache->stripes;
+
+	*value = 0;
+	if (!cache->added)
+		return stat < VMEMCACHE_STATS_NUM ? 0 : -EINVAL;
+	switch (stat) {
+	case VMEMCACHE_STAT_PUT:
+		*value = vmc_stripes_sum(all, VMC_COUNT_PUT);
+		return 0;
+	case VMEMCACHE_STAT_GET:
+		*value = vmc_stripes_sum(all, VMC_COUNT_HIT) +
+			 vmc_stripes_sum(all, VMC_COUNT_MISS);
+		return 0;
+	case VMEMCACHE_STAT_HIT:
+		*value = vmc_stripes_sum(all, VMC_COUNT_HIT);
+		return 0;
+	case VMEMCACHE_STAT_MISS:
+		*value = vmc_stripes_sum(all, VMC_COUNT_MISS);
+		return 0;
+	case VMEMCACHE_STAT_EVICT:
+		*value = vmc_stripes_sum(all, VMC_COUNT_EVICT);
+		return 0;
+	case VMEMCACHE_STAT_ENTRIES:
+		*value = vmc_stripes_sum(all, VMC_COUNT_PUT) -
+			 vmc_stripes_sum(all, VMC_COUNT_EVICT);
+		return 0;
+	case VMEMCACHE_STAT_DRAM_SIZE_USED:
+		*value = vmc_stripes_sum(all, VMC_COUNT_DRAM) -
+			 cache->dram_baseline;
+		return 0;
+	case VMEMCACHE_STAT_POOL_SIZE_USED:
+		*value = (cache->blocks -
+				 vmc_extent_free_blocks(cache->extent)) *
+			 cache->block_size;
+		return 0;
+	case VMEMCACHE_STAT_HEAP_ENTRIES:
+		*value = vmc_extent_free_runs(cache->extent);
+		return 0;
+	case VMEMCACHE_STAT_EXTENTS:
+		*value = vmc_stripes_sum(all, VMC_COUNT_EXTENTS);
+		return 0;
+	case VMEMCACHE_STAT_PAGE_SIZE:
+		*value = cache->pool.page_size;
+		return 0;
+	case VMEMCACHE_STATS_NUM:
+		break;
+	}
+	return -EINVAL;
+}
+
+int
+vmc_cache_check(struct vmemcache *cache)
+{
+	uint64_t held;
+	uint64_t entries = vmc_stripes_sum(&cache->stripes, VMC_COUNT_PUT) -
+			   vmc_stripes_sum(&cache->stripes, VMC_COUNT_EVICT);
+
+	vmc_lock_acquire(&cache->policy_lock);
+	vmc_cache_drain_all(cache);
+	int rc = cache->policy->ops->check(cache->policy, &held);
+	vmc_lock_release(&cache->policy_lock);
+	if (rc == 0)
+		rc = vmc_critnib_check(cache->index);
+	if (rc == 0)
+		rc = vmc_extent_check(cache->extent);
+	if (rc)
+		return rc;
+	if (vmc_critnib_count(cache->index) != entries)
+		return vmc_fail_const(
+			EINVAL, "cache: index and counters differ");
+	if (cache->policy_ops->wants_touches && held != entries)
+		return vmc_fail_const(EINVAL, "cache: policy and index differ");
+	return 0;
+}

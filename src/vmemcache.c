@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vmemcache.c -- the public calls: check the arguments, call the composer,
+ * translate its result into -1 and errno
+ *
+ * No logic lives here. What each call means, and every errno, is in
+ * libvmemcache.h.
+ */
+#include "cache.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+#define SIZE_LIMIT ((size_t)1 << 56)
+
+static ssize_t
+result(ssize_t rc)
+{
+	if (rc >= 0)
+		return rc;
+	errno = (int)-rc;
+	return -1;
+}
+
+/* For operations, which leave no message of their own about memory. */
+static ssize_t
+operation_result(ssize_t rc)
+{
+	if (rc == -ENOMEM)
+		vmc_fail_const(ENOMEM, "out of memory");
+	return result(rc);
+}
+
+/* 0 if the cache can still be configured. */
+static int
+check_configurable(const VMEMcache *cache)
+{
+	if (!cache)
+		return vmc_fail_const(EINVAL, "invalid (NULL) cache");
+	if (cache->added)
+		return vmc_fail_const(EALREADY, "the cache is in use already");
+	return 0;
+}
+
+/* 0 if operations can be called on the cache. */
+static int
+check_usable(const VMEMcache *cache)
+{
+	if (!cache)
+		return vmc_fail_const(EINVAL, "invalid (NULL) cache");
+	if (!cache->added)
+		return vmc_fail_const(EINVAL, "the cache has no medium yet");
+	if (cache->fork_generation != vmc_fork_generation)
+		return vmc_fail_const(
+			EBADF, "the cache belongs to the parent process");
+	return 0;
+}
+
+static int
+check_operation(const VMEMcache *cache, const void *key, size_t key_size)
+{
+	int rc = check_usable(cache);
+
+	if (rc == 0 && !key && key_size > 0)
+		return vmc_fail_const(EINVAL, "invalid (NULL) key");
+	return rc;
+}
+
+EXPORT VMEMcache *
+vmemcache_new(void)
+{
+	VMEMcache *cache;
+
+	if (posix_memalign(
+		    (void **)&cache, alignof(VMEMcache), sizeof(*cache)) != 0) {
+		errno = -vmc_fail_const(ENOMEM, "out of memory");
+		return NULL;
+	}
+	memset(cache, 0, sizeof(*cache));
+	cache->block_size = VMEMCACHE_MIN_EXTENT;
+	cache->policy_ops = &vmc_policy_lru;
+	return cache;
+}
+
+EXPORT int
+vmemcache_set_size(VMEMcache *cache, size_t size)
+{
+	int rc = check_configurable(cache);
+
+	if (rc)
+		return (int)result(rc);
+	if (size < VMEMCACHE_MIN_POOL || size >= SIZE_LIMIT)
+		return (int)result(
+			vmc_fail(EINVAL, "size %zu is not from %zu to 2^56 - 1",
+				size, VMEMCACHE_MIN_POOL));
+	cache->size = size;
+	return 0;
+}
+
+EXPORT int
+vmemcache_set_extent_size(VMEMcache *cache, size_t extent_size)
+{
+	int rc = check_configurable(cache);
+
+	if (rc)
+		return (int)result(rc);
+	if (extent_size < VMEMCACHE_MIN_EXTENT)
+		return (int)result(
+			vmc_fail(EINVAL, "extent size %zu is below %zu",
+				extent_size, VMEMCACHE_MIN_EXTENT));
+	cache->block_size = extent_size;
+	return 0;
+}
+
+EXPORT int
+vmemcache_set_eviction_policy(VMEMcache *cache, enum vmemcache_repl_p policy)
+{
+	static const struct vmc_policy_ops *const policies[] = {
+		[VMEMCACHE_REPLACEMENT_NONE] = &vmc_policy_none,
+		[VMEMCACHE_REPLACEMENT_LRU] = &vmc_policy_lru,
+	};
+	int rc = check_configurable(cache);
+
+	if (rc)
+		return (int)result(rc);
+	if ((unsigned)policy >= VMEMCACHE_REPLACEMENT_NUM)
+		return (int)result(vmc_fail(
+			EINVAL, "unknown eviction policy %d", (int)policy));
+	cache->policy_ops = policies[policy];
+	return 0;
+}
+
+EXPORT int
+vmemcache_set_metadata(VMEMcache *cache, enum vmemcache_metadata where)
+{
+	int rc = check_configurable(cache);
+
+	if (rc)
+		return (int)result(rc);
+	if ((unsigned)where > VMEMCACHE_METADATA_PMEM)
+		return (int)result(vmc_fail(
+			EINVAL, "unknown place of metadata %d", (int)where));
+	cache->metadata = where;
+	return 0;
+}
+
+EXPORT int
+vmemcache_add(VMEMcache *cache, const char *path)
+{
+	if (!cache)
+		return (int)result(
+			vmc_fail_const(EINVAL, "invalid (NULL) cache"));
+	if (cache->added)
+		return (int)result(vmc_fail_const(
+			EBUSY, "the cache has a medium already"));
+	return (int)result(vmc_cache_open(cache, path));
+}
+
+EXPORT void
+vmemcache_delete(VMEMcache *cache)
+{
+	if (!cache)
+		return;
+	vmc_cache_close(cache);
+	free(cache);
+}
+
+EXPORT void
+vmemcache_callback_on_evict(
+	VMEMcache *cache, vmemcache_on_evict *evict, void *arg)
+{
+	if (!cache)
+		return;
+	cache->on_evict = evict;
+	cache->on_evict_arg = arg;
+}
+
+EXPORT void
+vmemcache_callback_on_miss(VMEMcache *cache, vmemcache_on_miss *miss, void *arg)
+{
+	if (!cache)
+		return;
+	cache->on_miss = miss;
+	cache->on_miss_arg = arg;
+}
+
+EXPORT int
+vmemcache_put(VMEMcache *cache, const void *key, size_t key_size,
+	const void *value, size_t value_size)
+{
+	int rc = check_operation(cache, key, key_size);
+
+	if (rc == 0 && !value && value_size > 0)
+		rc = vmc_fail_const(EINVAL, "invalid (NULL) value");
+	if (rc == 0)
+		rc = vmc_cache_put(cache, key, key_size, value, value_size);
+	return (int)operation_result(rc);
+}
+
+EXPORT ssize_t
+vmemcache_get(VMEMcache *cache, const void *key, size_t key_size, void *vbuf,
+	size_t vbufsize, size_t offset, size_t *vsize)
+{
+	ssize_t rc = check_operation(cache, key, key_size);
+
+	if (rc == 0)
+		rc = vmc_cache_get(
+			cache, key, key_size, vbuf, vbufsize, offset, vsize);
+	return operation_result(rc);
+}
+
+EXPORT int
+vmemcache_exists(
+	VMEMcache *cache, const void *key, size_t key_size, size_t *vsize)
+{
+	int rc = check_operation(cache, key, key_size);
+
+	if (rc == 0)
+		rc = vmc_cache_exists(cache, key, key_size, vsize);
+	return (int)operation_result(rc);
+}
+
+EXPORT int
+vmemcache_evict(VMEMcache *cache, const void *key, size_t key_size)
+{
+	int rc = check_usable(cache);
+
+	if (rc == 0)
+		rc = key ? vmc_cache_evict(cache, key, key_size)
+			 : vmc_cache_evict_victim(cache);
+	return (int)operation_result(rc);
+}
+
+EXPORT int
+vmemcache_get_stat(VMEMcache *cache, enum vmemcache_statistic stat, void *value,
+	size_t value_size)
+{
+	uint64_t n;
+
+	if (!cache)
+		return (int)result(
+			vmc_fail_const(EINVAL, "invalid (NULL) cache"));
+	if (!value || value_size != sizeof(unsigned long long))
+		return (int)result(vmc_fail(EINVAL,
+			"a statistic needs a value of %zu bytes, not %zu",
+			sizeof(unsigned long long), value ? value_size : 0));
+	if (vmc_cache_stat(cache, stat, &n) != 0)
+		return (int)result(
+			vmc_fail(EINVAL, "unknown statistic %d", (int)stat));
+	*(unsigned long long *)value = n;
+	return 0;
+}
+
+EXPORT void
+vmemcache_bench_set(VMEMcache *cache, enum vmemcache_bench_cfg cfg, size_t val)
+{
+	if (!cache || (unsigned)cfg > VMEMCACHE_BENCH_PREFAULT)
+		return;
+	cache->bench[cfg] = val != 0;
+	if (cache->added && cache->bench[VMEMCACHE_BENCH_PREFAULT])
+		vmc_cache_prefault(cache);
+}
+
+EXPORT const char *
+vmemcache_errormsg(void)
+{
+	return vmc_error_message();
+}
