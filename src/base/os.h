@@ -40,12 +40,13 @@ void *vmc_os_map_anonymous(size_t size);
 void vmc_os_unmap(void *addr, size_t size);
 
 /*
- * Make every other thread of the process execute a full memory barrier
- * before this returns (membarrier(2), private expedited). False where the
- * kernel has none: readers then need a fence of their own, see epoch.h.
+ * membarrier(2), private expedited. register: false where the kernel has
+ * none; readers then need a fence of their own, see epoch.h. membarrier: make
+ * every other thread of the process execute a full memory barrier before this
+ * returns true; false if the system refused, and nothing may be concluded.
  */
 bool vmc_os_membarrier_register(void);
-void vmc_os_membarrier(void);
+bool vmc_os_membarrier(void);
 
 /*
  * An unnamed file of the caller's in the directory path: O_TMPFILE where the
@@ -68,7 +69,10 @@ void vmc_os_close(int fd);
 /* Lengths of mappings of the file are multiples of this (hugetlbfs: more). */
 size_t vmc_os_granule(int fd);
 
-/* -EFBIG: more than the file system or RLIMIT_FSIZE allows; never SIGXFSZ. */
+/*
+ * -EFBIG: more than the file system or RLIMIT_FSIZE allows; never SIGXFSZ.
+ * -ENOSPC: more than the file system has free.
+ */
 int vmc_os_set_length(int fd, size_t size);
 
 /*
