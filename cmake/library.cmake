@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# library.cmake -- libvmemcache as it is installed: shared, static, and what
+# pkg-config and find_package() need to find it
+#
+# The version map decides what is public, in both libraries. The static one
+# is a single object file in which everything else has been made local, so
+# that neither our internal names nor the private jemalloc can collide with
+# anything in the program it is linked into.
+
+set(VMC_MAP ${PROJECT_SOURCE_DIR}/src/libvmemcache.map)
+# What a program linked statically needs beside it.
+set(VMC_STATIC_LIBS pmem numa daxctl pthread m)
+
+# Shared -------------------------------------------------------------------
+add_library(vmemcache SHARED)
+add_library(vmemcache::vmemcache ALIAS vmemcache)
+target_link_libraries(vmemcache PRIVATE vmc_objects)
+target_link_options(vmemcache PRIVATE
+	LINKER:--version-script=${VMC_MAP} LINKER:--as-needed LINKER:-z,relro
+	LINKER:-z,now)
+if(NOT VMC_SANITIZE) # whose symbols are in the program
+	target_link_options(vmemcache PRIVATE LINKER:-z,defs)
+endif()
+set_target_properties(vmemcache PROPERTIES
+	VERSION 0.${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+	SOVERSION 0
+	LINK_DEPENDS ${VMC_MAP})
+
+# Static -------------------------------------------------------------------
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${VMC_MAP})
+file(STRINGS ${VMC_MAP} public_names REGEX "^[ \t]+vmemcache_[a-z_0-9]+;$")
+list(TRANSFORM public_names REPLACE "[ \t;]" "")
+list(JOIN public_names "\n" public_names)
+file(CONFIGURE OUTPUT public-names CONTENT "${public_names}\n")
+
+set(static_object ${CMAKE_CURRENT_BINARY_DIR}/vmemcache-static.o)
+add_custom_command(OUTPUT ${static_object}
+	COMMAND ${CMAKE_LINKER} -r -o ${static_object}.all
+		$<TARGET_OBJECTS:vmc_objects> ${VMC_STATIC_INPUTS}
+	COMMAND ${CMAKE_OBJCOPY}
+		--keep-global-symbols=${CMAKE_CURRENT_BINARY_DIR}/public-names
+		${static_object}.all ${static_object}
+	DEPENDS vmc_objects $<TARGET_OBJECTS:vmc_objects> ${VMC_STATIC_INPUTS}
+		${CMAKE_CURRENT_BINARY_DIR}/public-names
+	COMMAND_EXPAND_LISTS VERBATIM
+	COMMENT "Making everything but the interface local")
+add_library(vmemcache_static STATIC ${static_object})
+add_library(vmemcache::vmemcache_static ALIAS vmemcache_static)
+target_link_libraries(vmemcache_static INTERFACE ${VMC_STATIC_LIBS})
+set_target_properties(vmemcache_static PROPERTIES
+	OUTPUT_NAME vmemcache
+	LINKER_LANGUAGE C)
+
+# Installation -------------------------------------------------------------
+target_include_directories(vmemcache INTERFACE
+	$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+target_include_directories(vmemcache_static INTERFACE
+	$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+install(TARGETS vmemcache vmemcache_static EXPORT vmemcache
+	INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES ${PROJECT_SOURCE_DIR}/include/libvmemcache.h
+	DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+
+include(CMakePackageConfigHelpers)
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/vmemcache)
+install(EXPORT vmemcache FILE vmemcacheConfig.cmake
+	NAMESPACE vmemcache:: DESTINATION ${package_dir})
+write_basic_package_version_file(vmemcacheConfigVersion.cmake
+	COMPATIBILITY SameMajorVersion)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/vmemcacheConfigVersion.cmake
+	DESTINATION ${package_dir})
+
+list(TRANSFORM VMC_STATIC_LIBS PREPEND "-l" OUTPUT_VARIABLE VMC_PC_PRIVATE)
+list(JOIN VMC_PC_PRIVATE " " VMC_PC_PRIVATE)
+# relative to the .pc file, so that `cmake --install --prefix` works
+file(RELATIVE_PATH VMC_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+configure_file(${PROJECT_SOURCE_DIR}/cmake/libvmemcache.pc.in
+	libvmemcache.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/libvmemcache.pc
+	DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,52 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# install.sh BUILD-DIRECTORY -- what `cmake --install` leaves is complete:
+# programs build against it through pkg-config and through find_package(),
+# shared and static, and run
+set -eu
+
+cd "$(dirname "$0")/consumer"
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+prefix=$scratch/prefix
+
+cmake --install "$1" --prefix "$prefix" >"$scratch/log"
+library=$(dirname "$(find "$prefix" -name libvmemcache.so)")
+export LD_LIBRARY_PATH="$library" PKG_CONFIG_PATH="$library/pkgconfig"
+for file in "$library/libvmemcache.so.0" "$library/libvmemcache.a" \
+	"$prefix/include/libvmemcache.h" \
+	"$prefix/share/man/man3/vmemcache.3" \
+	"$prefix/share/man/man3/vmemcache_get.3" \
+	"$prefix/share/man/man7/libvmemcache.7"; do
+	[ -s "$file" ] || { echo "not installed: $file"; exit 1; }
+done
+# nothing may depend on the tree that it was built from
+if grep -rlIF "$(cd ../../.. && pwd)" "$prefix"; then
+	echo "these files name the source tree"
+	exit 1
+fi
+
+echo "pkg-config"
+flags() { pkg-config --define-prefix "$@" libvmemcache; }
+# shellcheck disable=SC2046 # words are meant
+gcc consumer.c -o "$scratch/shared" $(flags --cflags --libs)
+# shellcheck disable=SC2046
+gcc consumer.c -o "$scratch/static" $(flags --cflags) \
+	"$library/libvmemcache.a" $(flags --static --libs | sed s/-lvmemcache//)
+
+echo "find_package"
+cmake -S . -B "$scratch/build" -DCMAKE_PREFIX_PATH="$prefix" >"$scratch/log" ||
+	{ cat "$scratch/log"; exit 1; }
+cmake --build "$scratch/build" >"$scratch/log" ||
+	{ cat "$scratch/log"; exit 1; }
+
+for program in "$scratch/shared" "$scratch/static" \
+	"$scratch/build/shared" "$scratch/build/static"; do
+	"$program" "$scratch"
+	linked=$(ldd "$program" | grep -c libvmemcache || true)
+	case $program in
+	*shared) [ "$linked" = 1 ] ;;
+	*static) [ "$linked" = 0 ] ;;
+	esac
+done
