@@ -1,0 +1,622 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_pool.c -- the medium
+ *
+ * Pools on tmpfs, on the temporary directory's file system, on file systems
+ * mounted for the purpose, and on a device DAX that is /dev/zero with a tree
+ * of files in the place of sysfs. VMC_TEST_POOL names one more directory or
+ * device: the guest of tests/dax sets it to the real ones. After each test
+ * no descriptor and no mapping may be left.
+ */
+#include "testing.h"
+
+#include "base/error.h"
+#include "base/os.h"
+#include "fault.h"
+#include "pool/pool.h"
+#include "process.h"
+
+#include <errno.h>
+#include <libvmemcache.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#define MIB ((size_t)1 << 20)
+
+/* before the test; sanitizers have unnamed mappings of their own */
+static int descriptors;
+static int mappings;
+
+static int
+before_test(void **state)
+{
+	(void)state;
+	descriptors = process_descriptors();
+	mappings = process_unnamed_mappings();
+	return 0;
+}
+
+static int
+after_test(void **state)
+{
+	(void)state;
+	fault_disarm();
+	fault_redirect(NULL, NULL);
+	return process_unnamed_mappings() != mappings ||
+	       process_descriptors() != descriptors;
+}
+
+/* Every byte written is the one read, from the first to the last. */
+static void
+check_contents(struct vmc_pool *pool)
+{
+	static const size_t sizes[] = {1, 64, 255, 256, 257, 4096, 65536};
+	static char from[65536];
+	uint64_t random = testing_seed();
+
+	for (size_t i = 0; i < sizeof(from); i++)
+		from[i] = (char)testing_random(&random);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		size_t size = sizes[i];
+		size_t ends[] = {0, pool->size - size,
+			testing_below(&random, pool->size - size)};
+		for (size_t j = 0; j < 3; j++) {
+			char *to = pool->base + ends[j];
+			vmc_pool_write(pool, to, from, size);
+			vmc_pool_drain(pool);
+			assert_memory_equal(to, from, size);
+		}
+	}
+}
+
+static void
+check_pool(const char *path, size_t size, size_t want)
+{
+	struct vmc_pool pool;
+	size_t huge = vmc_os_huge_page_size();
+
+	assert_int_equal(vmc_pool_open(&pool, path, size), 0);
+	/* the descriptor is not kept */
+	assert_int_equal(process_descriptors(), descriptors);
+	assert_int_equal(pool.size, want);
+	assert_true(
+		pool.page_size == vmc_os_page_size() || pool.page_size == huge);
+	if (pool.size >= huge)
+		assert_int_equal((uintptr_t)pool.base % huge, 0);
+	else
+		assert_int_equal(pool.page_size, vmc_os_page_size());
+	for (size_t i = 0; i < pool.size; i += 997)
+		assert_int_equal(pool.base[i], 0);
+	check_contents(&pool);
+	vmc_pool_close(&pool);
+	assert_int_equal(process_unnamed_mappings(), mappings);
+}
+
+static void
+test_sizes(void **state)
+{
+	static const char *const directories[] = {"/dev/shm", "/tmp"};
+	size_t page = vmc_os_page_size();
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		const char *dir = directories[i];
+		check_pool(dir, 0, VMEMCACHE_MIN_POOL);
+		check_pool(dir, MIB, MIB);
+		check_pool(dir, MIB + 1, MIB + page);
+		check_pool(dir, 2 * MIB - 1, 2 * MIB);
+		check_pool(dir, 2 * MIB, 2 * MIB);
+		check_pool(dir, 2 * MIB + 1, 2 * MIB + page);
+		check_pool(dir, 67 * MIB + page - 1, 67 * MIB + page);
+	}
+}
+
+static void
+test_kept_out_of_core_dumps(void **state)
+{
+	struct vmc_pool pool;
+	char flags[200];
+
+	(void)state;
+	assert_int_equal(vmc_pool_open(&pool, "/dev/shm", 0), 0);
+	process_smaps(pool.base, "VmFlags", flags, sizeof(flags));
+	assert_non_null(strstr(flags, " dd"));
+	vmc_pool_close(&pool);
+}
+
+static void
+check_refused(const char *path, size_t size, int err, const char *message)
+{
+	struct vmc_pool pool;
+
+	assert_int_equal(vmc_pool_open(&pool, path, size), -err);
+	assert_string_equal(vmc_error_message(), message);
+	assert_int_equal(process_descriptors(), descriptors);
+	assert_int_equal(process_unnamed_mappings(), mappings);
+}
+
+static void
+test_bad_paths(void **state)
+{
+	char longest[PATH_MAX + 1];
+
+	(void)state;
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	check_refused(NULL, MIB, EINVAL, "invalid (NULL) path");
+	check_refused("/etc/passwd", 0, ENOTDIR, "open: Not a directory");
+	check_refused("/etc/passwd/x", 0, ENOTDIR, "open: Not a directory");
+	check_refused("/dev/null", 0, ENOTDIR, "open: Not a directory");
+	check_refused("/dev/zero", 0, ENOTDIR, "open: Not a directory");
+	check_refused("", 0, ENOENT, "open: No such file or directory");
+	check_refused("/nowhere", 0, ENOENT, "open: No such file or directory");
+	check_refused(longest, 0, ENAMETOOLONG, "open: File name too long");
+}
+
+static void
+test_unwritable_directory(void **state)
+{
+	char dir[] = "/tmp/vmc-test-XXXXXX";
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chmod(dir, 0500), 0);
+	/* root may write everywhere */
+	bool root = geteuid() == 0;
+	if (root)
+		assert_int_equal(seteuid(65534), 0);
+	check_refused(dir, 0, EACCES, "open: Permission denied");
+	if (root)
+		assert_int_equal(seteuid(0), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+static void
+test_too_large(void **state)
+{
+	struct rlimit old, limit;
+
+	(void)state;
+	check_refused("/dev/shm", SIZE_MAX, EFBIG,
+		"a file of 18446744073709551615 bytes: File too large");
+	check_refused("/dev/shm", SIZE_MAX / 2 + 2, EFBIG,
+		"a file of 9223372036854775809 bytes: File too large");
+	check_refused("/dev/shm", (size_t)1 << 55, ENOSPC,
+		"a file of 36028797018963968 bytes: No space left on device");
+	getrlimit(RLIMIT_AS, &old);
+	limit = old;
+	limit.rlim_cur = 512 * MIB;
+	setrlimit(RLIMIT_AS, &limit);
+	struct vmc_pool pool;
+	int err = vmc_pool_open(&pool, "/tmp", 1024 * MIB);
+	setrlimit(RLIMIT_AS, &old);
+	assert_int_equal(err, -ENOMEM);
+	assert_string_equal(
+		vmc_error_message(), "mmap: Cannot allocate memory");
+}
+
+static void
+test_no_descriptors(void **state)
+{
+	struct rlimit old, limit;
+	struct vmc_pool pool;
+
+	(void)state;
+	int lowest_free = dup(0);
+	close(lowest_free);
+	getrlimit(RLIMIT_NOFILE, &old);
+	limit = old;
+	limit.rlim_cur = (rlim_t)lowest_free;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	int err = vmc_pool_open(&pool, "/tmp", 0);
+	setrlimit(RLIMIT_NOFILE, &old);
+	assert_int_equal(err, -EMFILE);
+}
+
+/*
+ * Each call to the system fails in turn, once or with all that follow. Some
+ * are help only, and the pool opens without; else the error is the call's.
+ */
+static void
+check_each_call_failing(const char *path, size_t size, long count)
+{
+	struct vmc_pool pool;
+	long n, refused = 0;
+
+	for (n = 0;; n++) {
+		fault_arm(NULL, n, count, EIO);
+		int err = vmc_pool_open(&pool, path, size);
+		long failed = fault_disarm();
+		assert_int_equal(process_descriptors(), descriptors);
+		if (err) {
+			assert_int_equal(err, -EIO);
+			assert_non_null(strstr(
+				vmc_error_message(), ": Input/output error"));
+			refused++;
+		} else {
+			memset(pool.base, 1, pool.size);
+			vmc_pool_close(&pool);
+		}
+		assert_int_equal(process_unnamed_mappings(), mappings);
+		if (!failed)
+			break;
+	}
+	printf("%s: %ld calls, %ld essential\n", path, n, refused);
+	assert_true(refused >= 3 && refused < n);
+}
+
+static void
+test_each_call_failing(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		long count = i == 0 ? 1 : LONG_MAX;
+		check_each_call_failing("/dev/shm", 0, count);
+		check_each_call_failing("/dev/shm", 4 * MIB, count);
+		check_each_call_failing("/tmp", 4 * MIB, count);
+	}
+}
+
+static void
+test_without_o_tmpfile(void **state)
+{
+	char dir[] = "/tmp/vmc-test-XXXXXX";
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	fault_arm("open", 0, 1, EOPNOTSUPP);
+	check_pool(dir, 3 * MIB, 3 * MIB);
+	assert_int_equal(fault_disarm(), 1);
+	/* nothing has a name there */
+	assert_int_equal(rmdir(dir), 0);
+}
+
+/* A file system of 16 MiB. */
+static int
+fill(const char *dir)
+{
+	struct vmc_pool pool;
+	int before = process_descriptors();
+
+	if (vmc_pool_open(&pool, dir, 17 * MIB) != -ENOSPC)
+		return 1;
+	if (process_descriptors() != before ||
+		process_unnamed_mappings() != mappings)
+		return 2;
+	if (vmc_pool_open(&pool, dir, 12 * MIB) != 0)
+		return 3;
+	memset(pool.base, 1, pool.size);
+	struct vmc_pool second;
+	if (vmc_pool_open(&second, dir, 5 * MIB) != -ENOSPC)
+		return 4;
+	vmc_pool_close(&pool);
+	/* what was refused left no space taken */
+	if (vmc_pool_open(&pool, dir, 16 * MIB) != 0)
+		return 5;
+	memset(pool.base, 1, pool.size);
+	vmc_pool_close(&pool);
+	return 0;
+}
+
+/* The same where it shows only in the middle: statfs tells of no limit. */
+static int
+fill_unannounced(const char *dir)
+{
+	fault_arm("fstatfs", 0, LONG_MAX, ENOSYS);
+	return fill(dir);
+}
+
+static int
+on_huge_tmpfs(const char *dir)
+{
+	struct vmc_pool pool;
+
+	if (vmc_pool_open(&pool, dir, 16 * MIB) != 0)
+		return 1;
+	printf("huge tmpfs: page size %zu\n", pool.page_size);
+	bool ok = pool.page_size == vmc_os_huge_page_size();
+	vmc_pool_close(&pool);
+	return ok ? 0 : 2;
+}
+
+/* No fallocate, no limit. */
+static int
+on_ramfs(const char *dir)
+{
+	struct vmc_pool pool;
+
+	if (vmc_pool_open(&pool, dir, 16 * MIB) != 0)
+		return 1;
+	memset(pool.base, 1, pool.size);
+	vmc_pool_close(&pool);
+	return 0;
+}
+
+static int
+on_read_only(const char *dir)
+{
+	struct vmc_pool pool;
+
+	return vmc_pool_open(&pool, dir, 0) == -EROFS ? 0 : 1;
+}
+
+static void
+test_on_file_systems(void **state)
+{
+	static const struct {
+		const char *type;
+		const char *options;
+		int (*test)(const char *dir);
+	} cases[] = {
+		{"tmpfs", "size=16m", fill},
+		{"tmpfs", "size=16m", fill_unannounced},
+		{"tmpfs", "size=16m,huge=always", fill},
+		{"tmpfs", "size=16m,huge=always", on_huge_tmpfs},
+		{"tmpfs", "ro", on_read_only},
+		{"ramfs", "", on_ramfs},
+	};
+	char dir[] = "/tmp/vmc-test-XXXXXX";
+	bool refused = false;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		int result = process_on_file_system(
+			dir, cases[i].type, cases[i].options, cases[i].test);
+		printf("%s %s: %d\n", cases[i].type, cases[i].options, result);
+		refused |= result == PROCESS_REFUSED;
+		if (result != 0 && result != PROCESS_REFUSED)
+			fail();
+	}
+	assert_int_equal(rmdir(dir), 0);
+	if (refused)
+		skip();
+}
+
+/* /dev/zero becomes a device DAX of 9 MiB with an alignment of 2 MiB. */
+static void
+make_devdax(char *root, size_t size)
+{
+	char path[100];
+
+	strcpy(root, "/tmp/vmc-test-XXXXXX");
+	assert_non_null(mkdtemp(root));
+	snprintf(path, sizeof(path), "%s/1:5", root);
+	assert_int_equal(mkdir(path, 0700), 0);
+	snprintf(path, sizeof(path), "%s/1:5/subsystem", root);
+	assert_int_equal(symlink("../bus/dax", path), 0);
+	snprintf(path, sizeof(path), "%s/1:5/size", root);
+	assert_true(process_write(path, "9437184\n"));
+	snprintf(path, sizeof(path), "%s/1:5/align", root);
+	assert_true(process_write(path, "2097152\n"));
+	snprintf(root + strlen(root), size - strlen(root), "/");
+	fault_redirect("/sys/dev/char/", root);
+}
+
+static void
+remove_devdax(char *root)
+{
+	static const char *const names[] = {
+		"1:5/subsystem", "1:5/size", "1:5/align", "1:5", ""};
+	char path[100];
+
+	fault_redirect(NULL, NULL);
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		snprintf(path, sizeof(path), "%s%s", root, names[i]);
+		assert_int_equal(remove(path), 0);
+	}
+}
+
+static void
+test_devdax(void **state)
+{
+	static const struct {
+		size_t size, want;
+	} cases[] = {{0, 8 * MIB}, {1, 2 * MIB}, {2 * MIB, 2 * MIB},
+		{2 * MIB + 1, 4 * MIB}, {8 * MIB, 8 * MIB}};
+	struct vmc_pool pool;
+	char root[64];
+
+	(void)state;
+	make_devdax(root, sizeof(root));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		assert_int_equal(
+			vmc_pool_open(&pool, "/dev/zero", cases[i].size), 0);
+		assert_int_equal(pool.size, cases[i].want);
+		assert_int_equal(pool.page_size, 2 * MIB);
+		assert_true(pool.is_devdax && pool.is_pmem);
+		check_contents(&pool);
+		assert_int_equal(vmc_pool_prefault(&pool, 0, NULL, NULL), 0);
+		vmc_pool_close(&pool);
+	}
+	check_refused("/dev/zero", 8 * MIB + 1, EINVAL,
+		"a size of 8388609 bytes exceeds the device's 8388608");
+	check_refused("/dev/zero", SIZE_MAX, EINVAL,
+		"a size of 18446744073709551615 bytes exceeds the device's "
+		"8388608");
+	/* before it is known for a device, a failing call makes it no
+	 * directory */
+	fault_arm("stat", 0, 1, EIO);
+	check_refused("/dev/zero", 0, ENOTDIR, "open: Not a directory");
+	fault_arm("open", 0, 1, ENXIO);
+	check_refused("/dev/zero", 0, ENXIO, "open: No such device or address");
+	fault_arm("fstat", 0, 1, EIO);
+	check_refused("/dev/zero", 0, EIO, "open: Input/output error");
+	fault_arm("read", 1, 1, EIO);
+	check_refused("/dev/zero", 0, EIO, "open: Input/output error");
+	fault_arm("mmap", 0, 2, EINVAL);
+	check_refused("/dev/zero", 0, EINVAL, "mmap: Invalid argument");
+	remove_devdax(root);
+}
+
+/* The real ones, as the environment names and describes them. */
+static void
+test_given_medium(void **state)
+{
+	const char *path = getenv("VMC_TEST_POOL");
+	const char *want = getenv("VMC_TEST_POOL_IS");
+	struct vmc_pool pool;
+	char got[100];
+
+	(void)state;
+	if (path == NULL)
+		skip();
+	assert_int_equal(vmc_pool_open(&pool, path, 64 * MIB), 0);
+	snprintf(got, sizeof(got), "pmem=%d devdax=%d page=%zu", pool.is_pmem,
+		pool.is_devdax, pool.page_size);
+	printf("%s: %s\n", path, got);
+	if (want)
+		assert_string_equal(got, want);
+	assert_int_equal((uintptr_t)pool.base % pool.page_size, 0);
+	check_contents(&pool);
+	assert_int_equal(vmc_pool_prefault(&pool, 0, NULL, NULL), 0);
+	vmc_pool_close(&pool);
+	int err = vmc_pool_open(&pool, path, (size_t)1 << 50);
+	assert_int_equal(err, pool.is_devdax ? -EINVAL : -ENOSPC);
+}
+
+struct progress {
+	pthread_t thread;
+	uint64_t last;
+	uint64_t total;
+	int calls;
+};
+
+static void
+on_progress(uint64_t done, uint64_t total, void *arg)
+{
+	struct progress *p = arg;
+
+	assert_true(pthread_equal(pthread_self(), p->thread));
+	assert_true(done >= p->last && done <= total);
+	assert_int_equal(total, p->total);
+	p->last = done;
+	p->calls++;
+}
+
+static void
+test_prefault(void **state)
+{
+	static const unsigned threads[] = {0, 1, 2, 3, 1000};
+	size_t size = 50 * MIB;
+	struct vmc_pool pool;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(threads) / sizeof(*threads); i++) {
+		struct progress p = {.thread = pthread_self(), .total = size};
+		assert_int_equal(vmc_pool_open(&pool, "/tmp", size), 0);
+		memset(pool.base, 7, 10 * MIB);
+		assert_true(process_smaps_size(pool.base, "Rss") < 40 * MIB);
+		assert_int_equal(
+			vmc_pool_prefault(&pool, threads[i], on_progress, &p),
+			0);
+		assert_int_equal(process_smaps_size(pool.base, "Rss"), size);
+		assert_int_equal(p.last, size);
+		assert_true(p.calls >= 1);
+		for (size_t at = 0; at < size; at += 509)
+			assert_int_equal(pool.base[at], at < 10 * MIB ? 7 : 0);
+		vmc_pool_close(&pool);
+	}
+}
+
+static void
+test_prefault_failing(void **state)
+{
+	struct vmc_pool pool;
+
+	(void)state;
+	assert_int_equal(vmc_pool_open(&pool, "/tmp", 50 * MIB), 0);
+	fault_arm("pthread_create", 0, LONG_MAX, EAGAIN);
+	assert_int_equal(vmc_pool_prefault(&pool, 4, NULL, NULL), 0);
+	assert_true(fault_disarm() > 0);
+	assert_int_equal(process_smaps_size(pool.base, "Rss"), 50 * MIB);
+	struct progress p = {.thread = pthread_self(), .total = 50 * MIB};
+	for (long n = 0; n < 4; n++) {
+		fault_arm("madvise", n, 1, ENOMEM);
+		assert_int_equal(
+			vmc_pool_prefault(&pool, 2, on_progress, &p), -ENOMEM);
+		assert_int_equal(fault_disarm(), 1);
+		assert_true(p.last < p.total);
+		assert_string_equal(vmc_error_message(),
+			"prefault: Cannot allocate memory");
+		p.last = 0;
+	}
+	vmc_pool_close(&pool);
+}
+
+struct writer {
+	struct vmc_pool *pool;
+	atomic_bool *stop;
+	uint64_t rounds;
+};
+
+/* Adds one to a word on each page for as long as it may. */
+static void *
+write_on(void *arg)
+{
+	struct writer *w = arg;
+
+	while (!vmc_load_relaxed(w->stop)) {
+		for (size_t at = 0; at < w->pool->size; at += 4096)
+			vmc_fetch_add_relaxed(
+				(_Atomic uint64_t *)(w->pool->base + at), 1);
+		w->rounds++;
+	}
+	return NULL;
+}
+
+/* Both ways of prefaulting, beside a writer that must lose no write. */
+static void
+test_prefault_beside_writers(void **state)
+{
+	for (int touching = 0; touching < 2; touching++) {
+		struct vmc_pool pool;
+		atomic_bool stop = false;
+		struct writer w = {.pool = &pool, .stop = &stop};
+		pthread_t thread;
+
+		(void)state;
+		assert_int_equal(vmc_pool_open(&pool, "/tmp", 20 * MIB), 0);
+		if (touching)
+			fault_arm("madvise", 0, LONG_MAX, EINVAL);
+		pthread_create(&thread, NULL, write_on, &w);
+		for (int i = 0; i < 20; i++)
+			assert_int_equal(
+				vmc_pool_prefault(&pool, 2, NULL, NULL), 0);
+		stop = true;
+		pthread_join(thread, NULL);
+		fault_disarm();
+		for (size_t at = 0; at < pool.size; at += 4096)
+			assert_int_equal(
+				*(uint64_t *)(pool.base + at), w.rounds);
+		vmc_pool_close(&pool);
+	}
+}
+
+#define POOL_TEST(f) cmocka_unit_test_setup_teardown(f, before_test, after_test)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		POOL_TEST(test_sizes),
+		POOL_TEST(test_kept_out_of_core_dumps),
+		POOL_TEST(test_bad_paths),
+		POOL_TEST(test_unwritable_directory),
+		POOL_TEST(test_too_large),
+		POOL_TEST(test_no_descriptors),
+		POOL_TEST(test_each_call_failing),
+		POOL_TEST(test_without_o_tmpfile),
+		POOL_TEST(test_on_file_systems),
+		POOL_TEST(test_devdax),
+		POOL_TEST(test_given_medium),
+		POOL_TEST(test_prefault),
+		POOL_TEST(test_prefault_failing),
+		POOL_TEST(test_prefault_beside_writers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
