@@ -384,6 +384,31 @@ test_place_used_again(void **state)
 	fixture_end(&f);
 }
 
+/* A node holds one empty child at most, and goes when one leaf is left. */
+static void
+test_compaction(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f, FAN, hash_random);
+	long empty = f.counts.bytes;
+	for (uint64_t i = 0; i < FAN; i++) {
+		f.leaves[i].hash = i << 48;
+		assert_int_equal(insert(&f, &f.leaves[i]), 0);
+		f.leaves[i].in = true;
+	}
+	for (int left = FAN - 1; left >= 0; left--) {
+		assert_int_equal(
+			vmc_critnib_remove(f.index, &f.leaves[left]), 0);
+		f.leaves[left].in = false;
+		check_all(&f);
+		long most = left > 1 ? (left + 2) / 2 * 16 : 0;
+		assert_in_range(f.counts.bytes - empty, 0, most);
+	}
+	fixture_end(&f);
+}
+
 /* Sixteen bytes a leaf, filled or after churn, wherever roots stand. */
 static void
 test_space(void **state)
@@ -481,6 +506,7 @@ main(void)
 		cmocka_unit_test(test_growth),
 		cmocka_unit_test(test_growth_without_memory),
 		cmocka_unit_test(test_place_used_again),
+		cmocka_unit_test(test_compaction),
 		cmocka_unit_test(test_space),
 		cmocka_unit_test(test_delete_drops_each),
 		cmocka_unit_test(test_check_sees_damage),

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_critnib_threads.c -- readers without a lock against writers that
+ * insert, remove, grow roots and run out of memory
+ *
+ * What is retired is freed as soon as the epoch allows, filled with 0xdd: a
+ * reader that held on to it finds a leaf that is not the one it asked for.
+ */
+#include "testing.h"
+
+#include "base/epoch.h"
+#include "base/limbo.h"
+#include "critnib/critnib_internal.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+enum {
+	ROUNDS = 10,
+	WRITERS = 2,
+	READERS = 2,
+	STEPS = 40000,
+	/* in the index all the time */
+	STAYING = 2000,
+	/* of each writer, to come and go */
+	PASSING = 8000,
+	/* no less than a power of 16 times GROW_AT a stripe at the highest */
+	LEVEL_REACHED = 3,
+};
+
+struct leaf {
+	uint64_t hash;
+	uint64_t key;
+};
+
+struct shared {
+	struct testing_memory counts;
+	/* the index's, which can be out; the limbo's, which never is */
+	struct vmc_memory memory;
+	struct vmc_memory limbo_memory;
+	struct vmc_critnib *index;
+	pthread_mutex_t limbo_lock;
+	struct vmc_limbo limbo;
+	struct leaf staying[STAYING];
+	_Atomic bool stop;
+	_Atomic long errors;
+};
+
+struct writer {
+	struct shared *shared;
+	uint64_t number;
+	struct leaf *leaves[PASSING];
+};
+
+/* The calling writer gets no memory. */
+static _Thread_local bool no_memory;
+
+static uint64_t
+leaf_hash(const void *leaf)
+{
+	return ((const struct leaf *)leaf)->hash;
+}
+
+static bool
+leaf_match(const void *leaf, const void *key)
+{
+	return ((const struct leaf *)leaf)->key == *(const uint64_t *)key;
+}
+
+static uint64_t
+mixed(uint64_t number)
+{
+	return testing_random(&number);
+}
+
+/* All hashes are in two stripes, so that those grow. */
+static uint64_t
+hash_staying(uint64_t number)
+{
+	return mixed(number) >> 8 | (number & 1 ? UINT64_C(0xff) << 56 : 0);
+}
+
+/* Random, or equal to one that stays, or all but equal. */
+static uint64_t
+hash_passing(uint64_t key)
+{
+	uint64_t stays = hash_staying(mixed(key) % STAYING);
+
+	switch (key & 7) {
+	case 0:
+		return stays;
+	case 1:
+		return stays ^ 1;
+	case 2:
+		return stays ^ (key & 0xf8) << 28;
+	default:
+		return hash_staying(key);
+	}
+}
+
+/* Keys of leaves that pass; those that stay have their number. */
+static uint64_t
+key_passing(uint64_t writer, uint64_t slot_number)
+{
+	return (writer + 1) << 32 | slot_number;
+}
+
+static void
+retire(void *ctx, void *ptr, size_t size)
+{
+	struct shared *s = ctx;
+
+	pthread_mutex_lock(&s->limbo_lock);
+	bool kept = vmc_limbo_add(&s->limbo, &s->limbo_memory, ptr, size);
+	struct vmc_limbo_chunk *ripe =
+		s->limbo.due ? vmc_limbo_ripe(&s->limbo) : NULL;
+	pthread_mutex_unlock(&s->limbo_lock);
+	if (!kept)
+		testing_free(&s->counts, ptr, size);
+	vmc_limbo_free(ripe, &s->limbo_memory);
+}
+
+static void *
+shared_alloc(void *ctx, size_t size)
+{
+	struct shared *s = ctx;
+
+	return no_memory ? NULL : testing_alloc(&s->counts, size);
+}
+
+static void
+shared_free(void *ctx, void *ptr, size_t size)
+{
+	testing_free(&((struct shared *)ctx)->counts, ptr, size);
+}
+
+static void
+expect(struct shared *s, bool truth)
+{
+	if (!truth)
+		vmc_fetch_add_relaxed(&s->errors, 1);
+}
+
+/* Look for what must be there, and for what may. */
+static void *
+reader(void *arg)
+{
+	struct shared *s = arg;
+	struct vmc_thread *self = vmc_thread_self();
+	uint64_t random = testing_seed() + (uintptr_t)&random;
+
+	while (!vmc_load_acquire(&s->stop)) {
+		uint64_t stays = testing_below(&random, STAYING);
+		uint64_t passes = key_passing(testing_below(&random, WRITERS),
+			testing_below(&random, PASSING));
+
+		vmc_epoch_enter(self);
+		struct leaf *leaf = vmc_critnib_find(
+			s->index, hash_staying(stays), leaf_match, &stays);
+		expect(s, leaf == &s->staying[stays]);
+		leaf = vmc_critnib_find(
+			s->index, hash_passing(passes), leaf_match, &passes);
+		expect(s, leaf == NULL || leaf->key == passes);
+		expect(s, leaf == NULL || leaf->hash == hash_passing(passes));
+		vmc_epoch_exit(self);
+	}
+	return NULL;
+}
+
+static void
+come(struct writer *w, uint64_t slot_number)
+{
+	struct shared *s = w->shared;
+	struct leaf *leaf = vmc_alloc(&s->memory, sizeof(*leaf));
+
+	if (leaf == NULL)
+		return;
+	leaf->key = key_passing(w->number, slot_number);
+	leaf->hash = hash_passing(leaf->key);
+	int err = vmc_critnib_insert(s->index, leaf, leaf_match, &leaf->key);
+	if (err) {
+		expect(s, err == -ENOMEM);
+		vmc_free(&s->memory, leaf, sizeof(*leaf));
+		return;
+	}
+	w->leaves[slot_number] = leaf;
+}
+
+static void
+go(struct writer *w, uint64_t slot_number)
+{
+	struct shared *s = w->shared;
+	struct leaf *leaf = w->leaves[slot_number];
+
+	expect(s, vmc_critnib_remove(s->index, leaf) == 0);
+	expect(s, vmc_critnib_remove(s->index, leaf) == -ENOENT);
+	vmc_retire(&s->memory, leaf, sizeof(*leaf));
+	w->leaves[slot_number] = NULL;
+}
+
+static void *
+writer(void *arg)
+{
+	struct writer *w = arg;
+	uint64_t random = testing_seed() ^ mixed(w->number);
+
+	for (int i = 0; i < STEPS; i++) {
+		uint64_t slot_number = testing_below(&random, PASSING);
+		bool wish =
+			testing_below(&random, 100) < (i < STEPS / 2 ? 80 : 20);
+
+		no_memory = i % 512 < 64;
+		if (wish && !w->leaves[slot_number])
+			come(w, slot_number);
+		else if (!wish && w->leaves[slot_number])
+			go(w, slot_number);
+	}
+	return NULL;
+}
+
+static void
+run_round(struct shared *s)
+{
+	pthread_t readers[READERS], writers[WRITERS];
+	struct writer *states = calloc(WRITERS, sizeof(*states));
+	uint64_t count = STAYING;
+
+	assert_non_null(states);
+	for (unsigned i = 0; i < READERS; i++)
+		assert_int_equal(
+			pthread_create(&readers[i], NULL, reader, s), 0);
+	for (unsigned i = 0; i < WRITERS; i++) {
+		states[i].shared = s;
+		states[i].number = i;
+		assert_int_equal(
+			pthread_create(&writers[i], NULL, writer, &states[i]),
+			0);
+	}
+	for (unsigned i = 0; i < WRITERS; i++)
+		pthread_join(writers[i], NULL);
+	vmc_store_release(&s->stop, true);
+	for (unsigned i = 0; i < READERS; i++)
+		pthread_join(readers[i], NULL);
+
+	assert_int_equal(s->errors, 0);
+	assert_int_equal(vmc_critnib_check(s->index), 0);
+	assert_int_equal(root_level(s->index->roots[0]), LEVEL_REACHED);
+	for (unsigned i = 0; i < WRITERS; i++)
+		for (uint64_t n = 0; n < PASSING; n++)
+			if (states[i].leaves[n]) {
+				go(&states[i], n);
+				count++;
+			}
+	assert_true(count > STAYING);
+	assert_int_equal(vmc_critnib_count(s->index), STAYING);
+	assert_int_equal(s->errors, 0);
+	free(states);
+}
+
+static void
+test_readers_and_writers(void **state)
+{
+	struct shared *s = calloc(1, sizeof(*s));
+
+	(void)state;
+	assert_non_null(s);
+	testing_seed();
+	for (uint64_t i = 0; i < STAYING; i++)
+		s->staying[i] = (struct leaf){hash_staying(i), i};
+	for (int round = 0; round < ROUNDS; round++) {
+		s->limbo_memory = testing_memory_of(&s->counts);
+		s->memory = (struct vmc_memory){
+			shared_alloc, shared_free, retire, s};
+		s->stop = false;
+		pthread_mutex_init(&s->limbo_lock, NULL);
+		assert_int_equal(
+			vmc_critnib_new(&s->index, leaf_hash, &s->memory), 0);
+		for (uint64_t i = 0; i < STAYING; i++)
+			assert_int_equal(
+				vmc_critnib_insert(s->index, &s->staying[i],
+					leaf_match, &i),
+				0);
+		run_round(s);
+		vmc_critnib_delete(s->index, NULL, NULL);
+		vmc_limbo_flush(&s->limbo, &s->limbo_memory);
+		assert_int_equal(s->counts.objects, 0);
+		pthread_mutex_destroy(&s->limbo_lock);
+	}
+	free(s);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_readers_and_writers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
