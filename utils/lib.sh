@@ -8,10 +8,11 @@
 
 # shellcheck disable=SC2034 # used by whoever sources this
 packages_build=(
-	cmake g++ gcc libc6-dev ninja-build pkgconf   # the build itself
-	libcmocka-dev                                 # unit tests
-	libpmem-dev libdaxctl-dev libnuma-dev         # media and NUMA nodes
-	libxxhash-dev                                 # the hash of a key
+	cmake g++ gcc libc6-dev ninja-build pkgconf # the build itself
+	libpmem-dev libdaxctl-dev libnuma-dev       # media and NUMA nodes
+	libxxhash-dev                               # the hash of a key
+	autoconf binutils dpkg-dev make             # the private jemalloc
+	libcmocka-dev                               # unit tests
 )
 
 die()
