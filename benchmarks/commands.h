@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * commands.h -- the subcommands, and what all of them do the same way
+ */
+#ifndef BENCH_COMMANDS_H
+#define BENCH_COMMANDS_H
+
+#include "options.h"
+#include "report.h"
+
+extern const struct bench_command bench_micro;
+extern const struct bench_command bench_simul;
+extern const struct bench_command bench_replay;
+extern const struct bench_command bench_util;
+
+/* The defaults of all commands. */
+#define BENCH_COMMON_DEFAULTS                                                  \
+	{                                                                      \
+		.path = "/dev/shm", .extent = VMEMCACHE_MIN_EXTENT,            \
+		.policy = VMEMCACHE_REPLACEMENT_LRU, .seed = 1                 \
+	}
+
+/* Settings that a reader of any result needs. */
+void bench_common_settings(
+	struct bench_report *r, const struct bench_common *common);
+
+/* Print the report as asked for, draw it if asked for, and free it. */
+void bench_finish(struct bench_report *r, const struct bench_common *common,
+	void (*plot)(const struct bench_report *, const char *path));
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * plot.h -- a picture of a report, drawn by gnuplot
+ */
+#ifndef BENCH_PLOT_H
+#define BENCH_PLOT_H
+
+#include "report.h"
+
+/*
+ * To be called before anything is measured: ends the run (exit 2) when there
+ * is no gnuplot, or the file cannot be written. With path NULL does nothing.
+ */
+void bench_plot_check(const char *path);
+
+/* A table "speed" of micro: time over size, a panel an operation. */
+void bench_plot_micro(const struct bench_report *r, const char *path);
+
+/* A table "traffic" of simul or replay: miss ratio and time over pool size. */
+void bench_plot_traffic(const struct bench_report *r, const char *path);
+
+/* A table "space" of util: a bar a distribution. */
+void bench_plot_util(const struct bench_report *r, const char *path);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * store_cache.c -- the library as a store
+ *
+ * The pool is prefaulted at once: what the kernel takes to find a page the
+ * first time is not the cache's, and the floor's pages are all there too.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "store.h"
+
+struct cache {
+	struct bench_store head;
+	VMEMcache *cache;
+};
+
+static enum bench_result
+cache_put(struct bench_store *s, const struct bench_key *key, const void *value,
+	size_t size)
+{
+	struct cache *c = (struct cache *)s;
+
+	if (vmemcache_put(c->cache, key->bytes, key->size, value, size) == 0)
+		return BENCH_DONE;
+	return errno == ENOSPC || errno == EEXIST ? BENCH_REFUSED
+						  : BENCH_FAILED;
+}
+
+static enum bench_result
+cache_get(struct bench_store *s, const struct bench_key *key, void *buffer,
+	size_t size)
+{
+	struct cache *c = (struct cache *)s;
+
+	if (vmemcache_get(c->cache, key->bytes, key->size, buffer, size, 0,
+		    NULL) >= 0)
+		return BENCH_DONE;
+	return errno == ENOENT ? BENCH_MISS : BENCH_FAILED;
+}
+
+static void
+cache_close(struct bench_store *s)
+{
+	struct cache *c = (struct cache *)s;
+
+	vmemcache_delete(c->cache);
+	free(c);
+}
+
+static const struct bench_store_type cache_type = {
+	.name = "cache",
+	.put = cache_put,
+	.get = cache_get,
+	.message = vmemcache_errormsg,
+	.close = cache_close,
+};
+
+VMEMcache *
+bench_cache_configure(const struct bench_common *common, size_t pool_size)
+{
+	VMEMcache *cache = vmemcache_new();
+
+	if (cache == NULL)
+		bench_fail("no cache: %s", vmemcache_errormsg());
+	if (vmemcache_set_size(cache, pool_size))
+		bench_refuse("a pool of %zu bytes: %s", pool_size,
+			vmemcache_errormsg());
+	if (vmemcache_set_extent_size(cache, common->extent))
+		bench_refuse("extents of %zu bytes: %s", common->extent,
+			vmemcache_errormsg());
+	if (vmemcache_set_eviction_policy(cache, common->policy))
+		bench_fail("policy: %s", vmemcache_errormsg());
+	return cache;
+}
+
+struct bench_store *
+bench_cache_open(const struct bench_common *common, size_t pool_size)
+{
+	struct cache *c = bench_realloc(NULL, sizeof(*c));
+
+	c->head.type = &cache_type;
+	c->cache = bench_cache_configure(common, pool_size);
+	if (vmemcache_add(c->cache, common->path))
+		bench_fail("no pool of %zu bytes in %s: %s", pool_size,
+			common->path, vmemcache_errormsg());
+	vmemcache_bench_set(c->cache, VMEMCACHE_BENCH_PREFAULT, 1);
+	return &c->head;
+}
+
+uint64_t
+bench_cache_statistic(struct bench_store *s, enum vmemcache_statistic stat)
+{
+	unsigned long long value;
+
+	if (vmemcache_get_stat(
+		    ((struct cache *)s)->cache, stat, &value, sizeof(value)))
+		bench_fail("statistic: %s", vmemcache_errormsg());
+	return value;
+}
