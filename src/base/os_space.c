@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * os_space.c -- the seam to the operating system: address space for heaps
+ *
+ * No state; may be called from any thread, and from the allocator's own
+ * hooks, so nothing here allocates.
+ *
+ * Ranges are aligned to chunks of 2 MiB, so that pages of that size fit and
+ * an address's chunk tells whose it is. A larger empty mapping finds room and
+ * is given back, and the range is mapped there unless somebody was faster,
+ * in which case the search starts again. Trimming a larger mapping does not
+ * work for a file, whose offset would no longer agree with the address;
+ * mapping over the empty one (MAP_FIXED) leaves a hole when it fails.
+ *
+ * fallocate(2) on tmpfs gives up when any signal arrives, so signals are held
+ * back while it runs; callers ask for a few megabytes at most.
+ */
+#include "os_space.h"
+
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#ifndef MAP_HUGE_SHIFT
+#define MAP_HUGE_SHIFT 26
+#endif
+
+/* Enough that only a broken system runs out of them. */
+#define TRIES 64
+
+static int
+map_aligned(size_t size, size_t align, int protection, int flags, int fd,
+	void **addr)
+{
+	for (int i = 0; i < TRIES; i++) {
+		char *room = mmap(NULL, size + align, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (room == MAP_FAILED)
+			return -errno;
+		munmap(room, size + align);
+		room += -(uintptr_t)room & (align - 1);
+		*addr = mmap(room, size, protection,
+			flags | MAP_FIXED_NOREPLACE, fd, 0);
+		if (*addr == room)
+			return 0;
+		if (*addr != MAP_FAILED) /* a kernel that ignores the flag */
+			munmap(*addr, size);
+		else if (errno != EEXIST)
+			return -errno;
+	}
+	return -ENOMEM;
+}
+
+int
+vmc_os_space_anonymous(size_t size, void **addr)
+{
+	return map_aligned(size, VMC_OS_CHUNK, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, addr);
+}
+
+int
+vmc_os_space_file(int fd, size_t size, void **addr)
+{
+	int err = map_aligned(size, VMC_OS_CHUNK, PROT_READ | PROT_WRITE,
+		MAP_SHARED, fd, addr);
+
+	if (!err)
+		madvise(*addr, size, MADV_DONTDUMP);
+	return err;
+}
+
+int
+vmc_os_space_huge(size_t size, unsigned page_shift, void **addr)
+{
+	return map_aligned(size, (size_t)1 << page_shift,
+		PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_HUGETLB |
+			(int)(page_shift << MAP_HUGE_SHIFT),
+		-1, addr);
+}
+
+int
+vmc_os_file_stretch(int fd, size_t size)
+{
+	struct rlimit limit;
+
+	if (size > INT64_MAX)
+		return -EFBIG;
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && size > limit.rlim_cur)
+		return -EFBIG;
+	return ftruncate(fd, (off_t)size) == 0 ? 0 : -errno;
+}
+
+static int
+allocate(int fd, int mode, size_t offset, size_t size)
+{
+	sigset_t all, old;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = fallocate(fd, mode, (off_t)offset, (off_t)size) ? -errno : 0;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return err;
+}
+
+/*
+ * A file system without fallocate: a byte a page, rewritten as it is, makes
+ * it allocate. The caller owns the range, so nobody writes there meanwhile.
+ */
+static int
+touch_pages(int fd, size_t offset, size_t size)
+{
+	char byte;
+
+	for (size_t at = offset; at < offset + size; at += vmc_os_page_size()) {
+		if (pread(fd, &byte, 1, (off_t)at) != 1 ||
+			pwrite(fd, &byte, 1, (off_t)at) != 1)
+			return -errno;
+	}
+	return 0;
+}
+
+int
+vmc_os_file_reserve(int fd, size_t offset, size_t size)
+{
+	int err = allocate(fd, 0, offset, size);
+
+	return err == -EOPNOTSUPP || err == -ENOSYS
+		       ? touch_pages(fd, offset, size)
+		       : err;
+}
+
+int
+vmc_os_file_punch(int fd, size_t offset, size_t size)
+{
+	return allocate(
+		fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size);
+}
+
+int
+vmc_os_file_system_size(int fd, size_t *size)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) != 0)
+		return -errno;
+	*size = (size_t)fs.f_blocks * (size_t)fs.f_bsize;
+	return 0;
+}
+
+int
+vmc_os_file_occupied(int fd, size_t *size)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return -errno;
+	*size = (size_t)st.st_blocks * 512;
+	return 0;
+}
+
+int
+vmc_os_discard(void *addr, size_t size)
+{
+	return madvise(addr, size, MADV_DONTNEED) == 0 ? 0 : -errno;
+}
+
+void
+vmc_os_small_pages(void *addr, size_t size)
+{
+	madvise(addr, size, MADV_NOHUGEPAGE);
+}
+
+int
+vmc_os_check_dax(const char *directory)
+{
+	size_t page = vmc_os_page_size();
+	void *at;
+	int fd, err;
+
+	err = vmc_os_open_unnamed(directory, &fd);
+	if (err)
+		return err;
+	err = vmc_os_file_reserve(fd, 0, page);
+	if (!err) {
+		at = mmap(NULL, page, PROT_READ | PROT_WRITE,
+			MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
+		if (at == MAP_FAILED)
+			err = -EOPNOTSUPP;
+		else
+			munmap(at, page);
+	}
+	vmc_os_close(fd);
+	return err;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * os_space.h -- the seam to the operating system: address space for heaps
+ *
+ * A heap takes a large range of addresses at once and has memory put behind
+ * parts of it and taken away again. Functions return 0 or a negative errno.
+ */
+#ifndef VMC_BASE_OS_SPACE_H
+#define VMC_BASE_OS_SPACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Every range begins at a multiple of this, and owns whole ones. */
+#define VMC_OS_CHUNK_SHIFT 21
+#define VMC_OS_CHUNK ((size_t)1 << VMC_OS_CHUNK_SHIFT)
+
+/* Sizes below are multiples of VMC_OS_CHUNK. */
+
+/* Private zeroed pages, counted by nobody until they are touched. */
+int vmc_os_space_anonymous(size_t size, void **addr);
+
+/* The file's first size bytes, shared; not in core dumps. */
+int vmc_os_space_file(int fd, size_t size, void **addr);
+
+/*
+ * The same in huge pages of 1 << page_shift bytes, which divides size: pages
+ * of the system's pool, none of which is reserved by this. -EINVAL: there are
+ * no pages of that size.
+ */
+int vmc_os_space_huge(size_t size, unsigned page_shift, void **addr);
+
+/* Give the file that length without space behind it. -EFBIG: too long. */
+int vmc_os_file_stretch(int fd, size_t size);
+
+/*
+ * Reserve the file's space in that range: -ENOSPC comes from here, never a
+ * SIGBUS later. Existing contents stay.
+ */
+int vmc_os_file_reserve(int fd, size_t offset, size_t size);
+
+/* Give the space back; the range reads as zeros then. */
+int vmc_os_file_punch(int fd, size_t offset, size_t size);
+
+/* All the space of the file system that the file is on. */
+int vmc_os_file_system_size(int fd, size_t *size);
+
+/* Bytes that the file occupies. */
+int vmc_os_file_occupied(int fd, size_t *size);
+
+/* Give private pages back; they read as zeros then. */
+int vmc_os_discard(void *addr, size_t size);
+
+/* No transparent huge pages there. Best effort. */
+void vmc_os_small_pages(void *addr, size_t size);
+
+/* 0: the directory is on persistent memory with DAX; -EOPNOTSUPP: not. */
+int vmc_os_check_dax(const char *directory);
+
+#endif

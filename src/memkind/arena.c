@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * arena.c -- a jemalloc arena on a slice of a space
+ *
+ * jemalloc (5.3, with retain, its default) keeps two books on address space:
+ * it never merges free extents across the borders of what the alloc hook
+ * granted in one call, and it trusts that what the dalloc hook took back never
+ * turns up in another arena. A hook that takes parts of a grant back and lets
+ * the addresses pass to another arena makes it merge extents across arenas,
+ * and the heap is corrupt. So here
+ *
+ *  - a slice belongs to one arena for good, dalloc always refuses, and memory
+ *    comes and goes through commit and decommit, in whole pages;
+ *  - an arena is granted its slice when it is created, in as few pieces as
+ *    jemalloc's size classes allow (one where the size is a class): objects
+ *    of the largest such size are allocated and freed, while commit and
+ *    decommit do nothing. All free space of the slice can merge from then on,
+ *    and the alloc hook has nothing left to say.
+ *
+ *     slice  |=========== 1st seed ===========|==== 2nd ====|= 3rd =|
+ *            all uncommitted, in jemalloc's list of retained extents
+ *
+ * commit and decommit of disjoint ranges run at once, called under whatever
+ * locks jemalloc holds. They take no lock of ours: a fork would have to order
+ * it with jemalloc's.
+ *
+ * Rejected: granting as jemalloc asks (2 MiB at first, growing): every grant
+ * is a border for ever, and a capped space ends in page-sized grants.
+ * retain:false, which merges across grants, makes the default arenas unmap
+ * and map for each extent, and leaves arenas racing at common borders.
+ */
+#include "space.h"
+
+#include "base/os.h"
+
+#include <errno.h>
+#include <limits.h>
+
+/* The smallest object that has an extent of its own. */
+#define SMALLEST_SEED ((size_t)16384)
+
+static void *
+hook_alloc(extent_hooks_t *hooks, void *new_addr, size_t size, size_t alignment,
+	bool *zero, bool *commit, unsigned index)
+{
+	struct vmc_arena *arena = (struct vmc_arena *)hooks;
+	const struct vmc_space *space = arena->space;
+	char *at = space->base + arena->offset + arena->granted;
+
+	(void)index;
+	if (!arena->inert || size > space->slice - arena->granted ||
+		((uintptr_t)at & (alignment - 1)) ||
+		(new_addr && new_addr != at))
+		return NULL;
+	arena->granted += size;
+	*zero = !space->medium->dirty;
+	*commit = space->medium->dirty;
+	return at;
+}
+
+static bool
+hook_dalloc(extent_hooks_t *hooks, void *addr, size_t size, bool committed,
+	unsigned index)
+{
+	(void)hooks;
+	(void)addr;
+	(void)size;
+	(void)committed;
+	(void)index;
+	return true;
+}
+
+static bool
+hook_commit(extent_hooks_t *hooks, void *addr, size_t size, size_t offset,
+	size_t length, unsigned index)
+{
+	struct vmc_arena *arena = (struct vmc_arena *)hooks;
+	struct vmc_space *space = arena->space;
+	size_t at = (size_t)((char *)addr - space->base) + offset;
+
+	(void)size;
+	(void)index;
+	if (arena->inert || !space->medium->commit)
+		return false;
+	return space->medium->commit(space, at, length) != 0;
+}
+
+static bool
+hook_decommit(extent_hooks_t *hooks, void *addr, size_t size, size_t offset,
+	size_t length, unsigned index)
+{
+	struct vmc_arena *arena = (struct vmc_arena *)hooks;
+	struct vmc_space *space = arena->space;
+	size_t at = (size_t)((char *)addr - space->base) + offset;
+
+	(void)size;
+	(void)index;
+	if (!space->medium->decommit)
+		return true;
+	if (arena->inert)
+		return false;
+	return space->hoard || space->medium->decommit(space, at, length) != 0;
+}
+
+static bool
+hook_split(extent_hooks_t *hooks, void *addr, size_t size, size_t size_a,
+	size_t size_b, bool committed, unsigned index)
+{
+	(void)hooks;
+	(void)addr;
+	(void)size;
+	(void)size_a;
+	(void)size_b;
+	(void)committed;
+	(void)index;
+	return false;
+}
+
+static bool
+hook_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a, void *addr_b,
+	size_t size_b, bool committed, unsigned index)
+{
+	(void)hooks;
+	(void)addr_a;
+	(void)size_a;
+	(void)addr_b;
+	(void)size_b;
+	(void)committed;
+	(void)index;
+	return false;
+}
+
+static const extent_hooks_t hooks = {
+	.alloc = hook_alloc,
+	.dalloc = hook_dalloc,
+	.commit = hook_commit,
+	.decommit = hook_decommit,
+	.split = hook_split,
+	.merge = hook_merge,
+};
+
+/* The largest size class that is not above size. */
+static size_t
+class_below(size_t size)
+{
+	/* classes are four to a power of two */
+	unsigned log = (unsigned)(sizeof(long) * CHAR_BIT - 1) -
+		       (unsigned)__builtin_clzl(size);
+	size_t step = (size_t)1 << (log - 2);
+
+	return size & ~(step - 1);
+}
+
+/*
+ * All seeds are held until the last one is there: a smaller one would come
+ * out of a larger one otherwise.
+ */
+static int
+seed(struct vmc_arena *arena)
+{
+	int flags = (int)MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
+	const size_t page = vmc_os_page_size();
+	void *seeds[sizeof(long) * CHAR_BIT];
+	size_t left = arena->space->slice;
+	unsigned count = 0;
+	int err = 0;
+
+	for (; left >= SMALLEST_SEED && !err; count += !err) {
+		seeds[count] =
+			je_mallocx(class_below(left) & ~(page - 1), flags);
+		err = seeds[count] ? 0 : -ENOMEM;
+		left = arena->space->slice - arena->granted;
+	}
+	while (count > 0)
+		je_dallocx(seeds[--count], flags);
+	vmc_engine_arena_purge(arena->index);
+	return err;
+}
+
+int
+vmc_arena_create(struct vmc_arena *arena, struct vmc_space *space,
+	unsigned slice, ssize_t decay)
+{
+	int err;
+
+	*arena = (struct vmc_arena){.hooks = hooks,
+		.space = space,
+		.offset = space->slice * slice,
+		.inert = true};
+	err = vmc_engine_arena_create(&arena->hooks, &arena->index);
+	if (err)
+		return err;
+	err = vmc_engine_arena_decay(arena->index, 0);
+	if (!err)
+		err = seed(arena);
+	if (!err)
+		err = vmc_engine_arena_decay(arena->index, decay);
+	arena->inert = false;
+	if (err)
+		vmc_arena_destroy(arena);
+	return err;
+}
+
+void
+vmc_arena_destroy(struct vmc_arena *arena)
+{
+	/* the space goes as a whole: no use in giving back each piece */
+	arena->inert = true;
+	vmc_engine_arena_destroy(arena->index);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * engine.c -- the private jemalloc: its configuration, what it asks of the
+ * C library, and its controls as functions
+ *
+ * utils/build-jemalloc points five of jemalloc's calls into the C library
+ * here. Three would read a configuration that is the host program's business
+ * (MALLOC_CONF, /etc/malloc.conf): they find nothing. The other two are how
+ * its default arenas, which serve MEMKIND_DEFAULT, get and return address
+ * space: they enter it into the address map, so that a pointer of the default
+ * kind is told from one of the program's malloc. Whole aligned chunks are
+ * mapped for that, whose rest beyond the size asked for stays unused.
+ *
+ * Configuration. Huge allocations get no arena of their own, which would keep
+ * a second set of free pages. No sbrk: that memory is the program's. retain
+ * stays on, see arena.c. cache_oblivious was turned off when jemalloc was
+ * built: it adds a page to each object of 16 KiB or more.
+ *
+ * Rejected: hooks on the default arenas. They must be in place before the
+ * first allocation of each, so all arenas (4 per processor, 80 KiB each)
+ * would have to be made at the start, and arena 0 starts before us anyway.
+ */
+#include "engine.h"
+
+#include "address_map.h"
+#include "base/os.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+const char *je_malloc_conf = "oversize_threshold:0,dss:disabled";
+
+char *vmc_engine_getenv(const char *name);
+char *vmc_engine_secure_getenv(const char *name);
+ssize_t vmc_engine_readlink(const char *path, char *buffer, size_t size);
+void *vmc_engine_mmap(void *addr, size_t size, int protection, int flags,
+	int fd, off_t offset);
+int vmc_engine_munmap(void *addr, size_t size);
+
+char *
+vmc_engine_getenv(const char *name)
+{
+	(void)name;
+	return NULL;
+}
+
+char *
+vmc_engine_secure_getenv(const char *name)
+{
+	(void)name;
+	return NULL;
+}
+
+ssize_t
+vmc_engine_readlink(const char *path, char *buffer, size_t size)
+{
+	(void)path;
+	(void)buffer;
+	(void)size;
+	errno = ENOENT;
+	return -1;
+}
+
+/* A hint is not worth keeping: an address that is not aligned is no use. */
+void *
+vmc_engine_mmap(void *addr, size_t size, int protection, int flags, int fd,
+	off_t offset)
+{
+	size_t whole = (size + VMC_OS_CHUNK - 1) & ~(VMC_OS_CHUNK - 1);
+	char *space, *start;
+	size_t before;
+
+	if (flags & MAP_FIXED)
+		return mmap(addr, size, protection, flags, fd, offset);
+	if (size > SIZE_MAX / 2) {
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	space = mmap(NULL, whole + VMC_OS_CHUNK, protection, flags, fd, offset);
+	if (space == MAP_FAILED)
+		return MAP_FAILED;
+	before = -(uintptr_t)space & (VMC_OS_CHUNK - 1);
+	start = space + before;
+	if (before)
+		munmap(space, before);
+	if (before < VMC_OS_CHUNK)
+		munmap(start + whole, VMC_OS_CHUNK - before);
+	if (vmc_map_set(start, whole, VMC_OWNER_DEFAULT) < 0) {
+		munmap(start, whole);
+		errno = ENOMEM;
+		return MAP_FAILED;
+	}
+	return start;
+}
+
+/*
+ * With retain jemalloc unmaps only what an alignment above the chunk's size
+ * left over, and the metadata of a destroyed arena. A chunk that goes in part
+ * keeps its owner, because the rest of it is still ours.
+ */
+int
+vmc_engine_munmap(void *addr, size_t size)
+{
+	uintptr_t mask = VMC_OS_CHUNK - 1;
+	uintptr_t first = ((uintptr_t)addr + mask) & ~mask;
+	uintptr_t end = ((uintptr_t)addr + size) & ~mask;
+
+	if (first < end)
+		vmc_map_set((void *)first, end - first, VMC_OWNER_NONE);
+	return munmap(addr, size);
+}
+
+struct arena_config {
+	extent_hooks_t *hooks;
+	bool metadata_use_hooks;
+};
+
+int
+vmc_engine_arena_create(extent_hooks_t *hooks, unsigned *arena)
+{
+	struct arena_config config = {.hooks = hooks};
+	size_t size = sizeof(*arena);
+
+	return -je_mallctl("experimental.arenas_create_ext", arena, &size,
+		&config, sizeof(config));
+}
+
+static int
+arena_control(unsigned arena, const char *name, void *value, size_t size)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "arena.%u.%s", arena, name);
+	return -je_mallctl(path, NULL, NULL, value, size);
+}
+
+void
+vmc_engine_arena_destroy(unsigned arena)
+{
+	arena_control(arena, "destroy", NULL, 0);
+}
+
+int
+vmc_engine_arena_decay(unsigned arena, ssize_t milliseconds)
+{
+	int r = arena_control(
+		arena, "dirty_decay_ms", &milliseconds, sizeof(milliseconds));
+
+	return r ? r
+		 : arena_control(arena, "muzzy_decay_ms", &(ssize_t){0},
+			   sizeof(ssize_t));
+}
+
+void
+vmc_engine_arena_purge(unsigned arena)
+{
+	arena_control(arena, "purge", NULL, 0);
+}
+
+int
+vmc_engine_arena_grow_limit(unsigned arena, size_t bytes)
+{
+	return arena_control(arena, "retain_grow_limit", &bytes, sizeof(bytes));
+}
+
+int
+vmc_engine_tcache_create(unsigned *tcache)
+{
+	size_t size = sizeof(*tcache);
+
+	return -je_mallctl("tcache.create", tcache, &size, NULL, 0);
+}
+
+void
+vmc_engine_tcache_flush(unsigned tcache)
+{
+	je_mallctl("tcache.flush", NULL, NULL, &tcache, sizeof(tcache));
+}
+
+void
+vmc_engine_tcache_destroy(unsigned tcache)
+{
+	je_mallctl("tcache.destroy", NULL, NULL, &tcache, sizeof(tcache));
+}
+
+int
+vmc_engine_stat(const char *name, size_t *value)
+{
+	size_t size = sizeof(*value);
+
+	return -je_mallctl(name, value, &size, NULL, 0);
+}
+
+int
+vmc_engine_arena_stat(unsigned arena, const char *name, size_t *value)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "stats.arenas.%u.%s", arena, name);
+	return vmc_engine_stat(path, value);
+}
+
+int
+vmc_engine_refresh_stats(void)
+{
+	uint64_t epoch = 1;
+
+	return -je_mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch));
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * engine.h -- the private jemalloc, under its own name je_*
+ *
+ * The only file that includes jemalloc's header. Its functions carry the
+ * prefix vmc_je_ in the object files (utils/build-jemalloc) and je_ in the
+ * sources.
+ */
+#ifndef VMC_MEMKIND_ENGINE_H
+#define VMC_MEMKIND_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define JEMALLOC_NO_DEMANGLE
+#include <vmc_jemalloc.h>
+
+/*
+ * Create an arena on these hooks, whose metadata does not come from them.
+ * -EAGAIN: there are too many already.
+ */
+int vmc_engine_arena_create(extent_hooks_t *hooks, unsigned *arena);
+
+/*
+ * Free everything in the arena and the arena itself. Nobody else may use it,
+ * and explicit thread caches that hold memory of it must be gone.
+ */
+void vmc_engine_arena_destroy(unsigned arena);
+
+/* Free memory of the arena becomes unused after this long; 0: at once. */
+int vmc_engine_arena_decay(unsigned arena, ssize_t milliseconds);
+
+/* Give the arena's free memory back now. */
+void vmc_engine_arena_purge(unsigned arena);
+
+/* How much the arena asks of its hooks at once, at most, beyond need. */
+int vmc_engine_arena_grow_limit(unsigned arena, size_t bytes);
+
+/* An explicit thread cache; -EAGAIN: there are too many already. */
+int vmc_engine_tcache_create(unsigned *tcache);
+/* Return what it holds to the arenas. */
+void vmc_engine_tcache_flush(unsigned tcache);
+void vmc_engine_tcache_destroy(unsigned tcache);
+
+/* mallctl of one size_t, "stats.arenas.<arena>." before the name. */
+int vmc_engine_arena_stat(unsigned arena, const char *name, size_t *value);
+int vmc_engine_stat(const char *name, size_t *value);
+int vmc_engine_refresh_stats(void);
+
+#endif

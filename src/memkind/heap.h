@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * heap.h -- malloc and relatives on the arenas of a kind
+ *
+ * For every kind but the default one. Pointers are not NULL and of
+ * that kind, sizes above zero except where it says so. No memory: NULL, errno
+ * is the caller's business.
+ */
+#ifndef VMC_MEMKIND_HEAP_H
+#define VMC_MEMKIND_HEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct memkind;
+
+/* Zero bytes: NULL, or an object where the kind allows that. */
+void *vmc_heap_malloc(struct memkind *kind, size_t size);
+void vmc_heap_free(struct memkind *kind, void *ptr);
+size_t vmc_heap_usable_size(const struct memkind *kind, const void *ptr);
+
+void *vmc_heap_zeroed(struct memkind *kind, size_t size);
+
+/* alignment: a power of two. */
+void *vmc_heap_aligned(struct memkind *kind, size_t alignment, size_t size);
+void *vmc_heap_realloc(struct memkind *kind, void *ptr, size_t size);
+
+/* Under vmc_kinds_lock: forget every thread's cache of this kind. */
+void vmc_heap_release(struct memkind *kind);
+
+/*
+ * Under vmc_kinds_lock, in the child of a fork: only the calling thread still
+ * has a heap, and none in a kind that is shared with the parent.
+ */
+void vmc_heap_after_fork(struct memkind *kind, bool shared);
+
+/* Create what threads need to come and go; once, before anything else. */
+int vmc_heap_init(void);
+
+#endif

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * kind.c -- the table of kinds: making, finding, giving up, forking
+ *
+ * vmc_kinds_lock guards the table, the list of heaps of every kind, and the
+ * making of arenas. It is taken when a kind comes or goes and when a thread
+ * uses a kind for the first time, never on the way of an allocation that
+ * finds its thread's heap. It is held over fork, so that the child finds the
+ * table whole; jemalloc's own handlers were registered before ours and run
+ * inside of that.
+ *
+ * After a fork, memory in a shared file belongs to the parent's heap and to
+ * the child's copy of it. The child's kind is fenced: allocations fail, what
+ * is freed is left alone. The default kind and anonymous ones go on.
+ *
+ * Finding a kind by an address takes no lock. Most chunks have one owner. A
+ * fixed kind may begin and end anywhere; chunks that it has not for itself
+ * are marked, and the bounds of all kinds are looked through for them.
+ */
+#include "kind.h"
+
+#include "engine.h"
+#include "heap.h"
+
+#include "base/os.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+#define PAGE_SHIFT 12
+
+struct memkind vmc_kinds[MEMKIND_MAX_KIND];
+struct vmc_lock vmc_kinds_lock = {
+	.mutex = PTHREAD_MUTEX_INITIALIZER, .rank = VMC_RANK_KIND};
+
+/* Where each kind's space is, 0 and 0 for none. */
+static struct {
+	_Atomic uintptr_t first, end;
+} bounds[MEMKIND_MAX_KIND];
+
+static struct memkind *
+find_in_bounds(const void *ptr)
+{
+	uintptr_t addr = (uintptr_t)ptr;
+
+	/* from the end: a fixed kind may lie in another one's memory */
+	for (unsigned i = MEMKIND_MAX_KIND; i-- > 0;) {
+		if (addr < vmc_load_acquire(&bounds[i].end) &&
+			addr >= vmc_load_acquire(&bounds[i].first))
+			return &vmc_kinds[i];
+	}
+	return NULL;
+}
+
+struct memkind *
+vmc_kind_of(const void *ptr)
+{
+	unsigned owner = vmc_map_owner(ptr);
+	struct memkind *kind;
+
+	if (owner == VMC_OWNER_NONE)
+		return NULL;
+	if (owner < VMC_OWNER_SHARED)
+		return &vmc_kinds[owner - 1];
+	kind = find_in_bounds(ptr);
+	if (!kind && owner == VMC_OWNER_SHARED_DEFAULT)
+		kind = MEMKIND_DEFAULT;
+	return kind;
+}
+
+/* The first and the last chunk of a fixed kind may not be its own. */
+static int
+map_user_space(const struct memkind *kind, unsigned owner)
+{
+	const char *at = kind->space.base, *end = at + kind->space.slice, *next;
+	unsigned before, now;
+	int err = 0;
+
+	for (; at < end && !err; at = next) {
+		next = (char *)(((uintptr_t)at | (VMC_OS_CHUNK - 1)) + 1);
+		before = vmc_map_owner(at);
+		now = owner;
+		if (before >= VMC_OWNER_SHARED)
+			continue;
+		if (owner == VMC_OWNER_NONE && before != kind->number + 1)
+			continue;
+		if (before == VMC_OWNER_DEFAULT)
+			now = VMC_OWNER_SHARED_DEFAULT;
+		else if (owner != VMC_OWNER_NONE &&
+			 (before != VMC_OWNER_NONE || next > end ||
+				 ((uintptr_t)at & (VMC_OS_CHUNK - 1))))
+			now = VMC_OWNER_SHARED;
+		err = vmc_map_set(at, 1, now);
+	}
+	return err;
+}
+
+/* Have the kind's addresses lead to it, or to nobody. */
+static int
+map_space(struct memkind *kind, unsigned owner)
+{
+	const struct vmc_space *space = &kind->space;
+	bool none = owner == VMC_OWNER_NONE;
+	uintptr_t first = none ? 0 : (uintptr_t)space->base;
+
+	/* whoever sees the end sees the new first as well, or none */
+	vmc_store_release(&bounds[kind->number].end, 0);
+	vmc_store_release(&bounds[kind->number].first, first);
+	vmc_store_release(&bounds[kind->number].end,
+		none ? 0 : first + vmc_space_size(space));
+	if (space->medium == &vmc_medium_user)
+		return map_user_space(kind, owner);
+	return vmc_map_set(space->base, vmc_space_size(space), owner);
+}
+
+static size_t
+page_count(const struct memkind *kind)
+{
+	return vmc_space_size(&kind->space) >> PAGE_SHIFT;
+}
+
+int
+vmc_kind_open(struct memkind *kind)
+{
+	int err = -ENOMEM;
+
+	kind->page_classes = vmc_os_map_anonymous(page_count(kind));
+	if (!kind->page_classes)
+		goto fail;
+	err = map_space(kind, kind->number + 1);
+	if (err)
+		goto fail;
+	kind->threads = 0;
+	vmc_store_release(&kind->state, VMC_KIND_READY);
+	return 0;
+fail:
+	if (kind->page_classes)
+		vmc_os_unmap(kind->page_classes, page_count(kind));
+	map_space(kind, VMC_OWNER_NONE);
+	vmc_space_destroy(&kind->space);
+	return err;
+}
+
+int
+vmc_kind_create(const struct vmc_kind_type *type, struct vmc_space *space,
+	ssize_t decay, struct memkind **created)
+{
+	struct memkind *kind;
+	int err = -EMFILE;
+
+	vmc_kinds_init();
+	vmc_lock_acquire(&vmc_kinds_lock);
+	for (unsigned i = MEMKIND_NUM_BASE_KIND; i < MEMKIND_MAX_KIND; i++) {
+		kind = &vmc_kinds[i];
+		if (vmc_load_relaxed(&kind->state) != VMC_KIND_FREE)
+			continue;
+		kind->type = type;
+		kind->space = *space;
+		kind->decay = decay;
+		vmc_store_relaxed(&kind->zero_allocs, false);
+		err = vmc_kind_open(kind);
+		*created = kind;
+		goto out;
+	}
+	vmc_space_destroy(space);
+out:
+	vmc_lock_release(&vmc_kinds_lock);
+	return err;
+}
+
+void
+vmc_kind_destroy(struct memkind *kind)
+{
+	vmc_lock_acquire(&vmc_kinds_lock);
+	vmc_heap_release(kind);
+	for (unsigned i = 0; i < VMC_KIND_ARENAS; i++) {
+		if (!kind->arenas[i])
+			continue;
+		vmc_arena_destroy(kind->arenas[i]);
+		je_free(kind->arenas[i]);
+		kind->arenas[i] = NULL;
+	}
+	map_space(kind, VMC_OWNER_NONE);
+	vmc_os_unmap(kind->page_classes, page_count(kind));
+	vmc_space_destroy(&kind->space);
+	vmc_store_release(&kind->state, VMC_KIND_FREE);
+	vmc_lock_release(&vmc_kinds_lock);
+}
+
+int
+vmc_kind_prepare(struct memkind *kind)
+{
+	return vmc_load_relaxed(&kind->state) == VMC_KIND_READY ? 0 : -ENODEV;
+}
+
+unsigned
+vmc_kind_slice(struct memkind *kind)
+{
+	return kind->threads++ % kind->space.slices;
+}
+
+static void
+before_fork(void)
+{
+	vmc_lock_acquire(&vmc_kinds_lock);
+}
+
+static void
+after_fork(void)
+{
+	vmc_lock_release(&vmc_kinds_lock);
+}
+
+static void
+after_fork_in_child(void)
+{
+	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++) {
+		struct memkind *kind = &vmc_kinds[i];
+		bool shared = kind->space.medium == &vmc_medium_file;
+		if (vmc_load_relaxed(&kind->state) != VMC_KIND_READY)
+			continue;
+		vmc_heap_after_fork(kind, shared);
+		if (shared)
+			vmc_store_relaxed(&kind->state, VMC_KIND_FENCED);
+	}
+	vmc_lock_release(&vmc_kinds_lock);
+}
+
+static void
+init(void)
+{
+	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++)
+		vmc_kinds[i].number = i;
+	vmc_heap_init();
+	pthread_atfork(before_fork, after_fork, after_fork_in_child);
+}
+
+void
+vmc_kinds_init(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, init);
+}
+
+static __attribute__((constructor)) void
+start(void)
+{
+	vmc_kinds_init();
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * kind.h -- a kind, and the table of all of them
+ *
+ * Static kinds have the numbers of memkind_base_partition, created ones those
+ * above. The table is an array, so a number is an address, and a handle that
+ * was destroyed still points to something.
+ */
+#ifndef VMC_MEMKIND_KIND_H
+#define VMC_MEMKIND_KIND_H
+
+#include "address_map.h"
+#include "memkind.h"
+#include "space.h"
+
+#include "base/lock.h"
+
+/* More arenas than this in one kind gain nothing: see heap.c. */
+#define VMC_KIND_ARENAS 64
+
+struct vmc_thread_heap;
+
+/* What makes one kind differ from another; data alone. */
+struct vmc_kind_type {
+	const char *name;
+};
+
+enum vmc_kind_state {
+	VMC_KIND_FREE = 0, /* no kind, or a static one not used yet */
+	VMC_KIND_READY,
+	VMC_KIND_FAILED, /* a static kind that this machine does not have */
+	VMC_KIND_FENCED, /* in a forked child: the heap is the parent's */
+};
+
+struct memkind {
+	/* immutable while READY */
+	unsigned number;
+	const struct vmc_kind_type *type;
+	struct vmc_space space;
+	/* one for each page: its size class, or 0; see heap.c */
+	uint8_t *page_classes;
+	ssize_t decay; /* milliseconds */
+
+	/* read by anybody; changes under vmc_kinds_lock */
+	_Atomic int state;
+	int error; /* of a FAILED one */
+
+	/* under vmc_kinds_lock */
+	struct vmc_arena *arenas[VMC_KIND_ARENAS]; /* made when needed */
+	unsigned threads; /* that ever had a heap here */
+	struct vmc_thread_heap *heaps;
+
+	_Atomic bool zero_allocs;
+};
+
+extern struct memkind vmc_kinds[MEMKIND_MAX_KIND];
+extern struct vmc_lock vmc_kinds_lock;
+
+/* Under vmc_kinds_lock: 0 if the kind can be allocated from. */
+int vmc_kind_prepare(struct memkind *kind);
+
+/* Under vmc_kinds_lock: the slice for a new heap of the calling thread. */
+unsigned vmc_kind_slice(struct memkind *kind);
+
+/*
+ * Make a kind of this type in a free place of the table, on this space, which
+ * it takes over. On failure (-ENOMEM, -EMFILE: the table is full) the space
+ * is destroyed.
+ */
+int vmc_kind_create(const struct vmc_kind_type *type, struct vmc_space *space,
+	ssize_t decay, struct memkind **kind);
+
+/* Give up everything in it. Nobody uses it any more. */
+void vmc_kind_destroy(struct memkind *kind);
+
+/* The kind of an address, NULL: nobody's. */
+struct memkind *vmc_kind_of(const void *ptr);
+
+/* Make the table and everything else ready for use. May be called often. */
+void vmc_kinds_init(void);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * malloc.h -- the heap calls as the rest of the library uses them
+ *
+ * What memkind_malloc() and the others do, without a program's decorators
+ * (decorators.c puts those around). The cache takes its metadata through
+ * these.
+ */
+#ifndef VMC_MEMKIND_MALLOC_H
+#define VMC_MEMKIND_MALLOC_H
+
+#include "memkind.h"
+
+#include <stddef.h>
+
+void *vmc_memkind_malloc(memkind_t kind, size_t size);
+void *vmc_memkind_calloc(memkind_t kind, size_t count, size_t size);
+int vmc_memkind_posix_memalign(
+	memkind_t kind, void **result, size_t alignment, size_t size);
+void *vmc_memkind_realloc(memkind_t kind, void *ptr, size_t size);
+void vmc_memkind_free(memkind_t kind, void *ptr);
+size_t vmc_memkind_usable_size(memkind_t kind, const void *ptr);
+
+/*
+ * Free what vmc_memkind_malloc() gave for this very size. The kind is not
+ * NULL, nor is ptr. Cheaper than the other.
+ */
+void vmc_memkind_free_sized(memkind_t kind, void *ptr, size_t size);
+
+#endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * memkind.c -- the public calls that make kinds and give them up, and texts
+ *
+ * Validates, calls the modules below, and translates their negative errno
+ * into the codes of memkind.h. The heap calls are in decorators.c and
+ * malloc.c, what concerns NUMA in static_kinds.c, statistics in stats.c.
+ */
+#include "kind.h"
+
+#include "base/os_space.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What is free in a PMEM kind stays with it for this long. */
+#define DECAY_MS 1000
+
+struct memkind_config {
+	const char *path;
+	size_t size;
+	memkind_mem_usage_policy policy;
+};
+
+static const struct vmc_kind_type pmem_type = {.name = "pmem"};
+static const struct vmc_kind_type fixed_type = {.name = "fixed"};
+
+int
+memkind_get_version(void)
+{
+	return 1014000;
+}
+
+static const struct {
+	int code;
+	const char *text;
+} messages[] = {
+	{MEMKIND_ERROR_UNAVAILABLE, "Requested memory kind is not available"},
+	{MEMKIND_ERROR_MBIND, "Call to mbind() failed"},
+	{MEMKIND_ERROR_MMAP, "Call to mmap() failed"},
+	{MEMKIND_ERROR_MALLOC, "Call to malloc() failed"},
+	{MEMKIND_ERROR_ENVIRON,
+		"Error parsing environment variable (MEMKIND_*)"},
+	{MEMKIND_ERROR_INVALID, "Invalid input arguments to memkind routine"},
+	{MEMKIND_ERROR_TOOMANY,
+		"Attempted to initialize more than maximum (512) number of "
+		"kinds"},
+	{MEMKIND_ERROR_BADOPS,
+		"memkind_ops structure is poorly formed (missing or incorrect "
+		"functions)"},
+	{MEMKIND_ERROR_HUGETLB, "unable to allocate huge pages"},
+	{MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE,
+		"Requested memory type is not available"},
+	{MEMKIND_ERROR_OPERATION_FAILED, "Operation failed"},
+	{MEMKIND_ERROR_ARENAS_CREATE,
+		"Call to jemalloc's arenas.create () failed"},
+	{MEMKIND_ERROR_RUNTIME, "Unspecified run-time error"},
+	{EINVAL, "Alignment must be a power of two and larger than "
+		 "sizeof(void *)"},
+	{ENOMEM, "Call to jemk_mallocx() failed"},
+};
+
+void
+memkind_error_message(int err, char *msg, size_t size)
+{
+	if (!msg || size == 0)
+		return;
+	for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++) {
+		if (messages[i].code == err) {
+			snprintf(msg, size, "<memkind> %s", messages[i].text);
+			return;
+		}
+	}
+	snprintf(msg, size, "<memkind> Undefined error number: %i", err);
+}
+
+struct memkind_config *
+memkind_config_new(void)
+{
+	return calloc(1, sizeof(struct memkind_config));
+}
+
+void
+memkind_config_delete(struct memkind_config *cfg)
+{
+	free(cfg);
+}
+
+void
+memkind_config_set_path(struct memkind_config *cfg, const char *pmem_dir)
+{
+	cfg->path = pmem_dir;
+}
+
+void
+memkind_config_set_size(struct memkind_config *cfg, size_t pmem_size)
+{
+	cfg->size = pmem_size;
+}
+
+void
+memkind_config_set_memory_usage_policy(
+	struct memkind_config *cfg, memkind_mem_usage_policy policy)
+{
+	cfg->policy = policy;
+}
+
+/* errno stays as the call that failed left it. */
+static int
+code_of(int err)
+{
+	errno = -err;
+	switch (err) {
+	case -EMFILE:
+		return MEMKIND_ERROR_TOOMANY;
+	case -ENOMEM:
+		return MEMKIND_ERROR_MALLOC;
+	default:
+		return MEMKIND_ERROR_INVALID;
+	}
+}
+
+static int
+create_pmem(const char *dir, size_t size, ssize_t decay, memkind_t *kind)
+{
+	struct vmc_space space;
+	int err;
+
+	if (!kind || !dir ||
+		(size > 0 && size < (size_t)MEMKIND_PMEM_MIN_SIZE) ||
+		size > SIZE_MAX / 2)
+		return MEMKIND_ERROR_INVALID;
+	size = (size + VMC_OS_CHUNK - 1) & ~(VMC_OS_CHUNK - 1);
+	err = vmc_space_file(&space, dir, size, 1);
+	if (!err)
+		err = vmc_kind_create(&pmem_type, &space, decay, kind);
+	return err ? code_of(err) : MEMKIND_SUCCESS;
+}
+
+int
+memkind_create_pmem(const char *dir, size_t max_size, memkind_t *kind)
+{
+	return create_pmem(dir, max_size, DECAY_MS, kind);
+}
+
+int
+memkind_create_pmem_with_config(struct memkind_config *cfg, memkind_t *kind)
+{
+	if (!cfg || cfg->policy < MEMKIND_MEM_USAGE_POLICY_DEFAULT ||
+		cfg->policy >= MEMKIND_MEM_USAGE_POLICY_MAX_VALUE)
+		return MEMKIND_ERROR_INVALID;
+	return create_pmem(cfg->path, cfg->size,
+		cfg->policy == MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE ? 0
+								     : DECAY_MS,
+		kind);
+}
+
+int
+memkind_create_fixed(void *addr, size_t size, memkind_t *kind)
+{
+	struct vmc_space space;
+	int err;
+
+	if (!kind)
+		return MEMKIND_ERROR_INVALID;
+	err = vmc_space_user(&space, addr, size);
+	if (!err)
+		err = vmc_kind_create(&fixed_type, &space, -1, kind);
+	return err ? code_of(err) : MEMKIND_SUCCESS;
+}
+
+int
+memkind_destroy_kind(memkind_t kind)
+{
+	if (kind && kind->number >= MEMKIND_NUM_BASE_KIND &&
+		vmc_load_relaxed(&kind->state) != VMC_KIND_FREE)
+		vmc_kind_destroy(kind);
+	return MEMKIND_SUCCESS;
+}
+
+int
+memkind_check_dax_path(const char *pmem_dir)
+{
+	int err = pmem_dir ? vmc_os_check_dax(pmem_dir) : -EINVAL;
+
+	switch (err) {
+	case 0:
+		return MEMKIND_SUCCESS;
+	case -EOPNOTSUPP:
+		return MEMKIND_ERROR_MMAP;
+	default:
+		return MEMKIND_ERROR_RUNTIME;
+	}
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * space.h -- the address range of a kind, and the arenas in it
+ *
+ * A space is cut into slices of equal size, one for each arena that the kind
+ * may come to have. An arena never sees an address outside its own slice.
+ */
+#ifndef VMC_MEMKIND_SPACE_H
+#define VMC_MEMKIND_SPACE_H
+
+#include "engine.h"
+
+#include "base/atomic.h"
+
+#include <stdint.h>
+
+struct vmc_space;
+
+/* What is behind the addresses: one table of functions for each medium. */
+struct vmc_medium {
+	/*
+	 * Make [offset, offset + size) usable, give it back and have it read
+	 * as zeros next time. Whole pages. 0 or a negative errno; a range
+	 * that cannot be given back stays usable. NULL: nothing to be done,
+	 * and: never given back.
+	 */
+	int (*commit)(struct vmc_space *space, size_t offset, size_t size);
+	int (*decommit)(struct vmc_space *space, size_t offset, size_t size);
+	/* what is there at first is not zeros */
+	bool dirty;
+};
+
+extern const struct vmc_medium vmc_medium_anonymous;
+extern const struct vmc_medium vmc_medium_huge;
+extern const struct vmc_medium vmc_medium_file;
+extern const struct vmc_medium vmc_medium_user;
+
+struct vmc_space {
+	/* immutable after creation */
+	const struct vmc_medium *medium;
+	char *base;
+	size_t slice; /* bytes; whole chunks, but for vmc_medium_user */
+	unsigned slices;
+	unsigned page_shift; /* vmc_medium_huge */
+	bool hoard;          /* never give anything back */
+	int fd;              /* vmc_medium_file, else -1 */
+	size_t limit;        /* vmc_medium_file: bytes of the file to use */
+	size_t unit;         /* vmc_medium_file: what is reserved at once */
+	/* one state for each unit, see space_file.c; atomic */
+	_Atomic uint8_t *units;
+	_Atomic size_t reserved; /* bytes, counted where slices > 1 */
+};
+
+/*
+ * The makers fill *space; on failure nothing is left behind. sizes and
+ * counts are above zero.
+ */
+int vmc_space_anonymous(struct vmc_space *space, size_t slice, unsigned slices,
+	unsigned page_shift);
+
+/*
+ * An unnamed file in the directory. limit 0: as much as the file system has;
+ * else whole chunks.
+ */
+int vmc_space_file(struct vmc_space *space, const char *directory, size_t limit,
+	unsigned slices);
+
+/* The caller's memory; -EINVAL: too little to hold anything. */
+int vmc_space_user(struct vmc_space *space, void *addr, size_t size);
+
+/* All arenas in it must be gone. */
+void vmc_space_destroy(struct vmc_space *space);
+
+static inline size_t
+vmc_space_size(const struct vmc_space *space)
+{
+	return space->slice * space->slices;
+}
+
+struct vmc_arena {
+	extent_hooks_t hooks; /* first: jemalloc gives us its address back */
+	/* immutable after creation */
+	struct vmc_space *space;
+	size_t offset;  /* of the slice in the space */
+	unsigned index; /* jemalloc's number of it */
+	/* while it is created or destroyed: commit and decommit do nothing */
+	bool inert;
+	size_t granted; /* while it is created: how much of the slice */
+};
+
+/*
+ * The arena of this slice, at a lasting address. decay: milliseconds for
+ * which free memory is kept.
+ */
+int vmc_arena_create(struct vmc_arena *arena, struct vmc_space *space,
+	unsigned slice, ssize_t decay);
+
+/* With everything in it. Nobody uses it any more. */
+void vmc_arena_destroy(struct vmc_arena *arena);
+
+#endif
