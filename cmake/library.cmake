@@ -15,7 +15,7 @@ set(VMC_STATIC_LIBS pmem numa daxctl pthread m)
 # Shared -------------------------------------------------------------------
 add_library(vmemcache SHARED)
 add_library(vmemcache::vmemcache ALIAS vmemcache)
-target_link_libraries(vmemcache PRIVATE vmc_objects)
+target_link_libraries(vmemcache PRIVATE vmc_objects memkind_objects)
 target_link_options(vmemcache PRIVATE
 	LINKER:--version-script=${VMC_MAP} LINKER:--as-needed LINKER:-z,relro
 	LINKER:-z,now)
@@ -34,14 +34,17 @@ list(TRANSFORM public_names REPLACE "[ \t;]" "")
 list(JOIN public_names "\n" public_names)
 file(CONFIGURE OUTPUT public-names CONTENT "${public_names}\n")
 
+get_target_property(VMC_STATIC_INPUTS vmc_jemalloc IMPORTED_LOCATION)
 set(static_object ${CMAKE_CURRENT_BINARY_DIR}/vmemcache-static.o)
 add_custom_command(OUTPUT ${static_object}
 	COMMAND ${CMAKE_LINKER} -r -o ${static_object}.all
-		$<TARGET_OBJECTS:vmc_objects> ${VMC_STATIC_INPUTS}
+		$<TARGET_OBJECTS:vmc_objects>
+		$<TARGET_OBJECTS:memkind_objects> ${VMC_STATIC_INPUTS}
 	COMMAND ${CMAKE_OBJCOPY}
 		--keep-global-symbols=${CMAKE_CURRENT_BINARY_DIR}/public-names
 		${static_object}.all ${static_object}
-	DEPENDS vmc_objects $<TARGET_OBJECTS:vmc_objects> ${VMC_STATIC_INPUTS}
+	DEPENDS vmc_objects $<TARGET_OBJECTS:vmc_objects> memkind_objects
+		$<TARGET_OBJECTS:memkind_objects> ${VMC_STATIC_INPUTS}
 		${CMAKE_CURRENT_BINARY_DIR}/public-names
 	COMMAND_EXPAND_LISTS VERBATIM
 	COMMENT "Making everything but the interface local")
