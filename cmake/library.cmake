@@ -36,6 +36,8 @@ file(CONFIGURE OUTPUT public-names CONTENT "${public_names}\n")
 
 get_target_property(VMC_STATIC_INPUTS vmc_jemalloc IMPORTED_LOCATION)
 set(static_object ${CMAKE_CURRENT_BINARY_DIR}/vmemcache-static.o)
+set(static_inputs $<TARGET_OBJECTS:vmc_objects>
+	$<TARGET_OBJECTS:memkind_objects> $<TARGET_FILE:vmc_jemalloc>)
 add_custom_command(OUTPUT ${static_object}
 	COMMAND ${CMAKE_LINKER} -r -o ${static_object}.all
 		$<TARGET_OBJECTS:vmc_objects>
