@@ -25,7 +25,7 @@
  *
  * Huge pages on tmpfs. Most systems mount it without, and the mount option
  * is not ours. Since Linux 6.1 MADV_COLLAPSE makes them on request. It wants
- * to see one page of each block; allocating just that one beforehand, and
+ * to see one page of each block, mapped; making just that one beforehand, and
  * collapsing at once, leaves nothing to copy: it measured a quarter of the
  * time that fallocate(2) takes with small pages, and fills the page tables.
  */
@@ -274,8 +274,9 @@ vmc_os_prefer_huge(int fd, void *addr, size_t size)
 	for (size_t at = 0; at < size; at += RESERVE_STEP) {
 		size_t part =
 			size - at < RESERVE_STEP ? size - at : RESERVE_STEP;
-		for (size_t block = 0; block < part; block += huge)
-			if (reserve_range(fd, at + block, 1) != 0)
+		for (size_t block = at; block < at + part; block += huge)
+			if (madvise((char *)addr + block, vmc_os_page_size(),
+				    MADV_POPULATE_WRITE) != 0)
 				return;
 		if (madvise((char *)addr + at, part, MADV_COLLAPSE) != 0)
 			return;
