@@ -34,20 +34,15 @@ list(TRANSFORM public_names REPLACE "[ \t;]" "")
 list(JOIN public_names "\n" public_names)
 file(CONFIGURE OUTPUT public-names CONTENT "${public_names}\n")
 
-get_target_property(VMC_STATIC_INPUTS vmc_jemalloc IMPORTED_LOCATION)
 set(static_object ${CMAKE_CURRENT_BINARY_DIR}/vmemcache-static.o)
 set(static_inputs $<TARGET_OBJECTS:vmc_objects>
 	$<TARGET_OBJECTS:memkind_objects> $<TARGET_FILE:vmc_jemalloc>)
 add_custom_command(OUTPUT ${static_object}
-	COMMAND ${CMAKE_LINKER} -r -o ${static_object}.all
-		$<TARGET_OBJECTS:vmc_objects>
-		$<TARGET_OBJECTS:memkind_objects> ${VMC_STATIC_INPUTS}
+	COMMAND ${CMAKE_LINKER} -r -o ${static_object}.all ${static_inputs}
 	COMMAND ${CMAKE_OBJCOPY}
 		--keep-global-symbols=${CMAKE_CURRENT_BINARY_DIR}/public-names
 		${static_object}.all ${static_object}
-	DEPENDS vmc_objects $<TARGET_OBJECTS:vmc_objects> memkind_objects
-		$<TARGET_OBJECTS:memkind_objects> ${VMC_STATIC_INPUTS}
-		${CMAKE_CURRENT_BINARY_DIR}/public-names
+	DEPENDS ${static_inputs} ${CMAKE_CURRENT_BINARY_DIR}/public-names
 	COMMAND_EXPAND_LISTS VERBATIM
 	COMMENT "Making everything but the interface local")
 add_library(vmemcache_static STATIC ${static_object})

@@ -12,6 +12,7 @@ trap 'rm -rf "$scratch"' EXIT
 prefix=$scratch/prefix
 
 cmake --install "$1" --prefix "$prefix" >"$scratch/log"
+"$prefix/bin/vmemcache-bench" --help >"$scratch/log"
 library=$(dirname "$(find "$prefix" -name libvmemcache.so)")
 export LD_LIBRARY_PATH="$library" PKG_CONFIG_PATH="$library/pkgconfig"
 for file in "$library/libvmemcache.so.0" "$library/libvmemcache.a" \
