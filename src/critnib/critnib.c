@@ -26,20 +26,33 @@
  * Roots grow best effort and never shrink. Removing needs no memory: what
  * could be compacted waits if there is none.
  *
- * Space: 11.4 to 14.2 bytes a leaf from 10^4 to 10^7 leaves, roots included.
+ * A leaf takes 11 to 14 bytes, roots and all, at any number of leaves from
+ * 10^4 to 10^7 (a byte more after churn), and is found through 0.7 to 1.7
+ * nodes: what benchmarks/micro_critnib measures is in doc/PERFORMANCE.md.
  *
- * Rejected: skipping nibbles that all leaves of a subtree share (what gave
- * the structure its name). Below a direct root over random bits that saves
- * a few per cent of the memory, but costs a header in each node, 8 of 24 bytes in most
- * of them, a second line to read, and a look at a leaf whenever a path skips.
+ * Rejected:
+ * - a header in each node, with the bitmap and the number of nibbles to skip
+ *   where all leaves below agree (what gave the structure its name): below a
+ *   direct root over random bits skipping saves 0.2 bytes a leaf, the headers
+ *   cost 3 to 4, a second line to read, and a look at some leaf below
+ *   wherever an insertion comes to a gap;
+ * - growing by less than 16: nodes would have to be split, not dissolved, for
+ *   0.4 nodes less to go through on average.
  */
 #include "critnib_internal.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* Leaves per slot beyond which a root grows, to a sixteenth of that. */
+/*
+ * Leaves per slot beyond which a root grows, to a sixteenth of that: then 8
+ * bytes of a leaf's space are its slot. With half as many a leaf takes up to 19
+ * bytes; twice as many save nothing, and paths get up to 2 nodes long.
+ */
 #define GROW_AT 16
+
+/* An allocation is aligned to 16; the index moves up in it to a line. */
+#define ALLOCATION_SIZE (sizeof(struct vmc_critnib) + LINE - 16)
 
 /* Where a writer went: the links it followed, the root's slot first. */
 struct path {
@@ -128,7 +141,7 @@ void *
 vmc_critnib_find(struct vmc_critnib *index, uint64_t hash,
 	vmc_critnib_match_fn *match, const void *key)
 {
-	uint64_t root = vmc_load_acquire(&index->roots[hash >> 56]);
+	uint64_t root = vmc_load_acquire(&index->roots[stripe_of(hash)]);
 	uint64_t word = vmc_load_acquire(root_slot(root, hash));
 	int shift = root_shift(root);
 
@@ -257,12 +270,12 @@ grow(const struct vmc_critnib *index, slot *root_link)
 }
 
 static int
-insert_locked(struct vmc_critnib *index, unsigned number, void *leaf,
+insert_locked(struct vmc_critnib *index, uint64_t hash, void *leaf,
 	vmc_critnib_match_fn *match, const void *key)
 {
-	struct stripe *stripe = &index->stripes[number];
-	uint64_t root = vmc_load_relaxed(&index->roots[number]);
-	uint64_t hash = index->hash_of(leaf);
+	_Atomic uint64_t *count = &index->stripes[stripe_of(hash)].count;
+	slot *root_link = &index->roots[stripe_of(hash)];
+	uint64_t root = vmc_load_relaxed(root_link);
 	struct path path;
 	uint64_t old = descend(root, hash, &path);
 	uint64_t word;
@@ -285,10 +298,9 @@ insert_locked(struct vmc_critnib *index, unsigned number, void *leaf,
 	vmc_store_release(path.links[path.last], word);
 	if (old & NODE)
 		node_retire(index, old);
-	vmc_owner_add(&stripe->count, 1);
-	if (vmc_load_relaxed(&stripe->count) >
-		GROW_AT * root_count(root_level(root)))
-		grow(index, &index->roots[number]);
+	vmc_owner_add(count, 1);
+	if (vmc_load_relaxed(count) > GROW_AT * root_count(root_level(root)))
+		grow(index, root_link);
 	return 0;
 }
 
@@ -296,12 +308,13 @@ int
 vmc_critnib_insert(struct vmc_critnib *index, void *leaf,
 	vmc_critnib_match_fn *match, const void *key)
 {
-	unsigned number = (unsigned)(index->hash_of(leaf) >> 56);
+	uint64_t hash = index->hash_of(leaf);
+	struct stripe *stripe = &index->stripes[stripe_of(hash)];
 
 	assert(word_of(leaf) != 0 && (word_of(leaf) & (NODE | CELL)) == 0);
-	vmc_lock_acquire(&index->stripes[number].lock);
-	int err = insert_locked(index, number, leaf, match, key);
-	vmc_lock_release(&index->stripes[number].lock);
+	vmc_lock_acquire(&stripe->lock);
+	int err = insert_locked(index, hash, leaf, match, key);
+	vmc_lock_release(&stripe->lock);
 	return err;
 }
 
@@ -336,11 +349,11 @@ prune(const struct vmc_critnib *index, const struct path *path)
 }
 
 static int
-remove_locked(struct vmc_critnib *index, unsigned number, const void *leaf)
+remove_locked(struct vmc_critnib *index, uint64_t hash, const void *leaf)
 {
+	uint64_t root = vmc_load_relaxed(&index->roots[stripe_of(hash)]);
 	struct path path;
-	uint64_t word = descend(vmc_load_relaxed(&index->roots[number]),
-		index->hash_of(leaf), &path);
+	uint64_t word = descend(root, hash, &path);
 	slot *link = path.links[path.last];
 
 	while (word & CELL) {
@@ -348,10 +361,10 @@ remove_locked(struct vmc_critnib *index, unsigned number, const void *leaf)
 		uint64_t next = vmc_load_relaxed(&cell->next);
 
 		if (cell->leaf == leaf || next == word_of(leaf)) {
-			/* the one that stays of the two, or all the rest */
-			vmc_store_release(link, cell->leaf == leaf
-							? next
-							: word_of(cell->leaf));
+			uint64_t stays = word_of(cell->leaf);
+			if (cell->leaf == leaf)
+				stays = next;
+			vmc_store_release(link, stays);
 			vmc_retire(&index->memory, cell, sizeof(*cell));
 			return 0;
 		}
@@ -368,11 +381,11 @@ remove_locked(struct vmc_critnib *index, unsigned number, const void *leaf)
 int
 vmc_critnib_remove(struct vmc_critnib *index, const void *leaf)
 {
-	unsigned number = (unsigned)(index->hash_of(leaf) >> 56);
-	struct stripe *stripe = &index->stripes[number];
+	uint64_t hash = index->hash_of(leaf);
+	struct stripe *stripe = &index->stripes[stripe_of(hash)];
 
 	vmc_lock_acquire(&stripe->lock);
-	int err = remove_locked(index, number, leaf);
+	int err = remove_locked(index, hash, leaf);
 	if (err == 0)
 		vmc_owner_add(&stripe->count, UINT64_MAX);
 	vmc_lock_release(&stripe->lock);
@@ -393,8 +406,7 @@ int
 vmc_critnib_new(struct vmc_critnib **out, vmc_critnib_hash_fn *hash_of_leaf,
 	const struct vmc_memory *memory)
 {
-	void *allocation =
-		vmc_alloc(memory, sizeof(struct vmc_critnib) + LINE - 16);
+	void *allocation = vmc_alloc(memory, ALLOCATION_SIZE);
 
 	if (allocation == NULL)
 		return -ENOMEM;
@@ -411,7 +423,7 @@ vmc_critnib_new(struct vmc_critnib **out, vmc_critnib_hash_fn *hash_of_leaf,
 	}
 	*out = index;
 	for (unsigned i = 0; i < STRIPES; i++) {
-		uint64_t root = root_new(index, 1);
+		uint64_t root = root_new(index, LEVEL_FIRST);
 		if (root == 0) {
 			vmc_critnib_delete(index, NULL, NULL);
 			*out = NULL;
@@ -464,6 +476,5 @@ vmc_critnib_delete(struct vmc_critnib *index,
 				drop, arg);
 		root_free(index, root);
 	}
-	vmc_free(&memory, index->allocation,
-		sizeof(struct vmc_critnib) + LINE - 16);
+	vmc_free(&memory, index->allocation, ALLOCATION_SIZE);
 }

@@ -8,7 +8,9 @@
  * the one meant: several leaves may have the same hash.
  *
  * Finding takes no lock and writes no shared memory; it must happen within an
- * epoch (base/epoch.h). Inserting and removing lock one stripe of the root.
+ * epoch (base/epoch.h). Inserting and removing lock one stripe of the root and
+ * need no epoch; match and the functions of memory are called under that lock
+ * (rank INDEX).
  */
 #ifndef VMC_CRITNIB_H
 #define VMC_CRITNIB_H

@@ -26,8 +26,10 @@
 enum {
 	STRIPES = 256,
 	FAN = 16,
-	/* Nodes on the longest path: the nibbles of what no stripe tells. */
-	DEPTH = 14,
+	/* of an empty root: a slot each for one nibble */
+	LEVEL_FIRST = 1,
+	/* nodes on the longest path: the nibbles that are left */
+	DEPTH = 13,
 	LINE = 64,
 };
 
@@ -75,6 +77,12 @@ count_bits(unsigned v)
 	v = (v & 0x3333) + (v >> 2 & 0x3333);
 	v = (v + (v >> 4)) & 0x0f0f;
 	return (v + (v >> 8)) & 0x1f;
+}
+
+static inline unsigned
+stripe_of(uint64_t hash)
+{
+	return (unsigned)(hash >> 56);
 }
 
 static inline unsigned
