@@ -90,9 +90,10 @@ void vmc_extent_delete(struct vmc_extent *extent);
  * Give back the blocks of *give (VMC_RUNS_NONE for none; the array, if there
  * is one, is retired: lock-free readers may still be following it; *give
  * becomes VMC_RUNS_NONE in every case), then take `blocks` blocks into *take,
- * in one step that no other thread comes between. Prefers one contiguous run
- * and takes as few as possible otherwise; succeeds whenever enough blocks are
- * free, wherever they are. blocks == 0 takes nothing.
+ * in one step that no other thread comes between. One contiguous run while
+ * the pool has room for it; in a full pool a few, chosen so that the runs per
+ * value stay few. Succeeds whenever enough blocks are free, wherever they
+ * are. blocks == 0 takes nothing.
  *
  * -ENOSPC: fewer are free; *missing is how many more must be given back.
  * -ENOMEM: no memory for the array. In both cases nothing was taken.

@@ -223,7 +223,7 @@ fill(uint64_t *word, uint64_t first, uint64_t count, bool is_free)
 		uint64_t *w = word + first / 64;
 
 		assert((*w & mask) == (is_free ? 0 : mask));
-		*w ^= mask;
+		*w = is_free ? *w | mask : *w & ~mask;
 		first += in_word;
 		count -= in_word;
 	}
@@ -283,6 +283,13 @@ vmc_freemap_release(struct vmc_freemap *map, uint64_t first, uint64_t count)
 	fill(map->word, first, count, true);
 	update(map, first, first + count - 1);
 	return 1 - neighbours;
+}
+
+bool
+vmc_freemap_touches(
+	const struct vmc_freemap *map, uint64_t first, uint64_t count)
+{
+	return free_neighbours(map, first, count) > 0;
 }
 
 uint64_t

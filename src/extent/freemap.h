@@ -48,6 +48,10 @@ int vmc_freemap_claim(struct vmc_freemap *map, uint64_t first, uint64_t count);
 int vmc_freemap_release(
 	struct vmc_freemap *map, uint64_t first, uint64_t count);
 
+/* Is a block beside the run free? */
+bool vmc_freemap_touches(
+	const struct vmc_freemap *map, uint64_t first, uint64_t count);
+
 /* The longest free run, VMC_FREEMAP_RUN_MAX if it is longer than that. */
 uint64_t vmc_freemap_longest(const struct vmc_freemap *map);
 
