@@ -18,6 +18,12 @@
 
 #include <cmocka.h>
 
+#if defined(__has_include) && __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#else
+#define RUNNING_ON_VALGRIND 0
+#endif
+
 #include "base/atomic.h"
 #include "base/memory.h"
 
@@ -61,6 +67,39 @@ testing_below(uint64_t *state, uint64_t bound)
 {
 	return (uint64_t)((unsigned __int128)testing_random(state) * bound >>
 		64);
+}
+
+/*
+ * How many operations a long test makes: $VMC_TEST_OPERATIONS, else n, or
+ * fewer under a tool that slows everything down.
+ */
+static inline uint64_t
+testing_operations(uint64_t n)
+{
+	const char *given = getenv("VMC_TEST_OPERATIONS");
+
+	if (given)
+		return strtoull(given, NULL, 0);
+#ifdef VMC_TSAN
+	n /= 8;
+#endif
+	return RUNNING_ON_VALGRIND ? n / 32 : n;
+}
+
+/*
+ * For threads, in which cmocka's assertions do not work: note a failure, the
+ * main thread then asserts that there was none.
+ */
+static _Atomic unsigned long testing_failures;
+
+#define testing_expect(truth)                                                  \
+	((truth) ? (void)0 : testing_failed(__FILE__, __LINE__, #truth))
+
+static inline void
+testing_failed(const char *file, int line, const char *what)
+{
+	if (vmc_fetch_add_relaxed(&testing_failures, 1) < 20)
+		fprintf(stderr, "%s:%d: failed: %s\n", file, line, what);
 }
 
 /*

@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_epoch.c -- who holds back what, and how threads come and go
+ *
+ * Linked with --wrap for the two calls into the system that may be refused.
+ */
+#include "testing.h"
+
+#include "base/epoch.h"
+#include "base/os.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { CROWD = 200 };
+
+static bool refuse_membarrier;
+static _Atomic bool refuse_memory;
+
+bool __real_vmc_os_membarrier(void);
+bool __wrap_vmc_os_membarrier(void);
+void *__real_vmc_os_map_anonymous(size_t size);
+void *__wrap_vmc_os_map_anonymous(size_t size);
+
+bool
+__wrap_vmc_os_membarrier(void)
+{
+	return !refuse_membarrier && __real_vmc_os_membarrier();
+}
+
+void *
+__wrap_vmc_os_map_anonymous(size_t size)
+{
+	return refuse_memory ? NULL : __real_vmc_os_map_anonymous(size);
+}
+
+/* A thread that does what it is told, and tells when it has done it. */
+enum order { ENTER, EXIT, QUIT };
+
+struct actor {
+	pthread_t thread;
+	sem_t told, done;
+	enum order order;
+	struct vmc_thread *self;
+};
+
+static void *
+act(void *arg)
+{
+	struct actor *a = arg;
+
+	a->self = vmc_thread_self();
+	while (a->order != QUIT) {
+		sem_post(&a->done);
+		sem_wait(&a->told);
+		if (a->order == ENTER)
+			vmc_epoch_enter(a->self);
+		if (a->order == EXIT)
+			vmc_epoch_exit(a->self);
+	}
+	return NULL;
+}
+
+static void
+tell(struct actor *a, enum order order)
+{
+	a->order = order;
+	sem_post(&a->told);
+	sem_wait(&a->done);
+}
+
+static void
+actor_start(struct actor *a)
+{
+	pthread_attr_t small;
+
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, 256 * 1024);
+	sem_init(&a->told, 0, 0);
+	sem_init(&a->done, 0, 0);
+	a->order = EXIT;
+	assert_int_equal(pthread_create(&a->thread, &small, act, a), 0);
+	pthread_attr_destroy(&small);
+	sem_wait(&a->done);
+}
+
+static void
+actor_end(struct actor *a)
+{
+	a->order = QUIT;
+	sem_post(&a->told);
+	pthread_join(a->thread, NULL);
+	sem_destroy(&a->told);
+	sem_destroy(&a->done);
+}
+
+static void
+test_self(void **state)
+{
+	struct vmc_thread *self = vmc_thread_self();
+
+	(void)state;
+	assert_non_null(self);
+	assert_ptr_equal(vmc_thread_self(), self);
+	assert_ptr_equal(vmc_thread_cached, self);
+	assert_true(self->slot < vmc_thread_slots());
+	assert_int_equal((uintptr_t)self % 64, 0);
+}
+
+static void
+test_nobody_reads(void **state)
+{
+	(void)state;
+	uint64_t first = vmc_epoch_stamp();
+	uint64_t second = vmc_epoch_stamp();
+	assert_true(second > first);
+	assert_true(vmc_epoch_safe() > second);
+}
+
+static void
+reader_holds_back(void)
+{
+	struct actor reader, other;
+
+	actor_start(&reader);
+	actor_start(&other);
+	uint64_t before = vmc_epoch_stamp();
+	tell(&reader, ENTER);
+	uint64_t after = vmc_epoch_stamp();
+	/* what was unlinked before the reader came, it does not hold */
+	assert_true(vmc_epoch_safe() > before);
+	assert_true(vmc_epoch_safe() <= after);
+	tell(&other, ENTER);
+	uint64_t last = vmc_epoch_stamp();
+	assert_true(vmc_epoch_safe() <= after);
+	tell(&reader, EXIT);
+	assert_true(vmc_epoch_safe() > after);
+	assert_true(vmc_epoch_safe() <= last);
+	tell(&other, EXIT);
+	assert_true(vmc_epoch_safe() > last);
+	actor_end(&reader);
+	actor_end(&other);
+}
+
+static void
+test_reader_holds_back(void **state)
+{
+	(void)state;
+	reader_holds_back();
+}
+
+/* As where the kernel has no membarrier. */
+static void
+test_reader_with_its_own_fence(void **state)
+{
+	bool normal = vmc_epoch_readers_fence;
+
+	(void)state;
+	vmc_epoch_readers_fence = true;
+	reader_holds_back();
+	vmc_epoch_readers_fence = normal;
+}
+
+static void
+test_membarrier_refused(void **state)
+{
+	bool normal = vmc_epoch_readers_fence;
+	uint64_t stamp = vmc_epoch_stamp();
+
+	(void)state;
+	vmc_epoch_readers_fence = false;
+	refuse_membarrier = true;
+	assert_int_equal(vmc_epoch_safe(), 0);
+	refuse_membarrier = false;
+	vmc_epoch_readers_fence = normal;
+	assert_true(vmc_epoch_safe() > stamp);
+}
+
+static void
+test_exit_gives_slot_back(void **state)
+{
+	struct actor a;
+
+	(void)state;
+	vmc_thread_self();
+	actor_start(&a);
+	unsigned slot = a.self->slot;
+	unsigned slots = vmc_thread_slots();
+	assert_int_not_equal(slot, vmc_thread_self()->slot);
+	actor_end(&a);
+	for (int i = 0; i < 10; i++) {
+		actor_start(&a);
+		assert_int_equal(a.self->slot, slot);
+		actor_end(&a);
+	}
+	assert_int_equal(vmc_thread_slots(), slots);
+}
+
+/* A destructor of the user's that runs after ours uses the cache once more. */
+static void
+use_at_exit(void *arg)
+{
+	*(struct vmc_thread **)arg = vmc_thread_self();
+}
+
+static pthread_key_t user_key;
+
+static void *
+leave_late(void *arg)
+{
+	vmc_thread_self();
+	pthread_setspecific(user_key, arg);
+	return NULL;
+}
+
+static void
+test_use_in_a_destructor(void **state)
+{
+	struct vmc_thread *late = NULL;
+	pthread_t thread;
+	struct actor a;
+
+	(void)state;
+	pthread_key_create(&user_key, use_at_exit);
+	assert_int_equal(pthread_create(&thread, NULL, leave_late, &late), 0);
+	pthread_join(thread, NULL);
+	pthread_key_delete(user_key);
+	assert_non_null(late);
+	actor_start(&a);
+	assert_ptr_equal(a.self, late);
+	actor_end(&a);
+}
+
+static void
+test_crowd(void **state)
+{
+	static struct actor crowd[CROWD];
+	bool seen[2 * CROWD] = {false};
+
+	(void)state;
+	seen[vmc_thread_self()->slot] = true;
+	for (int i = 0; i < CROWD; i++) {
+		actor_start(&crowd[i]);
+		unsigned slot = crowd[i].self->slot;
+		assert_true(slot < vmc_thread_slots());
+		assert_true(slot < 2 * CROWD);
+		assert_false(seen[slot]);
+		assert_int_equal((uintptr_t)crowd[i].self % 64, 0);
+		seen[slot] = true;
+	}
+	assert_true(vmc_thread_slots() > 64);
+	for (int i = 0; i < CROWD; i++) {
+		tell(&crowd[i], ENTER);
+		uint64_t stamp = vmc_epoch_stamp();
+		assert_true(vmc_epoch_safe() <= stamp);
+		tell(&crowd[i], EXIT);
+		assert_true(vmc_epoch_safe() > stamp);
+	}
+	unsigned slots = vmc_thread_slots();
+	for (int i = 0; i < CROWD; i++)
+		actor_end(&crowd[i]);
+	for (int i = 0; i < CROWD; i++)
+		actor_start(&crowd[i]);
+	assert_int_equal(vmc_thread_slots(), slots);
+	for (int i = 0; i < CROWD; i++)
+		actor_end(&crowd[i]);
+}
+
+/* Slots 64 to 447 are there by now; the next ones need a new chunk. */
+static void
+test_no_memory_for_a_thread(void **state)
+{
+	static struct actor crowd[1024];
+	int count = 0;
+
+	(void)state;
+	refuse_memory = true;
+	do
+		actor_start(&crowd[count]);
+	while (crowd[count++].self && count < 1024);
+	assert_true(count > CROWD && count < 1024);
+	assert_null(crowd[count - 1].self);
+	refuse_memory = false;
+	actor_start(&crowd[count]);
+	assert_non_null(crowd[count].self);
+	actor_end(&crowd[count]);
+	while (count-- > 0)
+		actor_end(&crowd[count]);
+}
+
+static void
+skip_without_fork(void)
+{
+#ifdef VMC_TSAN
+	skip(); /* it has no threads in a child of several threads */
+#endif
+}
+
+static int
+in_child(int (*test)(void *), void *arg)
+{
+	int status;
+
+	fflush(NULL);
+	pid_t child = fork();
+	if (child == 0) {
+		alarm(60);
+		_exit(test(arg));
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+struct before_fork {
+	struct actor *reader;
+	uint64_t stamp;
+	unsigned generation;
+	struct vmc_thread *self;
+};
+
+static void *
+slot_of_thread(void *arg)
+{
+	*(struct vmc_thread **)arg = vmc_thread_self();
+	return NULL;
+}
+
+static int
+child_generation(void *arg)
+{
+	return vmc_fork_generation == *(unsigned *)arg + 2 ? 0 : 1;
+}
+
+static int
+child_is_alone(void *arg)
+{
+	const struct before_fork *b = arg;
+	struct vmc_thread *other;
+	pthread_t thread;
+
+	if (vmc_fork_generation != b->generation + 1)
+		return 1;
+	if (vmc_epoch_safe() <= b->stamp)
+		return 2;
+	if (vmc_thread_self() != b->self)
+		return 3;
+	if (pthread_create(&thread, NULL, slot_of_thread, &other) != 0)
+		return 4;
+	pthread_join(thread, NULL);
+	/* the lowest one that is free is that of the parent's reader */
+	if (other != b->reader->self)
+		return 5;
+	return in_child(child_generation, (void *)&b->generation) == 0 ? 0 : 6;
+}
+
+static void
+test_fork_resets(void **state)
+{
+	struct actor reader;
+	struct before_fork b = {
+		.generation = vmc_fork_generation, .self = vmc_thread_self()};
+
+	(void)state;
+	skip_without_fork();
+	actor_start(&reader);
+	tell(&reader, ENTER);
+	b.reader = &reader;
+	b.stamp = vmc_epoch_stamp();
+	assert_int_equal(in_child(child_is_alone, &b), 0);
+	assert_int_equal(vmc_fork_generation, b.generation);
+	assert_true(vmc_epoch_safe() <= b.stamp);
+	tell(&reader, EXIT);
+	actor_end(&reader);
+}
+
+static void *
+register_once(void *arg)
+{
+	testing_expect(vmc_thread_self() != NULL);
+	return arg;
+}
+
+static void *
+start_threads(void *stop)
+{
+	pthread_t thread;
+
+	while (!vmc_load_acquire((_Atomic bool *)stop))
+		if (pthread_create(&thread, NULL, register_once, NULL) == 0)
+			pthread_join(thread, NULL);
+	return NULL;
+}
+
+static int
+child_registers(void *arg)
+{
+	struct vmc_thread *other = NULL;
+	pthread_t thread;
+
+	(void)arg;
+	if (pthread_create(&thread, NULL, slot_of_thread, &other) != 0)
+		return 1;
+	pthread_join(thread, NULL);
+	return other && vmc_epoch_safe() > 0 ? 0 : 2;
+}
+
+/* The registry's lock is never held by a thread that the child has not. */
+static void
+test_fork_while_threads_come_and_go(void **state)
+{
+	_Atomic bool stop = false;
+	pthread_t starter;
+
+	(void)state;
+	skip_without_fork();
+	assert_int_equal(
+		pthread_create(&starter, NULL, start_threads, (void *)&stop),
+		0);
+	for (int i = 0; i < 30; i++)
+		assert_int_equal(in_child(child_registers, NULL), 0);
+	vmc_store_release(&stop, true);
+	pthread_join(starter, NULL);
+	assert_int_equal(testing_failures, 0);
+}
+
+/* Objects that are replaced and freed while readers look at them. */
+struct object {
+	uint64_t number;
+	uint64_t check;
+};
+
+struct shared {
+	struct object *_Atomic current;
+	_Atomic bool stop;
+};
+
+static void *
+read_objects(void *arg)
+{
+	struct shared *s = arg;
+	struct vmc_thread *self = vmc_thread_self();
+	uint64_t last = 0;
+
+	while (!vmc_load_relaxed(&s->stop)) {
+		vmc_epoch_enter(self);
+		struct object *o = vmc_load_acquire(&s->current);
+		uint64_t number = o->number;
+		testing_expect(o->check == ~number);
+		vmc_epoch_exit(self);
+		testing_expect(number >= last);
+		last = number;
+	}
+	return NULL;
+}
+
+static struct object *
+object_new(uint64_t number)
+{
+	struct object *o = malloc(sizeof(*o));
+
+	assert_non_null(o);
+	*o = (struct object){number, ~number};
+	return o;
+}
+
+static void
+replace_objects(bool readers_fence)
+{
+	enum { READERS = 2, WAITING = 16 };
+	struct {
+		struct object *object;
+		uint64_t stamp;
+	} waiting[WAITING] = {{NULL, 0}};
+	struct shared s = {.current = object_new(0)};
+	pthread_t readers[READERS];
+	bool normal = vmc_epoch_readers_fence;
+
+	vmc_epoch_readers_fence = normal || readers_fence;
+	for (int i = 0; i < READERS; i++)
+		pthread_create(&readers[i], NULL, read_objects, &s);
+	uint64_t count = testing_operations(4000);
+	for (uint64_t n = 1; n <= count; n++) {
+		unsigned i = n % WAITING;
+		struct object *old =
+			vmc_exchange_acq_rel(&s.current, object_new(n));
+		while (waiting[i].object &&
+			vmc_epoch_safe() <= waiting[i].stamp)
+			sched_yield();
+		if (waiting[i].object) {
+			memset(waiting[i].object, 0xdd, sizeof(*old));
+			free(waiting[i].object);
+		}
+		waiting[i].object = old;
+		waiting[i].stamp = vmc_epoch_stamp();
+	}
+	vmc_store_release(&s.stop, true);
+	for (int i = 0; i < READERS; i++)
+		pthread_join(readers[i], NULL);
+	for (unsigned i = 0; i < WAITING; i++)
+		free(waiting[i].object);
+	free(s.current);
+	vmc_epoch_readers_fence = normal;
+	assert_int_equal(testing_failures, 0);
+}
+
+static void
+test_replace_objects(void **state)
+{
+	(void)state;
+	replace_objects(false);
+	replace_objects(true);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_self),
+		cmocka_unit_test(test_nobody_reads),
+		cmocka_unit_test(test_reader_holds_back),
+		cmocka_unit_test(test_reader_with_its_own_fence),
+		cmocka_unit_test(test_membarrier_refused),
+		cmocka_unit_test(test_exit_gives_slot_back),
+		cmocka_unit_test(test_use_in_a_destructor),
+		cmocka_unit_test(test_fork_resets),
+		cmocka_unit_test(test_crowd),
+		cmocka_unit_test(test_no_memory_for_a_thread),
+		cmocka_unit_test(test_fork_while_threads_come_and_go),
+		cmocka_unit_test(test_replace_objects),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_limbo.c -- retired objects stay as long as a reader may hold them, and
+ * not longer
+ */
+#include "testing.h"
+
+#include "base/epoch.h"
+#include "base/limbo.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+enum { OBJECT = 48 };
+
+/* A reader of its own thread, since a limbo is not for threads in an epoch. */
+struct reader {
+	pthread_t thread;
+	_Atomic int phase; /* 1: inside; 2: may leave */
+	_Atomic bool leaving;
+	int patience; /* yields between being let go and leaving */
+};
+
+static void *
+read_on(void *arg)
+{
+	struct reader *r = arg;
+	struct vmc_thread *self = vmc_thread_self();
+
+	vmc_epoch_enter(self);
+	vmc_store_release(&r->phase, 1);
+	while (vmc_load_acquire(&r->phase) < 2)
+		sched_yield();
+	while (r->patience-- > 0)
+		sched_yield();
+	vmc_store_release(&r->leaving, true);
+	vmc_epoch_exit(self);
+	return NULL;
+}
+
+static void
+reader_start(struct reader *r)
+{
+	*r = (struct reader){.patience = 200};
+	assert_int_equal(pthread_create(&r->thread, NULL, read_on, r), 0);
+	while (vmc_load_acquire(&r->phase) < 1)
+		sched_yield();
+}
+
+static void
+reader_end(struct reader *r)
+{
+	vmc_store_release(&r->phase, 2);
+	pthread_join(r->thread, NULL);
+}
+
+struct fixture {
+	struct testing_memory counts;
+	struct vmc_memory memory;
+	struct vmc_limbo limbo;
+};
+
+static void
+fixture_start(struct fixture *f)
+{
+	f->memory = testing_memory_of(&f->counts);
+	f->limbo = (struct vmc_limbo){0};
+}
+
+/* Objects up to and including the one that seals a chunk; their number. */
+static long
+fill_chunk(struct fixture *f)
+{
+	long count = 0;
+
+	f->limbo.due = false;
+	while (!f->limbo.due) {
+		void *p = vmc_alloc(&f->memory, OBJECT);
+		assert_true(vmc_limbo_add(&f->limbo, &f->memory, p, OBJECT));
+		assert_true(++count < 100000);
+	}
+	return count;
+}
+
+static void
+test_empty(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f);
+	assert_null(vmc_limbo_ripe(&f.limbo));
+	vmc_limbo_free(NULL, &f.memory);
+	vmc_limbo_flush(&f.limbo, &f.memory);
+	assert_int_equal(f.counts.objects, 0);
+}
+
+static void
+test_without_readers(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f);
+	for (int i = 0; i < 5; i++) {
+		long count = fill_chunk(&f);
+		assert_int_equal(f.counts.objects, count + 1);
+		struct vmc_limbo_chunk *ripe = vmc_limbo_ripe(&f.limbo);
+		assert_non_null(ripe);
+		assert_false(f.limbo.due);
+		assert_null(vmc_limbo_ripe(&f.limbo));
+		assert_int_equal(f.counts.objects, count + 1);
+		vmc_limbo_free(ripe, &f.memory);
+		assert_int_equal(f.counts.objects, 0);
+		assert_int_equal(f.counts.bytes, 0);
+	}
+}
+
+static void
+test_reader_keeps_what_came_after_it(void **state)
+{
+	struct fixture f;
+	struct reader r;
+
+	(void)state;
+	fixture_start(&f);
+	long first = fill_chunk(&f);
+	reader_start(&r);
+	fill_chunk(&f);
+	long third = fill_chunk(&f);
+	struct vmc_limbo_chunk *ripe = vmc_limbo_ripe(&f.limbo);
+	assert_non_null(ripe);
+	long all = f.counts.objects;
+	vmc_limbo_free(ripe, &f.memory);
+	assert_int_equal(f.counts.objects, all - first - 1);
+	assert_null(vmc_limbo_ripe(&f.limbo));
+	reader_end(&r);
+	ripe = vmc_limbo_ripe(&f.limbo);
+	assert_non_null(ripe);
+	assert_null(vmc_limbo_ripe(&f.limbo));
+	/* the limbo is whole again, whatever was taken out of it */
+	fill_chunk(&f);
+	vmc_limbo_free(ripe, &f.memory);
+	assert_int_equal(f.counts.objects, third + 1);
+	vmc_limbo_free(vmc_limbo_ripe(&f.limbo), &f.memory);
+	assert_int_equal(f.counts.objects, 0);
+}
+
+static void
+test_flush(void **state)
+{
+	struct fixture f;
+	struct reader r;
+
+	(void)state;
+	fixture_start(&f);
+	reader_start(&r);
+	for (int rounds = 0; rounds < 3; rounds++) {
+		fill_chunk(&f);
+		fill_chunk(&f);
+		void *p = vmc_alloc(&f.memory, OBJECT);
+		assert_true(vmc_limbo_add(&f.limbo, &f.memory, p, OBJECT));
+		vmc_limbo_flush(&f.limbo, &f.memory);
+		assert_int_equal(f.counts.objects, 0);
+		assert_int_equal(f.counts.bytes, 0);
+	}
+	reader_end(&r);
+}
+
+/* Without memory for a note, add waits for the readers and gives up. */
+static void
+test_no_memory(void **state)
+{
+	struct fixture f;
+	struct reader r;
+
+	(void)state;
+	fixture_start(&f);
+	void *p = vmc_alloc(&f.memory, OBJECT);
+	reader_start(&r);
+	f.counts.fail_at = -2;
+	vmc_store_release(&r.phase, 2);
+	assert_false(vmc_limbo_add(&f.limbo, &f.memory, p, OBJECT));
+	assert_true(vmc_load_acquire(&r.leaving));
+	reader_end(&r);
+	vmc_free(&f.memory, p, OBJECT);
+	f.counts.fail_at = -1;
+
+	/* in the middle of a chunk there is memory for the note */
+	p = vmc_alloc(&f.memory, OBJECT);
+	assert_true(vmc_limbo_add(&f.limbo, &f.memory, p, OBJECT));
+	p = vmc_alloc(&f.memory, OBJECT);
+	f.counts.fail_at = -2;
+	reader_start(&r);
+	assert_true(vmc_limbo_add(&f.limbo, &f.memory, p, OBJECT));
+	reader_end(&r);
+	vmc_limbo_flush(&f.limbo, &f.memory);
+	assert_int_equal(f.counts.objects, 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_without_readers),
+		cmocka_unit_test(test_reader_keeps_what_came_after_it),
+		cmocka_unit_test(test_flush),
+		cmocka_unit_test(test_no_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
