@@ -17,7 +17,7 @@
 #include "entry.h"
 #include "extent/extent.h"
 #include "lru/policy.h"
-#include "memkind/memkind_internal.h"
+#include "memkind/malloc.h"
 #include "pool/pool.h"
 #include "stripe.h"
 

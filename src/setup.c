@@ -25,7 +25,7 @@ uncounted_alloc(void *ctx, size_t size)
 {
 	struct vmemcache *cache = ctx;
 
-	return memkind_malloc(cache->kind, size);
+	return vmc_memkind_malloc(cache->kind, size);
 }
 
 static void
