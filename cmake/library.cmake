@@ -16,9 +16,11 @@ set(VMC_STATIC_LIBS pmem numa daxctl pthread m)
 add_library(vmemcache SHARED)
 add_library(vmemcache::vmemcache ALIAS vmemcache)
 target_link_libraries(vmemcache PRIVATE vmc_objects memkind_objects)
+# nodelete: threads that have used the allocator call its destructors when they
+# end, which may be after a dlclose().
 target_link_options(vmemcache PRIVATE
-	LINKER:--version-script=${VMC_MAP} LINKER:--as-needed LINKER:-z,relro
-	LINKER:-z,now)
+	LINKER:--version-script=${VMC_MAP} LINKER:--as-needed
+	LINKER:-z,nodelete LINKER:-z,relro LINKER:-z,now)
 if(NOT VMC_SANITIZE) # whose symbols are in the program
 	target_link_options(vmemcache PRIVATE LINKER:-z,defs)
 endif()
