@@ -463,6 +463,7 @@ test_given_medium(void **state)
 {
 	const char *path = getenv("VMC_TEST_POOL");
 	const char *want = getenv("VMC_TEST_POOL_IS");
+	struct rusage before, after;
 	struct vmc_pool pool;
 	char got[100];
 
@@ -476,6 +477,13 @@ test_given_medium(void **state)
 	if (want)
 		assert_string_equal(got, want);
 	assert_int_equal((uintptr_t)pool.base % pool.page_size, 0);
+	/* a page of the size told is one fault, not many */
+	getrusage(RUSAGE_SELF, &before);
+	memset(pool.base, 1, pool.size);
+	getrusage(RUSAGE_SELF, &after);
+	long faults = after.ru_minflt - before.ru_minflt;
+	printf("%ld faults\n", faults);
+	assert_true((size_t)faults <= pool.size / pool.page_size + 8);
 	check_contents(&pool);
 	assert_int_equal(vmc_pool_prefault(&pool, 0, NULL, NULL), 0);
 	vmc_pool_close(&pool);
