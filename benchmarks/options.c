@@ -246,7 +246,8 @@ static const struct bench_option *
 find(const struct bench_option *all, size_t n, int value)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (value == 256 + (int)i || value == all[i].letter)
+		if (value == 256 + (int)i ||
+			(value != 0 && value == all[i].letter))
 			return &all[i];
 	}
 	return NULL;

@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# tool.sh <vmemcache-bench> <shared> -- the tool from outside: every command
+# on tiny sizes, its three outputs, and one sentence for each mistake
+set -u
+tool=$1
+shared=$2
+medium=${TMPDIR:-/tmp}
+[ -d /dev/shm ] && [ -w /dev/shm ] && medium=/dev/shm
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+failures=0
+
+fail() {
+	printf 'FAILED: %s\n' "$*"
+	failures=$((failures + 1))
+}
+
+# run <exit code> <argument>...: stdout and stderr into files
+run() {
+	local expected=$1 got=0
+	shift
+	PATH=${tool_path-$PATH} "$tool" "$@" >"$dir/out" 2>"$dir/err" </dev/null || got=$?
+	[ "$got" = "$expected" ] ||
+		fail "exit $got instead of $expected: $* ($(head -1 "$dir/err"))"
+}
+
+# refused <part of the sentence> <argument>...
+refused() {
+	local says=$1
+	shift
+	run 2 "$@"
+	[ ! -s "$dir/out" ] || fail "output in spite of a mistake: $*"
+	[ "$(wc -l <"$dir/err")" = 1 ] || fail "not one sentence: $*"
+	grep -qF -- "$says" "$dir/err" ||
+		fail "\"$(cat "$dir/err")\" does not say \"$says\": $*"
+}
+
+# contains <pattern>: in the last output
+contains() {
+	grep -qE -- "$1" "$dir/out" || fail "no \"$1\" in the output"
+}
+
+is_json() {
+	command -v python3 >/dev/null || return 0
+	python3 -m json.tool <"$dir/out" >/dev/null || fail "not JSON: $*"
+}
+
+# is_csv <columns>: every line has as many as the first
+is_csv() {
+	awk -F, -v n="$1" 'NF != n { bad = 1 } END { exit bad || NR < 2 }' \
+		"$dir/out" || fail "not CSV of $1 columns"
+}
+
+# --- help ---
+run 0 -h && contains 'replay'
+for command in micro simul replay util; do
+	run 0 $command -h && contains '^usage: .*'$command
+	[ -s "$dir/err" ] && fail "help of $command writes to stderr"
+done
+
+# --- mistakes in options ---
+run 2
+refused 'unknown command frob' frob
+refused 'unknown or ambiguous option --frob' micro --frob
+refused 'unknown option -z' micro -z
+refused 'unknown option -z' micro -zt1
+refused '--pool needs a value' micro --pool
+refused '--pool needs a value' micro -s
+refused '--json takes no value' micro --json=yes
+refused 'exclude each other' micro --json --csv
+refused 'takes no argument' micro extra
+for size in '' x 4Q -1 1e9 0x10 ' 1' 1..5 9999999999T; do
+	refused "--pool $size:" micro "--pool=$size"
+done
+refused 'a pool of 1000 bytes' micro --pool 1000
+refused 'extents of 100 bytes' micro --pool 1M --extent 100
+refused 'get, put and mixed' micro --ops get,frob
+refused 'get, put and mixed' micro --ops ''
+refused 'numbers from 1 to 64' micro --threads 0
+refused 'numbers from 1 to 64' micro --threads 1,65
+refused 'out of range' micro --values 0
+refused 'below 4 GiB' micro --values 4G
+refused 'does not hold two' micro --pool 1M --values 1M -p "$medium"
+refused '--rounds is 5 to' micro --rounds 4
+refused '--gets is 0 to 100' micro --gets 101
+refused '--key-size is 8' micro --key-size 7
+refused 'policies are' micro --policy fifo
+refused 'evicts nothing' micro --policy none
+refused 'evicts nothing' util --policy none
+refused 'zipf is written' simul --keys zipf:1
+refused 'not one of' simul --sizes normal:1:2
+refused '4 GiB and more' simul --sizes 4G
+refused '--threads is 1 to' simul --threads 0
+refused '--requests is at least 1' simul --requests 0
+refused '--turnovers is at least 1' util --turnovers 0
+refused '1 byte to 16 MiB' util --sizes 16M
+refused 'takes one trace' replay
+refused 'takes one trace' replay a b
+refused '/nonexistent/plot.png' simul --plot /nonexistent/plot.png
+tool_path=/nonexistent
+refused 'gnuplot, which is not installed' simul --plot "$dir/x.png"
+unset tool_path
+
+# --- mistakes in traces ---
+refused 'No such file' replay "$dir/missing"
+: >"$dir/empty" && refused 'is empty' replay "$dir/empty"
+head -c 25 /dev/zero >"$dir/odd"
+refused 'records of 24 bytes' replay "$dir/odd"
+printf 'time,id,size\n1,2,3\n1,2\n' >"$dir/short.csv"
+refused 'line 3: fewer than three' replay "$dir/short.csv"
+
+# --- failures of the system ---
+run 1 simul --pool 1M --path "$dir/missing"
+grep -q 'open' "$dir/err" || fail "no message of the library"
+
+# --- a run of each ---
+small="--path $medium --pool 1M"
+run 0 micro $small --values 256,4K --ops get,put,mixed --threads 1,2 \
+	--rounds 5 --json
+is_json micro && contains '"misses": 0' && contains '"floor_ns": [0-9]'
+[ "$(grep -c '"operation"' "$dir/out")" = 16 ] || fail "not 16 rows of micro"
+[ -s "$dir/err" ] && fail "a run writes to stderr"
+
+run 0 simul $small --keys zipf:1.1:1:5K --requests 20K --warmup 1K \
+	--threads 2 --csv
+is_csv 16
+
+run 0 util $small --turnovers 2 --entries 1K --json
+is_json util && contains '"used_percent"' && contains '"resident_per_entry"'
+run 0 util $small --turnovers 2 --entries 0 --sizes uniform:1:9K
+contains 'uniform:1:9K'
+
+# Four keys of which the cache holds all: one miss each. A fifth is too large.
+printf 'time,id,size\n' >"$dir/trace.csv"
+for i in $(seq 25); do
+	printf '%d,a,100\n%d,b,200000\n%d,3,0\n%d,4,4096\n' $i $i $i $i
+done >>"$dir/trace.csv"
+printf '99,huge,3000000\n' >>"$dir/trace.csv"
+run 0 replay $small "$dir/trace.csv" --json
+is_json replay
+contains '"requests": 101, "hits": 96,' && contains '"refused_puts": 1'
+run 0 replay $small "$dir/trace.csv"
+contains '101 +96 +0\.050'
+
+if command -v gnuplot >/dev/null; then
+	run 0 replay --path "$medium" --pool 1M,2M "$dir/trace.csv" \
+		--plot "$dir/it's a plot.png"
+	head -c 8 "$dir/it's a plot.png" | grep -q PNG || fail "no picture"
+fi
+
+# Miss ratios of a reference simulator: traces/README.md.
+trace=$shared/traces/cloudPhysicsIO.oracleGeneral.bin
+if [ -r "$trace" ] && [ "$medium" = /dev/shm ] &&
+	[ "$(df --output=avail -BM /dev/shm | tail -1 | tr -dc 0-9)" -gt 1200 ]
+then
+	run 0 replay --pool 128M,512M "$trace" --csv
+	awk -F, 'NR == 2 { a = $5 - 0.820 } NR == 3 { b = $5 - 0.718 }
+		END { exit !(NR == 3 && a * a < 1e-4 && b * b < 1e-4) }' \
+		"$dir/out" || fail "miss ratios: $(cut -d, -f5 "$dir/out")"
+fi
+
+[ "$failures" = 0 ] && echo "all as expected"
+exit $((failures > 0))
