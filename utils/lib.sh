@@ -66,15 +66,20 @@ need_space()
 	((free >= $2)) || die "$1 has $free MiB free, $2 MiB are needed"
 }
 
-# build PRESET [TARGET]: configure and build in build/PRESET.
+# configure PRESET [OPTION...]: make build/PRESET, options as for cmake.
+configure()
+{
+	echo "Configuring: $1"
+	cmake --preset "$@" --log-level=NOTICE >build/log 2>&1 || {
+		cat build/log
+		die "configuring the preset $1 failed"
+	}
+}
+
+# build PRESET [OPTION...]: what was configured, options as for cmake --build.
 build()
 {
-	local target=()
-
-	[[ -z ${2-} ]] || target=(--target "$2")
 	echo "Building: $1"
-	cmake --preset "$1" --log-level=NOTICE ||
-		die "configuring the preset $1 failed"
-	cmake --build --preset "$1" -j "$(nproc)" "${target[@]}" ||
+	cmake --build --preset "$@" -j "$(nproc)" ||
 		die "building the preset $1 failed"
 }
