@@ -55,12 +55,10 @@ vmc_os_read_number(const char *path, uint64_t *number)
 size_t
 vmc_os_huge_page_size(void)
 {
-	uint64_t size;
+	uint64_t size = UINT64_C(2) << 20; /* where the system does not say */
 
-	if (vmc_os_read_number("/sys/kernel/mm/transparent_hugepage/"
-			       "hpage_pmd_size",
-		    &size) != 0)
-		return (size_t)2 << 20;
+	(void)vmc_os_read_number(
+		"/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", &size);
 	return (size_t)size;
 }
 

@@ -19,7 +19,8 @@ size_t vmc_os_page_size(void);
 
 /*
  * The one number in a file that the kernel shows, decimal, or with a leading
- * 0x hexadecimal. -EINVAL: it holds something else.
+ * 0x hexadecimal. -EINVAL: it holds something else. *number is set on success
+ * only.
  */
 int vmc_os_read_number(const char *path, uint64_t *number);
 
