@@ -70,6 +70,7 @@ need_space()
 configure()
 {
 	echo "Configuring: $1"
+	mkdir -p build
 	cmake --preset "$@" --log-level=NOTICE >build/log 2>&1 || {
 		cat build/log
 		die "configuring the preset $1 failed"
