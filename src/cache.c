@@ -40,7 +40,7 @@
 
 #include <errno.h>
 
-/* Touches waiting in a ring at which their reader tries to feed the policy. */
+/* Touches waiting in a ring at which their owner tries to feed the policy. */
 #define DRAIN_AT 32u
 
 /* A get that is in its on_miss callback. */
@@ -330,6 +330,9 @@ insert(struct vmemcache *cache, struct vmc_stripe *stripe,
 	if (cache->policy_ops->wants_touches)
 		while (!vmc_ring_push(&stripe->ring, &e->node))
 			feed_policy(cache, &stripe->ring, true);
+	/* leave room for the touches of the gets that follow */
+	if (vmc_ring_pending(&stripe->ring) >= DRAIN_AT)
+		feed_policy(cache, &stripe->ring, false);
 	vmc_store_release(&e->state, VMC_ENTRY_LIVE);
 	vmc_count(stripe, VMC_COUNT_PUT, 1);
 	vmc_count(stripe, VMC_COUNT_EXTENTS, runs);
