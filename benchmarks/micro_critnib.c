@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * micro_critnib.c -- what the index costs: nanoseconds a call, bytes a leaf
+ *
+ * Per line, an index of so many leaves (64 bytes each, random hashes):
+ *
+ *	find, miss   random leaves that are there, random hashes that are not
+ *	floor        the same leaves read through an array instead: the one
+ *	             cache miss that no index can save
+ *	insert       filling it; remove: emptying it in the order of insertion
+ *	turn         one random leaf out, one in
+ *	bytes        a leaf after filling (after turning as many), roots and all
+ *
+ * Finds and floor are interleaved, and each waits for the one before, as they
+ * would with a value copied between them; misses overlap. The figures of these
+ * three are medians of five.
+ *
+ * Usage: micro_critnib [leaves...]
+ */
+#include "base/os.h"
+#include "critnib/critnib.h"
+#include "random.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ROUNDS 5
+#define LOOKUPS 1000000u
+
+struct leaf {
+	uint64_t hash;
+	uint64_t rest[7];
+};
+
+struct run_of_benchmark {
+	struct vmc_critnib *index;
+	struct leaf *leaves;
+	uint64_t count;
+	uint64_t random;
+};
+
+static size_t bytes_out;
+static volatile uint64_t sink;
+
+static void *
+memory_alloc(void *ctx, size_t size)
+{
+	(void)ctx;
+	bytes_out += size;
+	return aligned_alloc(16, (size + 15) & ~(size_t)15);
+}
+
+static void
+memory_free(void *ctx, void *ptr, size_t size)
+{
+	(void)ctx;
+	bytes_out -= size;
+	free(ptr);
+}
+
+static const struct vmc_memory memory = {
+	.alloc = memory_alloc, .free = memory_free, .retire = memory_free};
+
+static uint64_t
+hash_of(const void *leaf)
+{
+	return ((const struct leaf *)leaf)->hash;
+}
+
+static bool
+match(const void *leaf, const void *key)
+{
+	return hash_of(leaf) == *(const uint64_t *)key;
+}
+
+/* Leaf i gets a hash of the generation: generations have none in common. */
+static uint64_t
+hash_for(uint64_t i, uint64_t generation)
+{
+	return bench_mix(generation << 32 | i);
+}
+
+static void
+insert(struct run_of_benchmark *b, uint64_t i, uint64_t generation)
+{
+	struct leaf *leaf = &b->leaves[i];
+
+	leaf->hash = hash_for(i, generation);
+	if (vmc_critnib_insert(b->index, leaf, match, &leaf->hash))
+		exit(1);
+}
+
+typedef uint64_t lookup_fn(struct run_of_benchmark *b, uint64_t i);
+
+static uint64_t
+look_up(struct run_of_benchmark *b, uint64_t hash)
+{
+	const struct leaf *leaf =
+		vmc_critnib_find(b->index, hash, match, &hash);
+
+	return leaf ? leaf->hash : 0;
+}
+
+static uint64_t
+find(struct run_of_benchmark *b, uint64_t i)
+{
+	return look_up(b, hash_for(i, 1));
+}
+
+static uint64_t
+miss(struct run_of_benchmark *b, uint64_t i)
+{
+	return look_up(b, hash_for(i, 3));
+}
+
+static uint64_t
+read_leaf(struct run_of_benchmark *b, uint64_t i)
+{
+	return b->leaves[i].hash;
+}
+
+static double
+measure(struct run_of_benchmark *b, lookup_fn *lookup)
+{
+	uint64_t start = vmc_os_clock_ns(), last = 0;
+
+	for (unsigned n = 0; n < LOOKUPS; n++) {
+		/* adds nothing, but has to wait for the one before */
+		uint64_t x = bench_random(&b->random) + (last >> 63 & 1);
+		last = lookup(b, bench_scale(x, b->count));
+	}
+	sink = last;
+	return (double)(vmc_os_clock_ns() - start) / LOOKUPS;
+}
+
+static int
+by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double
+median(double *values)
+{
+	qsort(values, ROUNDS, sizeof(*values), by_value);
+	return values[ROUNDS / 2];
+}
+
+static void
+look_up_all(struct run_of_benchmark *b)
+{
+	double finds[ROUNDS], misses[ROUNDS], floors[ROUNDS];
+
+	for (unsigned r = 0; r < ROUNDS; r++) {
+		floors[r] = measure(b, read_leaf);
+		finds[r] = measure(b, find);
+		misses[r] = measure(b, miss);
+	}
+	double floor = median(floors);
+	printf(" find %5.0f (floor %4.0f, ratio %.2f) miss %4.0f",
+		median(finds), floor, median(finds) / floor, median(misses));
+}
+
+static void
+run(uint64_t count)
+{
+	struct run_of_benchmark b = {.count = count, .random = 1};
+	uint64_t start = vmc_os_clock_ns();
+
+	b.leaves = aligned_alloc(64, count * sizeof(*b.leaves));
+	if (!b.leaves || vmc_critnib_new(&b.index, hash_of, &memory))
+		exit(1);
+	for (uint64_t i = 0; i < count; i++)
+		insert(&b, i, 1);
+	printf("%9" PRIu64 " leaves: insert %4.0f", count,
+		(double)(vmc_os_clock_ns() - start) / (double)count);
+	double filled = (double)bytes_out;
+	look_up_all(&b);
+
+	start = vmc_os_clock_ns();
+	for (uint64_t n = 0; n < count; n++) {
+		uint64_t i = bench_random_below(&b.random, count);
+		vmc_critnib_remove(b.index, &b.leaves[i]);
+		insert(&b, i, 4 + n);
+	}
+	printf(" turn %5.0f",
+		(double)(vmc_os_clock_ns() - start) / (double)count);
+	double turned = (double)bytes_out;
+
+	start = vmc_os_clock_ns();
+	for (uint64_t i = 0; i < count; i++)
+		vmc_critnib_remove(b.index, &b.leaves[i]);
+	printf(" remove %4.0f | %.1f (%.1f) bytes\n",
+		(double)(vmc_os_clock_ns() - start) / (double)count,
+		filled / (double)count, turned / (double)count);
+	fflush(stdout);
+	vmc_critnib_delete(b.index, NULL, NULL);
+	free(b.leaves);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const uint64_t sizes[] = {
+		10000, 100000, 1000000, 4000000, 10000000};
+
+	for (int i = 1; i < argc; i++)
+		run(strtoull(argv[i], NULL, 0));
+	for (size_t i = 0; argc < 2 && i < sizeof(sizes) / sizeof(*sizes); i++)
+		run(sizes[i]);
+	return 0;
+}
