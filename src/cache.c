@@ -86,9 +86,9 @@ write_value(struct vmemcache *cache, const struct vmc_entry *entry,
 	vmc_pool_drain(&cache->pool);
 }
 
-/* The n bytes from offset on, which the value has. May race: see above. */
+/* The n bytes from offset on of a value in several runs. */
 static void
-read_value(struct vmemcache *cache, const struct vmc_entry *entry, char *to,
+read_runs(struct vmemcache *cache, const struct vmc_entry *entry, char *to,
 	size_t n, size_t offset)
 {
 	uint64_t count;
@@ -111,6 +111,20 @@ read_value(struct vmemcache *cache, const struct vmc_entry *entry, char *to,
 		offset = 0;
 		length = vmc_run_count(*++run) * cache->block_size;
 	}
+}
+
+/* The n bytes from offset on, which the value has. May race: see above. */
+static inline void
+read_value(struct vmemcache *cache, const struct vmc_entry *entry, char *to,
+	size_t n, size_t offset)
+{
+	uint64_t word = entry->runs.word;
+
+	if (__builtin_expect(word & VMC_RUNS_ARRAY, 0))
+		read_runs(cache, entry, to, n, offset);
+	else if (word)
+		vmc_copy_racing(to,
+			block_address(cache, vmc_run_first(word)) + offset, n);
 }
 
 void
@@ -152,7 +166,7 @@ bytes_wanted(size_t value_size, const void *buffer, size_t buffer_size,
 }
 
 /* The copying get of the comment above; -ENOENT on a miss. */
-static ssize_t
+static inline __attribute__((always_inline)) ssize_t
 read_entry(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_stripe *stripe, const struct vmc_key *key, void *buffer,
 	size_t buffer_size, size_t offset, size_t *value_size)
@@ -167,12 +181,11 @@ read_entry(struct vmemcache *cache, struct vmc_thread *thread,
 		}
 		size_t size = e->value_size;
 		size_t n = bytes_wanted(size, buffer, buffer_size, offset);
-		if (n > 0 && e->runs.word &&
-			!cache->bench[VMEMCACHE_BENCH_NO_MEMCPY])
+		if (n > 0 && !cache->bench[VMEMCACHE_BENCH_NO_MEMCPY])
 			read_value(cache, e, buffer, n, offset);
 		vmc_fence_acquire();
 		uint64_t state = vmc_load_acquire(&e->state);
-		if (state <= VMC_ENTRY_LIVE && cache->policy_ops->wants_touches)
+		if (state <= VMC_ENTRY_LIVE && cache->wants_touches)
 			vmc_ring_push(&stripe->ring, &e->node);
 		vmc_epoch_exit(thread);
 		if (state == VMC_ENTRY_DEAD)
@@ -217,6 +230,25 @@ hand_over(struct vmc_handover *to, const struct vmc_key *key, const void *value,
 	to->result = (ssize_t)n;
 }
 
+/* What a get does once its key was not found: ask, look again. */
+static __attribute__((noinline)) ssize_t
+miss(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_handover *request)
+{
+	ssize_t n = -ENOENT;
+
+	vmc_count(stripe, VMC_COUNT_MISS, 1);
+	if (cache->on_miss) {
+		struct vmc_handover handover = *request;
+		n = ask_on_miss(cache, stripe, &handover);
+		if (n == -ENOENT) /* somebody else may have put it */
+			n = read_entry(cache, thread, stripe, &handover.key,
+				handover.buffer, handover.buffer_size,
+				handover.offset, handover.value_size);
+	}
+	return n == -ENOENT ? vmc_fail_const(ENOENT, "no such key") : n;
+}
+
 ssize_t
 vmc_cache_get(struct vmemcache *cache, const void *data, size_t key_size,
 	void *buffer, size_t buffer_size, size_t offset, size_t *value_size)
@@ -230,23 +262,15 @@ vmc_cache_get(struct vmemcache *cache, const void *data, size_t key_size,
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
 	ssize_t n = read_entry(cache, thread, stripe, &key, buffer, buffer_size,
 		offset, value_size);
-	if (n != -ENOENT) {
-		vmc_count(stripe, VMC_COUNT_HIT, 1);
-		return n;
-	}
-	vmc_count(stripe, VMC_COUNT_MISS, 1);
-	if (cache->on_miss) {
-		struct vmc_handover handover = {.key = key,
-			.buffer = buffer,
-			.buffer_size = buffer_size,
-			.offset = offset,
-			.value_size = value_size};
-		n = ask_on_miss(cache, stripe, &handover);
-		if (n == -ENOENT) /* somebody else may have put it */
-			n = read_entry(cache, thread, stripe, &key, buffer,
-				buffer_size, offset, value_size);
-	}
-	return n == -ENOENT ? vmc_fail_const(ENOENT, "no such key") : n;
+	if (__builtin_expect(n == -ENOENT, 0))
+		return miss(cache, thread, stripe,
+			&(struct vmc_handover){.key = key,
+				.buffer = buffer,
+				.buffer_size = buffer_size,
+				.offset = offset,
+				.value_size = value_size});
+	vmc_count(stripe, VMC_COUNT_HIT, 1);
+	return n;
 }
 
 /* 1 and the size if the key is there, else 0. */
@@ -327,7 +351,7 @@ insert(struct vmemcache *cache, struct vmc_stripe *stripe,
 	rc = vmc_critnib_insert(cache->index, e, vmc_entry_match, key);
 	if (rc)
 		goto free_blocks;
-	if (cache->policy_ops->wants_touches)
+	if (cache->wants_touches)
 		while (!vmc_ring_push(&stripe->ring, &e->node))
 			feed_policy(cache, &stripe->ring, true);
 	/* leave room for the touches of the gets that follow */

@@ -13,7 +13,7 @@
 
 #include "base/hash.h"
 #include "base/lock.h"
-#include "critnib/critnib.h"
+#include "critnib/critnib_find.h"
 #include "entry.h"
 #include "extent/extent.h"
 #include "lru/policy.h"
@@ -22,32 +22,33 @@
 #include "stripe.h"
 
 struct vmemcache {
+	/* made by add, immutable until delete; what a get needs comes first */
+	/* vmc_fork_generation + 1 of the process that may use it; 0: none */
+	unsigned usable_in;
+	bool wants_touches; /* of the policy */
+	bool bench[VMEMCACHE_BENCH_PREFAULT + 1];
+	uint64_t seed;
+	struct vmc_critnib *index;
+	size_t block_size;
+	struct vmc_pool pool;
+	uint64_t blocks;
+	struct vmc_extent *extent;
+	struct vmc_policy *policy;
+	memkind_t kind;
+	struct vmc_memory memory;    /* metadata, counted, freed by epoch */
+	struct vmc_memory uncounted; /* the same kind, at once */
+	uint64_t dram_baseline;      /* of the empty index and policy */
+	bool prefaulted;
+	bool closing; /* nobody else uses it: retiring is freeing */
+
 	/* configuration; immutable once the cache is added */
 	size_t size; /* 0: not set */
-	size_t block_size;
 	const struct vmc_policy_ops *policy_ops;
 	enum vmemcache_metadata metadata;
 	vmemcache_on_evict *on_evict;
 	void *on_evict_arg;
 	vmemcache_on_miss *on_miss;
 	void *on_miss_arg;
-	bool bench[VMEMCACHE_BENCH_PREFAULT + 1];
-
-	/* made by add, immutable until delete */
-	bool added;
-	bool prefaulted;
-	bool closing; /* nobody else uses it: retiring is freeing */
-	unsigned fork_generation;
-	uint64_t seed;
-	uint64_t blocks;
-	uint64_t dram_baseline; /* of the empty index and policy */
-	struct vmc_pool pool;
-	struct vmc_memory memory;    /* metadata, counted, freed by epoch */
-	struct vmc_memory uncounted; /* the same kind, at once */
-	memkind_t kind;
-	struct vmc_extent *extent;
-	struct vmc_critnib *index;
-	struct vmc_policy *policy;
 
 	/* guards the policy, the nodes it holds, and the taking from rings */
 	alignas(64) struct vmc_lock policy_lock;

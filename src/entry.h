@@ -81,15 +81,29 @@ vmc_entry_hash(const void *leaf)
 	return ((const struct vmc_entry *)leaf)->hash;
 }
 
+/* Short keys, the usual ones, without a call. */
+static inline bool
+vmc_key_equal(const unsigned char *a, const unsigned char *b, size_t size)
+{
+	uint64_t a_first, a_last, b_first, b_last;
+
+	if (size < 8 || size > 16)
+		return size == 0 || memcmp(a, b, size) == 0;
+	memcpy(&a_first, a, 8);
+	memcpy(&b_first, b, 8);
+	memcpy(&a_last, a + size - 8, 8);
+	memcpy(&b_last, b + size - 8, 8);
+	return ((a_first ^ b_first) | (a_last ^ b_last)) == 0;
+}
+
 static inline bool
 vmc_entry_match(const void *leaf, const void *key_arg)
 {
 	const struct vmc_entry *entry = leaf;
 	const struct vmc_key *key = key_arg;
 
-	return entry->key_size == key->size &&
-	       (key->size == 0 ||
-		       memcmp(entry->key, key->data, key->size) == 0);
+	return entry->hash == key->hash && entry->key_size == key->size &&
+	       vmc_key_equal(entry->key, key->data, key->size);
 }
 
 #endif

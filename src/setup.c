@@ -110,7 +110,7 @@ vmc_cache_close(struct vmemcache *cache)
 	cache->extent = NULL;
 	cache->kind = NULL;
 	cache->pool = (struct vmc_pool){0};
-	cache->added = false;
+	cache->usable_in = 0;
 	cache->prefaulted = false;
 }
 
@@ -170,8 +170,8 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 		goto close;
 	cache->dram_baseline = vmc_stripes_sum(&cache->stripes, VMC_COUNT_DRAM);
 	cache->seed = vmc_os_random64();
-	cache->fork_generation = vmc_fork_generation;
-	cache->added = true;
+	cache->wants_touches = cache->policy_ops->wants_touches;
+	cache->usable_in = vmc_fork_generation + 1;
 	if (cache->bench[VMEMCACHE_BENCH_PREFAULT])
 		vmc_cache_prefault(cache);
 	return 0;
@@ -197,7 +197,7 @@ vmc_cache_stat(
 	struct vmc_stripes *all = &cache->stripes;
 
 	*value = 0;
-	if (!cache->added)
+	if (cache->usable_in == 0)
 		return stat < VMEMCACHE_STATS_NUM ? 0 : -EINVAL;
 	switch (stat) {
 	case VMEMCACHE_STAT_PUT:
@@ -264,7 +264,7 @@ vmc_cache_check(struct vmemcache *cache)
 	if (vmc_critnib_count(cache->index) != entries)
 		return vmc_fail_const(
 			EINVAL, "cache: index and counters differ");
-	if (cache->policy_ops->wants_touches && held != entries)
+	if (cache->wants_touches && held != entries)
 		return vmc_fail_const(EINVAL, "cache: policy and index differ");
 	return 0;
 }

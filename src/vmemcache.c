@@ -17,17 +17,17 @@
 
 #define SIZE_LIMIT ((size_t)1 << 56)
 
-static ssize_t
+static inline ssize_t
 result(ssize_t rc)
 {
-	if (rc >= 0)
+	if (__builtin_expect(rc >= 0, 1))
 		return rc;
 	errno = (int)-rc;
 	return -1;
 }
 
 /* For operations, which leave no message of their own about memory. */
-static ssize_t
+static inline ssize_t
 operation_result(ssize_t rc)
 {
 	if (rc == -ENOMEM)
@@ -41,33 +41,31 @@ check_configurable(const VMEMcache *cache)
 {
 	if (!cache)
 		return vmc_fail_const(EINVAL, "invalid (NULL) cache");
-	if (cache->added)
+	if (cache->usable_in)
 		return vmc_fail_const(EALREADY, "the cache is in use already");
 	return 0;
 }
 
-/* 0 if operations can be called on the cache. */
-static int
-check_usable(const VMEMcache *cache)
+/* Why operations cannot be called on the cache with that key. */
+static __attribute__((cold, noinline)) int
+why_unusable(const VMEMcache *cache)
 {
 	if (!cache)
 		return vmc_fail_const(EINVAL, "invalid (NULL) cache");
-	if (!cache->added)
+	if (cache->usable_in == 0)
 		return vmc_fail_const(EINVAL, "the cache has no medium yet");
-	if (cache->fork_generation != vmc_fork_generation)
+	if (cache->usable_in != vmc_fork_generation + 1)
 		return vmc_fail_const(
 			EBADF, "the cache belongs to the parent process");
-	return 0;
+	return vmc_fail_const(EINVAL, "invalid (NULL) key");
 }
 
-static int
-check_operation(const VMEMcache *cache, const void *key, size_t key_size)
+/* One test for the hot path; a key of no bytes may be NULL. */
+static inline bool
+usable(const VMEMcache *cache, const void *key, size_t key_size)
 {
-	int rc = check_usable(cache);
-
-	if (rc == 0 && !key && key_size > 0)
-		return vmc_fail_const(EINVAL, "invalid (NULL) key");
-	return rc;
+	return cache && cache->usable_in == vmc_fork_generation + 1 &&
+	       (key || key_size == 0);
 }
 
 EXPORT VMEMcache *
@@ -154,7 +152,7 @@ vmemcache_add(VMEMcache *cache, const char *path)
 	if (!cache)
 		return (int)result(
 			vmc_fail_const(EINVAL, "invalid (NULL) cache"));
-	if (cache->added)
+	if (cache->usable_in)
 		return (int)result(vmc_fail_const(
 			EBUSY, "the cache has a medium already"));
 	return (int)result(vmc_cache_open(cache, path));
@@ -192,11 +190,13 @@ EXPORT int
 vmemcache_put(VMEMcache *cache, const void *key, size_t key_size,
 	const void *value, size_t value_size)
 {
-	int rc = check_operation(cache, key, key_size);
+	int rc;
 
-	if (rc == 0 && !value && value_size > 0)
+	if (!usable(cache, key, key_size))
+		rc = why_unusable(cache);
+	else if (!value && value_size > 0)
 		rc = vmc_fail_const(EINVAL, "invalid (NULL) value");
-	if (rc == 0)
+	else
 		rc = vmc_cache_put(cache, key, key_size, value, value_size);
 	return (int)operation_result(rc);
 }
@@ -205,11 +205,13 @@ EXPORT ssize_t
 vmemcache_get(VMEMcache *cache, const void *key, size_t key_size, void *vbuf,
 	size_t vbufsize, size_t offset, size_t *vsize)
 {
-	ssize_t rc = check_operation(cache, key, key_size);
+	ssize_t rc;
 
-	if (rc == 0)
+	if (usable(cache, key, key_size))
 		rc = vmc_cache_get(
 			cache, key, key_size, vbuf, vbufsize, offset, vsize);
+	else
+		rc = why_unusable(cache);
 	return operation_result(rc);
 }
 
@@ -217,21 +219,26 @@ EXPORT int
 vmemcache_exists(
 	VMEMcache *cache, const void *key, size_t key_size, size_t *vsize)
 {
-	int rc = check_operation(cache, key, key_size);
+	int rc;
 
-	if (rc == 0)
+	if (usable(cache, key, key_size))
 		rc = vmc_cache_exists(cache, key, key_size, vsize);
+	else
+		rc = why_unusable(cache);
 	return (int)operation_result(rc);
 }
 
 EXPORT int
 vmemcache_evict(VMEMcache *cache, const void *key, size_t key_size)
 {
-	int rc = check_usable(cache);
+	int rc;
 
-	if (rc == 0)
-		rc = key ? vmc_cache_evict(cache, key, key_size)
-			 : vmc_cache_evict_victim(cache);
+	if (!usable(cache, key, 0))
+		rc = why_unusable(cache);
+	else if (key)
+		rc = vmc_cache_evict(cache, key, key_size);
+	else
+		rc = vmc_cache_evict_victim(cache);
 	return (int)operation_result(rc);
 }
 
@@ -261,7 +268,7 @@ vmemcache_bench_set(VMEMcache *cache, enum vmemcache_bench_cfg cfg, size_t val)
 	if (!cache || (unsigned)cfg > VMEMCACHE_BENCH_PREFAULT)
 		return;
 	cache->bench[cfg] = val != 0;
-	if (cache->added && cache->bench[VMEMCACHE_BENCH_PREFAULT])
+	if (cache->usable_in && cache->bench[VMEMCACHE_BENCH_PREFAULT])
 		vmc_cache_prefault(cache);
 }
 

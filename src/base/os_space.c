@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -178,6 +179,14 @@ void
 vmc_os_small_pages(void *addr, size_t size)
 {
 	madvise(addr, size, MADV_NOHUGEPAGE);
+}
+
+unsigned
+vmc_os_current_node(void)
+{
+	unsigned cpu, node;
+
+	return getcpu(&cpu, &node) == 0 ? node : 0;
 }
 
 int

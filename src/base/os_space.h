@@ -55,6 +55,9 @@ int vmc_os_discard(void *addr, size_t size);
 /* No transparent huge pages there. Best effort. */
 void vmc_os_small_pages(void *addr, size_t size);
 
+/* The NUMA node of the processor that the caller runs on. */
+unsigned vmc_os_current_node(void);
+
 /* 0: the directory is on persistent memory with DAX; -EOPNOTSUPP: not. */
 int vmc_os_check_dax(const char *directory);
 

@@ -2,9 +2,9 @@
 /*
  * critnib.c -- nibble tries under 256 direct roots that grow
  *
- * The layout is drawn in critnib_internal.h. The top eight bits of a hash
- * choose a stripe, the next 4 * level bits a slot of its root; below a slot
- * there is a node a nibble, until the leaves part.
+ * The layout is drawn in critnib_find.h, with the lookup. The top eight bits of
+ * a hash choose a stripe, the next 4 * level bits a slot of its root; below a
+ * slot there is a node a nibble, until the leaves part.
  *
  * Writers lock their stripe. Readers run with them and with each other: one
  * acquire load a level, each pairing with the release store that put the word
@@ -26,9 +26,10 @@
  * Roots grow best effort and never shrink. Removing needs no memory: what
  * could be compacted waits if there is none.
  *
- * A leaf takes 11 to 14 bytes, roots and all, at any number of leaves from
- * 10^4 to 10^7 (a byte more after churn), and is found through 0.7 to 1.7
- * nodes: what benchmarks/micro_critnib measures is in doc/PERFORMANCE.md.
+ * Measured (benchmarks/micro_critnib, 10^4 to 10^7 leaves): a leaf takes 11 to
+ * 14 bytes, roots and all, a byte more after churn, and is found through 0.7
+ * to 1.7 nodes. From 10^6 leaves on, a find costs as much as 2.5 to 3.5 reads
+ * of a leaf through an array, each after the other.
  *
  * Rejected:
  * - a header in each node, with the bitmap and the number of nibbles to skip
@@ -122,44 +123,20 @@ node_retire(const struct vmc_critnib *index, uint64_t node)
 static uint64_t
 descend(uint64_t root, uint64_t hash, struct path *path)
 {
-	slot *link = root_slot(root, hash);
+	slot *link = vmc_critnib_root_slot(root, hash);
 	uint64_t word = vmc_load_relaxed(link);
 
 	path->last = 0;
 	path->links[0] = link;
-	path->shift = root_shift(root);
-	while (word & NODE && has_child(word, nibble_of(hash, path->shift))) {
-		link = child_of(word, nibble_of(hash, path->shift));
+	path->shift = vmc_critnib_root_shift(root);
+	while (word & NODE &&
+		vmc_critnib_has_child(word, nibble_of(hash, path->shift))) {
+		link = vmc_critnib_child(word, nibble_of(hash, path->shift));
 		word = vmc_load_relaxed(link);
 		path->links[++path->last] = link;
 		path->shift -= 4;
 	}
 	return word;
-}
-
-void *
-vmc_critnib_find(struct vmc_critnib *index, uint64_t hash,
-	vmc_critnib_match_fn *match, const void *key)
-{
-	uint64_t root = vmc_load_acquire(&index->roots[stripe_of(hash)]);
-	uint64_t word = vmc_load_acquire(root_slot(root, hash));
-	int shift = root_shift(root);
-
-	for (; word & NODE; shift -= 4) {
-		unsigned nibble = nibble_of(hash, shift);
-		if (!has_child(word, nibble))
-			return NULL;
-		word = vmc_load_acquire(child_of(word, nibble));
-	}
-	if (word == 0 || hash_of(index, word) != hash)
-		return NULL;
-	while (word & CELL) {
-		struct cell *cell = cell_of(word);
-		if (match(cell->leaf, key))
-			return cell->leaf;
-		word = vmc_load_acquire(&cell->next);
-	}
-	return match(leaf_of(word), key) ? leaf_of(word) : NULL;
 }
 
 /*
@@ -213,7 +190,8 @@ widen(const struct vmc_critnib *index, uint64_t node, unsigned nibble,
 static uint64_t
 chain(const struct vmc_critnib *index, void *leaf, uint64_t rest)
 {
-	struct cell *cell = vmc_alloc(&index->memory, sizeof(*cell));
+	struct vmc_critnib_cell *cell =
+		vmc_alloc(&index->memory, sizeof(*cell));
 
 	if (cell == NULL)
 		return 0;
@@ -256,8 +234,9 @@ grow(const struct vmc_critnib *index, slot *root_link)
 				vmc_store_relaxed(
 					&to[i * FAN + n], by_nibble[n]);
 		} else if (word) {
-			vmc_store_relaxed(
-				root_slot(root, hash_of(index, word)), word);
+			vmc_store_relaxed(vmc_critnib_root_slot(
+						  root, hash_of(index, word)),
+				word);
 		}
 	}
 	vmc_store_release(root_link, root);
@@ -274,7 +253,7 @@ insert_locked(struct vmc_critnib *index, uint64_t hash, void *leaf,
 	vmc_critnib_match_fn *match, const void *key)
 {
 	_Atomic uint64_t *count = &index->stripes[stripe_of(hash)].count;
-	slot *root_link = &index->roots[stripe_of(hash)];
+	slot *root_link = &index->roots.of[stripe_of(hash)];
 	uint64_t root = vmc_load_relaxed(root_link);
 	struct path path;
 	uint64_t old = descend(root, hash, &path);
@@ -335,7 +314,7 @@ prune(const struct vmc_critnib *index, const struct path *path)
 
 		if ((live & (live - 1)) == 0 && (first & NODE) == 0)
 			word = first;
-		else if (count_bits(bitmap_of(node) & ~live) > 1)
+		else if (vmc_critnib_count_bits(bitmap_of(node) & ~live) > 1)
 			word = node_new(index, live, by_nibble);
 		else
 			return;
@@ -351,13 +330,13 @@ prune(const struct vmc_critnib *index, const struct path *path)
 static int
 remove_locked(struct vmc_critnib *index, uint64_t hash, const void *leaf)
 {
-	uint64_t root = vmc_load_relaxed(&index->roots[stripe_of(hash)]);
+	uint64_t root = vmc_load_relaxed(&index->roots.of[stripe_of(hash)]);
 	struct path path;
 	uint64_t word = descend(root, hash, &path);
 	slot *link = path.links[path.last];
 
 	while (word & CELL) {
-		struct cell *cell = cell_of(word);
+		struct vmc_critnib_cell *cell = cell_of(word);
 		uint64_t next = vmc_load_relaxed(&cell->next);
 
 		if (cell->leaf == leaf || next == word_of(leaf)) {
@@ -417,7 +396,7 @@ vmc_critnib_new(struct vmc_critnib **out, vmc_critnib_hash_fn *hash_of_leaf,
 	index->memory = *memory;
 	index->allocation = allocation;
 	for (unsigned i = 0; i < STRIPES; i++) {
-		atomic_init(&index->roots[i], 0);
+		atomic_init(&index->roots.of[i], 0);
 		atomic_init(&index->stripes[i].count, 0);
 		vmc_lock_init(&index->stripes[i].lock, VMC_RANK_INDEX);
 	}
@@ -429,7 +408,7 @@ vmc_critnib_new(struct vmc_critnib **out, vmc_critnib_hash_fn *hash_of_leaf,
 			*out = NULL;
 			return -ENOMEM;
 		}
-		vmc_store_relaxed(&index->roots[i], root);
+		vmc_store_relaxed(&index->roots.of[i], root);
 	}
 	return 0;
 }
@@ -440,7 +419,7 @@ drop_word(const struct vmc_critnib *index, uint64_t word,
 {
 	if (word & NODE) {
 		slot *child = children_of(word);
-		unsigned count = count_bits(bitmap_of(word));
+		unsigned count = vmc_critnib_count_bits(bitmap_of(word));
 
 		for (unsigned i = 0; i < count; i++)
 			drop_word(
@@ -449,7 +428,7 @@ drop_word(const struct vmc_critnib *index, uint64_t word,
 		return;
 	}
 	while (word & CELL) {
-		struct cell *cell = cell_of(word);
+		struct vmc_critnib_cell *cell = cell_of(word);
 		word = vmc_load_relaxed(&cell->next);
 		if (drop)
 			drop(cell->leaf, arg);
@@ -466,7 +445,7 @@ vmc_critnib_delete(struct vmc_critnib *index,
 	struct vmc_memory memory = index->memory;
 
 	for (unsigned i = 0; i < STRIPES; i++) {
-		uint64_t root = vmc_load_relaxed(&index->roots[i]);
+		uint64_t root = vmc_load_relaxed(&index->roots.of[i]);
 
 		vmc_lock_destroy(&index->stripes[i].lock);
 		if (root == 0)

@@ -7,10 +7,10 @@
  * hash (through hash_of) and asks the caller whether a leaf of equal hash is
  * the one meant: several leaves may have the same hash.
  *
- * Finding takes no lock and writes no shared memory; it must happen within an
- * epoch (base/epoch.h). Inserting and removing lock one stripe of the root and
- * need no epoch; match and the functions of memory are called under that lock
- * (rank INDEX).
+ * Finding (critnib_find.h) takes no lock and writes no shared memory; it must
+ * happen within an epoch (base/epoch.h). Inserting and removing lock one stripe
+ * of the root and need no epoch; match and the functions of memory are called
+ * under that lock (rank INDEX).
  */
 #ifndef VMC_CRITNIB_H
 #define VMC_CRITNIB_H
@@ -24,7 +24,7 @@ struct vmc_critnib;
 
 /* The hash of a leaf in the index; must not change while it is there. */
 typedef uint64_t vmc_critnib_hash_fn(const void *leaf);
-/* Is this leaf, whose hash is equal, the one that is looked for? */
+/* Is this leaf the one that is looked for? */
 typedef bool vmc_critnib_match_fn(const void *leaf, const void *key);
 
 /* An empty index. memory needs retire. -ENOMEM. */
@@ -37,14 +37,6 @@ int vmc_critnib_new(struct vmc_critnib **index, vmc_critnib_hash_fn *hash_of,
  */
 void vmc_critnib_delete(struct vmc_critnib *index,
 	void (*drop)(void *leaf, void *arg), void *arg);
-
-/*
- * The leaf of that hash for which match says true, else NULL. Every leaf that
- * was in the index during the whole of the call is found. Lock-free; within
- * an epoch.
- */
-void *vmc_critnib_find(struct vmc_critnib *index, uint64_t hash,
-	vmc_critnib_match_fn *match, const void *key);
 
 /*
  * Put the leaf in, unless one of equal hash matches key. The leaf and all it

@@ -61,8 +61,8 @@ int
 vmc_critnib_check(struct vmc_critnib *index)
 {
 	for (uint64_t i = 0; i < STRIPES; i++) {
-		uint64_t root = vmc_load_relaxed(&index->roots[i]);
-		int shift = root_shift(root);
+		uint64_t root = vmc_load_relaxed(&index->roots.of[i]);
+		int shift = vmc_critnib_root_shift(root);
 		uint64_t count = 0;
 
 		for (uint64_t s = 0; s < root_count(root_level(root)); s++) {

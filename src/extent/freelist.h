@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define VMC_FREELIST_ROOM 64
+#define VMC_FREELIST_ROOM 128
 /* Combinations are looked for among this many runs. */
 #define VMC_FREELIST_PARTS 16
 

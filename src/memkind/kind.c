@@ -120,10 +120,11 @@ page_count(const struct memkind *kind)
 }
 
 int
-vmc_kind_open(struct memkind *kind)
+vmc_kind_open(struct memkind *kind, const struct vmc_space *space)
 {
 	int err = -ENOMEM;
 
+	kind->space = *space;
 	kind->page_classes = vmc_os_map_anonymous(page_count(kind));
 	if (!kind->page_classes)
 		goto fail;
@@ -155,10 +156,9 @@ vmc_kind_create(const struct vmc_kind_type *type, struct vmc_space *space,
 		if (vmc_load_relaxed(&kind->state) != VMC_KIND_FREE)
 			continue;
 		kind->type = type;
-		kind->space = *space;
 		kind->decay = decay;
 		vmc_store_relaxed(&kind->zero_allocs, false);
-		err = vmc_kind_open(kind);
+		err = vmc_kind_open(kind, space);
 		*created = kind;
 		goto out;
 	}
@@ -190,13 +190,43 @@ vmc_kind_destroy(struct memkind *kind)
 int
 vmc_kind_prepare(struct memkind *kind)
 {
-	return vmc_load_relaxed(&kind->state) == VMC_KIND_READY ? 0 : -ENODEV;
+	struct vmc_space space;
+
+	if (vmc_load_relaxed(&kind->state) == VMC_KIND_FREE &&
+		kind->number < MEMKIND_NUM_BASE_KIND) {
+		kind->type = &vmc_static_types[kind->number];
+		kind->decay = VMC_DECAY_MS;
+		kind->error = vmc_type_space(kind->type, &space);
+		if (!kind->error && vmc_kind_open(kind, &space) < 0)
+			kind->error = MEMKIND_ERROR_MALLOC;
+		if (kind->error)
+			vmc_store_relaxed(&kind->state, VMC_KIND_FAILED);
+	}
+	switch (vmc_load_relaxed(&kind->state)) {
+	case VMC_KIND_READY:
+		return 0;
+	case VMC_KIND_FAILED:
+		return kind->error;
+	default:
+		return MEMKIND_ERROR_UNAVAILABLE;
+	}
 }
 
+/*
+ * A kind whose nodes depend on the processor has a slice for each node with
+ * processors, and a thread stays with the one it was on first.
+ */
 unsigned
 vmc_kind_slice(struct memkind *kind)
 {
-	return kind->threads++ % kind->space.slices;
+	const struct vmc_node_rules *rules = vmc_nodes_here();
+	unsigned node = vmc_os_current_node(), slice = 0;
+
+	if (!vmc_type_is_local(kind->type) || !rules)
+		return kind->threads++ % kind->space.slices;
+	for (unsigned i = 0; i < node && i < VMC_MAX_NODES; i++)
+		slice += vmc_node_has(&rules->topology.processors, i);
+	return slice < kind->space.slices ? slice : 0;
 }
 
 static void

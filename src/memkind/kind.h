@@ -11,9 +11,13 @@
 
 #include "address_map.h"
 #include "memkind.h"
+#include "nodes.h"
 #include "space.h"
 
 #include "base/lock.h"
+
+/* What is free in a kind stays with it for this long before it goes back. */
+#define VMC_DECAY_MS 1000
 
 /* More arenas than this in one kind gain nothing: see heap.c. */
 #define VMC_KIND_ARENAS 64
@@ -23,6 +27,13 @@ struct vmc_thread_heap;
 /* What makes one kind differ from another; data alone. */
 struct vmc_kind_type {
 	const char *name;
+	enum vmc_nodes nodes;
+	enum vmc_placement placement;
+	bool closest;       /* of the nodes, only those closest */
+	bool small_pages;   /* no transparent huge pages */
+	bool no_capacity;   /* memkind_get_capacity() says -1 */
+	uint8_t page_shift; /* of pages from a pool, 0: the usual ones */
+	int ambiguous;      /* the code for several nodes to prefer */
 };
 
 enum vmc_kind_state {
@@ -56,8 +67,33 @@ struct memkind {
 extern struct memkind vmc_kinds[MEMKIND_MAX_KIND];
 extern struct vmc_lock vmc_kinds_lock;
 
-/* Under vmc_kinds_lock: 0 if the kind can be allocated from. */
+/*
+ * Under vmc_kinds_lock: 0 if the kind can be allocated from, else a code of
+ * memkind.h. A static kind is opened if it was not used before.
+ */
 int vmc_kind_prepare(struct memkind *kind);
+
+/*
+ * A space of anonymous memory as the type says, not backed by anything yet.
+ * Returns 0 or a code of memkind.h.
+ */
+int vmc_type_space(const struct vmc_kind_type *type, struct vmc_space *space);
+
+/* Can that be had? 0 or a code of memkind.h. */
+int vmc_type_available(const struct vmc_kind_type *type);
+
+/* Does the choice of nodes depend on the processor that asks? */
+static inline bool
+vmc_type_is_local(const struct vmc_kind_type *type)
+{
+	return type->closest || type->nodes >= VMC_NODES_LOCAL_CAPACITY;
+}
+
+/* The types of the static kinds, by their numbers. */
+extern const struct vmc_kind_type vmc_static_types[MEMKIND_NUM_BASE_KIND];
+
+/* How many arenas a kind may come to have, from the environment or not. */
+unsigned vmc_kind_arena_limit(void);
 
 /* Under vmc_kinds_lock: the slice for a new heap of the calling thread. */
 unsigned vmc_kind_slice(struct memkind *kind);
@@ -75,6 +111,12 @@ void vmc_kind_destroy(struct memkind *kind);
 
 /* The kind of an address, NULL: nobody's. */
 struct memkind *vmc_kind_of(const void *ptr);
+
+/*
+ * Take the space of a kind over, under vmc_kinds_lock: page classes, address
+ * map. On failure (-ENOMEM) it is destroyed.
+ */
+int vmc_kind_open(struct memkind *kind, const struct vmc_space *space);
 
 /* Make the table and everything else ready for use. May be called often. */
 void vmc_kinds_init(void);

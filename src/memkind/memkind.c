@@ -15,9 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is free in a PMEM kind stays with it for this long. */
-#define DECAY_MS 1000
-
 struct memkind_config {
 	const char *path;
 	size_t size;
@@ -133,7 +130,7 @@ create_pmem(const char *dir, size_t size, ssize_t decay, memkind_t *kind)
 		size > SIZE_MAX / 2)
 		return MEMKIND_ERROR_INVALID;
 	size = (size + VMC_OS_CHUNK - 1) & ~(VMC_OS_CHUNK - 1);
-	err = vmc_space_file(&space, dir, size, 1);
+	err = vmc_space_file(&space, dir, size, vmc_kind_arena_limit());
 	if (!err)
 		err = vmc_kind_create(&pmem_type, &space, decay, kind);
 	return err ? code_of(err) : MEMKIND_SUCCESS;
@@ -142,7 +139,7 @@ create_pmem(const char *dir, size_t size, ssize_t decay, memkind_t *kind)
 int
 memkind_create_pmem(const char *dir, size_t max_size, memkind_t *kind)
 {
-	return create_pmem(dir, max_size, DECAY_MS, kind);
+	return create_pmem(dir, max_size, VMC_DECAY_MS, kind);
 }
 
 int
@@ -152,8 +149,9 @@ memkind_create_pmem_with_config(struct memkind_config *cfg, memkind_t *kind)
 		cfg->policy >= MEMKIND_MEM_USAGE_POLICY_MAX_VALUE)
 		return MEMKIND_ERROR_INVALID;
 	return create_pmem(cfg->path, cfg->size,
-		cfg->policy == MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE ? 0
-								     : DECAY_MS,
+		cfg->policy == MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE
+			? 0
+			: VMC_DECAY_MS,
 		kind);
 }
 
