@@ -16,7 +16,7 @@
  *
  * Where a value goes:
  *
- *	1. into one run of the map, at the cursor or after it (next fit);
+ *	1. into the lowest run of the map that is long enough;
  *	2. if the map has none as long: into whole listed runs that add up to
  *	   exactly its blocks;
  *	3. if none do: into the shortest listed run that is long enough;
@@ -70,7 +70,6 @@ struct vmc_extent {
 	struct vmc_freelist list;
 	struct vmc_freemap map;
 	uint64_t map_runs; /* free runs in the map */
-	uint64_t cursor;   /* end of the last run taken from the map */
 };
 
 /* Runs collected for one value; `few` serves nearly all of them. */
@@ -149,19 +148,17 @@ release_runs(struct vmc_extent *e, const vmc_run *run, uint64_t count)
 	vmc_store_relaxed(&e->free_runs, e->map_runs + e->list.count);
 }
 
-/* One run from the map, at or after the cursor if there is one. */
+/* One run from the map, which has one. */
 static struct vmc_span
 claim_from_map(struct vmc_extent *e, uint64_t count)
 {
 	struct vmc_span span = {.count = count};
-	bool found = vmc_freemap_find(&e->map, e->cursor, count, &span.first) ||
-		     vmc_freemap_find(&e->map, 0, count, &span.first);
+	bool found = vmc_freemap_find(&e->map, count, &span.first);
 
 	assert(found);
 	(void)found;
 	e->map_runs += (uint64_t)(int64_t)vmc_freemap_claim(
 		&e->map, span.first, count);
-	e->cursor = span.first + count;
 	return span;
 }
 

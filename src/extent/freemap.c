@@ -299,7 +299,6 @@ vmc_freemap_longest(const struct vmc_freemap *map)
 }
 
 struct search {
-	uint64_t from;
 	uint64_t want;
 	/* the free run that reaches up to where the search has come */
 	uint64_t first;
@@ -310,12 +309,6 @@ struct search {
 static bool
 extend(struct search *s, uint64_t first, uint64_t count)
 {
-	if (first + count <= s->from)
-		return false;
-	if (first < s->from) {
-		count -= s->from - first;
-		first = s->from;
-	}
 	if (s->count == 0)
 		s->first = first;
 	s->count += count;
@@ -355,8 +348,6 @@ find_in_node(const struct vmc_freemap *map, unsigned level, uint64_t index,
 	uint64_t node = map->node[level][index];
 	uint64_t size = UINT64_C(1) << SHIFT(level), base = index * size;
 
-	if (base + size <= s->from)
-		return false;
 	if (node & WHOLE)
 		return extend(s, base, size);
 	if (start_of(node) > 0 && extend(s, base, start_of(node)))
@@ -376,10 +367,9 @@ find_in_node(const struct vmc_freemap *map, unsigned level, uint64_t index,
 }
 
 bool
-vmc_freemap_find(const struct vmc_freemap *map, uint64_t from, uint64_t want,
-	uint64_t *first)
+vmc_freemap_find(const struct vmc_freemap *map, uint64_t want, uint64_t *first)
 {
-	struct search s = {.from = from, .want = want};
+	struct search s = {.want = want};
 
 	assert(want > 0 && want <= RUN_MAX);
 	if (!find_in_node(map, map->root, 0, &s))

@@ -56,11 +56,11 @@ bool vmc_freemap_touches(
 uint64_t vmc_freemap_longest(const struct vmc_freemap *map);
 
 /*
- * The lowest run of `want` free blocks that starts at or after `from`
- * (0 < want <= VMC_FREEMAP_RUN_MAX): its first block to *first, or false.
+ * The lowest run of `want` free blocks (0 < want <= VMC_FREEMAP_RUN_MAX): its
+ * first block to *first, or false.
  */
-bool vmc_freemap_find(const struct vmc_freemap *map, uint64_t from,
-	uint64_t want, uint64_t *first);
+bool vmc_freemap_find(
+	const struct vmc_freemap *map, uint64_t want, uint64_t *first);
 
 /*
  * Compare every summary with the bitmap. 0, or -EINVAL with a message; the
