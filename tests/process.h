@@ -64,7 +64,8 @@ process_smaps(const void *addr, const char *field, char *value, size_t size)
 			here = from <= (uintptr_t)addr && (uintptr_t)addr < to;
 		else if (here && strncmp(line, field, length) == 0 &&
 			 line[length] == ':')
-			snprintf(value, size, "%s", line + length + 1);
+			snprintf(value, size, "%.*s", (int)size - 1,
+				line + length + 1);
 	}
 	fclose(f);
 }
