@@ -18,7 +18,7 @@
  * Usage: micro_critnib [leaves...]
  */
 #include "base/os.h"
-#include "critnib/critnib.h"
+#include "critnib/critnib_find.h"
 #include "random.h"
 
 #include <inttypes.h>

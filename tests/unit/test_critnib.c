@@ -302,7 +302,7 @@ test_insert_without_memory(void **state)
 static unsigned
 level(struct fixture *f, unsigned stripe)
 {
-	return root_level(f->index->roots[stripe]);
+	return root_level(f->index->roots.of[stripe]);
 }
 
 static void
@@ -482,7 +482,7 @@ test_check_sees_damage(void **state)
 	f.index->stripes[0].count++;
 	assert_int_equal(vmc_critnib_check(f.index), -EINVAL);
 	f.index->stripes[0].count--;
-	slot *top = root_slot(f.index->roots[0], 0);
+	slot *top = vmc_critnib_root_slot(f.index->roots.of[0], 0);
 	slot *only = children_of(*top);
 	uint64_t node = *only;
 	*only = word_of(&f.leaves[0]);

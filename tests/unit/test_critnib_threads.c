@@ -244,7 +244,7 @@ run_round(struct shared *s)
 
 	assert_int_equal(s->errors, 0);
 	assert_int_equal(vmc_critnib_check(s->index), 0);
-	assert_int_equal(root_level(s->index->roots[0]), LEVEL_REACHED);
+	assert_int_equal(root_level(s->index->roots.of[0]), LEVEL_REACHED);
 	for (unsigned i = 0; i < WRITERS; i++)
 		for (uint64_t n = 0; n < PASSING; n++)
 			if (states[i].leaves[n]) {
