@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * order.c -- one thread: the victim is the entry whose last get or put is the
+ * oldest, exactly
+ */
+#include "fixture.h"
+
+enum { BLOCKS = 4096, KEYS = 3 * BLOCKS / 2 };
+
+/* The oracle: when each key was used last; 0: it is not in the cache. */
+struct oracle {
+	VMEMcache *cache;
+	uint64_t used[KEYS];
+	uint64_t now;
+	uint64_t victim; /* as the callback was told */
+	unsigned evicted;
+};
+
+static uint64_t
+oldest(const struct oracle *o)
+{
+	uint64_t key = KEYS;
+
+	for (uint64_t k = 0; k < KEYS; k++)
+		if (o->used[k] && (key == KEYS || o->used[k] < o->used[key]))
+			key = k;
+	return key;
+}
+
+static void
+note_victim(VMEMcache *cache, const void *key, size_t key_size, void *arg)
+{
+	struct oracle *o = arg;
+
+	assert_ptr_equal(cache, o->cache);
+	assert_int_equal(key_size, sizeof(o->victim));
+	memcpy(&o->victim, key, sizeof(o->victim));
+	o->evicted++;
+}
+
+static void
+oracle_start(struct oracle *o)
+{
+	memset(o, 0, sizeof(*o));
+	o->cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU);
+	vmemcache_callback_on_evict(o->cache, note_victim, o);
+}
+
+static void
+put(struct oracle *o, uint64_t key, uint64_t entries)
+{
+	uint64_t expected = oldest(o);
+	bool evicts = entries == BLOCKS;
+
+	o->evicted = 0;
+	assert_int_equal(fixture_put(o->cache, key, 1, 256), 0);
+	assert_int_equal(o->evicted, evicts);
+	if (evicts) {
+		assert_int_equal(o->victim, expected);
+		o->used[expected] = 0;
+	}
+	o->used[key] = ++o->now;
+}
+
+static void
+get(struct oracle *o, uint64_t key)
+{
+	assert_true(fixture_has(o->cache, key, 1, 256));
+	o->used[key] = ++o->now;
+}
+
+/* All that is no use of an entry. */
+static void
+look(struct oracle *o, uint64_t key)
+{
+	char byte;
+
+	assert_int_equal(fixture_exists(o->cache, key), o->used[key] != 0);
+	if (o->used[key])
+		assert_int_equal(fixture_put(o->cache, key, 2, 1), -1);
+	else
+		assert_int_equal(vmemcache_get(o->cache, &key, sizeof(key),
+					 &byte, 1, 0, NULL),
+			-1);
+}
+
+static void
+evict_victim(struct oracle *o)
+{
+	uint64_t expected = oldest(o);
+
+	assert_int_equal(vmemcache_evict(o->cache, NULL, 0), 0);
+	assert_int_equal(o->victim, expected);
+	o->used[expected] = 0;
+}
+
+static void
+test_runs_of_puts_and_gets(void **state)
+{
+	struct oracle o;
+	uint64_t random = testing_seed();
+	uint64_t entries = 0;
+
+	(void)state;
+	oracle_start(&o);
+	uint64_t rounds = testing_operations(100);
+	for (uint64_t round = 0; round < rounds; round++) {
+		/* runs of many lengths: rings fill, and are drained, anyhow */
+		uint64_t length = 1 + testing_below(&random, 600);
+		uint64_t what = testing_below(&random, 4);
+		for (uint64_t i = 0; i < length; i++) {
+			uint64_t key = testing_below(&random, KEYS);
+			if (what == 0 || testing_below(&random, 20) == 0)
+				look(&o, key);
+			else if (what == 1 && o.used[key] && i % 30 == 0)
+				get(&o, key);
+			if (what <= 1 && !o.used[key]) {
+				put(&o, key, entries);
+				entries += entries < BLOCKS;
+			} else if (what > 1 && o.used[key]) {
+				get(&o, key);
+			}
+		}
+	}
+	while (oldest(&o) != KEYS)
+		evict_victim(&o);
+	assert_fails(vmemcache_evict(o.cache, NULL, 0), ESRCH);
+	fixture_check_empty(o.cache);
+	vmemcache_delete(o.cache);
+}
+
+/* As many uses as fit into a ring, one less, one more, and a few times that. */
+static void
+test_as_many_uses_as_a_ring_holds(void **state)
+{
+	struct oracle o;
+
+	(void)state;
+	for (uint64_t puts = VMC_RING_SIZE - 33; puts < 4 * VMC_RING_SIZE;
+		puts += puts % VMC_RING_SIZE < 3 ? 1 : 79) {
+		oracle_start(&o);
+		for (uint64_t key = 0; key < puts; key++)
+			put(&o, key, key);
+		get(&o, 0);
+		for (uint64_t key = puts; key-- > puts / 2;)
+			get(&o, key);
+		while (oldest(&o) != KEYS)
+			evict_victim(&o);
+		vmemcache_delete(o.cache);
+	}
+}
+
+/* A large value takes the place of the oldest entries, no more than needed. */
+static void
+test_several_victims(void **state)
+{
+	struct oracle o;
+
+	(void)state;
+	oracle_start(&o);
+	for (uint64_t key = 0; key < BLOCKS; key++)
+		put(&o, key, key);
+	for (uint64_t key = 0; key < 10; key += 2)
+		get(&o, key);
+	o.evicted = 0;
+	assert_int_equal(fixture_put(o.cache, KEYS, 1, 10 * 256 - 7), 0);
+	assert_int_equal(o.evicted, 10);
+	/* 1 3 5 7 9, then 10 11 12 13 14 */
+	for (uint64_t key = 0; key < 20; key++) {
+		bool gone = key < 10 ? key % 2 == 1 : key < 15;
+		assert_int_equal(fixture_exists(o.cache, key), !gone);
+	}
+	fixture_check(o.cache);
+	vmemcache_delete(o.cache);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_runs_of_puts_and_gets),
+		cmocka_unit_test(test_as_many_uses_as_a_ring_holds),
+		cmocka_unit_test(test_several_victims),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
