@@ -28,6 +28,8 @@ extern "C" {
 #define MEMKIND_MALLOC_USABLE_SIZE_CONST
 #endif
 
+#pragma GCC visibility push(default)
+
 typedef struct memkind *memkind_t;
 struct memkind_config;
 
@@ -289,6 +291,8 @@ int memkind_set_bg_threads(bool state);
  */
 
 #include "memkind_deprecated.h"
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

@@ -160,12 +160,6 @@ vmc_engine_arena_purge(unsigned arena)
 }
 
 int
-vmc_engine_arena_grow_limit(unsigned arena, size_t bytes)
-{
-	return arena_control(arena, "retain_grow_limit", &bytes, sizeof(bytes));
-}
-
-int
 vmc_engine_tcache_create(unsigned *tcache)
 {
 	size_t size = sizeof(*tcache);
@@ -208,4 +202,50 @@ vmc_engine_refresh_stats(void)
 	uint64_t epoch = 1;
 
 	return -je_mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch));
+}
+
+unsigned
+vmc_engine_default_arenas(void)
+{
+	unsigned count = 0;
+	size_t size = sizeof(count);
+
+	return je_mallctl("opt.narenas", &count, &size, NULL, 0) == 0 ? count
+								      : 0;
+}
+
+int
+vmc_engine_background(bool run)
+{
+	return -je_mallctl("background_thread", NULL, NULL, &run, sizeof(run));
+}
+
+int
+vmc_engine_background_limit(size_t limit)
+{
+	return -je_mallctl(
+		"max_background_threads", NULL, NULL, &limit, sizeof(limit));
+}
+
+int
+vmc_engine_slab_use(const void *ptr, struct vmc_slab_use *use)
+{
+	/* what jemalloc answers, in this order */
+	struct {
+		char *current;
+		size_t free, objects, size, all_free, all_objects;
+	} answer;
+	size_t size = sizeof(answer);
+	int err = je_mallctl("experimental.utilization.query", &answer, &size,
+		&ptr, sizeof(ptr));
+
+	if (err)
+		return -err;
+	*use = (struct vmc_slab_use){.free = answer.free,
+		.objects = answer.objects,
+		.all_free = answer.all_free,
+		.all_objects = answer.all_objects,
+		.current = (const char *)ptr >= answer.current &&
+			   (const char *)ptr < answer.current + answer.size};
+	return 0;
 }

@@ -33,9 +33,6 @@ int vmc_engine_arena_decay(unsigned arena, ssize_t milliseconds);
 /* Give the arena's free memory back now. */
 void vmc_engine_arena_purge(unsigned arena);
 
-/* How much the arena asks of its hooks at once, at most, beyond need. */
-int vmc_engine_arena_grow_limit(unsigned arena, size_t bytes);
-
 /* An explicit thread cache; -EAGAIN: there are too many already. */
 int vmc_engine_tcache_create(unsigned *tcache);
 /* Return what it holds to the arenas. */
@@ -46,5 +43,21 @@ void vmc_engine_tcache_destroy(unsigned tcache);
 int vmc_engine_arena_stat(unsigned arena, const char *name, size_t *value);
 int vmc_engine_stat(const char *name, size_t *value);
 int vmc_engine_refresh_stats(void);
+
+/* The arenas of MEMKIND_DEFAULT are those with numbers below this. */
+unsigned vmc_engine_default_arenas(void);
+
+/* jemalloc's threads that give memory back: run, or stop. At most limit. */
+int vmc_engine_background(bool run);
+int vmc_engine_background_limit(size_t limit);
+
+/* How full the slab of an object is, and all slabs of that size together. */
+struct vmc_slab_use {
+	size_t free, objects;
+	size_t all_free, all_objects;
+	bool current; /* new objects come from this very slab */
+};
+
+int vmc_engine_slab_use(const void *ptr, struct vmc_slab_use *use);
 
 #endif

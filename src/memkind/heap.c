@@ -75,6 +75,7 @@ struct vmc_thread_heap {
 	unsigned flushes; /* since the last refill */
 	/* immutable */
 	struct memkind *kind;
+	unsigned arena;  /* jemalloc's number of it */
 	int arena_flags; /* for jemalloc: the arena, no tcache */
 	int flags;       /* the arena and the tcache */
 	bool has_tcache;
@@ -218,8 +219,14 @@ arena_of(struct memkind *kind, unsigned slice)
 	return kind->arenas[slice] = arena;
 }
 
+static int
+flags_of(const struct vmc_arena *arena)
+{
+	return MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
+}
+
 static void
-make_heap(struct memkind *kind, int arena_flags)
+make_heap(struct memkind *kind, const struct vmc_arena *arena)
 {
 	struct vmc_thread_heap *heap;
 	void **room;
@@ -235,7 +242,8 @@ make_heap(struct memkind *kind, int arena_flags)
 	}
 	heap->kind = kind;
 	heap->has_tcache = vmc_engine_tcache_create(&heap->tcache) == 0;
-	heap->arena_flags = heap->flags = arena_flags;
+	heap->arena = arena->index;
+	heap->arena_flags = heap->flags = flags_of(arena);
 	if (heap->has_tcache)
 		heap->flags +=
 			MALLOCX_TCACHE((int)heap->tcache) - MALLOCX_TCACHE_NONE;
@@ -269,7 +277,7 @@ find_heap(struct memkind *kind, struct vmc_thread_heap **heap, int *arena_flags)
 		*arena_flags =
 			MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
 		if (!exiting && own_table())
-			make_heap(kind, *arena_flags);
+			make_heap(kind, arena);
 		*heap = self[kind->number];
 	}
 	vmc_lock_release(&vmc_kinds_lock);
@@ -450,6 +458,27 @@ vmc_heap_realloc(struct memkind *kind, void *ptr, size_t size)
 	memcpy(moved, ptr, old < size ? old : size);
 	vmc_heap_free(kind, ptr);
 	return moved;
+}
+
+int
+vmc_heap_arena(struct memkind *kind, unsigned *index)
+{
+	struct vmc_thread_heap *heap;
+	int flags;
+
+	if (find_heap(kind, &heap, &flags) < 0 || heap == &empty)
+		return -ENOMEM;
+	*index = heap->arena;
+	return 0;
+}
+
+void
+vmc_heap_return_caches(void)
+{
+	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++) {
+		if (self[i] != &empty)
+			empty_heap(self[i]);
+	}
 }
 
 void

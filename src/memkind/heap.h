@@ -25,6 +25,12 @@ void *vmc_heap_zeroed(struct memkind *kind, size_t size);
 void *vmc_heap_aligned(struct memkind *kind, size_t alignment, size_t size);
 void *vmc_heap_realloc(struct memkind *kind, void *ptr, size_t size);
 
+/* jemalloc's number of the arena that the calling thread has there. */
+int vmc_heap_arena(struct memkind *kind, unsigned *index);
+
+/* Give what the calling thread has cached back to the kinds. */
+void vmc_heap_return_caches(void);
+
 /* Under vmc_kinds_lock: forget every thread's cache of this kind. */
 void vmc_heap_release(struct memkind *kind);
 

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * nodes.c -- choosing NUMA nodes
+ *
+ * A choice has two steps: the nodes that have the property asked for, then,
+ * for the kinds that want it, those of them closest to the processor. The
+ * properties:
+ *
+ *   high bandwidth   $MEMKIND_HBW_NODES, else those that the firmware says
+ *                    give their best initiator $MEMKIND_HBW_THRESHOLD MB/s
+ *   KMEM             $MEMKIND_DAX_KMEM_NODES, else the devices that
+ *                    libdaxctl says are in the mode system-ram
+ *   local …          the best of those local to the processor, by capacity or
+ *                    by the firmware's attributes; ties go to the one with
+ *                    less to lose: the slower where capacity was asked for,
+ *                    the smaller where speed was
+ *
+ * Environment and topology are read once, under pthread_once; from then on
+ * everything is immutable. Policies are set on address ranges that have not
+ * been touched yet (mbind), never on threads.
+ */
+#include "nodes.h"
+
+#include "memkind.h"
+
+#include "base/os.h"
+
+#include <daxctl/libdaxctl.h>
+#include <errno.h>
+#include <numaif.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_THRESHOLD_MBPS 204800
+
+/* From the variable, if it is set. */
+static bool
+from_environment(const char *name, const struct vmc_node_set *memory,
+	struct vmc_node_set *set, int *error)
+{
+	const char *text = secure_getenv(name);
+
+	if (!text)
+		return false;
+	*error = vmc_node_parse(text, memory, set) < 0 ? MEMKIND_ERROR_ENVIRON
+						       : 0;
+	return true;
+}
+
+static void
+find_high_bandwidth(struct vmc_node_rules *rules)
+{
+	const struct vmc_topology *t = &rules->topology;
+	const char *text = secure_getenv("MEMKIND_HBW_THRESHOLD");
+	unsigned long long threshold = DEFAULT_THRESHOLD_MBPS;
+	char *end;
+
+	if (from_environment("MEMKIND_HBW_NODES", &t->memory,
+		    &rules->high_bandwidth, &rules->high_bandwidth_error))
+		return;
+	rules->high_bandwidth_error = MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE;
+	if (text) {
+		errno = 0;
+		threshold = strtoull(text, &end, 10);
+		if (errno || end == text || *end || *text == '-') {
+			rules->high_bandwidth_error = MEMKIND_ERROR_ENVIRON;
+			return;
+		}
+	}
+	for (unsigned i = 0; i < t->end; i++) {
+		if (!vmc_node_has(&t->memory, i) ||
+			t->nodes[i].bandwidth == 0 ||
+			t->nodes[i].bandwidth < threshold)
+			continue;
+		vmc_node_add(&rules->high_bandwidth, i);
+		rules->high_bandwidth_error = 0;
+	}
+}
+
+static void
+find_kmem(struct vmc_node_rules *rules)
+{
+	const struct vmc_node_set *memory = &rules->topology.memory;
+	struct daxctl_region *region;
+	struct daxctl_ctx *ctx;
+	struct daxctl_dev *dev;
+	int node;
+
+	if (from_environment("MEMKIND_DAX_KMEM_NODES", memory, &rules->kmem,
+		    &rules->kmem_error))
+		return;
+	rules->kmem_error = MEMKIND_ERROR_UNAVAILABLE;
+	if (daxctl_new(&ctx) != 0)
+		return;
+	daxctl_region_foreach(ctx, region)
+	{
+		daxctl_dev_foreach(region, dev)
+		{
+			if (!daxctl_dev_get_memory(dev))
+				continue;
+			node = daxctl_dev_get_target_node(dev);
+			if (node < 0 || node >= (int)VMC_MAX_NODES ||
+				!vmc_node_has(memory, (unsigned)node))
+				continue;
+			vmc_node_add(&rules->kmem, (unsigned)node);
+			rules->kmem_error = 0;
+		}
+	}
+	daxctl_unref(ctx);
+}
+
+int
+vmc_nodes_read(struct vmc_node_rules *rules, const char *root)
+{
+	*rules = (struct vmc_node_rules){.kmem_error = 0};
+	if (vmc_topology_read(&rules->topology, root) < 0)
+		return -ENOMEM;
+	find_high_bandwidth(rules);
+	find_kmem(rules);
+	return 0;
+}
+
+static struct vmc_node_rules here;
+static bool here_read;
+
+static void
+read_here(void)
+{
+	here_read = vmc_nodes_read(&here, "") == 0;
+}
+
+const struct vmc_node_rules *
+vmc_nodes_here(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, read_here);
+	return here_read ? &here : NULL;
+}
+
+/* Higher is better; 0: nothing known that could be compared. */
+static uint64_t
+merit(const struct vmc_node *node, enum vmc_nodes nodes)
+{
+	switch (nodes) {
+	case VMC_NODES_LOCAL_LATENCY:
+		return node->latency ? UINT64_MAX - node->latency : 0;
+	case VMC_NODES_LOCAL_BANDWIDTH:
+		return node->bandwidth;
+	default:
+		return node->capacity;
+	}
+}
+
+static bool
+wins_tie(const struct vmc_topology *t, enum vmc_nodes nodes,
+	unsigned processors, unsigned a, unsigned b)
+{
+	if (nodes != VMC_NODES_LOCAL_CAPACITY)
+		return t->nodes[a].capacity < t->nodes[b].capacity;
+	if (t->nodes[a].latency != t->nodes[b].latency)
+		return t->nodes[a].latency > t->nodes[b].latency;
+	return vmc_topology_distance(t, processors, a) >
+	       vmc_topology_distance(t, processors, b);
+}
+
+static int
+select_best_local(const struct vmc_topology *t, enum vmc_nodes nodes,
+	unsigned processors, struct vmc_node_set *set)
+{
+	unsigned best = t->end;
+	uint64_t value, best_value = 0;
+
+	for (unsigned i = 0; i < t->end; i++) {
+		if (!vmc_node_has(&t->memory, i) ||
+			!vmc_topology_local(t, processors, i))
+			continue;
+		value = merit(&t->nodes[i], nodes);
+		if (value == 0)
+			return MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE;
+		if (value > best_value ||
+			(value == best_value &&
+				wins_tie(t, nodes, processors, i, best))) {
+			best = i;
+			best_value = value;
+		}
+	}
+	if (best == t->end)
+		return MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE;
+	vmc_node_add(set, best);
+	return 0;
+}
+
+static void
+select_capacity(const struct vmc_topology *t, struct vmc_node_set *set)
+{
+	uint64_t most = 0;
+
+	for (unsigned i = 0; i < t->end; i++) {
+		if (!vmc_node_has(&t->memory, i) || t->nodes[i].capacity < most)
+			continue;
+		if (t->nodes[i].capacity > most)
+			*set = (struct vmc_node_set){{0}};
+		most = t->nodes[i].capacity;
+		vmc_node_add(set, i);
+	}
+}
+
+static void
+keep_closest(const struct vmc_topology *t, unsigned processors,
+	struct vmc_node_set *set)
+{
+	unsigned least = UINT32_MAX, distance;
+
+	for (int pass = 0; pass < 2; pass++) {
+		for (unsigned i = 0; i < t->end; i++) {
+			if (!vmc_node_has(set, i))
+				continue;
+			distance = vmc_topology_distance(t, processors, i);
+			if (pass == 0 && distance < least)
+				least = distance;
+			else if (pass == 1 && distance > least)
+				vmc_node_remove(set, i);
+		}
+	}
+}
+
+int
+vmc_nodes_select(const struct vmc_node_rules *rules, enum vmc_nodes nodes,
+	bool closest, unsigned processors, struct vmc_node_set *set)
+{
+	const struct vmc_topology *t = &rules->topology;
+	int code = 0;
+
+	*set = (struct vmc_node_set){{0}};
+	switch (nodes) {
+	case VMC_NODES_ANY:
+	case VMC_NODES_ALL:
+		*set = t->memory;
+		break;
+	case VMC_NODES_PROCESSORS:
+		for (unsigned i = 0; i < VMC_NODE_WORDS; i++)
+			set->words[i] =
+				t->memory.words[i] & t->processors.words[i];
+		break;
+	case VMC_NODES_HIGH_BANDWIDTH:
+		*set = rules->high_bandwidth;
+		code = rules->high_bandwidth_error;
+		break;
+	case VMC_NODES_KMEM:
+		*set = rules->kmem;
+		code = rules->kmem_error;
+		break;
+	case VMC_NODES_CAPACITY:
+		select_capacity(t, set);
+		break;
+	default:
+		code = select_best_local(t, nodes, processors, set);
+	}
+	if (!code && closest)
+		keep_closest(t, processors, set);
+	return code;
+}
+
+int
+vmc_nodes_bind(void *addr, size_t size, enum vmc_placement placement,
+	const struct vmc_node_set *set)
+{
+	static const int modes[] = {
+		[VMC_PLACE_BIND] = MPOL_BIND,
+		[VMC_PLACE_PREFER] = MPOL_PREFERRED,
+		[VMC_PLACE_INTERLEAVE] = MPOL_INTERLEAVE,
+	};
+
+	if (placement == VMC_PLACE_ANYWHERE)
+		return 0;
+	/* the kernel takes the number of bits as one more than there are */
+	return mbind(addr, size, modes[placement], set->words,
+		       VMC_MAX_NODES + 1, 0) == 0
+		       ? 0
+		       : -errno;
+}
+
+int
+vmc_nodes_verify(void *addr, size_t size, const struct vmc_node_set *set)
+{
+	enum { BATCH = 128 };
+	size_t page = vmc_os_page_size();
+	char *at = (char *)((uintptr_t)addr & ~(page - 1));
+	char *end = (char *)addr + size;
+	void *pages[BATCH];
+	int nodes[BATCH];
+	unsigned long count;
+
+	while (at < end) {
+		for (count = 0; count < BATCH && at < end; at += page)
+			pages[count++] = at;
+		if (move_pages(0, count, pages, NULL, nodes, 0) < 0)
+			return -EFAULT;
+		for (unsigned long i = 0; i < count; i++) {
+			if (nodes[i] < 0)
+				return nodes[i] == -EFAULT ? -EFAULT : -ENOENT;
+			if (!vmc_node_has(set, (unsigned)nodes[i]))
+				return -ENOENT;
+		}
+	}
+	return 0;
+}

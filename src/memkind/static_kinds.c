@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * static_kinds.c -- the kinds of NUMA nodes and page sizes, as one table
+ *
+ * A row says everything in which a kind differs: nodes, placement, pages.
+ * What the calls below do follows from the row; none knows a kind by name. The
+ * kinds that memkind_create_kind() makes are rows of the same table with a
+ * heap of their own.
+ *
+ * A static kind gets its address space at its first use, without which it
+ * costs nothing. It is as large as all memory of the machine, per slice: an
+ * allocation that the nodes cannot hold fails or falls back as the policy
+ * says, not because addresses ran out. A kind that depends on the processor
+ * has a slice, with a policy of its own, for each node that has any.
+ */
+#include "engine.h"
+#include "kind.h"
+
+#include "base/os.h"
+#include "base/os_space.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define SHIFT_2M 21
+#define SHIFT_1G 30
+
+/* Arenas beyond this number do not pay behind the threads' caches. */
+#define MOST_ARENAS 8
+
+const struct vmc_kind_type vmc_static_types[MEMKIND_NUM_BASE_KIND] = {
+	[MEMKIND_PARTITION_DEFAULT] = {.name = "default"},
+	[MEMKIND_PARTITION_REGULAR] = {.name = "regular",
+		.nodes = VMC_NODES_PROCESSORS,
+		.placement = VMC_PLACE_BIND},
+	[MEMKIND_PARTITION_HUGETLB] = {.name = "hugetlb",
+		.page_shift = SHIFT_2M},
+	[MEMKIND_PARTITION_GBTLB] = {.name = "gbtlb", .page_shift = SHIFT_1G},
+	[MEMKIND_PARTITION_INTERLEAVE] = {.name = "interleave",
+		.nodes = VMC_NODES_ALL,
+		.placement = VMC_PLACE_INTERLEAVE,
+		.small_pages = true},
+	[MEMKIND_PARTITION_HBW] = {.name = "hbw",
+		.nodes = VMC_NODES_HIGH_BANDWIDTH,
+		.placement = VMC_PLACE_BIND,
+		.closest = true},
+	[MEMKIND_PARTITION_HBW_ALL] = {.name = "hbw_all",
+		.nodes = VMC_NODES_HIGH_BANDWIDTH,
+		.placement = VMC_PLACE_BIND},
+	[MEMKIND_PARTITION_HBW_PREFERRED] = {.name = "hbw_preferred",
+		.nodes = VMC_NODES_HIGH_BANDWIDTH,
+		.placement = VMC_PLACE_PREFER,
+		.closest = true,
+		.no_capacity = true,
+		.ambiguous = MEMKIND_ERROR_RUNTIME},
+	[MEMKIND_PARTITION_HBW_HUGETLB] = {.name = "hbw_hugetlb",
+		.nodes = VMC_NODES_HIGH_BANDWIDTH,
+		.placement = VMC_PLACE_BIND,
+		.closest = true,
+		.no_capacity = true,
+		.page_shift = SHIFT_2M},
+	[MEMKIND_PARTITION_HBW_ALL_HUGETLB] = {.name = "hbw_all_hugetlb",
+		.nodes = VMC_NODES_HIGH_BANDWIDTH,
+		.placement = VMC_PLACE_BIND,
+		.no_capacity = true,
+		.page_shift = SHIFT_2M},
+	[MEMKIND_PARTITION_HBW_PREFERRED_HUGETLB] =
+		{.name = "hbw_preferred_hugetlb",
+			.nodes = VMC_NODES_HIGH_BANDWIDTH,
+			.placement = VMC_PLACE_PREFER,
+			.closest = true,
+			.no_capacity = true,
+			.page_shift = SHIFT_2M,
+			.ambiguous = MEMKIND_ERROR_RUNTIME},
+	[MEMKIND_PARTITION_HBW_GBTLB] = {.name = "hbw_gbtlb",
+		.nodes = VMC_NODES_HIGH_BANDWIDTH,
+		.placement = VMC_PLACE_BIND,
+		.closest = true,
+		.no_capacity = true,
+		.page_shift = SHIFT_1G},
+	[MEMKIND_PARTITION_HBW_PREFERRED_GBTLB] =
+		{.name = "hbw_preferred_gbtlb",
+			.nodes = VMC_NODES_HIGH_BANDWIDTH,
+			.placement = VMC_PLACE_PREFER,
+			.closest = true,
+			.no_capacity = true,
+			.page_shift = SHIFT_1G,
+			.ambiguous = MEMKIND_ERROR_RUNTIME},
+	[MEMKIND_PARTITION_HBW_INTERLEAVE] = {.name = "hbw_interleave",
+		.nodes = VMC_NODES_HIGH_BANDWIDTH,
+		.placement = VMC_PLACE_INTERLEAVE,
+		.small_pages = true},
+	[MEMKIND_PARTITION_DAX_KMEM] = {.name = "dax_kmem",
+		.nodes = VMC_NODES_KMEM,
+		.placement = VMC_PLACE_BIND,
+		.closest = true},
+	[MEMKIND_PARTITION_DAX_KMEM_ALL] = {.name = "dax_kmem_all",
+		.nodes = VMC_NODES_KMEM,
+		.placement = VMC_PLACE_BIND},
+	[MEMKIND_PARTITION_DAX_KMEM_PREFERRED] = {.name = "dax_kmem_preferred",
+		.nodes = VMC_NODES_KMEM,
+		.placement = VMC_PLACE_PREFER,
+		.closest = true,
+		.no_capacity = true,
+		.ambiguous = MEMKIND_ERROR_RUNTIME},
+	[MEMKIND_PARTITION_DAX_KMEM_INTERLEAVE] =
+		{.name = "dax_kmem_interleave",
+			.nodes = VMC_NODES_KMEM,
+			.placement = VMC_PLACE_INTERLEAVE},
+	[MEMKIND_PARTITION_HIGHEST_CAPACITY] = {.name = "highest_capacity",
+		.nodes = VMC_NODES_CAPACITY,
+		.placement = VMC_PLACE_BIND},
+	[MEMKIND_PARTITION_HIGHEST_CAPACITY_PREFERRED] =
+		{.name = "highest_capacity_preferred",
+			.nodes = VMC_NODES_CAPACITY,
+			.placement = VMC_PLACE_PREFER,
+			.no_capacity = true,
+			.ambiguous = MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE},
+	[MEMKIND_PARTITION_HIGHEST_CAPACITY_LOCAL] =
+		{.name = "highest_capacity_local",
+			.nodes = VMC_NODES_LOCAL_CAPACITY,
+			.placement = VMC_PLACE_BIND},
+	[MEMKIND_PARTITION_HIGHEST_CAPACITY_LOCAL_PREFERRED] =
+		{.name = "highest_capacity_local_preferred",
+			.nodes = VMC_NODES_LOCAL_CAPACITY,
+			.placement = VMC_PLACE_PREFER,
+			.no_capacity = true},
+	[MEMKIND_PARTITION_LOWEST_LATENCY_LOCAL] =
+		{.name = "lowest_latency_local",
+			.nodes = VMC_NODES_LOCAL_LATENCY,
+			.placement = VMC_PLACE_BIND},
+	[MEMKIND_PARTITION_LOWEST_LATENCY_LOCAL_PREFERRED] =
+		{.name = "lowest_latency_local_preferred",
+			.nodes = VMC_NODES_LOCAL_LATENCY,
+			.placement = VMC_PLACE_PREFER,
+			.no_capacity = true},
+	[MEMKIND_PARTITION_HIGHEST_BANDWIDTH_LOCAL] =
+		{.name = "highest_bandwidth_local",
+			.nodes = VMC_NODES_LOCAL_BANDWIDTH,
+			.placement = VMC_PLACE_BIND},
+	[MEMKIND_PARTITION_HIGHEST_BANDWIDTH_LOCAL_PREFERRED] =
+		{.name = "highest_bandwidth_local_preferred",
+			.nodes = VMC_NODES_LOCAL_BANDWIDTH,
+			.placement = VMC_PLACE_PREFER,
+			.no_capacity = true},
+};
+
+#define STATIC_KIND(name)                                                      \
+	memkind_t MEMKIND_##name = &vmc_kinds[MEMKIND_PARTITION_##name]
+
+STATIC_KIND(REGULAR);
+STATIC_KIND(HUGETLB);
+STATIC_KIND(GBTLB);
+STATIC_KIND(INTERLEAVE);
+STATIC_KIND(HBW);
+STATIC_KIND(HBW_ALL);
+STATIC_KIND(HBW_PREFERRED);
+STATIC_KIND(HBW_HUGETLB);
+STATIC_KIND(HBW_ALL_HUGETLB);
+STATIC_KIND(HBW_PREFERRED_HUGETLB);
+STATIC_KIND(HBW_GBTLB);
+STATIC_KIND(HBW_PREFERRED_GBTLB);
+STATIC_KIND(HBW_INTERLEAVE);
+STATIC_KIND(DAX_KMEM);
+STATIC_KIND(DAX_KMEM_ALL);
+STATIC_KIND(DAX_KMEM_PREFERRED);
+STATIC_KIND(DAX_KMEM_INTERLEAVE);
+STATIC_KIND(HIGHEST_CAPACITY);
+STATIC_KIND(HIGHEST_CAPACITY_PREFERRED);
+STATIC_KIND(HIGHEST_CAPACITY_LOCAL);
+STATIC_KIND(HIGHEST_CAPACITY_LOCAL_PREFERRED);
+STATIC_KIND(LOWEST_LATENCY_LOCAL);
+STATIC_KIND(LOWEST_LATENCY_LOCAL_PREFERRED);
+STATIC_KIND(HIGHEST_BANDWIDTH_LOCAL);
+STATIC_KIND(HIGHEST_BANDWIDTH_LOCAL_PREFERRED);
+
+static uint64_t
+pages_in_pool(const struct vmc_node_rules *rules, unsigned shift)
+{
+	return shift == SHIFT_1G ? rules->topology.huge_1g
+				 : rules->topology.huge_2m;
+}
+
+/* The type's nodes for processors of that node; a code if there are none. */
+static int
+nodes_for(const struct vmc_node_rules *rules, const struct vmc_kind_type *type,
+	unsigned processors, struct vmc_node_set *set)
+{
+	int code = vmc_nodes_select(
+		rules, type->nodes, type->closest, processors, set);
+
+	if (!code && type->placement == VMC_PLACE_PREFER &&
+		vmc_node_count(set) > 1)
+		return type->ambiguous;
+	return code;
+}
+
+/* Every node that the type's memory may come from, from any processor. */
+static int
+all_nodes(const struct vmc_node_rules *rules, const struct vmc_kind_type *type,
+	struct vmc_node_set *all)
+{
+	struct vmc_node_set set;
+	int code;
+
+	*all = (struct vmc_node_set){{0}};
+	for (unsigned i = 0; i < rules->topology.end; i++) {
+		if (!vmc_node_has(&rules->topology.processors, i))
+			continue;
+		code = nodes_for(rules, type, i, &set);
+		if (code)
+			return code;
+		for (unsigned w = 0; w < VMC_NODE_WORDS; w++)
+			all->words[w] |= set.words[w];
+	}
+	return 0;
+}
+
+int
+vmc_type_available(const struct vmc_kind_type *type)
+{
+	const struct vmc_node_rules *rules = vmc_nodes_here();
+	struct vmc_node_set all;
+	int code;
+
+	if (!rules)
+		return MEMKIND_ERROR_MALLOC;
+	code = all_nodes(rules, type, &all);
+	if (!code && type->page_shift &&
+		pages_in_pool(rules, type->page_shift) == 0)
+		return MEMKIND_ERROR_HUGETLB;
+	return code;
+}
+
+static uint64_t
+all_memory(const struct vmc_node_rules *rules, const struct vmc_node_set *set)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < rules->topology.end; i++) {
+		if (vmc_node_has(set, i))
+			bytes += rules->topology.nodes[i].capacity;
+	}
+	return bytes;
+}
+
+/*
+ * MEMKIND_ARENA_NUM_PER_KIND, or one for four processors. A value that is
+ * not a number above zero counts as none.
+ */
+unsigned
+vmc_kind_arena_limit(void)
+{
+	const char *text = secure_getenv("MEMKIND_ARENA_NUM_PER_KIND");
+	unsigned long n = text ? strtoul(text, NULL, 10) : 0;
+
+	if (n > 0 && n <= VMC_KIND_ARENAS)
+		return (unsigned)n;
+	n = (vmc_os_cpu_count() + 3) / 4;
+	return n < MOST_ARENAS ? (unsigned)n : MOST_ARENAS;
+}
+
+/* Policies for each slice, from the nodes with processors in order. */
+static int
+place(const struct vmc_node_rules *rules, const struct vmc_kind_type *type,
+	const struct vmc_space *space)
+{
+	struct vmc_node_set set;
+	unsigned slice = 0;
+	int code;
+
+	if (!vmc_type_is_local(type)) {
+		all_nodes(rules, type, &set);
+		return vmc_nodes_bind(space->base, vmc_space_size(space),
+			       type->placement, &set) < 0
+			       ? MEMKIND_ERROR_MBIND
+			       : 0;
+	}
+	for (unsigned i = 0; i < rules->topology.end && slice < space->slices;
+		i++) {
+		if (!vmc_node_has(&rules->topology.processors, i))
+			continue;
+		code = nodes_for(rules, type, i, &set);
+		if (code)
+			return code;
+		if (vmc_nodes_bind(space->base + space->slice * slice++,
+			    space->slice, type->placement, &set) < 0)
+			return MEMKIND_ERROR_MBIND;
+	}
+	return 0;
+}
+
+int
+vmc_type_space(const struct vmc_kind_type *type, struct vmc_space *space)
+{
+	const struct vmc_node_rules *rules = vmc_nodes_here();
+	int code = vmc_type_available(type);
+	unsigned slices;
+	size_t slice, unit;
+
+	if (code)
+		return code;
+	unit = type->page_shift ? (size_t)1 << type->page_shift : VMC_OS_CHUNK;
+	slices = vmc_type_is_local(type)
+			 ? vmc_node_count(&rules->topology.processors)
+			 : vmc_kind_arena_limit();
+	if (slices > VMC_KIND_ARENAS)
+		slices = VMC_KIND_ARENAS;
+	slice = all_memory(rules, &rules->topology.memory);
+	slice = (slice + unit - 1) & ~(unit - 1);
+	if (vmc_space_anonymous(space, slice, slices, type->page_shift) < 0)
+		return type->page_shift ? MEMKIND_ERROR_HUGETLB
+					: MEMKIND_ERROR_MMAP;
+	if (type->small_pages)
+		vmc_os_small_pages(space->base, vmc_space_size(space));
+	code = place(rules, type, space);
+	if (code)
+		vmc_space_destroy(space);
+	return code;
+}
+
+int
+memkind_check_available(memkind_t kind)
+{
+	if (!kind)
+		return MEMKIND_ERROR_INVALID;
+	return kind->number < MEMKIND_NUM_BASE_KIND
+		       ? vmc_type_available(&vmc_static_types[kind->number])
+		       : MEMKIND_SUCCESS;
+}
+
+ssize_t
+memkind_get_capacity(memkind_t kind)
+{
+	const struct vmc_node_rules *rules = vmc_nodes_here();
+	const struct vmc_kind_type *type;
+	struct vmc_node_set all;
+
+	if (!kind || !rules)
+		return -1;
+	if (kind->number >= MEMKIND_NUM_BASE_KIND && !kind->type->placement &&
+		!kind->type->page_shift)
+		return (ssize_t)kind->space.slice;
+	type = kind->number < MEMKIND_NUM_BASE_KIND
+		       ? &vmc_static_types[kind->number]
+		       : kind->type;
+	if (type->no_capacity || all_nodes(rules, type, &all) != 0)
+		return -1;
+	if (type->page_shift)
+		return (ssize_t)(pages_in_pool(rules, type->page_shift)
+				 << type->page_shift);
+	return (ssize_t)all_memory(rules, &all);
+}
+
+/* What memkind_create_kind() can make; the first row that fits. */
+static const struct {
+	int types;
+	memkind_policy_t policy;
+	int partition, partition_huge; /* -1: not with huge pages */
+	bool fallback;                 /* the default kind, if there is none */
+} makeable[] = {
+	{MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_BIND_LOCAL,
+		MEMKIND_PARTITION_HBW, MEMKIND_PARTITION_HBW_HUGETLB, false},
+	{MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_BIND_ALL,
+		MEMKIND_PARTITION_HBW_ALL, MEMKIND_PARTITION_HBW_ALL_HUGETLB,
+		false},
+	{MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_PREFERRED_LOCAL,
+		MEMKIND_PARTITION_HBW_PREFERRED,
+		MEMKIND_PARTITION_HBW_PREFERRED_HUGETLB, true},
+	{MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_INTERLEAVE_ALL,
+		MEMKIND_PARTITION_HBW_INTERLEAVE, -1, false},
+	{MEMKIND_MEMTYPE_DEFAULT, MEMKIND_POLICY_PREFERRED_LOCAL,
+		MEMKIND_PARTITION_DEFAULT, MEMKIND_PARTITION_HUGETLB, true},
+	{MEMKIND_MEMTYPE_DEFAULT | MEMKIND_MEMTYPE_HIGH_BANDWIDTH,
+		MEMKIND_POLICY_INTERLEAVE_ALL, MEMKIND_PARTITION_INTERLEAVE, -1,
+		false},
+};
+
+static int
+create_from(int partition, bool fallback, memkind_t *kind)
+{
+	const struct vmc_kind_type *type = &vmc_static_types[partition];
+	struct vmc_space space;
+	int err;
+
+	*kind = MEMKIND_DEFAULT;
+	if (partition == MEMKIND_PARTITION_DEFAULT)
+		return MEMKIND_SUCCESS;
+	if (vmc_type_space(type, &space) != 0)
+		return fallback ? MEMKIND_SUCCESS
+				: MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE;
+	err = vmc_kind_create(type, &space, VMC_DECAY_MS, kind);
+	return err == 0         ? MEMKIND_SUCCESS
+	       : err == -EMFILE ? MEMKIND_ERROR_TOOMANY
+				: MEMKIND_ERROR_MALLOC;
+}
+
+int
+memkind_create_kind(memkind_memtype_t memtype_flags, memkind_policy_t policy,
+	memkind_bits_t flags, memkind_t *kind)
+{
+	bool huge = flags == MEMKIND_MASK_PAGE_SIZE_2MB;
+
+	if (!kind || (flags != 0 && !huge))
+		return MEMKIND_ERROR_INVALID;
+	for (size_t i = 0; i < sizeof(makeable) / sizeof(makeable[0]); i++) {
+		int partition = huge ? makeable[i].partition_huge
+				     : makeable[i].partition;
+		if (makeable[i].types == (int)memtype_flags &&
+			makeable[i].policy == policy && partition >= 0)
+			return create_from(
+				partition, makeable[i].fallback, kind);
+	}
+	return MEMKIND_ERROR_INVALID;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * stats.c -- what the kinds use, and moving objects to use less
+ *
+ * jemalloc counts for each arena and publishes its counts as one snapshot when
+ * it is told to; what is read here is that snapshot. Objects in a thread's
+ * caches count as allocated there. The thread that asks for a snapshot
+ * returns its own first, so that a program of one thread sees exactly what it
+ * holds; the caches of other threads cannot be looked into.
+ *
+ * Nothing here is called on the way of an allocation. Arenas are listed under
+ * vmc_kinds_lock.
+ */
+#include "engine.h"
+#include "heap.h"
+#include "kind.h"
+#include "malloc.h"
+
+#include "base/os.h"
+
+#include <string.h>
+
+int
+memkind_update_cached_stats(void)
+{
+	vmc_heap_return_caches();
+	return vmc_engine_refresh_stats() == 0 ? MEMKIND_SUCCESS
+					       : MEMKIND_ERROR_OPERATION_FAILED;
+}
+
+static size_t
+arena_stat(unsigned arena, memkind_stat_type stat)
+{
+	size_t a = 0, b = 0;
+
+	/* an arena younger than the snapshot has none: zero */
+	switch (stat) {
+	case MEMKIND_STAT_TYPE_RESIDENT:
+		vmc_engine_arena_stat(arena, "resident", &a);
+		return a;
+	case MEMKIND_STAT_TYPE_ACTIVE:
+		vmc_engine_arena_stat(arena, "pactive", &a);
+		return a * vmc_os_page_size();
+	default:
+		vmc_engine_arena_stat(arena, "small.allocated", &a);
+		vmc_engine_arena_stat(arena, "large.allocated", &b);
+		return a + b;
+	}
+}
+
+static size_t
+default_stat(memkind_stat_type stat)
+{
+	size_t sum = 0;
+
+	for (unsigned i = 0; i < vmc_engine_default_arenas(); i++)
+		sum += arena_stat(i, stat);
+	return sum;
+}
+
+int
+memkind_get_stat(memkind_t kind, memkind_stat_type stat, size_t *value)
+{
+	static const char *const whole[] = {
+		[MEMKIND_STAT_TYPE_RESIDENT] = "stats.resident",
+		[MEMKIND_STAT_TYPE_ACTIVE] = "stats.active",
+		[MEMKIND_STAT_TYPE_ALLOCATED] = "stats.allocated",
+	};
+
+	if (!value || (int)stat < 0 || stat >= MEMKIND_STAT_TYPE_MAX_VALUE)
+		return MEMKIND_ERROR_INVALID;
+	*value = 0;
+	if (!kind)
+		return vmc_engine_stat(whole[stat], value) == 0
+			       ? MEMKIND_SUCCESS
+			       : MEMKIND_ERROR_OPERATION_FAILED;
+	if (kind == MEMKIND_DEFAULT) {
+		*value = default_stat(stat);
+		return MEMKIND_SUCCESS;
+	}
+	vmc_lock_acquire(&vmc_kinds_lock);
+	for (unsigned i = 0; i < VMC_KIND_ARENAS; i++) {
+		if (kind->arenas[i])
+			*value += arena_stat(kind->arenas[i]->index, stat);
+	}
+	vmc_lock_release(&vmc_kinds_lock);
+	return MEMKIND_SUCCESS;
+}
+
+int
+memkind_stats_print(void (*write_cb)(void *, const char *), void *cbopaque,
+	memkind_stat_print_opt opts)
+{
+	/* jemalloc's letters, by the number of the bit */
+	static const char letters[] = "Jgmdablxe";
+	char text[sizeof(letters)];
+	size_t n = 0;
+
+	if ((unsigned)opts >> (sizeof(letters) - 1))
+		return MEMKIND_ERROR_INVALID;
+	for (unsigned i = 0; letters[i]; i++) {
+		if ((unsigned)opts & 1u << i)
+			text[n++] = letters[i];
+	}
+	text[n] = '\0';
+	je_malloc_stats_print(write_cb, cbopaque, text);
+	return MEMKIND_SUCCESS;
+}
+
+int
+memkind_set_bg_threads(bool state)
+{
+	return vmc_engine_background(state) == 0
+		       ? MEMKIND_SUCCESS
+		       : MEMKIND_ERROR_OPERATION_FAILED;
+}
+
+/*
+ * Worth moving: an object whose slab is emptier than the slabs of its size
+ * are on average, unless it is the slab that new objects come from.
+ */
+void *
+memkind_defrag_reallocate(memkind_t kind, void *ptr)
+{
+	struct vmc_slab_use use;
+	size_t size;
+	void *moved;
+
+	if (!ptr)
+		return NULL;
+	if (!kind)
+		kind = memkind_detect_kind(ptr);
+	if (!kind || vmc_engine_slab_use(ptr, &use) != 0 || use.objects < 2 ||
+		use.free == 0 || use.all_objects == 0 || use.current)
+		return NULL;
+	if ((use.objects - use.free) * use.all_objects >=
+		(use.all_objects - use.all_free) * use.objects)
+		return NULL;
+	size = vmc_memkind_usable_size(kind, ptr);
+	moved = vmc_memkind_malloc(kind, size);
+	if (!moved)
+		return NULL;
+	memcpy(moved, ptr, size);
+	vmc_memkind_free(kind, ptr);
+	return moved;
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * topology.c -- reading the NUMA nodes from sysfs
+ *
+ * Read once, when the first kind needs it, and never changed afterwards: who
+ * has it may read it without a lock.
+ *
+ *   devices/system/node/{has_memory,has_cpu}   node lists
+ *   …/nodeN/meminfo                             capacity
+ *   …/nodeN/distance                            a row of the matrix, which
+ *                                               has no gaps for absent nodes
+ *   …/nodeN/access1/initiators/                 by the firmware's HMAT: who
+ *                                               gets at it best, and how fast
+ *   kernel/mm/hugepages/                        the pools of huge pages
+ *
+ * access0 counts every initiator, access1, where the kernel has it, only
+ * processors.
+ *
+ * Rejected: libnuma, which prints warnings, ends the process on some errors
+ * and knows nothing of attributes; hwloc, for its size. With the root as an
+ * argument, a snapshot of another machine is a test.
+ */
+#include "topology.h"
+
+#include "base/os.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+unsigned
+vmc_node_count(const struct vmc_node_set *set)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < VMC_NODE_WORDS; i++)
+		count += (unsigned)__builtin_popcountl(set->words[i]);
+	return count;
+}
+
+/* One number; *relative: it counts members of known. */
+static int
+parse_node(const char **text, const struct vmc_node_set *known, bool relative,
+	unsigned *node)
+{
+	unsigned long n, i;
+	char *end;
+
+	if (!isdigit((unsigned char)**text))
+		return -EINVAL;
+	n = strtoul(*text, &end, 10);
+	*text = end;
+	for (i = 0; relative && i < VMC_MAX_NODES; i++) {
+		if (vmc_node_has(known, (unsigned)i) && n-- == 0)
+			break;
+	}
+	*node = (unsigned)(relative ? i : n);
+	return (relative ? i : n) < VMC_MAX_NODES ? 0 : -EINVAL;
+}
+
+static int
+parse_range(const char **text, const struct vmc_node_set *known,
+	struct vmc_node_set *set)
+{
+	bool relative = **text == '+';
+	unsigned first, last;
+	int err;
+
+	*text += relative;
+	err = parse_node(text, known, relative, &first);
+	last = first;
+	if (!err && **text == '-') {
+		++*text;
+		err = parse_node(text, known, relative, &last);
+	}
+	if (err || last < first)
+		return -EINVAL;
+	for (; first <= last; first++) {
+		if (!vmc_node_has(known, first))
+			return -EINVAL;
+		vmc_node_add(set, first);
+	}
+	return 0;
+}
+
+int
+vmc_node_parse(const char *text, const struct vmc_node_set *known,
+	struct vmc_node_set *set)
+{
+	bool others = *text == '!';
+
+	*set = (struct vmc_node_set){{0}};
+	text += others;
+	if (strcmp(text, "all") == 0) {
+		*set = *known;
+		text += 3;
+	}
+	while (*text) {
+		int err = parse_range(&text, known, set);
+		if (err)
+			return err;
+		if (*text == ',' && text[1])
+			text++;
+		else if (*text)
+			return -EINVAL;
+	}
+	for (unsigned i = 0; others && i < VMC_NODE_WORDS; i++)
+		set->words[i] = known->words[i] & ~set->words[i];
+	return vmc_node_count(set) > 0 ? 0 : -EINVAL;
+}
+
+/* Open a file below root; NULL: there is none. */
+static __attribute__((format(printf, 2, 3))) FILE *
+open_in(const char *root, const char *format, ...)
+{
+	char path[4096];
+	va_list ap;
+	int n = snprintf(path, sizeof(path), "%s/sys/", root);
+
+	va_start(ap, format);
+	vsnprintf(path + n, sizeof(path) - (size_t)n, format, ap);
+	va_end(ap);
+	return fopen(path, "re");
+}
+
+static uint64_t
+read_number(FILE *file)
+{
+	unsigned long long value = 0;
+
+	if (file) {
+		if (fscanf(file, "%llu", &value) != 1)
+			value = 0;
+		fclose(file);
+	}
+	return value;
+}
+
+/* A list of nodes as the kernel prints it; empty if there is no file. */
+static void
+read_set(FILE *file, struct vmc_node_set *set)
+{
+	struct vmc_node_set any;
+	char line[4096];
+
+	memset(&any, 0xff, sizeof(any));
+	*set = (struct vmc_node_set){{0}};
+	if (!file)
+		return;
+	if (fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (line[0] && vmc_node_parse(line, &any, set) < 0)
+			*set = (struct vmc_node_set){{0}};
+	}
+	fclose(file);
+}
+
+static uint64_t
+read_capacity(FILE *file)
+{
+	unsigned long long kib = 0;
+	char line[256];
+
+	if (!file)
+		return 0;
+	while (fgets(line, sizeof(line), file)) {
+		const char *at = strstr(line, "MemTotal:");
+		if (at && sscanf(at, "MemTotal: %llu kB", &kib) == 1)
+			break;
+	}
+	fclose(file);
+	return kib * 1024;
+}
+
+/* The columns are the nodes that exist, in order. */
+static int
+read_distances(
+	FILE *file, const struct vmc_node_set *online, struct vmc_node *node)
+{
+	unsigned value, column = 0;
+
+	if (!file)
+		return 0;
+	node->distances = calloc(VMC_MAX_NODES, 1);
+	if (!node->distances) {
+		fclose(file);
+		return -ENOMEM;
+	}
+	while (fscanf(file, "%u", &value) == 1) {
+		while (column < VMC_MAX_NODES && !vmc_node_has(online, column))
+			column++;
+		if (column == VMC_MAX_NODES)
+			break;
+		node->distances[column++] = (uint8_t)value;
+	}
+	fclose(file);
+	return 0;
+}
+
+static void
+read_attributes(const char *root, struct vmc_topology *topology, unsigned n)
+{
+	struct vmc_node *node = &topology->nodes[n];
+	char path[4096];
+
+	for (int class = 1; class >= 0; class --) {
+		for (unsigned i = 0; i < topology->end; i++) {
+			snprintf(path, sizeof(path),
+				"%s/sys/devices/system/node/node%u/access%d/"
+				"initiators/node%u",
+				root, n, class, i);
+			if (access(path, F_OK) == 0)
+				vmc_node_add(&node->initiators, i);
+		}
+		node->bandwidth = read_number(open_in(root,
+			"devices/system/node/node%u/access%d/initiators/"
+			"read_bandwidth",
+			n, class));
+		node->latency = read_number(open_in(root,
+			"devices/system/node/node%u/access%d/initiators/"
+			"read_latency",
+			n, class));
+		if (vmc_node_count(&node->initiators) > 0)
+			return;
+	}
+}
+
+static uint64_t
+read_pool(const char *root, unsigned kib)
+{
+	return read_number(open_in(root,
+		       "kernel/mm/hugepages/hugepages-%ukB/nr_hugepages",
+		       kib)) +
+	       read_number(open_in(root,
+		       "kernel/mm/hugepages/hugepages-%ukB/"
+		       "nr_overcommit_hugepages",
+		       kib));
+}
+
+static int
+one_node(struct vmc_topology *topology)
+{
+	topology->end = 1;
+	vmc_node_add(&topology->memory, 0);
+	vmc_node_add(&topology->processors, 0);
+	topology->nodes = calloc(1, sizeof(*topology->nodes));
+	if (!topology->nodes)
+		return -ENOMEM;
+	topology->nodes[0].capacity = (uint64_t)sysconf(_SC_PHYS_PAGES) *
+				      (uint64_t)vmc_os_page_size();
+	return 0;
+}
+
+int
+vmc_topology_read(struct vmc_topology *topology, const char *root)
+{
+	struct vmc_node_set online;
+	int err = 0;
+
+	*topology = (struct vmc_topology){0};
+	topology->huge_2m = read_pool(root, 2048);
+	topology->huge_1g = read_pool(root, 1048576);
+	read_set(open_in(root, "devices/system/node/online"), &online);
+	read_set(open_in(root, "devices/system/node/has_memory"),
+		&topology->memory);
+	read_set(open_in(root, "devices/system/node/has_cpu"),
+		&topology->processors);
+	if (vmc_node_count(&topology->memory) == 0 ||
+		vmc_node_count(&topology->processors) == 0)
+		return one_node(topology);
+	for (unsigned i = 0; i < VMC_MAX_NODES; i++) {
+		if (vmc_node_has(&online, i))
+			topology->end = i + 1;
+	}
+	topology->nodes = calloc(topology->end, sizeof(*topology->nodes));
+	if (!topology->nodes)
+		return -ENOMEM;
+	for (unsigned i = 0; i < topology->end && !err; i++) {
+		if (!vmc_node_has(&online, i))
+			continue;
+		topology->nodes[i].capacity = read_capacity(
+			open_in(root, "devices/system/node/node%u/meminfo", i));
+		err = read_distances(
+			open_in(root, "devices/system/node/node%u/distance", i),
+			&online, &topology->nodes[i]);
+		read_attributes(root, topology, i);
+	}
+	if (err)
+		vmc_topology_free(topology);
+	return err;
+}
+
+void
+vmc_topology_free(struct vmc_topology *topology)
+{
+	for (unsigned i = 0; i < topology->end; i++)
+		free(topology->nodes[i].distances);
+	free(topology->nodes);
+	*topology = (struct vmc_topology){0};
+}
+
+unsigned
+vmc_topology_distance(
+	const struct vmc_topology *topology, unsigned from, unsigned to)
+{
+	const uint8_t *row = topology->nodes[from].distances;
+
+	return row && row[to] ? row[to] : from == to ? 10 : 255;
+}
+
+/* Without word from the firmware: the processors closest to the memory. */
+bool
+vmc_topology_local(const struct vmc_topology *topology, unsigned processors,
+	unsigned memory)
+{
+	const struct vmc_node_set *initiators =
+		&topology->nodes[memory].initiators;
+	unsigned own = vmc_topology_distance(topology, processors, memory);
+
+	if (processors == memory)
+		return true;
+	if (vmc_node_has(&topology->processors, memory))
+		return false;
+	if (vmc_node_count(initiators) > 0)
+		return vmc_node_has(initiators, processors);
+	for (unsigned i = 0; i < topology->end; i++) {
+		if (vmc_node_has(&topology->processors, i) &&
+			vmc_topology_distance(topology, i, memory) < own)
+			return false;
+	}
+	return true;
+}
