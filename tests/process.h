@@ -70,7 +70,27 @@ process_smaps(const void *addr, const char *field, char *value, size_t size)
 	fclose(f);
 }
 
-/* The same of a line that tells a size: in bytes. */
+/* The device of the file that is mapped at addr, "major:minor" in hexadecimal
+ * as the kernel writes it; "" if there is no mapping. */
+static inline void
+process_mapped_device(const void *addr, char device[32])
+{
+	FILE *f = fopen("/proc/self/maps", "re");
+	char line[4200];
+
+	device[0] = '\0';
+	while (fgets(line, sizeof(line), f) != NULL) {
+		unsigned long from, to;
+		char name[32];
+		if (sscanf(line, "%lx-%lx %*s %*s %31s", &from, &to, name) ==
+				3 &&
+			from <= (uintptr_t)addr && (uintptr_t)addr < to)
+			strcpy(device, name);
+	}
+	fclose(f);
+}
+
+/* What process_smaps() finds, of a line that tells a size: in bytes. */
 static inline size_t
 process_smaps_size(const void *addr, const char *field)
 {

@@ -17,6 +17,7 @@
 #include "process.h"
 
 #include <errno.h>
+#include <libpmem.h>
 #include <libvmemcache.h>
 #include <limits.h>
 #include <pthread.h>
@@ -457,6 +458,27 @@ test_devdax(void **state)
 	remove_devdax(root);
 }
 
+/* What libpmem makes of the medium when it maps it itself. */
+static void
+check_against_libpmem(const char *path, const struct vmc_pool *pool)
+{
+	size_t size = pool->is_devdax ? 0 : MIB;
+	int flags = pool->is_devdax ? 0
+				    : PMEM_FILE_CREATE | PMEM_FILE_EXCL |
+					      PMEM_FILE_TMPFILE;
+	size_t mapped;
+	int is_pmem;
+	void *addr = pmem_map_file(path, size, flags, 0600, &mapped, &is_pmem);
+
+	if (addr == NULL) { /* it wants O_TMPFILE, and small pages */
+		printf("libpmem: %s\n", pmem_errormsg());
+		assert_false(pool->is_pmem);
+		return;
+	}
+	assert_int_equal(is_pmem, pool->is_pmem);
+	assert_int_equal(pmem_unmap(addr, mapped), 0);
+}
+
 /* The real ones, as the environment names and describes them. */
 static void
 test_given_medium(void **state)
@@ -465,7 +487,7 @@ test_given_medium(void **state)
 	const char *want = getenv("VMC_TEST_POOL_IS");
 	struct rusage before, after;
 	struct vmc_pool pool;
-	char got[100];
+	char got[100], flags[200];
 
 	(void)state;
 	if (path == NULL)
@@ -477,6 +499,10 @@ test_given_medium(void **state)
 	if (want)
 		assert_string_equal(got, want);
 	assert_int_equal((uintptr_t)pool.base % pool.page_size, 0);
+	process_smaps(pool.base, "VmFlags", flags, sizeof(flags));
+	/* mapped with MAP_SYNC */
+	assert_int_equal(strstr(flags, " sf") != NULL, pool.is_pmem);
+	check_against_libpmem(path, &pool);
 	/* a page of the size told is one fault, not many */
 	getrusage(RUSAGE_SELF, &before);
 	memset(pool.base, 1, pool.size);
