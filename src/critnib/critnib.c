@@ -23,8 +23,11 @@
  * reader in something frozen: whoever removes a leaf retires it, and whoever
  * finds one asks it whether it still counts.
  *
- * Roots grow best effort and never shrink. Removing needs no memory: what
- * could be compacted waits if there is none.
+ * Roots grow best effort, and go back to the first one when their stripe is
+ * empty. That one is a part of the index and only cleared then: a reader that
+ * was in it before the growth finds what was there until the leaf in question
+ * is removed. Removing needs no memory: what could be compacted waits if there
+ * is none.
  *
  * Measured (benchmarks/micro_critnib, 10^4 to 10^7 leaves): a leaf takes 11 to
  * 14 bytes, roots and all, a byte more after churn, and is found through 0.7
@@ -245,7 +248,20 @@ grow(const struct vmc_critnib *index, slot *root_link)
 		if (word & NODE)
 			node_retire(index, word);
 	}
-	vmc_retire(&index->memory, from, count * sizeof(slot));
+	if (root_level(old) > LEVEL_FIRST)
+		vmc_retire(&index->memory, from, count * sizeof(slot));
+}
+
+/* Let the first root be that of its stripe, which is empty. */
+static void
+start_over(struct vmc_critnib *index, unsigned stripe)
+{
+	slot *first = index->first[stripe];
+
+	for (unsigned n = 0; n < FAN; n++)
+		vmc_store_relaxed(&first[n], 0);
+	vmc_store_release(
+		&index->roots.of[stripe], (uintptr_t)first | LEVEL_FIRST);
 }
 
 static int
@@ -357,6 +373,19 @@ remove_locked(struct vmc_critnib *index, uint64_t hash, const void *leaf)
 	return 0;
 }
 
+/* An empty stripe needs no more than its first root. */
+static void
+shrink(struct vmc_critnib *index, unsigned stripe)
+{
+	uint64_t old = vmc_load_relaxed(&index->roots.of[stripe]);
+
+	if (root_level(old) == LEVEL_FIRST)
+		return;
+	start_over(index, stripe);
+	vmc_retire(&index->memory, root_slots(old),
+		root_count(root_level(old)) * sizeof(slot));
+}
+
 int
 vmc_critnib_remove(struct vmc_critnib *index, const void *leaf)
 {
@@ -365,8 +394,11 @@ vmc_critnib_remove(struct vmc_critnib *index, const void *leaf)
 
 	vmc_lock_acquire(&stripe->lock);
 	int err = remove_locked(index, hash, leaf);
-	if (err == 0)
+	if (err == 0) {
 		vmc_owner_add(&stripe->count, UINT64_MAX);
+		if (vmc_load_relaxed(&stripe->count) == 0)
+			shrink(index, stripe_of(hash));
+	}
 	vmc_lock_release(&stripe->lock);
 	return err;
 }
@@ -396,20 +428,11 @@ vmc_critnib_new(struct vmc_critnib **out, vmc_critnib_hash_fn *hash_of_leaf,
 	index->memory = *memory;
 	index->allocation = allocation;
 	for (unsigned i = 0; i < STRIPES; i++) {
-		atomic_init(&index->roots.of[i], 0);
+		start_over(index, i);
 		atomic_init(&index->stripes[i].count, 0);
 		vmc_lock_init(&index->stripes[i].lock, VMC_RANK_INDEX);
 	}
 	*out = index;
-	for (unsigned i = 0; i < STRIPES; i++) {
-		uint64_t root = root_new(index, LEVEL_FIRST);
-		if (root == 0) {
-			vmc_critnib_delete(index, NULL, NULL);
-			*out = NULL;
-			return -ENOMEM;
-		}
-		vmc_store_relaxed(&index->roots.of[i], root);
-	}
 	return 0;
 }
 
@@ -448,12 +471,11 @@ vmc_critnib_delete(struct vmc_critnib *index,
 		uint64_t root = vmc_load_relaxed(&index->roots.of[i]);
 
 		vmc_lock_destroy(&index->stripes[i].lock);
-		if (root == 0)
-			continue;
 		for (size_t s = 0; s < root_count(root_level(root)); s++)
 			drop_word(index, vmc_load_relaxed(&root_slots(root)[s]),
 				drop, arg);
-		root_free(index, root);
+		if (root_level(root) > LEVEL_FIRST)
+			root_free(index, root);
 	}
 	vmc_free(&memory, index->allocation, ALLOCATION_SIZE);
 }

@@ -17,7 +17,7 @@
 enum {
 	STRIPES = VMC_CRITNIB_STRIPES,
 	FAN = 16,
-	/* of an empty root: a slot each for one nibble */
+	/* of an empty stripe's root: a slot each for one nibble */
 	LEVEL_FIRST = 1,
 	/* nodes on the longest path: the nibbles that are left */
 	DEPTH = 13,
@@ -42,6 +42,8 @@ struct stripe {
 
 struct vmc_critnib {
 	struct vmc_critnib_roots roots;
+	/* each stripe's root until it grows, and again when it is empty */
+	alignas(LINE) slot first[STRIPES][FAN];
 	/* immutable */
 	vmc_critnib_hash_fn *hash_of;
 	struct vmc_memory memory;
