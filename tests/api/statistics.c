@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * statistics.c -- each figure of vmemcache_get_stat()
+ */
+#include "fixture.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+/* In the order of the enumeration, which is part of the binary interface. */
+static void
+assert_stats(VMEMcache *cache, unsigned long long put, unsigned long long hit,
+	unsigned long long miss, unsigned long long evict)
+{
+	assert_int_equal(fixture_stat(cache, 0), put);
+	assert_int_equal(fixture_stat(cache, 1), hit + miss);
+	assert_int_equal(fixture_stat(cache, 2), hit);
+	assert_int_equal(fixture_stat(cache, 3), miss);
+	assert_int_equal(fixture_stat(cache, 4), evict);
+	assert_int_equal(fixture_stat(cache, 5), put - evict);
+}
+
+static void
+test_numbers_of_the_interface(void **state)
+{
+	(void)state;
+	assert_int_equal(VMEMCACHE_STAT_PUT, 0);
+	assert_int_equal(VMEMCACHE_STAT_GET, 1);
+	assert_int_equal(VMEMCACHE_STAT_HIT, 2);
+	assert_int_equal(VMEMCACHE_STAT_MISS, 3);
+	assert_int_equal(VMEMCACHE_STAT_EVICT, 4);
+	assert_int_equal(VMEMCACHE_STAT_ENTRIES, 5);
+	assert_int_equal(VMEMCACHE_STAT_DRAM_SIZE_USED, 6);
+	assert_int_equal(VMEMCACHE_STAT_POOL_SIZE_USED, 7);
+	assert_int_equal(VMEMCACHE_STAT_HEAP_ENTRIES, 8);
+	assert_int_equal(VMEMCACHE_REPLACEMENT_NONE, 0);
+	assert_int_equal(VMEMCACHE_REPLACEMENT_LRU, 1);
+	assert_int_equal(VMEMCACHE_MIN_POOL, 1 << 20);
+	assert_int_equal(VMEMCACHE_MIN_EXTENT, 256);
+}
+
+static void
+test_before_add(void **state)
+{
+	VMEMcache *cache = vmemcache_new();
+
+	(void)state;
+	for (int i = 0; i < VMEMCACHE_STATS_NUM; i++)
+		assert_int_equal(
+			fixture_stat(cache, (enum vmemcache_statistic)i), 0);
+	vmemcache_delete(cache);
+}
+
+static void
+test_counters(void **state)
+{
+	VMEMcache *cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU);
+	uint64_t key = 1;
+
+	(void)state;
+	assert_stats(cache, 0, 0, 0, 0);
+	assert_int_equal(fixture_put(cache, 1, 1, 300), 0);
+	assert_stats(cache, 1, 0, 0, 0);
+	assert_fails(fixture_put(cache, 1, 1, 300), EEXIST);
+	assert_fails(fixture_put(cache, 2, 1, 2 << 20), ENOSPC);
+	assert_stats(cache, 1, 0, 0, 0);
+	assert_true(fixture_has(cache, 1, 1, 300));
+	assert_int_equal(vmemcache_get(cache, &key, 8, NULL, 0, 0, NULL), 0);
+	assert_int_equal(vmemcache_get(cache, &key, 8, &key, 8, 300, NULL), 0);
+	assert_stats(cache, 1, 3, 0, 0);
+	assert_false(fixture_has(cache, 2, 1, 300));
+	assert_stats(cache, 1, 3, 1, 0);
+	assert_int_equal(fixture_exists(cache, 1), 1);
+	assert_int_equal(fixture_exists(cache, 2), 0);
+	assert_fails(fixture_evict(cache, 2), ENOENT);
+	assert_stats(cache, 1, 3, 1, 0);
+	assert_int_equal(fixture_evict(cache, 1), 0);
+	assert_stats(cache, 1, 3, 1, 1);
+	assert_int_equal(fixture_put(cache, 3, 1, 1 << 20), 0);
+	assert_int_equal(fixture_put(cache, 4, 1, 1 << 20), 0);
+	assert_stats(cache, 3, 3, 1, 2);
+	assert_int_equal(vmemcache_evict(cache, NULL, 0), 0);
+	assert_fails(vmemcache_evict(cache, NULL, 0), ESRCH);
+	assert_stats(cache, 3, 3, 1, 3);
+	/* bad calls count nowhere */
+	assert_fails(vmemcache_get(cache, NULL, 8, NULL, 0, 0, NULL), EINVAL);
+	assert_fails(vmemcache_put(cache, NULL, 8, "", 1), EINVAL);
+	assert_stats(cache, 3, 3, 1, 3);
+	fixture_check_empty(cache);
+	vmemcache_delete(cache);
+}
+
+/* Keys count, entries count; and all goes when they go. */
+static void
+test_dram(void **state)
+{
+	enum { COUNT = 1000, KEY = 100 };
+	VMEMcache *cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU);
+	char key[KEY] = {0};
+	unsigned long long last = 0, dram;
+
+	(void)state;
+	assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_DRAM_SIZE_USED), 0);
+	for (int i = 0; i < COUNT; i++) {
+		memcpy(key, &i, sizeof(i));
+		assert_int_equal(vmemcache_put(cache, key, KEY, NULL, 0), 0);
+		dram = fixture_stat(cache, VMEMCACHE_STAT_DRAM_SIZE_USED);
+		assert_true(dram >= last + KEY);
+		last = dram;
+	}
+	assert_true(last < COUNT * (KEY + 200));
+	for (int i = 0; i < COUNT; i++) {
+		memcpy(key, &i, sizeof(i));
+		assert_int_equal(vmemcache_evict(cache, key, KEY), 0);
+		dram = fixture_stat(cache, VMEMCACHE_STAT_DRAM_SIZE_USED);
+		assert_true(dram < last);
+		last = dram;
+	}
+	fixture_check_empty(cache);
+	vmemcache_delete(cache);
+}
+
+/* So many entries that the index grows: 0 when they are gone, as well. */
+static void
+test_dram_after_growth(void **state)
+{
+	enum { COUNT = 200000 };
+	VMEMcache *cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU);
+	uint64_t count = testing_operations(COUNT);
+
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		for (uint64_t i = 0; i < count; i++)
+			assert_int_equal(
+				vmemcache_put(cache, &i, sizeof(i), NULL, 0),
+				0);
+		fixture_check(cache);
+		for (uint64_t i = 0; i < count; i++)
+			assert_int_equal(vmemcache_evict(cache, NULL, 0), 0);
+		fixture_check_empty(cache);
+	}
+	vmemcache_delete(cache);
+}
+
+static void
+test_pool_and_runs(void **state)
+{
+	VMEMcache *cache = fixture_open(0, 4096, VMEMCACHE_REPLACEMENT_NONE);
+
+	(void)state;
+	assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_HEAP_ENTRIES), 1);
+	for (uint64_t i = 0; i < 256; i++) {
+		assert_int_equal(fixture_put(cache, i, 1, 1 + i * 16), 0);
+		assert_int_equal(
+			fixture_stat(cache, VMEMCACHE_STAT_POOL_SIZE_USED),
+			4096 * (i + 1));
+		assert_int_equal(
+			fixture_stat(cache, VMEMCACHE_STAT_EXTENTS), i + 1);
+		assert_int_equal(
+			fixture_stat(cache, VMEMCACHE_STAT_HEAP_ENTRIES),
+			i < 255);
+	}
+	/* single holes, then holes that meet */
+	for (uint64_t i = 1; i < 256; i += 2) {
+		assert_int_equal(fixture_evict(cache, i), 0);
+		assert_int_equal(
+			fixture_stat(cache, VMEMCACHE_STAT_HEAP_ENTRIES),
+			i / 2 + 1);
+	}
+	for (uint64_t i = 254; i > 0; i -= 2) {
+		assert_int_equal(fixture_evict(cache, i), 0);
+		assert_int_equal(
+			fixture_stat(cache, VMEMCACHE_STAT_HEAP_ENTRIES),
+			i / 2);
+	}
+	assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_EXTENTS), 1);
+	assert_int_equal(fixture_evict(cache, 0), 0);
+	fixture_check_empty(cache);
+	vmemcache_delete(cache);
+}
+
+/* Whatever the history: random sizes, then nothing, one run. */
+static void
+test_one_run_when_empty(void **state)
+{
+	VMEMcache *cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU);
+	uint64_t random = testing_seed();
+
+	(void)state;
+	uint64_t count = testing_operations(20000);
+	for (uint64_t i = 0; i < count; i++) {
+		if (testing_below(&random, 3) == 0)
+			fixture_evict(cache, testing_below(&random, i + 1));
+		assert_int_equal(
+			fixture_put(cache, i, 1, testing_below(&random, 9000)),
+			0);
+	}
+	assert_true(fixture_stat(cache, VMEMCACHE_STAT_EVICT) > 0);
+	fixture_check(cache);
+	while (vmemcache_evict(cache, NULL, 0) == 0)
+		;
+	fixture_check_empty(cache);
+	vmemcache_delete(cache);
+}
+
+static void
+test_page_size(void **state)
+{
+	VMEMcache *cache = fixture_open(8 << 20, 0, VMEMCACHE_REPLACEMENT_LRU);
+	unsigned long long size = fixture_stat(cache, VMEMCACHE_STAT_PAGE_SIZE);
+
+	(void)state;
+	assert_true(size >= (unsigned long long)sysconf(_SC_PAGESIZE));
+	assert_int_equal(size & (size - 1), 0);
+	vmemcache_delete(cache);
+}
+
+/* Counters of threads that are gone count on. */
+static void *
+use(void *arg)
+{
+	VMEMcache *cache = arg;
+	uint64_t base = (uint64_t)pthread_self();
+
+	for (uint64_t i = 0; i < 10; i++) {
+		uint64_t key[2] = {base, i};
+		testing_expect(vmemcache_put(cache, key, 16, "v", 1) == 0);
+		testing_expect(
+			vmemcache_get(cache, key, 16, NULL, 0, 0, NULL) == 0);
+		key[1] += 100;
+		testing_expect(
+			vmemcache_get(cache, key, 16, NULL, 0, 0, NULL) == -1);
+		key[1] -= 100;
+		testing_expect(vmemcache_evict(cache, key, 16) == 0);
+	}
+	return NULL;
+}
+
+static void
+test_counters_of_many_threads(void **state)
+{
+	enum { THREADS = 100 };
+	VMEMcache *cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU);
+	pthread_t threads[THREADS];
+
+	(void)state;
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, use, cache), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(testing_failures, 0);
+	assert_stats(
+		cache, 10 * THREADS, 10 * THREADS, 10 * THREADS, 10 * THREADS);
+	fixture_check_empty(cache);
+	vmemcache_delete(cache);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_numbers_of_the_interface),
+		cmocka_unit_test(test_before_add),
+		cmocka_unit_test(test_counters),
+		cmocka_unit_test(test_dram),
+		cmocka_unit_test(test_dram_after_growth),
+		cmocka_unit_test(test_pool_and_runs),
+		cmocka_unit_test(test_one_run_when_empty),
+		cmocka_unit_test(test_page_size),
+		cmocka_unit_test(test_counters_of_many_threads),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
