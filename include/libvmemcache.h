@@ -9,6 +9,7 @@
  * Errors. Calls that return int or ssize_t give -1, set errno and leave a
  * message for vmemcache_errormsg() on failure. Passing a NULL cache is
  * EINVAL everywhere (where there is a return value; else it does nothing).
+ * A key size above PTRDIFF_MAX is EINVAL.
  * EBADF: the cache was made before a fork and this is the child, where only
  * vmemcache_delete() and the setters of callbacks may be used: parent and
  * child would otherwise write into the same pool.

@@ -57,7 +57,8 @@ why_unusable(const VMEMcache *cache)
 	if (cache->usable_in != vmc_fork_generation + 1)
 		return vmc_fail_const(
 			EBADF, "the cache belongs to the parent process");
-	return vmc_fail_const(EINVAL, "invalid (NULL) key");
+	return vmc_fail_const(EINVAL, "invalid key (NULL, or of a size that "
+				      "no object has)");
 }
 
 /* One test for the hot path; a key of no bytes may be NULL. */
@@ -65,7 +66,7 @@ static inline bool
 usable(const VMEMcache *cache, const void *key, size_t key_size)
 {
 	return cache && cache->usable_in == vmc_fork_generation + 1 &&
-	       (key || key_size == 0);
+	       key_size <= (key ? PTRDIFF_MAX : 0);
 }
 
 EXPORT VMEMcache *
@@ -233,7 +234,7 @@ vmemcache_evict(VMEMcache *cache, const void *key, size_t key_size)
 {
 	int rc;
 
-	if (!usable(cache, key, 0))
+	if (!usable(cache, key, key ? key_size : 0))
 		rc = why_unusable(cache);
 	else if (key)
 		rc = vmc_cache_evict(cache, key, key_size);
