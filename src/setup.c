@@ -84,7 +84,7 @@ drop_entry(void *leaf, void *arg)
 	struct vmemcache *cache = arg;
 	struct vmc_entry *entry = leaf;
 
-	vmc_extent_free(cache->extent, &entry->runs);
+	vmc_extent_drop(cache->extent, &entry->runs);
 	vmc_free(&cache->memory, entry, vmc_entry_size(entry));
 }
 

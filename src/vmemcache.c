@@ -249,9 +249,8 @@ vmemcache_get_stat(VMEMcache *cache, enum vmemcache_statistic stat, void *value,
 {
 	uint64_t n;
 
-	if (!cache)
-		return (int)result(
-			vmc_fail_const(EINVAL, "invalid (NULL) cache"));
+	if (!cache || (cache->usable_in && !usable(cache, NULL, 0)))
+		return (int)result(why_unusable(cache));
 	if (!value || value_size != sizeof(unsigned long long))
 		return (int)result(vmc_fail(EINVAL,
 			"a statistic needs a value of %zu bytes, not %zu",

@@ -337,6 +337,12 @@ vmc_extent_free(struct vmc_extent *extent, vmc_runs *give)
 	retire_runs(extent, give);
 }
 
+void
+vmc_extent_drop(struct vmc_extent *extent, vmc_runs *runs)
+{
+	retire_runs(extent, runs);
+}
+
 uint64_t
 vmc_extent_free_blocks(const struct vmc_extent *extent)
 {

@@ -104,6 +104,12 @@ int vmc_extent_exchange(struct vmc_extent *extent, vmc_runs *give,
 /* Give back only. Never fails. */
 void vmc_extent_free(struct vmc_extent *extent, vmc_runs *give);
 
+/*
+ * Drop runs before vmc_extent_delete(): the array goes, the blocks stay taken.
+ * Takes no lock: in a forked child, a thread that is not there may hold it.
+ */
+void vmc_extent_drop(struct vmc_extent *extent, vmc_runs *runs);
+
 /* Exact when no call is under way. */
 uint64_t vmc_extent_free_blocks(const struct vmc_extent *extent);
 /* The number of maximal runs of free blocks; 1 when all are free. */
