@@ -7,14 +7,14 @@
  * any thread.
  *
  * Space. fallocate(2) on tmpfs gives up, and gives back what it had, when any
- * signal arrives: a profiler's timer would starve a large pool for ever. So
- * the space is reserved in steps with signals held back during each of them;
- * in between the user's Ctrl-C gets through. What is hopeless is refused before
- * that: a tmpfs may be allowed more than the machine has memory for, and
- * filling it up would call the OOM killer. Where a file system cannot
- * reserve, zeros are written. glibc's posix_fallocate() would write a byte a
- * block there, which a file system that compresses or deduplicates need not
- * keep space for either, and is slower.
+ * signal arrives (Linux 6.1 does, 6.18 does not): a profiler's timer would
+ * starve a large pool for ever. So the space is reserved in steps with signals
+ * held back during each of them; in between the user's Ctrl-C gets through.
+ * What is hopeless is refused before that: a tmpfs may be allowed more than
+ * the machine has memory for, and filling it up would call the OOM killer.
+ * Where a file system cannot reserve, zeros are written. glibc's
+ * posix_fallocate() would write a byte a block there, which is slower, and a
+ * file system that compresses or deduplicates keeps no space for either.
  *
  * Addresses. A mapping gets huge pages only if address and file offset agree
  * modulo their size. A larger anonymous mapping finds room, is given back,
@@ -270,7 +270,6 @@ vmc_os_prefer_huge(int fd, void *addr, size_t size)
 	madvise(addr, size, MADV_HUGEPAGE);
 	if ((uintptr_t)addr % huge != 0)
 		return;
-	size -= size % huge;
 	for (size_t at = 0; at < size; at += RESERVE_STEP) {
 		size_t part =
 			size - at < RESERVE_STEP ? size - at : RESERVE_STEP;

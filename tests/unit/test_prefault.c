@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_prefault.c -- making the pages of a pool present: all of them, their
+ * contents unchanged, whatever fails and whoever writes meanwhile
+ *
+ * On the temporary directory's file system, whose pages are not present from
+ * the start as those of tmpfs are.
+ */
+#include "testing.h"
+
+#include "base/error.h"
+#include "fault.h"
+#include "pool/pool.h"
+#include "process.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+
+#define MIB ((size_t)1 << 20)
+
+struct progress {
+	pthread_t thread;
+	uint64_t last;
+	uint64_t total;
+	int calls;
+};
+
+static void
+on_progress(uint64_t done, uint64_t total, void *arg)
+{
+	struct progress *p = arg;
+
+	assert_true(pthread_equal(pthread_self(), p->thread));
+	assert_true(done >= p->last && done <= total);
+	assert_int_equal(total, p->total);
+	p->last = done;
+	p->calls++;
+}
+
+static void
+test_prefault(void **state)
+{
+	static const unsigned threads[] = {0, 1, 2, 3, 1000};
+	size_t size = 50 * MIB;
+	struct vmc_pool pool;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(threads) / sizeof(*threads); i++) {
+		struct progress p = {.thread = pthread_self(), .total = size};
+		assert_int_equal(vmc_pool_open(&pool, "/tmp", size), 0);
+		memset(pool.base, 7, 10 * MIB);
+		assert_true(process_smaps_size(pool.base, "Rss") < 40 * MIB);
+		assert_int_equal(
+			vmc_pool_prefault(&pool, threads[i], on_progress, &p),
+			0);
+		assert_int_equal(process_smaps_size(pool.base, "Rss"), size);
+		assert_int_equal(p.last, size);
+		assert_true(p.calls >= 1);
+		for (size_t at = 0; at < size; at += 509)
+			assert_int_equal(pool.base[at], at < 10 * MIB ? 7 : 0);
+		vmc_pool_close(&pool);
+	}
+}
+
+static void
+test_prefault_failing(void **state)
+{
+	struct vmc_pool pool;
+
+	(void)state;
+	assert_int_equal(vmc_pool_open(&pool, "/tmp", 50 * MIB), 0);
+	fault_arm("pthread_create", 0, LONG_MAX, EAGAIN);
+	assert_int_equal(vmc_pool_prefault(&pool, 4, NULL, NULL), 0);
+	assert_true(fault_disarm() > 0);
+	assert_int_equal(process_smaps_size(pool.base, "Rss"), 50 * MIB);
+	struct progress p = {.thread = pthread_self(), .total = 50 * MIB};
+	for (long n = 0; n < 4; n++) {
+		fault_arm("madvise", n, 1, ENOMEM);
+		assert_int_equal(
+			vmc_pool_prefault(&pool, 2, on_progress, &p), -ENOMEM);
+		assert_int_equal(fault_disarm(), 1);
+		assert_true(p.last < p.total);
+		assert_string_equal(vmc_error_message(),
+			"prefault: Cannot allocate memory");
+		p.last = 0;
+	}
+	vmc_pool_close(&pool);
+}
+
+struct writer {
+	struct vmc_pool *pool;
+	atomic_bool *stop;
+	uint64_t rounds;
+};
+
+/* Adds one to a word on each page for as long as it may. */
+static void *
+write_on(void *arg)
+{
+	struct writer *w = arg;
+
+	while (!vmc_load_relaxed(w->stop)) {
+		for (size_t at = 0; at < w->pool->size; at += 4096)
+			vmc_fetch_add_relaxed(
+				(_Atomic uint64_t *)(w->pool->base + at), 1);
+		w->rounds++;
+	}
+	return NULL;
+}
+
+/* Both ways of prefaulting, beside a writer that must lose no write. */
+static void
+test_prefault_beside_writers(void **state)
+{
+	for (int touching = 0; touching < 2; touching++) {
+		struct vmc_pool pool;
+		atomic_bool stop = false;
+		struct writer w = {.pool = &pool, .stop = &stop};
+		pthread_t thread;
+
+		(void)state;
+		assert_int_equal(vmc_pool_open(&pool, "/tmp", 20 * MIB), 0);
+		if (touching)
+			fault_arm("madvise", 0, LONG_MAX, EINVAL);
+		pthread_create(&thread, NULL, write_on, &w);
+		for (int i = 0; i < 20; i++)
+			assert_int_equal(
+				vmc_pool_prefault(&pool, 2, NULL, NULL), 0);
+		stop = true;
+		pthread_join(thread, NULL);
+		fault_disarm();
+		for (size_t at = 0; at < pool.size; at += 4096)
+			assert_int_equal(
+				*(uint64_t *)(pool.base + at), w.rounds);
+		vmc_pool_close(&pool);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_prefault),
+		cmocka_unit_test(test_prefault_failing),
+		cmocka_unit_test(test_prefault_beside_writers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
