@@ -31,7 +31,11 @@
 #include "room.h"
 #include "store.h"
 
-enum { SIZE_BITS = 24 };
+enum {
+	SIZE_BITS = 24,
+	ENTRIES = 1000000,  /* for their DRAM */
+	SPARE_BLOCKS = 4096 /* so that none of them is evicted */
+};
 
 struct util {
 	struct bench_common common;
@@ -225,7 +229,7 @@ fill_with_entries(const struct util *u)
 {
 	uint64_t before = resident_anonymous();
 	VMEMcache *cache = bench_cache_configure(
-		&u->common, (u->entries + 4096) * u->common.extent);
+		&u->common, (u->entries + SPARE_BLOCKS) * u->common.extent);
 
 	if (vmemcache_add(cache, u->common.path))
 		bench_fail("no pool for %llu entries in %s: %s",
@@ -283,6 +287,16 @@ report_dram(struct bench_report *r, const struct util *u, const struct dram *d)
 	bench_cell(r, (double)d->counted / n - key);
 }
 
+/* Fewer than wanted where there is no room for so many; 0 for hardly any. */
+static uint64_t
+default_entries(const struct util *u)
+{
+	size_t wanted = (ENTRIES + SPARE_BLOCKS) * u->common.extent;
+	uint64_t room = bench_room(&u->common, wanted, 1) / u->common.extent;
+
+	return room > SPARE_BLOCKS ? room - SPARE_BLOCKS : 0;
+}
+
 /* --- the command --- */
 
 static const char *
@@ -323,7 +337,7 @@ run(const struct bench_command *command, int argc, char **argv)
 	static struct util u = {
 		.common = BENCH_COMMON_DEFAULTS,
 		.turnovers = 20,
-		.entries = 1000000,
+		.entries = UINT64_MAX,
 	};
 	struct dram d;
 	const struct bench_option options[] = {
@@ -351,6 +365,8 @@ run(const struct bench_command *command, int argc, char **argv)
 		bench_refuse("util: --policy none evicts nothing, so there "
 			     "is no churn");
 	bench_plot_check(u.common.plot);
+	if (u.entries == UINT64_MAX)
+		u.entries = default_entries(&u);
 	u.pool = bench_fit_pool(&u.common, u.pool, (size_t)256 << 20, 1);
 	if (u.entries > 0) {
 		bench_progress(0, "entries for their DRAM");

@@ -139,7 +139,7 @@ plot_operation(
 			threads[n++] = t;
 	}
 	for (size_t k = 0; k < n; k++) {
-		char block[16];
+		char block[32];
 
 		snprintf(block, sizeof(block), "series%zu", k);
 		print_series(script, r, block, operation, threads[k]);

@@ -42,31 +42,38 @@ memory_available(void)
 }
 
 size_t
-bench_fit_pool(const struct bench_common *common, size_t given, size_t wanted,
-	unsigned mappings)
+bench_room(const struct bench_common *common, size_t wanted, unsigned mappings)
 {
 	struct statvfs fs;
 	uint64_t space = memory_available();
-	char less[24];
-	char more[24];
 
-	if (given != 0)
-		return given;
 	if (!bench_is_directory(common->path) || statvfs(common->path, &fs))
 		return wanted;
 	if (fs.f_bavail < space / fs.f_frsize)
 		space = (uint64_t)fs.f_bavail * fs.f_frsize;
 	space = space / 4 * 3 / mappings & ~(uint64_t)0xfffff;
-	if (space >= wanted)
-		return wanted;
-	if (space < VMEMCACHE_MIN_POOL)
+	return space < wanted ? space : wanted;
+}
+
+size_t
+bench_fit_pool(const struct bench_common *common, size_t given, size_t wanted,
+	unsigned mappings)
+{
+	char less[24];
+	char more[24];
+
+	if (given != 0)
+		return given;
+	size_t room = bench_room(common, wanted, mappings);
+	if (room < VMEMCACHE_MIN_POOL)
 		bench_fail("%s has no room for a pool; another directory can "
 			   "be given with --path",
 			common->path);
-	fprintf(stderr,
-		"vmemcache-bench: the pool is %s instead of %s, for lack of "
-		"room in %s; --path takes another directory\n",
-		bench_human_bytes(less, (double)space),
-		bench_human_bytes(more, (double)wanted), common->path);
-	return space;
+	if (room < wanted)
+		fprintf(stderr,
+			"vmemcache-bench: the pool is %s instead of %s, for "
+			"lack of room in %s; --path takes another directory\n",
+			bench_human_bytes(less, (double)room),
+			bench_human_bytes(more, (double)wanted), common->path);
+	return room;
 }

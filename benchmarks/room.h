@@ -10,10 +10,13 @@
 bool bench_is_directory(const char *path);
 
 /*
- * given, unless it is 0; else as much of wanted as leaves room for that many
- * mappings of the size in three quarters of what the medium and the memory
- * have free. Says so on stderr when it is less.
+ * As much of wanted as leaves room for that many mappings of the size in
+ * three quarters of what the medium and the memory have free.
  */
+size_t bench_room(
+	const struct bench_common *common, size_t wanted, unsigned mappings);
+
+/* given, unless it is 0; else bench_room(), said on stderr when it is less. */
 size_t bench_fit_pool(const struct bench_common *common, size_t given,
 	size_t wanted, unsigned mappings);
 
