@@ -27,6 +27,14 @@
 #include "base/atomic.h"
 #include "base/memory.h"
 
+#if defined(VMC_TSAN) || defined(__SANITIZE_ADDRESS__)
+#define VMC_TESTING_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define VMC_TESTING_SANITIZED 1
+#endif
+#endif
+
 /*
  * The seed of this run: $VMC_TEST_SEED, else the clock. Printed once, so that
  * a failure can be had again.
