@@ -418,8 +418,8 @@ run(const struct bench_command *command, int argc, char **argv)
 		      "machines. p50 to max: latencies.");
 	if (m.least_share < 0.9)
 		bench_note(r, "This machine was busy with something else: the "
-			      "threads had to wait for a processor,\nso that "
-			      "times are too long and ratios rough.");
+			      "threads had to wait for a\nprocessor, so times "
+			      "are too long and ratios rough.");
 	bench_finish(r, &m.common, bench_plot_micro);
 	return 0;
 }

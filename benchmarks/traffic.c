@@ -200,6 +200,6 @@ bench_traffic_run(struct bench_traffic *t, const struct bench_list *pools,
 	}
 	free(totals);
 	bench_note(r, "misses: of all requests. ns/op: wall time, all threads "
-		      "together. floor: copying the\nsame bytes the same way "
+		      "together. floor: copying\nthe same bytes the same way "
 		      "in a plain mapping. p50 to max: latencies.");
 }
