@@ -120,7 +120,7 @@ read_value(struct vmemcache *cache, const struct vmc_entry *entry, char *to,
 {
 	uint64_t word = entry->runs.word;
 
-	if (__builtin_expect(word & VMC_RUNS_ARRAY, 0))
+	if (__builtin_expect((word & VMC_RUNS_ARRAY) != 0, 0))
 		read_runs(cache, entry, to, n, offset);
 	else if (word)
 		vmc_copy_racing(to,
