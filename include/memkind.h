@@ -190,7 +190,8 @@ int memkind_create_pmem_with_config(
 
 /*
  * A heap in size bytes at addr, which are the caller's: they must stay valid
- * until the kind is destroyed, and belong to no other kind.
+ * until the kind is destroyed. MEMKIND_ERROR_INVALID: there is not a whole
+ * page, or some of it is the memory of another kind.
  */
 int memkind_create_fixed(void *addr, size_t size, memkind_t *kind);
 

@@ -25,14 +25,12 @@
 /*
  * What a chunk holds: 0 is nobody's, otherwise the number of a kind plus
  * one. SHARED: parts of it belong to a fixed kind, others may be anybody's;
- * the kinds' own bounds decide. SHARED_DEFAULT: those others are the default
- * kind.
+ * the kinds' own bounds decide.
  */
 enum {
 	VMC_OWNER_NONE = 0,
 	VMC_OWNER_DEFAULT = 1,
-	VMC_OWNER_SHARED = 0xfffe,
-	VMC_OWNER_SHARED_DEFAULT = 0xffff,
+	VMC_OWNER_SHARED = 0xffff,
 };
 
 typedef _Atomic uint16_t vmc_map_leaf[VMC_MAP_LEVEL_SIZE];

@@ -13,8 +13,9 @@
  *
  * Configuration. Huge allocations get no arena of their own, which would keep
  * a second set of free pages. No sbrk: that memory is the program's. retain
- * stays on, see arena.c. cache_oblivious was turned off when jemalloc was
- * built: it adds a page to each object of 16 KiB or more.
+ * stays on, see arena.c. No junk, which a debug jemalloc would fill the
+ * whole address space of a kind with. cache_oblivious was turned off when
+ * jemalloc was built: it adds a page to each object of 16 KiB or more.
  *
  * Rejected: hooks on the default arenas. They must be in place before the
  * first allocation of each, so all arenas (4 per processor, 80 KiB each)
@@ -30,7 +31,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-const char *je_malloc_conf = "oversize_threshold:0,dss:disabled";
+const char *je_malloc_conf = "oversize_threshold:0,dss:disabled,junk:false";
 
 char *vmc_engine_getenv(const char *name);
 char *vmc_engine_secure_getenv(const char *name);

@@ -21,6 +21,7 @@
 
 #include "engine.h"
 #include "heap.h"
+#include "settings.h"
 
 #include "base/os.h"
 
@@ -43,7 +44,6 @@ find_in_bounds(const void *ptr)
 {
 	uintptr_t addr = (uintptr_t)ptr;
 
-	/* from the end: a fixed kind may lie in another one's memory */
 	for (unsigned i = MEMKIND_MAX_KIND; i-- > 0;) {
 		if (addr < vmc_load_acquire(&bounds[i].end) &&
 			addr >= vmc_load_acquire(&bounds[i].first))
@@ -56,41 +56,29 @@ struct memkind *
 vmc_kind_of(const void *ptr)
 {
 	unsigned owner = vmc_map_owner(ptr);
-	struct memkind *kind;
 
 	if (owner == VMC_OWNER_NONE)
 		return NULL;
 	if (owner < VMC_OWNER_SHARED)
 		return &vmc_kinds[owner - 1];
-	kind = find_in_bounds(ptr);
-	if (!kind && owner == VMC_OWNER_SHARED_DEFAULT)
-		kind = MEMKIND_DEFAULT;
-	return kind;
+	return find_in_bounds(ptr);
 }
 
-/* The first and the last chunk of a fixed kind may not be its own. */
+/* Chunks that a fixed kind does not fill may be shared with anybody. */
 static int
 map_user_space(const struct memkind *kind, unsigned owner)
 {
 	const char *at = kind->space.base, *end = at + kind->space.slice, *next;
-	unsigned before, now;
+	bool whole;
 	int err = 0;
 
 	for (; at < end && !err; at = next) {
 		next = (char *)(((uintptr_t)at | (VMC_OS_CHUNK - 1)) + 1);
-		before = vmc_map_owner(at);
-		now = owner;
-		if (before >= VMC_OWNER_SHARED)
-			continue;
-		if (owner == VMC_OWNER_NONE && before != kind->number + 1)
-			continue;
-		if (before == VMC_OWNER_DEFAULT)
-			now = VMC_OWNER_SHARED_DEFAULT;
-		else if (owner != VMC_OWNER_NONE &&
-			 (before != VMC_OWNER_NONE || next > end ||
-				 ((uintptr_t)at & (VMC_OS_CHUNK - 1))))
-			now = VMC_OWNER_SHARED;
-		err = vmc_map_set(at, 1, now);
+		whole = next <= end && !((uintptr_t)at & (VMC_OS_CHUNK - 1));
+		if (whole)
+			err = vmc_map_set(at, 1, owner);
+		else if (owner != VMC_OWNER_NONE)
+			err = vmc_map_set(at, 1, VMC_OWNER_SHARED);
 	}
 	return err;
 }
@@ -132,7 +120,11 @@ vmc_kind_open(struct memkind *kind, const struct vmc_space *space)
 	if (err)
 		goto fail;
 	kind->threads = 0;
+	kind->space.hoard = vmc_settings()->hoard;
 	vmc_store_release(&kind->state, VMC_KIND_READY);
+	vmc_log("kind %u, %s: %zu bytes at %p in %u slices", kind->number,
+		kind->type->name, vmc_space_size(space), (void *)space->base,
+		space->slices);
 	return 0;
 fail:
 	if (kind->page_classes)
@@ -140,6 +132,32 @@ fail:
 	map_space(kind, VMC_OWNER_NONE);
 	vmc_space_destroy(&kind->space);
 	return err;
+}
+
+/*
+ * Is some of this user memory in a kind already? jemalloc has one book for all
+ * addresses, so no kind can lie in the memory of another.
+ */
+static bool
+taken(const struct vmc_space *space)
+{
+	const char *at = space->base, *end = at + space->slice;
+	unsigned owner;
+
+	if (space->medium != &vmc_medium_user)
+		return false;
+	while (at < end) {
+		owner = vmc_map_owner(at);
+		if (owner != VMC_OWNER_NONE && owner != VMC_OWNER_SHARED)
+			return true;
+		at = (char *)(((uintptr_t)at | (VMC_OS_CHUNK - 1)) + 1);
+	}
+	for (unsigned i = MEMKIND_NUM_BASE_KIND; i < MEMKIND_MAX_KIND; i++) {
+		if ((uintptr_t)space->base < vmc_load_relaxed(&bounds[i].end) &&
+			(uintptr_t)end > vmc_load_relaxed(&bounds[i].first))
+			return true;
+	}
+	return false;
 }
 
 int
@@ -151,6 +169,10 @@ vmc_kind_create(const struct vmc_kind_type *type, struct vmc_space *space,
 
 	vmc_kinds_init();
 	vmc_lock_acquire(&vmc_kinds_lock);
+	if (taken(space)) {
+		vmc_lock_release(&vmc_kinds_lock);
+		return -EEXIST;
+	}
 	for (unsigned i = MEMKIND_NUM_BASE_KIND; i < MEMKIND_MAX_KIND; i++) {
 		kind = &vmc_kinds[i];
 		if (vmc_load_relaxed(&kind->state) != VMC_KIND_FREE)
@@ -183,6 +205,7 @@ vmc_kind_destroy(struct memkind *kind)
 	map_space(kind, VMC_OWNER_NONE);
 	vmc_os_unmap(kind->page_classes, page_count(kind));
 	vmc_space_destroy(&kind->space);
+	vmc_log("kind %u: destroyed", kind->number);
 	vmc_store_release(&kind->state, VMC_KIND_FREE);
 	vmc_lock_release(&vmc_kinds_lock);
 }
@@ -199,8 +222,11 @@ vmc_kind_prepare(struct memkind *kind)
 		kind->error = vmc_type_space(kind->type, &space);
 		if (!kind->error && vmc_kind_open(kind, &space) < 0)
 			kind->error = MEMKIND_ERROR_MALLOC;
-		if (kind->error)
+		if (kind->error) {
+			vmc_log("kind %s: error %d", kind->type->name,
+				kind->error);
 			vmc_store_relaxed(&kind->state, VMC_KIND_FAILED);
+		}
 	}
 	switch (vmc_load_relaxed(&kind->state)) {
 	case VMC_KIND_READY:
@@ -261,6 +287,10 @@ init(void)
 {
 	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++)
 		vmc_kinds[i].number = i;
+	if (vmc_settings()->wrong)
+		vmc_log("%s makes no sense: no kind but the default one can "
+			"be used",
+			vmc_settings()->wrong);
 	vmc_heap_init();
 	pthread_atfork(before_fork, after_fork, after_fork_in_child);
 }

@@ -7,6 +7,7 @@
  * malloc.c, what concerns NUMA in static_kinds.c, statistics in stats.c.
  */
 #include "kind.h"
+#include "settings.h"
 
 #include "base/os_space.h"
 
@@ -125,6 +126,8 @@ create_pmem(const char *dir, size_t size, ssize_t decay, memkind_t *kind)
 	struct vmc_space space;
 	int err;
 
+	if (vmc_settings()->wrong)
+		return MEMKIND_ERROR_ENVIRON;
 	if (!kind || !dir ||
 		(size > 0 && size < (size_t)MEMKIND_PMEM_MIN_SIZE) ||
 		size > SIZE_MAX / 2)
@@ -161,6 +164,8 @@ memkind_create_fixed(void *addr, size_t size, memkind_t *kind)
 	struct vmc_space space;
 	int err;
 
+	if (vmc_settings()->wrong)
+		return MEMKIND_ERROR_ENVIRON;
 	if (!kind)
 		return MEMKIND_ERROR_INVALID;
 	err = vmc_space_user(&space, addr, size);

@@ -15,12 +15,12 @@
  */
 #include "engine.h"
 #include "kind.h"
+#include "settings.h"
 
 #include "base/os.h"
 #include "base/os_space.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 #define SHIFT_2M 21
 #define SHIFT_1G 30
@@ -225,6 +225,8 @@ vmc_type_available(const struct vmc_kind_type *type)
 
 	if (!rules)
 		return MEMKIND_ERROR_MALLOC;
+	if (vmc_settings()->wrong)
+		return MEMKIND_ERROR_ENVIRON;
 	code = all_nodes(rules, type, &all);
 	if (!code && type->page_shift &&
 		pages_in_pool(rules, type->page_shift) == 0)
@@ -244,20 +246,17 @@ all_memory(const struct vmc_node_rules *rules, const struct vmc_node_set *set)
 	return bytes;
 }
 
-/*
- * MEMKIND_ARENA_NUM_PER_KIND, or one for four processors. A value that is
- * not a number above zero counts as none.
- */
+/* As the environment says, or one for four processors. */
 unsigned
 vmc_kind_arena_limit(void)
 {
-	const char *text = secure_getenv("MEMKIND_ARENA_NUM_PER_KIND");
-	unsigned long n = text ? strtoul(text, NULL, 10) : 0;
+	unsigned arenas = vmc_settings()->arenas;
 
-	if (n > 0 && n <= VMC_KIND_ARENAS)
-		return (unsigned)n;
-	n = (vmc_os_cpu_count() + 3) / 4;
-	return n < MOST_ARENAS ? (unsigned)n : MOST_ARENAS;
+	if (arenas == 0) {
+		arenas = (vmc_os_cpu_count() + 3) / 4;
+		arenas = arenas < MOST_ARENAS ? arenas : MOST_ARENAS;
+	}
+	return arenas;
 }
 
 /* Policies for each slice, from the nodes with processors in order. */

@@ -15,6 +15,7 @@
 #include "heap.h"
 #include "kind.h"
 #include "malloc.h"
+#include "settings.h"
 
 #include "base/os.h"
 
@@ -110,6 +111,12 @@ memkind_stats_print(void (*write_cb)(void *, const char *), void *cbopaque,
 int
 memkind_set_bg_threads(bool state)
 {
+	size_t limit = vmc_settings()->background_threads;
+
+	if (vmc_settings()->wrong)
+		return MEMKIND_ERROR_ENVIRON;
+	if (state && limit > 0 && vmc_engine_background_limit(limit) != 0)
+		return MEMKIND_ERROR_OPERATION_FAILED;
 	return vmc_engine_background(state) == 0
 		       ? MEMKIND_SUCCESS
 		       : MEMKIND_ERROR_OPERATION_FAILED;

@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_memkind.c -- the heap calls on every kind that this machine has, and
+ * the making and unmaking of kinds
+ */
+#include "testing.h"
+
+#include "memkind/kind.h"
+#include "memkind/malloc.h"
+
+#include "base/os_space.h"
+#include "process.h"
+
+#include <errno.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MIB ((size_t)1 << 20)
+
+static const char *
+directory(void)
+{
+	return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+}
+
+static memkind_t
+make_pmem(size_t size)
+{
+	memkind_t kind = NULL;
+
+	assert_int_equal(memkind_create_pmem(directory(), size, &kind), 0);
+	assert_non_null(kind);
+	return kind;
+}
+
+/* What a caller may rely on, whatever the kind. */
+static void
+heap_contract(memkind_t kind)
+{
+	void *ptr, *other;
+
+	errno = 77;
+	assert_null(vmc_memkind_malloc(kind, 0));
+	assert_null(vmc_memkind_calloc(kind, 0, 8));
+	assert_null(vmc_memkind_calloc(kind, 8, 0));
+	assert_int_equal(errno, 77);
+	assert_null(vmc_memkind_malloc(kind, SIZE_MAX / 2));
+	assert_int_equal(errno, ENOMEM);
+	errno = 0;
+	assert_null(vmc_memkind_calloc(kind, SIZE_MAX / 4, 5));
+	assert_int_equal(errno, ENOMEM);
+	vmc_memkind_free(kind, NULL);
+	vmc_memkind_free(NULL, NULL);
+	assert_int_equal(vmc_memkind_usable_size(kind, NULL), 0);
+	assert_null(memkind_defrag_reallocate(kind, NULL));
+
+	for (size_t size = 1; size < 3 * MIB; size += 1 + size / 3) {
+		ptr = vmc_memkind_malloc(kind, size);
+		assert_non_null(ptr);
+		assert_true(vmc_memkind_usable_size(kind, ptr) >= size);
+		assert_int_equal(vmc_memkind_usable_size(kind, ptr),
+			vmc_memkind_usable_size(NULL, ptr));
+		assert_int_equal((uintptr_t)ptr % (size < 16 ? 8 : 16), 0);
+		memset(ptr, 0xaa, vmc_memkind_usable_size(kind, ptr));
+		assert_ptr_equal(memkind_detect_kind(ptr), kind);
+		assert_ptr_equal(
+			memkind_detect_kind((char *)ptr + size - 1), kind);
+		vmc_memkind_free(kind, ptr);
+		ptr = vmc_memkind_calloc(kind, 1, size);
+		assert_non_null(ptr);
+		for (size_t i = 0; i < size; i++)
+			assert_int_equal(((char *)ptr)[i], 0);
+		memset(ptr, 0xbb, size);
+		other = vmc_memkind_realloc(NULL, ptr, size * 2 + 1);
+		assert_non_null(other);
+		for (size_t i = 0; i < size; i++)
+			assert_int_equal(((unsigned char *)other)[i], 0xbb);
+		other = vmc_memkind_realloc(kind, other, size / 2 + 1);
+		assert_non_null(other);
+		assert_int_equal(((unsigned char *)other)[size / 2], 0xbb);
+		assert_null(vmc_memkind_realloc(kind, other, 0));
+	}
+	ptr = vmc_memkind_realloc(kind, NULL, 100);
+	assert_non_null(ptr);
+	vmc_memkind_free_sized(kind, ptr, 100);
+}
+
+static void
+aligned_contract(memkind_t kind)
+{
+	const size_t page_of_kind = 4096;
+	void *ptr = &ptr;
+
+	errno = 77;
+	assert_int_equal(vmc_memkind_posix_memalign(kind, &ptr, 3, 10), EINVAL);
+	assert_null(ptr);
+	assert_int_equal(vmc_memkind_posix_memalign(kind, &ptr, 4, 10), EINVAL);
+	assert_int_equal(vmc_memkind_posix_memalign(kind, &ptr, 0, 10), EINVAL);
+	assert_int_equal(vmc_memkind_posix_memalign(kind, &ptr, 64, 0), 0);
+	assert_null(ptr);
+	assert_int_equal(
+		vmc_memkind_posix_memalign(kind, &ptr, 64, SIZE_MAX / 2),
+		ENOMEM);
+	assert_null(ptr);
+	for (size_t align = 8; align <= 512 * page_of_kind; align *= 2) {
+		for (size_t size = 1; size < 100000; size = size * 5 + 1) {
+			assert_int_equal(vmc_memkind_posix_memalign(
+						 kind, &ptr, align, size),
+				0);
+			assert_int_equal((uintptr_t)ptr % align, 0);
+			assert_true(vmc_memkind_usable_size(kind, ptr) >= size);
+			memset(ptr, 0xcc, size);
+			vmc_memkind_free(align & 0x5555 ? kind : NULL, ptr);
+		}
+	}
+	assert_int_equal(errno, 77);
+}
+
+static void
+test_heap_of_each_kind(void **state)
+{
+	memkind_t pmem = make_pmem(64 * MIB), fixed;
+	void *region = malloc(64 * MIB);
+
+	(void)state;
+	memset(region, 0xee, 64 * MIB);
+	assert_int_equal(memkind_create_fixed(region, 64 * MIB, &fixed), 0);
+	memkind_t kinds[] = {MEMKIND_DEFAULT, MEMKIND_REGULAR,
+		MEMKIND_INTERLEAVE, MEMKIND_HIGHEST_CAPACITY,
+		MEMKIND_HIGHEST_CAPACITY_LOCAL_PREFERRED, MEMKIND_HBW,
+		MEMKIND_HBW_ALL, MEMKIND_HBW_PREFERRED, MEMKIND_HBW_INTERLEAVE,
+		MEMKIND_HUGETLB, MEMKIND_DAX_KMEM, MEMKIND_DAX_KMEM_ALL,
+		MEMKIND_DAX_KMEM_INTERLEAVE, MEMKIND_LOWEST_LATENCY_LOCAL,
+		MEMKIND_HIGHEST_BANDWIDTH_LOCAL, pmem, fixed};
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (memkind_check_available(kinds[i]) != 0) {
+			errno = 0;
+			assert_null(vmc_memkind_malloc(kinds[i], 10));
+			assert_int_equal(errno, ENOMEM);
+			continue;
+		}
+		heap_contract(kinds[i]);
+		aligned_contract(kinds[i]);
+	}
+	memkind_destroy_kind(pmem);
+	memkind_destroy_kind(fixed);
+	free(region);
+}
+
+static void
+test_null_kind(void **state)
+{
+	(void)state;
+	errno = 0;
+	assert_null(vmc_memkind_malloc(NULL, 10));
+	assert_int_equal(errno, EINVAL);
+	errno = 0;
+	assert_null(vmc_memkind_realloc(NULL, NULL, 10));
+	assert_int_equal(errno, EINVAL);
+	assert_null(memkind_detect_kind(NULL));
+	assert_int_equal(memkind_check_available(NULL), MEMKIND_ERROR_INVALID);
+	assert_int_equal(memkind_get_capacity(NULL), -1);
+	assert_int_equal(memkind_destroy_kind(NULL), 0);
+}
+
+#ifndef VMC_SANITIZED
+static void
+test_foreign_pointers(void **state)
+{
+	int local;
+
+	(void)state;
+	assert_null(memkind_detect_kind(&local));
+	assert_null(memkind_detect_kind((void *)test_foreign_pointers));
+	assert_null(memkind_detect_kind((void *)UINTPTR_MAX));
+	assert_null(memkind_detect_kind((void *)1));
+}
+#endif
+
+static void
+test_bad_kinds(void **state)
+{
+	struct memkind_config *config = memkind_config_new();
+	memkind_t kind;
+	char byte;
+
+	(void)state;
+	int descriptors = process_descriptors();
+	assert_int_equal(memkind_create_pmem("/nonexistent", 0, &kind),
+		MEMKIND_ERROR_INVALID);
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(memkind_create_pmem("/proc/self/maps", 0, &kind),
+		MEMKIND_ERROR_INVALID);
+	assert_int_equal(memkind_create_pmem(directory(), 16 * MIB - 1, &kind),
+		MEMKIND_ERROR_INVALID);
+	assert_int_equal(memkind_create_pmem(directory(), SIZE_MAX, &kind),
+		MEMKIND_ERROR_INVALID);
+	assert_int_equal(memkind_create_pmem(directory(), 0, NULL),
+		MEMKIND_ERROR_INVALID);
+	assert_int_equal(
+		memkind_create_pmem(NULL, 0, &kind), MEMKIND_ERROR_INVALID);
+	memkind_config_set_path(config, directory());
+	memkind_config_set_memory_usage_policy(
+		config, MEMKIND_MEM_USAGE_POLICY_MAX_VALUE);
+	assert_int_equal(memkind_create_pmem_with_config(config, &kind),
+		MEMKIND_ERROR_INVALID);
+	memkind_config_delete(config);
+	assert_int_equal(
+		memkind_create_fixed(NULL, MIB, &kind), MEMKIND_ERROR_INVALID);
+	assert_int_equal(
+		memkind_create_fixed(&byte, 1, &kind), MEMKIND_ERROR_INVALID);
+	assert_int_equal(memkind_create_fixed(&byte, SIZE_MAX, &kind),
+		MEMKIND_ERROR_INVALID);
+	assert_int_equal(process_descriptors(), descriptors);
+	assert_int_equal(
+		memkind_check_dax_path("/nonexistent"), MEMKIND_ERROR_RUNTIME);
+	assert_int_equal(memkind_check_dax_path(NULL), MEMKIND_ERROR_RUNTIME);
+	assert_int_equal(memkind_check_dax_path("/dev/shm"),
+		access("/dev/shm", W_OK) ? MEMKIND_ERROR_RUNTIME
+					 : MEMKIND_ERROR_MMAP);
+}
+
+static void
+test_create_kind(void **state)
+{
+	int accepted = 0;
+	memkind_t kind;
+
+	(void)state;
+	for (int types = 0; types < 8; types++) {
+		for (int policy = 0; policy <= MEMKIND_POLICY_MAX_VALUE;
+			policy++) {
+			for (int bits = 0; bits < 32; bits++) {
+				int code = memkind_create_kind(
+					(memkind_memtype_t)types,
+					(memkind_policy_t)policy,
+					(memkind_bits_t)bits, &kind);
+				if (code == MEMKIND_ERROR_INVALID)
+					continue;
+				accepted++;
+				if (code != 0) {
+					assert_int_equal(code,
+						MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE);
+					continue;
+				}
+				void *ptr = vmc_memkind_malloc(kind, 100);
+				if (kind == MEMKIND_DEFAULT)
+					assert_non_null(ptr);
+				vmc_memkind_free(kind, ptr);
+				memkind_destroy_kind(kind);
+			}
+		}
+	}
+	assert_int_equal(accepted, 10);
+	assert_int_equal(memkind_create_kind(MEMKIND_MEMTYPE_DEFAULT,
+				 MEMKIND_POLICY_PREFERRED_LOCAL,
+				 (memkind_bits_t)0, NULL),
+		MEMKIND_ERROR_INVALID);
+}
+
+/* Nearly all of it can be had, and again after it was all given back. */
+static void
+fill_and_empty(memkind_t kind, size_t capacity, size_t size)
+{
+	size_t most = capacity / size + 1, count, before = 0;
+	void **objects = malloc(most * sizeof(*objects));
+
+	for (int round = 0; round < 3; round++) {
+		for (count = 0; count < most; count++) {
+			objects[count] = vmc_memkind_malloc(kind, size);
+			if (!objects[count])
+				break;
+			memset(objects[count], round, size);
+		}
+		assert_int_equal(errno, ENOMEM);
+		assert_true((double)(count * size) >= 0.95 * (double)capacity);
+		assert_true(count >= before - before / 100);
+		before = count;
+		for (size_t i = 0; i < count; i++) {
+			assert_int_equal(((char *)objects[i])[size - 1], round);
+			vmc_memkind_free(kind, objects[i]);
+		}
+	}
+	free(objects);
+}
+
+static void
+test_exhaustion(void **state)
+{
+	size_t size = 16 * MIB, occupied;
+	void *region = malloc(size);
+	memkind_t kind = make_pmem(size);
+
+	(void)state;
+	fill_and_empty(kind, size, 512);
+	fill_and_empty(kind, size, 4096);
+	memkind_update_cached_stats();
+	vmc_engine_arena_purge(kind->arenas[0]->index);
+	assert_int_equal(vmc_os_file_occupied(kind->space.fd, &occupied), 0);
+	assert_true(occupied <= size / 20);
+	memkind_destroy_kind(kind);
+	assert_int_equal(memkind_create_fixed(region, size, &kind), 0);
+	fill_and_empty(kind, size, 512);
+	assert_int_equal(memkind_get_capacity(kind) / (ssize_t)MIB, 15);
+	memkind_destroy_kind(kind);
+	free(region);
+}
+
+/* calloc of memory that the program and former objects have written to. */
+static void
+test_zeroed_on_dirty_memory(void **state)
+{
+	size_t size = 8 * MIB;
+	char *region = malloc(size), *ptr;
+	memkind_t kind;
+
+	(void)state;
+	memset(region, 0xee, size);
+	assert_int_equal(memkind_create_fixed(region, size, &kind), 0);
+	for (size_t n = 8; n < 4 * MIB; n = n * 3 + 8) {
+		ptr = vmc_memkind_calloc(kind, 1, n);
+		assert_non_null(ptr);
+		for (size_t i = 0; i < n; i++)
+			assert_int_equal(ptr[i], 0);
+		memset(ptr, 0xee, n);
+		vmc_memkind_free(kind, ptr);
+	}
+	memkind_destroy_kind(kind);
+	free(region);
+}
+
+/* Two fixed kinds in one chunk of the address map, none in another kind. */
+static void
+test_neighbours(void **state)
+{
+	char *region = malloc(4 * MIB);
+	memkind_t a, b;
+	void *in_a, *in_b;
+
+	(void)state;
+	assert_int_equal(memkind_create_fixed(region, MIB, &a), 0);
+	assert_int_equal(
+		memkind_create_fixed(region, MIB, &b), MEMKIND_ERROR_INVALID);
+	assert_int_equal(memkind_create_fixed(region + MIB / 2, MIB, &b),
+		MEMKIND_ERROR_INVALID);
+	assert_int_equal(memkind_create_fixed(region + MIB, 3 * MIB, &b), 0);
+	in_a = vmc_memkind_malloc(a, 100);
+	in_b = vmc_memkind_malloc(b, 100);
+	assert_ptr_equal(memkind_detect_kind(in_a), a);
+	assert_ptr_equal(memkind_detect_kind(in_b), b);
+	assert_int_equal(
+		memkind_create_fixed(in_b, 50, &a), MEMKIND_ERROR_INVALID);
+	vmc_memkind_free(NULL, in_a);
+	memkind_destroy_kind(a);
+	assert_ptr_equal(memkind_detect_kind(in_b), b);
+	vmc_memkind_free(NULL, in_b);
+	memkind_destroy_kind(b);
+	free(region);
+}
+
+/* A kind inside of another kind's memory is refused, as documented. */
+static void
+test_nested(void **state)
+{
+	memkind_t outer = make_pmem(16 * MIB), inner;
+	void *region = vmc_memkind_malloc(outer, 4 * MIB);
+
+	(void)state;
+	assert_int_equal(memkind_create_fixed(region, 4 * MIB, &inner),
+		MEMKIND_ERROR_INVALID);
+	vmc_memkind_free(outer, region);
+	memkind_destroy_kind(outer);
+}
+
+static void
+test_many_kinds_leave_no_trace(void **state)
+{
+	int descriptors, mappings;
+	memkind_t kinds[MEMKIND_MAX_KIND];
+	unsigned count = 0;
+
+	(void)state;
+	memkind_destroy_kind(make_pmem(16 * MIB));
+	descriptors = process_descriptors();
+	mappings = process_unnamed_mappings();
+	for (int i = 0; i < 1000; i++) {
+		memkind_t kind = make_pmem(16 * MIB);
+		memset(vmc_memkind_malloc(kind, 5000), 1, 5000);
+		memkind_destroy_kind(kind);
+	}
+	while (memkind_create_pmem(directory(), 16 * MIB, &kinds[count]) == 0)
+		count++;
+	assert_int_equal(count, MEMKIND_MAX_KIND - MEMKIND_NUM_BASE_KIND);
+	assert_int_equal(memkind_create_pmem(directory(), 0, &kinds[count]),
+		MEMKIND_ERROR_TOOMANY);
+	for (unsigned i = 0; i < count; i++)
+		assert_non_null(vmc_memkind_malloc(kinds[i], 100));
+	while (count > 0)
+		memkind_destroy_kind(kinds[--count]);
+	assert_int_equal(process_descriptors(), descriptors);
+	assert_int_equal(process_unnamed_mappings(), mappings);
+}
+
+static void
+test_statistics(void **state)
+{
+	memkind_t kind = make_pmem(16 * MIB);
+	void *ptr = vmc_memkind_malloc(kind, 100000);
+	size_t value;
+
+	(void)state;
+	assert_int_equal(memkind_update_cached_stats(), 0);
+	memset(ptr, 1, 100000);
+	assert_int_equal(
+		memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED, &value), 0);
+	assert_in_range(value, 100000, 120000);
+	assert_int_equal(
+		memkind_get_stat(kind, MEMKIND_STAT_TYPE_ACTIVE, &value), 0);
+	assert_in_range(value, 100000, 200000);
+	vmc_memkind_free(kind, ptr);
+	/* still the snapshot */
+	memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED, &value);
+	assert_in_range(value, 100000, 120000);
+	memkind_update_cached_stats();
+	memkind_get_stat(kind, MEMKIND_STAT_TYPE_ALLOCATED, &value);
+	assert_int_equal(value, 0);
+	assert_int_equal(
+		memkind_get_stat(NULL, MEMKIND_STAT_TYPE_RESIDENT, &value), 0);
+	assert_true(value > 0);
+	assert_int_equal(
+		memkind_get_stat(kind, MEMKIND_STAT_TYPE_MAX_VALUE, &value),
+		MEMKIND_ERROR_INVALID);
+	assert_int_equal(
+		memkind_stats_print(NULL, NULL, (memkind_stat_print_opt)512),
+		MEMKIND_ERROR_INVALID);
+	memkind_destroy_kind(kind);
+}
+
+static void
+count_bytes(void *count, const char *text)
+{
+	*(size_t *)count += strlen(text);
+}
+
+static void
+test_report(void **state)
+{
+	size_t whole = 0, less = 0;
+
+	(void)state;
+	assert_int_equal(memkind_stats_print(
+				 count_bytes, &whole, MEMKIND_STAT_PRINT_ALL),
+		0);
+	assert_int_equal(memkind_stats_print(count_bytes, &less,
+				 MEMKIND_STAT_PRINT_OMIT_PER_ARENA),
+		0);
+	assert_true(whole > less && less > 0);
+}
+
+static void
+test_defragmentation(void **state)
+{
+	enum { COUNT = 20000, SIZE = 64 };
+	memkind_t kind = make_pmem(16 * MIB);
+	size_t before, after, moved = 0;
+	char **objects = malloc(COUNT * sizeof(*objects));
+
+	(void)state;
+	for (int i = 0; i < COUNT; i++) {
+		objects[i] = vmc_memkind_malloc(kind, SIZE);
+		memset(objects[i], i, SIZE);
+	}
+	for (int i = 0; i < COUNT; i++) {
+		if (i % 16 && i > COUNT / 2) {
+			vmc_memkind_free(kind, objects[i]);
+			objects[i] = NULL;
+		}
+	}
+	memkind_update_cached_stats();
+	memkind_get_stat(kind, MEMKIND_STAT_TYPE_ACTIVE, &before);
+	for (int i = 0; i < COUNT; i++) {
+		void *ptr = memkind_defrag_reallocate(kind, objects[i]);
+		if (ptr) {
+			moved++;
+			objects[i] = ptr;
+		}
+		if (objects[i])
+			assert_int_equal(objects[i][SIZE - 1], (char)i);
+	}
+	memkind_update_cached_stats();
+	memkind_get_stat(kind, MEMKIND_STAT_TYPE_ACTIVE, &after);
+	assert_true(moved > 0);
+	assert_true(after < before);
+	free(objects);
+	memkind_destroy_kind(kind);
+}
+
+/* The file belongs to the parent; other memory is the child's own. */
+static void
+test_fork(void **state)
+{
+	memkind_t kind = make_pmem(16 * MIB);
+	char *ptr = vmc_memkind_malloc(kind, 100);
+	int status;
+
+	(void)state;
+	strcpy(ptr, "parent");
+	pid_t child = fork();
+	if (child == 0) {
+		bool ok = strcmp(ptr, "parent") == 0;
+		errno = 0;
+		ok = ok && !vmc_memkind_malloc(kind, 100) && errno == ENOMEM;
+		ok = ok && !vmc_memkind_malloc(kind, 100000);
+		ok = ok && !vmc_memkind_realloc(kind, ptr, 100000);
+		vmc_memkind_free(kind, ptr);
+		vmc_memkind_free(NULL, ptr);
+		void *own = vmc_memkind_malloc(MEMKIND_DEFAULT, 100);
+		ok = ok && own;
+		vmc_memkind_free(NULL, own);
+		memkind_destroy_kind(kind);
+		ok = ok && memkind_create_pmem(directory(), 0, &kind) == 0;
+		ok = ok && vmc_memkind_malloc(kind, 100);
+		_exit(ok ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_string_equal(ptr, "parent");
+	assert_ptr_not_equal(vmc_memkind_malloc(kind, 100), ptr);
+	vmc_memkind_free(kind, ptr);
+	memkind_destroy_kind(kind);
+}
+
+static void
+test_messages(void **state)
+{
+	char text[MEMKIND_ERROR_MESSAGE_SIZE];
+
+	(void)state;
+	memkind_error_message(MEMKIND_ERROR_INVALID, text, sizeof(text));
+	assert_string_equal(
+		text, "<memkind> Invalid input arguments to memkind routine");
+	memkind_error_message(12345, text, sizeof(text));
+	assert_string_equal(text, "<memkind> Undefined error number: 12345");
+	memkind_error_message(MEMKIND_ERROR_INVALID, text, 5);
+	assert_string_equal(text, "<mem");
+	memkind_error_message(0, NULL, 0);
+	assert_true(memkind_get_version() >= 1014000);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_heap_of_each_kind),
+		cmocka_unit_test(test_null_kind),
+#ifndef VMC_SANITIZED
+		cmocka_unit_test(test_foreign_pointers),
+#endif
+		cmocka_unit_test(test_bad_kinds),
+		cmocka_unit_test(test_create_kind),
+		cmocka_unit_test(test_exhaustion),
+		cmocka_unit_test(test_zeroed_on_dirty_memory),
+		cmocka_unit_test(test_neighbours),
+		cmocka_unit_test(test_nested),
+		cmocka_unit_test(test_many_kinds_leave_no_trace),
+		cmocka_unit_test(test_statistics),
+		cmocka_unit_test(test_report),
+		cmocka_unit_test(test_defragmentation),
+		cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_messages),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
