@@ -12,9 +12,9 @@
  * held back during each of them; in between the user's Ctrl-C gets through.
  * What is hopeless is refused before that: a tmpfs may be allowed more than
  * the machine has memory for, and filling it up would call the OOM killer.
- * Where a file system cannot reserve, zeros are written. glibc's
- * posix_fallocate() would write a byte a block there, which is slower, and a
- * file system that compresses or deduplicates keeps no space for either.
+ * Where a file system cannot reserve, zeros are written; one that compresses
+ * them away promises nothing. glibc's posix_fallocate() would do either by
+ * itself, but not in steps.
  *
  * Addresses. A mapping gets huge pages only if address and file offset agree
  * modulo their size. A larger anonymous mapping finds room, is given back,
