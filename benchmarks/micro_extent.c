@@ -18,7 +18,7 @@
  * other work per put; `second` is what a put takes longer with two, medians
  * of five.
  *
- * Usage: micro_extent [mebibytes [turnovers]]
+ * Usage: micro_extent [mebibytes [turnovers]]; 0 turnovers: second part only
  */
 #include "base/os.h"
 #include "distribution.h"
@@ -32,7 +32,7 @@
 
 #define BLOCKS_PER_MIB 4096
 #define ROUNDS 5
-#define PUTS 300000u
+#define PUTS 20000u
 
 enum victims { FIFO, LRU, RANDOM };
 
@@ -321,17 +321,11 @@ measure_threads(const char *sizes, uint64_t blocks)
 	vmc_extent_delete(extent);
 }
 
-int
-main(int argc, char **argv)
+static void
+measure_all_runs(uint64_t blocks, unsigned turnovers)
 {
 	static const char *const sizes[] = {
 		"fixed:1", "fixed:64", "uniform:1:256", "log-uniform:1:256"};
-	static const char *const shared[] = {"fixed:1", "fixed:64",
-		"uniform:1:2", "uniform:32:96", "log-uniform:1:256"};
-	uint64_t blocks =
-		(argc > 1 ? strtoull(argv[1], NULL, 0) : 256) * BLOCKS_PER_MIB;
-	unsigned turnovers =
-		argc > 2 ? (unsigned)strtoul(argv[2], NULL, 0) : 20;
 
 	printf("%-18s victims free   runs per value after so many turnovers\n",
 		"sizes");
@@ -343,6 +337,20 @@ main(int argc, char **argv)
 			for (int i = 2; i < 4; i++)
 				measure_runs(
 					sizes[i], v, free, blocks, turnovers);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const char *const shared[] = {"fixed:1", "fixed:64",
+		"uniform:1:2", "uniform:32:96", "log-uniform:1:256"};
+	uint64_t blocks =
+		(argc > 1 ? strtoull(argv[1], NULL, 0) : 256) * BLOCKS_PER_MIB;
+	unsigned turnovers =
+		argc > 2 ? (unsigned)strtoul(argv[2], NULL, 0) : 20;
+
+	if (turnovers > 0)
+		measure_all_runs(blocks, turnovers);
 	for (int i = 0; i < 5; i++)
 		measure_threads(shared[i], blocks);
 	return 0;

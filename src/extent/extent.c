@@ -57,19 +57,22 @@ least(uint64_t a, uint64_t b)
 }
 
 struct vmc_extent {
-	/* immutable */
-	struct vmc_memory memory;
-
+	/*
+	 * What a put in a full pool touches stands first and close together:
+	 * between processors, every cache line of it costs.
+	 */
+	struct vmc_lock lock;
 	/* written under the lock */
 	_Atomic uint64_t free_blocks;
 	_Atomic uint64_t free_runs;
 	_Atomic uint64_t usual; /* blocks of the last value placed */
-
-	struct vmc_lock lock;
 	/* under the lock */
+	uint64_t map_runs; /* free runs in the map */
 	struct vmc_freelist list;
 	struct vmc_freemap map;
-	uint64_t map_runs; /* free runs in the map */
+
+	/* immutable */
+	struct vmc_memory memory;
 };
 
 /* Runs collected for one value; `few` serves nearly all of them. */
@@ -117,63 +120,70 @@ vmc_extent_delete(struct vmc_extent *extent)
 
 /* Put blocks that are in neither into the map. */
 static void
-release_to_map(struct vmc_extent *e, struct vmc_span span)
+release_to_map(struct vmc_extent *e, uint64_t first, uint64_t count)
 {
-	e->map_runs += (uint64_t)(int64_t)vmc_freemap_release(
-		&e->map, span.first, span.count);
+	e->map_runs +=
+		(uint64_t)(int64_t)vmc_freemap_release(&e->map, first, count);
+}
+
+static void
+release_run(struct vmc_extent *e, uint64_t first, uint64_t count)
+{
+	vmc_freelist_join(&e->list, &first, &count);
+	if (count > VMC_RUN_COUNT_MAX ||
+		vmc_freemap_is_free(&e->map, first - 1) ||
+		vmc_freemap_is_free(&e->map, first + count)) {
+		release_to_map(e, first, count);
+		return;
+	}
+	if (e->list.count == VMC_FREELIST_ROOM) {
+		vmc_run shortest = vmc_freelist_cut(
+			&e->list, VMC_FREELIST_ROOM - 1, VMC_RUN_COUNT_MAX);
+		release_to_map(
+			e, vmc_run_first(shortest), vmc_run_count(shortest));
+	}
+	vmc_freelist_add(&e->list, vmc_run_make(first, count));
 }
 
 /* Give back the runs and publish the counts. */
 static void
 release_runs(struct vmc_extent *e, const vmc_run *run, uint64_t count)
 {
-	uint64_t blocks = vmc_load_relaxed(&e->free_blocks);
+	uint64_t blocks = 0;
 
 	for (uint64_t i = 0; i < count; i++) {
-		struct vmc_span span = {
-			vmc_run_first(run[i]), vmc_run_count(run[i])};
-		blocks += span.count;
-		vmc_freelist_join(&e->list, &span);
-		if (vmc_freemap_touches(&e->map, span.first, span.count)) {
-			release_to_map(e, span);
-			continue;
-		}
-		if (e->list.count == VMC_FREELIST_ROOM)
-			release_to_map(
-				e, vmc_freelist_cut(&e->list,
-					   VMC_FREELIST_ROOM - 1, UINT64_MAX));
-		vmc_freelist_add(&e->list, span);
+		release_run(e, vmc_run_first(run[i]), vmc_run_count(run[i]));
+		blocks += vmc_run_count(run[i]);
 	}
-	vmc_store_relaxed(&e->free_blocks, blocks);
+	vmc_owner_add(&e->free_blocks, blocks);
 	vmc_store_relaxed(&e->free_runs, e->map_runs + e->list.count);
 }
 
 /* One run from the map, which has one. */
-static struct vmc_span
+static vmc_run
 claim_from_map(struct vmc_extent *e, uint64_t count)
 {
-	struct vmc_span span = {.count = count};
-	bool found = vmc_freemap_find(&e->map, count, &span.first);
+	uint64_t first = 0;
+	bool found = vmc_freemap_find(&e->map, count, &first);
 
 	assert(found);
 	(void)found;
-	e->map_runs += (uint64_t)(int64_t)vmc_freemap_claim(
-		&e->map, span.first, count);
-	return span;
+	e->map_runs +=
+		(uint64_t)(int64_t)vmc_freemap_claim(&e->map, first, count);
+	return vmc_run_make(first, count);
 }
 
 /* A single run: of so many blocks, or else the longest there is. */
-static struct vmc_span
+static vmc_run
 claim_run(struct vmc_extent *e, uint64_t blocks)
 {
-	uint64_t longest = vmc_freemap_longest(&e->map);
-	unsigned at;
+	uint64_t longest = vmc_freemap_longest(&e->map), at;
 
 	if (longest >= blocks)
 		return claim_from_map(e, blocks);
 	if (vmc_freelist_fit(&e->list, blocks, &at))
 		return vmc_freelist_cut(&e->list, at, blocks);
-	if (e->list.count > 0 && e->list.run[0].count >= longest)
+	if (e->list.count > 0 && vmc_run_count(e->list.run[0]) >= longest)
 		return vmc_freelist_cut(&e->list, 0, blocks);
 	return claim_from_map(e, longest);
 }
@@ -203,7 +213,6 @@ grow_pieces(struct vmc_extent *e, struct pieces *p)
 static int
 claim_blocks(struct vmc_extent *e, uint64_t blocks, struct pieces *p)
 {
-	struct vmc_span part[VMC_FREELIST_PARTS];
 	uint64_t left = blocks;
 	int result = 0;
 
@@ -214,16 +223,15 @@ claim_blocks(struct vmc_extent *e, uint64_t blocks, struct pieces *p)
 			if (result != 0)
 				break;
 		}
+		vmc_run *part = p->run + p->count;
 		if (vmc_freemap_longest(&e->map) < left)
 			parts = vmc_freelist_exact(&e->list, left, part);
 		if (parts == 0)
 			part[parts++] =
 				claim_run(e, least(left, VMC_RUN_COUNT_MAX));
-		for (unsigned i = 0; i < parts; i++) {
-			p->run[p->count++] =
-				vmc_run_make(part[i].first, part[i].count);
-			left -= part[i].count;
-		}
+		p->count += parts;
+		while (parts > 0)
+			left -= vmc_run_count(part[--parts]);
 	}
 	vmc_owner_add(&e->free_blocks, left - blocks);
 	vmc_store_relaxed(&e->free_runs, e->map_runs + e->list.count);
@@ -359,23 +367,25 @@ vmc_extent_free_runs(const struct vmc_extent *extent)
 static int
 check_list(const struct vmc_extent *e, uint64_t *blocks)
 {
-	const struct vmc_freelist *list = &e->list;
+	const vmc_run *run = e->list.run;
 
 	*blocks = 0;
-	for (unsigned i = 0; i < list->count; i++) {
-		const struct vmc_span s = list->run[i];
-		*blocks += s.count;
-		if (s.count == 0 || s.first + s.count > e->map.blocks)
+	for (uint64_t i = 0; i < e->list.count; i++) {
+		uint64_t first = vmc_run_first(run[i]);
+		uint64_t count = vmc_run_count(run[i]);
+		*blocks += count;
+		if (count == 0 || first + count > e->map.blocks)
 			return vmc_fail_const(EINVAL, "listed run: no run");
-		if (i > 0 && s.count > list->run[i - 1].count)
+		if (i > 0 && count > vmc_run_count(run[i - 1]))
 			return vmc_fail_const(EINVAL, "listed run: order");
-		for (unsigned k = 0; k < list->count; k++)
-			if (k != i && list->run[k].first - s.first <= s.count)
+		for (uint64_t k = 0; k < e->list.count; k++)
+			if (k != i && vmc_run_first(run[k]) - first <= count)
 				return vmc_fail_const(
 					EINVAL, "listed runs touch");
-		if (vmc_freemap_touches(&e->map, s.first, s.count))
-			return vmc_fail_const(
-				EINVAL, "listed run touches the map");
+		for (uint64_t b = first - 1; b != first + count + 1; b++)
+			if (vmc_freemap_is_free(&e->map, b))
+				return vmc_fail_const(EINVAL,
+					"listed run touches free blocks");
 	}
 	return 0;
 }

@@ -235,9 +235,11 @@ bit(const struct vmc_freemap *map, uint64_t block)
 	return map->word[block / 64] >> block % 64 & 1;
 }
 
-static bool
-is_free(const struct vmc_freemap *map, uint64_t block)
+bool
+vmc_freemap_is_free(const struct vmc_freemap *map, uint64_t block)
 {
+	if (block >= map->blocks)
+		return false;
 	for (unsigned l = map->root + 1; l-- > 0;) {
 		uint64_t node = node_of(map, l, block);
 		if (node & WHOLE)
@@ -252,10 +254,8 @@ is_free(const struct vmc_freemap *map, uint64_t block)
 static int
 free_neighbours(const struct vmc_freemap *map, uint64_t first, uint64_t count)
 {
-	uint64_t after = first + count;
-
-	return (first > 0 && is_free(map, first - 1)) +
-	       (after < map->blocks && is_free(map, after));
+	return vmc_freemap_is_free(map, first - 1) +
+	       vmc_freemap_is_free(map, first + count);
 }
 
 int
@@ -283,13 +283,6 @@ vmc_freemap_release(struct vmc_freemap *map, uint64_t first, uint64_t count)
 	fill(map->word, first, count, true);
 	update(map, first, first + count - 1);
 	return 1 - neighbours;
-}
-
-bool
-vmc_freemap_touches(
-	const struct vmc_freemap *map, uint64_t first, uint64_t count)
-{
-	return free_neighbours(map, first, count) > 0;
 }
 
 uint64_t

@@ -48,9 +48,8 @@ int vmc_freemap_claim(struct vmc_freemap *map, uint64_t first, uint64_t count);
 int vmc_freemap_release(
 	struct vmc_freemap *map, uint64_t first, uint64_t count);
 
-/* Is a block beside the run free? */
-bool vmc_freemap_touches(
-	const struct vmc_freemap *map, uint64_t first, uint64_t count);
+/* Any number may be asked for: blocks that do not exist are not free. */
+bool vmc_freemap_is_free(const struct vmc_freemap *map, uint64_t block);
 
 /* The longest free run, VMC_FREEMAP_RUN_MAX if it is longer than that. */
 uint64_t vmc_freemap_longest(const struct vmc_freemap *map);
