@@ -142,6 +142,36 @@ descend(uint64_t root, uint64_t hash, struct path *path)
 	return word;
 }
 
+static bool
+has_hash(const struct vmc_critnib *index, uint64_t word, uint64_t hash)
+{
+	if (!(word & CELL) && mark_difference(word, hash))
+		return false;
+	return hash_of(index, word) == hash;
+}
+
+/*
+ * The hash of a leaf's or cell's word, which is not this one, as far down as
+ * they first differ. They agree above the nibble at shift.
+ */
+static uint64_t
+differing_hash(const struct vmc_critnib *index, uint64_t word, uint64_t hash,
+	int shift)
+{
+	if (!(word & CELL) && shift <= MARK_HIGH && mark_difference(word, hash))
+		return hash ^ mark_difference(word, hash);
+	return hash_of(index, word);
+}
+
+/* The nibble at shift of what a leaf or cell leads to. */
+static unsigned
+nibble_at(const struct vmc_critnib *index, uint64_t word, int shift)
+{
+	if (!(word & CELL) && shift >= MARK_LOW && shift <= MARK_HIGH)
+		return word >> (shift - MARK_LOW + BITMAP_SHIFT) & (FAN - 1);
+	return nibble_of(hash_of(index, word), shift);
+}
+
 /*
  * The word, a leaf or a cell, and a leaf of another hash, under nodes for
  * the nibbles from shift down to the first that differs. 0: no memory.
@@ -151,12 +181,12 @@ split(const struct vmc_critnib *index, uint64_t word, const void *leaf,
 	int shift)
 {
 	uint64_t hash = index->hash_of(leaf);
-	uint64_t other = hash_of(index, word);
+	uint64_t other = differing_hash(index, word, hash, shift);
 	int at = (63 - __builtin_clzll(hash ^ other)) & ~3;
 	unsigned nibble = nibble_of(hash, at), second = nibble_of(other, at);
 	uint64_t by_nibble[FAN];
 
-	by_nibble[nibble] = word_of(leaf);
+	by_nibble[nibble] = word_of(leaf, hash);
 	by_nibble[second] = word;
 	uint64_t node = node_new(index, 1u << nibble | 1u << second, by_nibble);
 
@@ -180,12 +210,12 @@ split(const struct vmc_critnib *index, uint64_t word, const void *leaf,
 /* Give the node one more child; drops the empty ones. 0: no memory. */
 static uint64_t
 widen(const struct vmc_critnib *index, uint64_t node, unsigned nibble,
-	const void *leaf)
+	uint64_t leaf)
 {
 	uint64_t by_nibble[FAN];
 	unsigned live = node_spread(node, by_nibble);
 
-	by_nibble[nibble] = word_of(leaf);
+	by_nibble[nibble] = leaf;
 	return node_new(index, live | 1u << nibble, by_nibble);
 }
 
@@ -227,6 +257,7 @@ grow(const struct vmc_critnib *index, slot *root_link)
 	if (root == 0)
 		return;
 	slot *to = root_slots(root);
+	int shift = vmc_critnib_root_shift(old);
 	for (size_t i = 0; i < count; i++) {
 		uint64_t word = vmc_load_relaxed(&from[i]);
 		uint64_t by_nibble[FAN] = {0};
@@ -237,9 +268,8 @@ grow(const struct vmc_critnib *index, slot *root_link)
 				vmc_store_relaxed(
 					&to[i * FAN + n], by_nibble[n]);
 		} else if (word) {
-			vmc_store_relaxed(vmc_critnib_root_slot(
-						  root, hash_of(index, word)),
-				word);
+			unsigned n = nibble_at(index, word, shift);
+			vmc_store_relaxed(&to[i * FAN + n], word);
 		}
 	}
 	vmc_store_release(root_link, root);
@@ -276,10 +306,11 @@ insert_locked(struct vmc_critnib *index, uint64_t hash, void *leaf,
 	uint64_t word;
 
 	if (old == 0) {
-		word = word_of(leaf);
+		word = word_of(leaf, hash);
 	} else if (old & NODE) {
-		word = widen(index, old, nibble_of(hash, path.shift), leaf);
-	} else if (hash_of(index, old) != hash) {
+		word = widen(index, old, nibble_of(hash, path.shift),
+			word_of(leaf, hash));
+	} else if (!has_hash(index, old, hash)) {
 		word = split(index, old, leaf, path.shift);
 	} else {
 		if (any_match(old, match, key))
@@ -306,7 +337,7 @@ vmc_critnib_insert(struct vmc_critnib *index, void *leaf,
 	uint64_t hash = index->hash_of(leaf);
 	struct stripe *stripe = &index->stripes[stripe_of(hash)];
 
-	assert(word_of(leaf) != 0 && (word_of(leaf) & (NODE | CELL)) == 0);
+	assert(leaf != NULL && leaf_of((uintptr_t)leaf) == leaf);
 	vmc_lock_acquire(&stripe->lock);
 	int err = insert_locked(index, hash, leaf, match, key);
 	vmc_lock_release(&stripe->lock);
@@ -355,8 +386,8 @@ remove_locked(struct vmc_critnib *index, uint64_t hash, const void *leaf)
 		struct vmc_critnib_cell *cell = cell_of(word);
 		uint64_t next = vmc_load_relaxed(&cell->next);
 
-		if (cell->leaf == leaf || next == word_of(leaf)) {
-			uint64_t stays = word_of(cell->leaf);
+		if (cell->leaf == leaf || next == word_of(leaf, hash)) {
+			uint64_t stays = word_of(cell->leaf, hash);
 			if (cell->leaf == leaf)
 				stays = next;
 			vmc_store_release(link, stays);
@@ -366,7 +397,7 @@ remove_locked(struct vmc_critnib *index, uint64_t hash, const void *leaf)
 		link = &cell->next;
 		word = next;
 	}
-	if (word != word_of(leaf))
+	if (word != word_of(leaf, hash))
 		return -ENOENT;
 	vmc_store_relaxed(link, 0);
 	prune(index, &path);

@@ -3,9 +3,9 @@
  * critnib.h -- an index by 64-bit hash: critical-nibble tries under a direct
  * root
  *
- * Leaves are opaque pointers, at least 8-byte aligned. The index knows their
- * hash (through hash_of) and asks the caller whether a leaf of equal hash is
- * the one meant: several leaves may have the same hash.
+ * Leaves are opaque pointers below 2^48, at least 4-byte aligned. The index
+ * knows their hash (through hash_of) and asks the caller whether a leaf of
+ * equal hash is the one meant: several leaves may have the same hash.
  *
  * Finding (critnib_find.h) takes no lock and writes no shared memory; it must
  * happen within an epoch (base/epoch.h). Inserting and removing lock one stripe

@@ -11,7 +11,8 @@
 /*
  * Invariants, for a word below whose slot all hashes begin with the bits of
  * prefix above shift + 4 bits:
- * - leaves and cells: so do theirs, and the leaves of a chain share one hash;
+ * - leaves and cells: so do theirs, the leaves of a chain share one hash, and a
+ *   leaf's mark is its hash's;
  * - nodes: at least one child is not empty, and an only child is a node.
  * Adds the leaves to *count.
  */
@@ -53,6 +54,8 @@ check_word(const struct vmc_critnib *index, uint64_t word, uint64_t prefix,
 	++*count;
 	if (word == 0 || word & NODE || hash_of(index, word) != hash)
 		return vmc_fail(EINVAL, "critnib: bad end of a chain");
+	if (word != word_of(leaf_of(word), hash))
+		return vmc_fail(EINVAL, "critnib: wrong mark");
 	return 0;
 }
 

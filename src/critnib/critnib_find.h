@@ -6,9 +6,14 @@
  *   hash   | 8 bits | 4 * level bits | nibble | nibble | ...
  *            stripe   slot of root     one node a nibble, until leaves part
  *
- *   word   0: empty    ....000: leaf    .....10: cell, leaves of equal hash
- *          bitmap (16) | address (48) | .....01: node, one child a set bit
+ *   word   0: empty
+ *          mark (16)   | address (48) | ....00: leaf
+ *          bitmap (16) | address (48) | ....01: node, one child a set bit
+ *          0           | address (48) | ....10: cell, leaves of equal hash
  *
+ * A leaf's mark is bits 43 to 28 of its hash: a finder that meets another leaf
+ * than it looks for mostly knows without touching it, and a writer mostly
+ * knows where the two part.
  * Words stand in the slots of a root, in nodes (packed, in nibble order) and
  * in cells. The word that leads to a node holds its bitmap, so a step down
  * touches one cache line, wherever in the node the child is.
@@ -29,6 +34,7 @@
 #define VMC_CRITNIB_CELL UINT64_C(2)
 #define VMC_CRITNIB_BITMAP_SHIFT 48
 #define VMC_CRITNIB_ADDRESS ((UINT64_C(1) << VMC_CRITNIB_BITMAP_SHIFT) - 16)
+#define VMC_CRITNIB_LEAF ((UINT64_C(1) << VMC_CRITNIB_BITMAP_SHIFT) - 4)
 
 typedef _Atomic uint64_t vmc_critnib_slot;
 
@@ -56,6 +62,13 @@ vmc_critnib_count_bits(unsigned v)
 	v = (v & 0x3333) + (v >> 2 & 0x3333);
 	v = (v + (v >> 4)) & 0x0f0f;
 	return (v + (v >> 8)) & 0x1f;
+}
+
+static inline uint64_t
+vmc_critnib_mark(uint64_t hash)
+{
+	return hash << 20 >> VMC_CRITNIB_BITMAP_SHIFT
+				     << VMC_CRITNIB_BITMAP_SHIFT;
 }
 
 /* The slot for a hash in the root of its stripe. */
@@ -117,8 +130,37 @@ vmc_critnib_find(struct vmc_critnib *index, uint64_t hash,
 			return cell->leaf;
 		word = vmc_load_acquire(&cell->next);
 	}
-	void *leaf = (void *)(uintptr_t)word;
-	return leaf && match(leaf, key) ? leaf : NULL;
+	void *leaf = (void *)(uintptr_t)(word & VMC_CRITNIB_LEAF);
+	if (!leaf ||
+		(word ^ vmc_critnib_mark(hash)) >> VMC_CRITNIB_BITMAP_SHIFT)
+		return NULL;
+	return match(leaf, key) ? leaf : NULL;
+}
+
+/*
+ * Bring what a later find, insertion or removal of that hash will read into
+ * the cache: first its slot of the root and, once that has arrived, the child
+ * that the slot leads to. Within an epoch.
+ */
+static inline void
+vmc_critnib_prefetch_slot(struct vmc_critnib *index, uint64_t hash)
+{
+	struct vmc_critnib_roots *roots = (struct vmc_critnib_roots *)index;
+	uint64_t root = vmc_load_acquire(&roots->of[hash >> 56]);
+
+	__builtin_prefetch(vmc_critnib_root_slot(root, hash));
+}
+
+static inline void
+vmc_critnib_prefetch_child(struct vmc_critnib *index, uint64_t hash)
+{
+	struct vmc_critnib_roots *roots = (struct vmc_critnib_roots *)index;
+	uint64_t root = vmc_load_acquire(&roots->of[hash >> 56]);
+	uint64_t word = vmc_load_acquire(vmc_critnib_root_slot(root, hash));
+	unsigned nibble = hash >> vmc_critnib_root_shift(root) & 15;
+
+	if (word & VMC_CRITNIB_NODE)
+		__builtin_prefetch(vmc_critnib_child(word, nibble));
 }
 
 #endif

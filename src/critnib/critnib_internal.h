@@ -91,13 +91,13 @@ cell_of(uint64_t word)
 static inline void *
 leaf_of(uint64_t word)
 {
-	return (void *)(uintptr_t)word;
+	return (void *)(uintptr_t)(word & VMC_CRITNIB_LEAF);
 }
 
 static inline uint64_t
-word_of(const void *leaf)
+word_of(const void *leaf, uint64_t hash)
 {
-	return (uintptr_t)leaf;
+	return (uintptr_t)leaf | vmc_critnib_mark(hash);
 }
 
 /* The hash of what a leaf or cell leads to. */
@@ -106,6 +106,17 @@ hash_of(const struct vmc_critnib *index, uint64_t word)
 {
 	return index->hash_of(
 		word & CELL ? cell_of(word)->leaf : leaf_of(word));
+}
+
+/* The lowest and the highest nibble that a mark holds. */
+#define MARK_LOW 28
+#define MARK_HIGH 40
+
+/* Bits 43 to 28 in which the hash of a leaf's word differs from this one. */
+static inline uint64_t
+mark_difference(uint64_t word, uint64_t hash)
+{
+	return (word ^ vmc_critnib_mark(hash)) >> BITMAP_SHIFT << MARK_LOW;
 }
 
 static inline unsigned

@@ -489,7 +489,7 @@ test_check_sees_damage(void **state)
 	slot *top = vmc_critnib_root_slot(f.index->roots.of[0], 0);
 	slot *only = children_of(*top);
 	uint64_t node = *only;
-	*only = word_of(&f.leaves[0]);
+	*only = word_of(&f.leaves[0], f.leaves[0].hash);
 	f.index->stripes[0].count--;
 	assert_int_equal(vmc_critnib_check(f.index), -EINVAL);
 	*only = node;
