@@ -78,6 +78,37 @@ blocks_of(const struct vmc_entry *entry)
 	return blocks;
 }
 
+/*
+ * Fetch what the next evictions will read and write, a stage further for each
+ * victim at each call, so that no stage waits: the entry (by the policy), the
+ * slot of the index, then the child below it and the first lines of the value.
+ * Victims follow each other at random places of a large memory, and without
+ * this each of these is a cache miss, one after the other: two thirds of the
+ * time of a 1 KiB put. Under the policy's lock, which keeps the entries.
+ */
+static void
+prefetch_victims(struct vmemcache *cache, struct vmc_thread *thread)
+{
+	struct vmc_policy_node *next[2];
+	unsigned n = cache->policy->ops->upcoming(cache->policy, next, 2);
+
+	if (n < 2)
+		return;
+	const struct vmc_entry *soon = vmc_entry_of(next[0]);
+	uint64_t count;
+	const vmc_run *run = vmc_runs_view(&soon->runs, &count);
+	vmc_epoch_enter(thread);
+	vmc_critnib_prefetch_child(cache->index, soon->hash);
+	vmc_critnib_prefetch_slot(cache->index, vmc_entry_of(next[1])->hash);
+	vmc_epoch_exit(thread);
+	if (count == 0)
+		return;
+	const char *value =
+		cache->pool.base + vmc_run_first(*run) * cache->block_size;
+	for (unsigned line = 0; line < 4; line++)
+		__builtin_prefetch(value + line * 64, 1);
+}
+
 /* Put claimed victims back where they were, the last claimed first. */
 static void
 give_back(struct vmc_policy *policy, struct chain *claimed)
@@ -101,7 +132,8 @@ give_back(struct vmc_policy *policy, struct chain *claimed)
  * there are not enough, and nothing changed.
  */
 static int
-claim_victims(struct vmemcache *cache, uint64_t blocks, struct chain *claimed)
+claim_victims(struct vmemcache *cache, struct vmc_thread *thread,
+	uint64_t blocks, struct chain *claimed)
 {
 	struct vmc_policy *policy = cache->policy;
 	struct chain inserting = {0};
@@ -131,6 +163,7 @@ claim_victims(struct vmemcache *cache, uint64_t blocks, struct chain *claimed)
 		give_back(policy, claimed);
 	while ((node = chain_pop(&inserting)))
 		policy->ops->touch(policy, &node, 1);
+	prefetch_victims(cache, thread);
 	vmc_lock_release(&cache->policy_lock);
 	return rc;
 }
@@ -163,7 +196,7 @@ vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 {
 	struct chain claimed;
 	struct vmc_policy_node *node;
-	int rc = claim_victims(cache, blocks, &claimed);
+	int rc = claim_victims(cache, vmc_thread_self(), blocks, &claimed);
 
 	if (rc)
 		return rc;

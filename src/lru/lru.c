@@ -11,8 +11,8 @@
  * All calls come under the user's one lock. What costs here is cache misses:
  * moving a node writes to two neighbours that nobody has touched for long.
  * Touches come in batches so that these misses overlap: first every neighbour
- * of the batch is prefetched, then the moves are made. The victim's own
- * neighbours are prefetched one eviction ahead, out of the next put's way.
+ * of the batch is prefetched, then the moves are made. Victims are known in
+ * advance: upcoming() lets their user fetch all that evicting them will need.
  *
  * Rejected: a log of touches in place of the list (no neighbour is written,
  * but it must be compacted by walking all entries, and takes 16 to 24 bytes an
@@ -115,8 +115,6 @@ victim(struct vmc_policy *policy)
 	if (node == &lru->sentinel)
 		return NULL;
 	take_out(node);
-	/* the next victim's neighbour: its line is what the next call lacks */
-	__builtin_prefetch(lru->sentinel.prev->prev, 1);
 	return node;
 }
 
@@ -124,6 +122,20 @@ static void
 restore(struct vmc_policy *policy, struct vmc_policy_node *node)
 {
 	link_after(node, lru_of(policy)->sentinel.prev);
+}
+
+static unsigned
+upcoming(
+	struct vmc_policy *policy, struct vmc_policy_node **nodes, unsigned max)
+{
+	struct vmc_policy_node *sentinel = &lru_of(policy)->sentinel;
+	struct vmc_policy_node *node = sentinel->prev;
+	unsigned n = 0;
+
+	for (; n < max && node != sentinel; node = node->prev)
+		nodes[n++] = node;
+	__builtin_prefetch(node, 1);
+	return n;
 }
 
 static int
@@ -152,5 +164,6 @@ const struct vmc_policy_ops vmc_policy_lru = {
 	.remove = remove_node,
 	.victim = victim,
 	.restore = restore,
+	.upcoming = upcoming,
 	.check = check,
 };

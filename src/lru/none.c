@@ -45,6 +45,16 @@ victim(struct vmc_policy *policy)
 	return NULL;
 }
 
+static unsigned
+upcoming(
+	struct vmc_policy *policy, struct vmc_policy_node **nodes, unsigned max)
+{
+	(void)policy;
+	(void)nodes;
+	(void)max;
+	return 0;
+}
+
 static int
 check(struct vmc_policy *policy, uint64_t *held)
 {
@@ -62,5 +72,6 @@ const struct vmc_policy_ops vmc_policy_none = {
 	.remove = ignore,
 	.victim = victim,
 	.restore = ignore,
+	.upcoming = upcoming,
 	.check = check,
 };

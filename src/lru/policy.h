@@ -50,6 +50,13 @@ struct vmc_policy_ops {
 	void (*restore)(
 		struct vmc_policy *policy, struct vmc_policy_node *node);
 	/*
+	 * The next victims, in order, up to max of them; their number. Only a
+	 * forecast: nothing changes. Brings what is needed to tell the one
+	 * after them into the processor's cache.
+	 */
+	unsigned (*upcoming)(struct vmc_policy *policy,
+		struct vmc_policy_node **nodes, unsigned max);
+	/*
 	 * Walk everything; 0 and the number of nodes held, or -EINVAL with a
 	 * message where an invariant does not hold. For tests.
 	 */
