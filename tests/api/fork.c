@@ -182,6 +182,7 @@ test_child_of_many_threads(void **state)
 	pthread_t threads[THREADS];
 
 	(void)state;
+	testing_seed(); /* before there are threads */
 	for (int i = 0; i < THREADS; i++)
 		assert_int_equal(
 			pthread_create(&threads[i], NULL, keep_busy, &b), 0);
