@@ -168,6 +168,28 @@ claim_victims(struct vmemcache *cache, struct vmc_thread *thread,
 	return rc;
 }
 
+static void
+drain_locked(struct vmemcache *cache)
+{
+	vmc_lock_acquire(&cache->policy_lock);
+	vmc_cache_drain_all(cache);
+	vmc_lock_release(&cache->policy_lock);
+}
+
+/* Step 5. Without memory for a note the limbo waits, and the rest is ours. */
+static void
+retire_entry(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	size_t size = vmc_entry_size(e);
+
+	vmc_count(stripe, VMC_COUNT_DRAM, -size);
+	if (vmc_limbo_add(&stripe->limbo, &cache->uncounted, e, size))
+		return;
+	drain_locked(cache);
+	vmc_free(&cache->uncounted, e, size);
+}
+
 /* Steps 2 to 5 for an entry that the caller has claimed; its blocks. */
 static vmc_runs
 remove_claimed(
@@ -186,7 +208,7 @@ remove_claimed(
 	vmc_runs_view(&runs, &count);
 	vmc_count(stripe, VMC_COUNT_EVICT, 1);
 	vmc_count(stripe, VMC_COUNT_EXTENTS, -count);
-	vmc_retire(&cache->memory, e, vmc_entry_size(e));
+	retire_entry(cache, stripe, e);
 	return runs;
 }
 
@@ -292,8 +314,6 @@ vmc_cache_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe)
 	struct vmc_limbo_chunk *ripe = vmc_limbo_ripe(&stripe->limbo);
 	if (!ripe)
 		return;
-	vmc_lock_acquire(&cache->policy_lock);
-	vmc_cache_drain_all(cache);
-	vmc_lock_release(&cache->policy_lock);
+	drain_locked(cache);
 	vmc_limbo_free(ripe, &cache->uncounted);
 }
