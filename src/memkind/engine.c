@@ -14,7 +14,10 @@
  * Configuration. Huge allocations get no arena of their own, which would keep
  * a second set of free pages. No sbrk: that memory is the program's. retain
  * stays on, see arena.c. No junk, which a debug jemalloc would fill the
- * whole address space of a kind with. cache_oblivious was turned off when
+ * whole address space of a kind with. And memory in use once is used again
+ * however large the free piece is that it would be cut from (the default: at
+ * most 64 times the size); a kind of limited size would end up with all of it
+ * free and nothing to be had. cache_oblivious was turned off when
  * jemalloc was built: it adds a page to each object of 16 KiB or more.
  *
  * Rejected: hooks on the default arenas. They must be in place before the
@@ -24,14 +27,17 @@
 #include "engine.h"
 
 #include "address_map.h"
+#include "base/atomic.h"
 #include "base/os.h"
+#include "malloc.h"
 
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/mman.h>
 
-const char *je_malloc_conf = "oversize_threshold:0,dss:disabled,junk:false";
+const char *je_malloc_conf = "oversize_threshold:0,dss:disabled,junk:false,"
+			     "lg_extent_max_active_fit:40";
 
 char *vmc_engine_getenv(const char *name);
 char *vmc_engine_secure_getenv(const char *name);
@@ -64,6 +70,14 @@ vmc_engine_readlink(const char *path, char *buffer, size_t size)
 	return -1;
 }
 
+static _Atomic bool huge_pages;
+
+void
+vmc_memkind_prefer_huge_pages(void)
+{
+	vmc_store_relaxed(&huge_pages, true);
+}
+
 /* A hint is not worth keeping: an address that is not aligned is no use. */
 void *
 vmc_engine_mmap(void *addr, size_t size, int protection, int flags, int fd,
@@ -88,6 +102,8 @@ vmc_engine_mmap(void *addr, size_t size, int protection, int flags, int fd,
 		munmap(space, before);
 	if (before < VMC_OS_CHUNK)
 		munmap(start + whole, VMC_OS_CHUNK - before);
+	if (vmc_load_relaxed(&huge_pages)) /* else as the system does it */
+		madvise(start, whole, MADV_HUGEPAGE);
 	if (vmc_map_set(start, whole, VMC_OWNER_DEFAULT) < 0) {
 		munmap(start, whole);
 		errno = ENOMEM;

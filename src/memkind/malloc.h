@@ -27,4 +27,11 @@ size_t vmc_memkind_usable_size(memkind_t kind, const void *ptr);
  */
 void vmc_memkind_free_sized(memkind_t kind, void *ptr, size_t size);
 
+/*
+ * From now on ask for transparent huge pages under the default arenas, where
+ * the system grants them. For the whole process; the cache does, libmemkind
+ * does not.
+ */
+void vmc_memkind_prefer_huge_pages(void);
+
 #endif
