@@ -116,18 +116,24 @@ hook_split(extent_hooks_t *hooks, void *addr, size_t size, size_t size_a,
 	return false;
 }
 
+/*
+ * Free memory that is still committed does not merge beyond this size. What
+ * goes back is whole extents: all of a single large one would go, and be
+ * reserved again a moment later, whenever a page of it is due.
+ */
+#define MOST_COMMITTED ((size_t)2 << 20)
+
 static bool
 hook_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a, void *addr_b,
 	size_t size_b, bool committed, unsigned index)
 {
-	(void)hooks;
+	struct vmc_arena *arena = (struct vmc_arena *)hooks;
+
 	(void)addr_a;
-	(void)size_a;
 	(void)addr_b;
-	(void)size_b;
-	(void)committed;
 	(void)index;
-	return false;
+	return committed && arena->space->medium->decommit && !arena->inert &&
+		size_a + size_b > MOST_COMMITTED;
 }
 
 static const extent_hooks_t hooks = {

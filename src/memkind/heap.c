@@ -26,8 +26,8 @@
  * Who frees a heap: its thread at exit, or who destroys the kind. Both hold
  * vmc_kinds_lock; nobody else touches another thread's heap.
  *
- * A thread that only frees would pile up objects in its tcache. After a row
- * of flushes without a refill between, the tcache is emptied.
+ * A thread that only frees would pile up objects in its tcache. After some
+ * megabytes flushed without a refill between, the tcache is emptied.
  *
  * Rejected: magazines without the tcache (100 ns for each object of a batch),
  * the tcache alone (10 ns each way, mostly for its look-up), a depot that
@@ -58,8 +58,8 @@
 #define MAGAZINE_OBJECTS 32u
 #define MAGAZINE_BYTES ((size_t)16384)
 
-/* So many flushes without a refill empty the tcache as well. */
-#define FLUSHES_IN_A_ROW 64u
+/* So many bytes flushed without a refill between empty the tcache as well. */
+#define FLUSHED_IN_A_ROW ((size_t)4 << 20)
 
 #define likely(x) __builtin_expect(!!(x), 1)
 
@@ -72,7 +72,7 @@ struct magazine {
 struct vmc_thread_heap {
 	/* the owner's alone */
 	struct magazine magazines[CLASSES];
-	unsigned flushes; /* since the last refill */
+	size_t flushed; /* bytes, since the last refill */
 	/* immutable */
 	struct memkind *kind;
 	unsigned arena;  /* jemalloc's number of it */
@@ -149,7 +149,7 @@ empty_heap(struct vmc_thread_heap *heap)
 		empty_magazine(heap, class, 0);
 	if (heap->has_tcache)
 		vmc_engine_tcache_flush(heap->tcache);
-	heap->flushes = 0;
+	heap->flushed = 0;
 }
 
 static void
@@ -284,7 +284,11 @@ find_heap(struct memkind *kind, struct vmc_thread_heap **heap, int *arena_flags)
 	return arena ? 0 : -ENOMEM;
 }
 
-/* An object from jemalloc. What this thread holds may be all there is. */
+/*
+ * An object from jemalloc. If there is none: what this thread holds may be
+ * all that is left, and what is free may be in pieces that merge only when
+ * they are given back.
+ */
 static void *
 take(struct vmc_thread_heap *heap, size_t size, int flags)
 {
@@ -292,6 +296,7 @@ take(struct vmc_thread_heap *heap, size_t size, int flags)
 
 	if (!ptr && heap != &empty) {
 		empty_heap(heap);
+		vmc_engine_arena_purge(heap->arena);
 		ptr = je_mallocx(size, flags);
 	}
 	return ptr;
@@ -308,7 +313,7 @@ refill(struct vmc_thread_heap *heap, unsigned class)
 	if (!ptr)
 		return NULL;
 	note_class(heap->kind, ptr, class);
-	heap->flushes = 0;
+	heap->flushed = 0;
 	while (m->count < m->capacity / 2) {
 		more = je_mallocx(size, heap->flags);
 		if (!more)
@@ -403,8 +408,9 @@ free_slow(struct memkind *kind, void *ptr, unsigned class)
 	m = &heap->magazines[class];
 	if (m->count == m->capacity) {
 		empty_magazine(heap, class, m->capacity / 2);
-		if (++heap->flushes == FLUSHES_IN_A_ROW) {
-			heap->flushes = 0;
+		heap->flushed += m->capacity / 2 * class_sizes[class];
+		if (heap->flushed >= FLUSHED_IN_A_ROW) {
+			heap->flushed = 0;
 			if (heap->has_tcache)
 				vmc_engine_tcache_flush(heap->tcache);
 		}

@@ -17,7 +17,7 @@
 #include "base/lock.h"
 
 /* What is free in a kind stays with it for this long before it goes back. */
-#define VMC_DECAY_MS 1000
+#define VMC_DECAY_MS 5000
 
 /* More arenas than this in one kind gain nothing: see heap.c. */
 #define VMC_KIND_ARENAS 64

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * memkind_bench.c -- kinds beside malloc, jemalloc and Debian's memkind
+ *
+ *     memkind_bench [DIRECTORY [ROUNDS]]
+ *
+ * Every subject is a process of its own, started anew in each round, subjects
+ * taking turns; the table shows the median of the rounds. Times are the
+ * thread's own processor time, except where two threads pass objects. The
+ * program is linked with our libmemkind; for the predecessor it is started with
+ * that library preloaded, whose place it takes because the names agree. The
+ * PMEM kind is made in DIRECTORY (/dev/shm), of 1 GiB.
+ *
+ * pair    allocate, touch, free: nanoseconds for all three
+ * batch   the same for 1000 objects, all allocated before any is freed
+ * churn   replace a random one of 20000 objects
+ * cross   one thread allocates, another frees
+ * x2      two threads doing it, nanoseconds for each
+ * fill, refill, left    percent of a file of 256 MiB: payload at the first
+ *         failure of objects of 64 bytes to 4 KiB; payload after half was
+ *         dropped and all replaced five times; what is occupied two seconds
+ *         after everything was freed
+ */
+#include "memkind.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PREDECESSOR "/usr/lib/x86_64-linux-gnu/libmemkind.so.0"
+#define JEMALLOC "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2"
+
+/* The engine alone, as the measure of what a kind costs. */
+void *vmc_je_malloc(size_t size);
+void vmc_je_free(void *ptr);
+
+enum heap { HEAP_LIBC, HEAP_ENGINE, HEAP_DEFAULT, HEAP_PMEM, HEAP_NULL };
+
+static const struct subject {
+	const char *name, *preload;
+	enum heap heap;
+} subjects[] = {
+	{"glibc", "", HEAP_LIBC},
+	{"jemalloc", JEMALLOC, HEAP_LIBC},
+	{"engine", "", HEAP_ENGINE},
+	{"default", "", HEAP_DEFAULT},
+	{"pmem", "", HEAP_PMEM},
+	{"pmem, free(NULL kind)", "", HEAP_NULL},
+	{"1.14 default", PREDECESSOR, HEAP_DEFAULT},
+	{"1.14 pmem", PREDECESSOR, HEAP_PMEM},
+	{"1.14 pmem, free(NULL kind)", PREDECESSOR, HEAP_NULL},
+};
+#define SUBJECTS (sizeof(subjects) / sizeof(subjects[0]))
+
+static enum heap heap;
+static memkind_t kind;
+
+static inline void *
+allocate(size_t size)
+{
+	switch (heap) {
+	case HEAP_LIBC:
+		return malloc(size);
+	case HEAP_ENGINE:
+		return vmc_je_malloc(size);
+	default:
+		return memkind_malloc(kind, size);
+	}
+}
+
+static inline void
+release(void *ptr)
+{
+	switch (heap) {
+	case HEAP_LIBC:
+		free(ptr);
+		break;
+	case HEAP_ENGINE:
+		vmc_je_free(ptr);
+		break;
+	case HEAP_NULL:
+		memkind_free(NULL, ptr);
+		break;
+	default:
+		memkind_free(kind, ptr);
+	}
+}
+
+static double
+now(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static uint64_t
+next(uint64_t *state)
+{
+	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+static void *
+must(void *ptr)
+{
+	if (!ptr) {
+		fprintf(stderr, "no memory\n");
+		exit(1);
+	}
+	*(volatile char *)ptr = 1;
+	return ptr;
+}
+
+static void
+pair(size_t size)
+{
+	for (int i = 0; i < 300000; i++)
+		release(must(allocate(size)));
+}
+
+static void
+batch(size_t size)
+{
+	void *objects[1000];
+
+	for (int round = 0; round < 100; round++) {
+		for (int i = 0; i < 1000; i++)
+			objects[i] = must(allocate(size));
+		for (int i = 0; i < 1000; i++)
+			release(objects[i]);
+	}
+}
+
+static void
+churn(size_t size)
+{
+	enum { LIVE = 20000 };
+	void **objects = malloc(LIVE * sizeof(*objects));
+	uint64_t state = (uintptr_t)&objects;
+
+	for (int i = 0; i < LIVE; i++)
+		objects[i] = must(allocate(size));
+	for (int i = 0; i < 200000; i++) {
+		void **object = &objects[next(&state) % LIVE];
+		release(*object);
+		*object = must(allocate(size));
+	}
+	for (int i = 0; i < LIVE; i++)
+		release(objects[i]);
+	free(objects);
+}
+
+/* Each loop with the number of objects it counts. */
+static const struct {
+	const char *name;
+	void (*run)(size_t size);
+	double objects;
+	size_t largest;
+} loops[] = {
+	{"pair", pair, 300000, 65536},
+	{"batch", batch, 100000, 65536},
+	{"churn", churn, 220000, 4096},
+};
+#define LOOPS (sizeof(loops) / sizeof(loops[0]))
+
+struct share {
+	size_t loop, size;
+	double time;
+};
+
+static void *
+run_loop(void *arguments)
+{
+	struct share *s = arguments;
+	double start = now(CLOCK_THREAD_CPUTIME_ID);
+
+	loops[s->loop].run(s->size);
+	s->time =
+		(now(CLOCK_THREAD_CPUTIME_ID) - start) / loops[s->loop].objects;
+	return NULL;
+}
+
+#define RING 1024
+static _Atomic(void *) ring[RING];
+
+static void *
+consume(void *count)
+{
+	for (int i = 0; i < *(int *)count; i++) {
+		void *ptr;
+		while (!(ptr = atomic_exchange(&ring[i % RING], NULL)))
+			sched_yield();
+		release(ptr);
+	}
+	return NULL;
+}
+
+static double
+cross(size_t size)
+{
+	int count = 200000;
+	pthread_t thread;
+	double start;
+
+	pthread_create(&thread, NULL, consume, &count);
+	start = now(CLOCK_MONOTONIC);
+	for (int i = 0; i < count; i++) {
+		void *ptr = must(allocate(size));
+		while (atomic_load(&ring[i % RING]))
+			sched_yield();
+		atomic_store(&ring[i % RING], ptr);
+	}
+	pthread_join(thread, NULL);
+	return (now(CLOCK_MONOTONIC) - start) / count;
+}
+
+/* Bytes behind the unnamed files that this process has open. */
+static double
+occupied(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *entry;
+	double bytes = 0;
+	struct stat st;
+
+	while ((entry = readdir(dir))) {
+		if (fstat(atoi(entry->d_name), &st) == 0 &&
+			S_ISREG(st.st_mode) && st.st_nlink == 0)
+			bytes += (double)st.st_blocks * 512;
+	}
+	closedir(dir);
+	return bytes;
+}
+
+static size_t
+object_size(uint64_t *state)
+{
+	return 64 + next(state) % 4033;
+}
+
+/* Objects until there is no memory; their bytes. */
+static double
+fill(void **objects, size_t *sizes, size_t most, uint64_t *state)
+{
+	double bytes = 0;
+
+	for (size_t i = 0; i < most; i++) {
+		if (!objects[i]) {
+			sizes[i] = object_size(state);
+			objects[i] = memkind_malloc(kind, sizes[i]);
+			if (!objects[i])
+				break;
+			*(volatile char *)objects[i] = 1;
+		}
+	}
+	for (size_t i = 0; i < most; i++)
+		bytes += objects[i] ? (double)sizes[i] : 0;
+	return bytes;
+}
+
+static void
+fragmentation(const char *directory)
+{
+	const size_t file = (size_t)256 << 20, most = file / 64;
+	void **objects = calloc(most, sizeof(*objects));
+	size_t *sizes = calloc(most, sizeof(*sizes)), count = 0;
+	uint64_t state = 1;
+
+	if (memkind_create_pmem(directory, file, &kind) != 0)
+		exit(1);
+	printf("fill %f\n",
+		fill(objects, sizes, most, &state) / (double)file * 100);
+	while (objects[count])
+		count++;
+	for (size_t i = 0; i < count; i++) {
+		if (next(&state) & 1) {
+			memkind_free(kind, objects[i]);
+			objects[i] = NULL;
+		}
+	}
+	for (size_t i = 0; i < 5 * count; i++) {
+		size_t at = next(&state) % count;
+		if (!objects[at])
+			continue;
+		memkind_free(kind, objects[at]);
+		sizes[at] = object_size(&state);
+		objects[at] = memkind_malloc(kind, sizes[at]);
+	}
+	printf("refill %f\n",
+		fill(objects, sizes, most, &state) / (double)file * 100);
+	for (size_t i = 0; i < most; i++)
+		memkind_free(kind, objects[i]);
+	for (int i = 0; i < 200; i++) {
+		usleep(10000);
+		memkind_free(kind, memkind_malloc(kind, 100000));
+	}
+	printf("left %f\n", occupied() / (double)file * 100);
+}
+
+static int
+work(const struct subject *subject, const char *directory)
+{
+	static const size_t all[] = {64, 256, 1024, 4096, 16384, 65536};
+	struct share shares[2];
+	pthread_t other;
+
+	heap = subject->heap;
+	kind = MEMKIND_DEFAULT;
+	if (heap >= HEAP_PMEM &&
+		memkind_create_pmem(directory, (size_t)1 << 30, &kind) != 0)
+		return 1;
+	for (size_t s = 0; s < sizeof(all) / sizeof(all[0]); s++) {
+		for (size_t l = 0; l < LOOPS; l++) {
+			if (all[s] > loops[l].largest)
+				continue;
+			shares[0] = shares[1] = (struct share){l, all[s], 0};
+			run_loop(&shares[0]);
+			printf("%s_%zu %f\n", loops[l].name, all[s],
+				shares[0].time);
+			if (all[s] > 4096)
+				continue;
+			pthread_create(&other, NULL, run_loop, &shares[1]);
+			run_loop(&shares[0]);
+			pthread_join(other, NULL);
+			printf("%s_x2_%zu %f\n", loops[l].name, all[s],
+				(shares[0].time + shares[1].time) / 2);
+		}
+		if (all[s] <= 4096)
+			printf("cross_%zu %f\n", all[s], cross(all[s]));
+		fflush(stdout);
+	}
+	if (heap == HEAP_PMEM) {
+		memkind_destroy_kind(kind);
+		fragmentation(directory);
+	}
+	return 0;
+}
+
+/* ---- The parent ------------------------------------------------------- */
+
+#define MOST_ROWS 64
+#define MOST_ROUNDS 31
+
+static struct row {
+	char name[32];
+	double values[SUBJECTS][MOST_ROUNDS];
+	int counts[SUBJECTS];
+} rows[MOST_ROWS];
+static size_t row_count;
+
+static struct row *
+row_of(const char *name)
+{
+	for (size_t i = 0; i < row_count; i++) {
+		if (strcmp(rows[i].name, name) == 0)
+			return &rows[i];
+	}
+	if (row_count == MOST_ROWS)
+		exit(2);
+	snprintf(rows[row_count].name, sizeof(rows[0].name), "%s", name);
+	return &rows[row_count++];
+}
+
+/* One process; a subject that crashes has no further values in this round. */
+static void
+run_subject(const char *self, size_t number, const char *directory)
+{
+	const struct subject *subject = &subjects[number];
+	char text[16], name[32];
+	double value;
+	int pipes[2];
+	FILE *out;
+	pid_t pid;
+
+	if (subject->preload[0] && access(subject->preload, R_OK) != 0)
+		return;
+	if (pipe(pipes) != 0 || (pid = fork()) < 0)
+		exit(1);
+	if (pid == 0) {
+		dup2(pipes[1], 1);
+		close(pipes[0]);
+		if (subject->preload[0])
+			setenv("LD_PRELOAD", subject->preload, 1);
+		if (strcmp(subject->preload, PREDECESSOR) == 0)
+			setenv("MEMKIND_HOG_MEMORY", "1", 1);
+		snprintf(text, sizeof(text), "%zu", number);
+		execl(self, self, "--work", text, directory, (char *)NULL);
+		_exit(127);
+	}
+	close(pipes[1]);
+	out = fdopen(pipes[0], "r");
+	while (out && fscanf(out, "%31s %lf", name, &value) == 2) {
+		struct row *row = row_of(name);
+		row->values[number][row->counts[number]++] = value;
+	}
+	if (out)
+		fclose(out);
+	waitpid(pid, NULL, 0);
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void
+print_table(void)
+{
+	printf("%-14s", "");
+	for (size_t s = 0; s < SUBJECTS; s++)
+		printf(" %12.12s", subjects[s].name);
+	putchar('\n');
+	for (size_t i = 0; i < row_count; i++) {
+		printf("%-14s", rows[i].name);
+		for (size_t s = 0; s < SUBJECTS; s++) {
+			int n = rows[i].counts[s];
+			qsort(rows[i].values[s], (size_t)n, sizeof(double),
+				compare);
+			if (n > 0)
+				printf(" %12.1f", rows[i].values[s][n / 2]);
+			else
+				printf(" %12s", "-");
+		}
+		putchar('\n');
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *directory = argc > 1 ? argv[1] : "/dev/shm";
+	int rounds = argc > 2 ? atoi(argv[2]) : 5;
+
+	if (argc == 4 && strcmp(argv[1], "--work") == 0)
+		return work(&subjects[atoi(argv[2])], argv[3]);
+	if (rounds < 1 || rounds > MOST_ROUNDS || access(directory, W_OK)) {
+		fprintf(stderr, "usage: %s [DIRECTORY [ROUNDS, 1 to %d]]\n",
+			argv[0], MOST_ROUNDS);
+		return 2;
+	}
+	for (int round = 0; round < rounds; round++) {
+		for (size_t s = 0; s < SUBJECTS; s++) {
+			fprintf(stderr, "\rround %d of %d, %s\033[K", round + 1,
+				rounds, subjects[s].name);
+			run_subject("/proc/self/exe", s, directory);
+		}
+	}
+	fprintf(stderr, "\r\033[K");
+	print_table();
+	return 0;
+}
