@@ -88,6 +88,12 @@ least(uint64_t a, uint64_t b)
 }
 
 static inline uint64_t
+most(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static inline uint64_t
 pack(uint64_t start, uint64_t longest, uint64_t end)
 {
 	return least(start, RUN_MAX) | least(longest, RUN_MAX) << RUN_BITS |
@@ -117,36 +123,28 @@ sum_words(const uint64_t *word)
 
 	for (unsigned i = 0; i < CHUNK_WORDS; i++) {
 		uint64_t w = word[i];
-		unsigned left = 64;
 
 		if (w == ~UINT64_C(0)) {
 			run += 64;
 			continue;
 		}
-		/* the runs of the word, lowest first; the first may continue */
-		for (;;) {
+		run += (unsigned)__builtin_ctzll(~w);
+		if (edge)
+			start = run;
+		edge = false;
+		longest = most(longest, run);
+		run = (unsigned)__builtin_clzll(~w);
+		/* the runs inside the word, of which the last may go on */
+		for (w &= w + 1; w != 0;) {
+			w >>= __builtin_ctzll(w);
 			unsigned ones = (unsigned)__builtin_ctzll(~w);
-			run += ones;
-			left -= ones;
+			longest = most(longest, ones);
 			w >>= ones;
-			if (left == 0)
-				break;
-			if (edge)
-				start = run;
-			edge = false;
-			if (run > longest)
-				longest = run;
-			run = 0;
-			if (w == 0)
-				break;
-			unsigned zeros = (unsigned)__builtin_ctzll(w);
-			left -= zeros;
-			w >>= zeros;
 		}
 	}
 	if (edge)
 		return whole_node(0);
-	return pack(start, run > longest ? run : longest, run);
+	return pack(start, most(longest, run), run);
 }
 
 /* The summary of the eight nodes of the level below that child points to. */
@@ -168,15 +166,12 @@ sum_nodes(const uint64_t *child, unsigned level)
 		if (edge)
 			start = run;
 		edge = false;
-		if (run > longest)
-			longest = run;
-		if (longest_of(c) > longest)
-			longest = longest_of(c);
+		longest = most(longest, most(run, longest_of(c)));
 		run = end_of(c);
 	}
 	if (edge)
 		return whole_node(level);
-	return pack(start, run > longest ? run : longest, run);
+	return pack(start, most(longest, run), run);
 }
 
 /* Bring the summaries over the blocks first .. last up to date. */
@@ -291,83 +286,62 @@ vmc_freemap_longest(const struct vmc_freemap *map)
 	return longest_of(map->node[map->root][0]);
 }
 
-struct search {
-	uint64_t want;
-	/* the free run that reaches up to where the search has come */
-	uint64_t first;
-	uint64_t count;
-};
-
-/* The next `count` blocks in address order, all free; true: enough. */
-static bool
-extend(struct search *s, uint64_t first, uint64_t count)
+/* The lowest run of so many free blocks in a chunk that has one. */
+static uint64_t
+find_in_words(const uint64_t *word, uint64_t base, uint64_t want)
 {
-	if (s->count == 0)
-		s->first = first;
-	s->count += count;
-	return s->count >= s->want;
-}
+	uint64_t run = 0;
 
-static bool
-find_in_words(const uint64_t *word, uint64_t base, struct search *s)
-{
-	for (unsigned i = 0; i < CHUNK_WORDS; i++, base += 64) {
-		uint64_t w = word[i], at = base;
+	for (;; word++, base += 64) {
+		uint64_t w = *word, at = base;
 
-		while (at < base + 64) {
-			unsigned ones = ~w ? (unsigned)__builtin_ctzll(~w) : 64;
-			if (ones > 0 && extend(s, at, ones))
-				return true;
-			at += ones;
-			if (at == base + 64)
-				break;
-			s->count = 0;
-			w >>= ones;
-			if (w == 0)
-				break;
-			unsigned zeros = (unsigned)__builtin_ctzll(w);
-			at += zeros;
-			w >>= zeros;
+		if (w == ~UINT64_C(0)) {
+			run += 64;
+			if (run >= want)
+				return base + 64 - run;
+			continue;
 		}
+		while (w != 0) {
+			unsigned zeros = (unsigned)__builtin_ctzll(w);
+			w >>= zeros;
+			unsigned ones = (unsigned)__builtin_ctzll(~w);
+			w >>= ones;
+			run = zeros > 0 ? ones : run + ones;
+			at += zeros + ones;
+			if (run >= want)
+				return at - run;
+		}
+		if (at < base + 64)
+			run = 0;
 	}
-	return false;
-}
-
-/* Search one node; when it fails, s->count is what its high edge leaves. */
-static bool
-find_in_node(const struct vmc_freemap *map, unsigned level, uint64_t index,
-	struct search *s)
-{
-	uint64_t node = map->node[level][index];
-	uint64_t size = UINT64_C(1) << SHIFT(level), base = index * size;
-
-	if (node & WHOLE)
-		return extend(s, base, size);
-	if (start_of(node) > 0 && extend(s, base, start_of(node)))
-		return true;
-	s->count = 0;
-	if (longest_of(node) < s->want) {
-		if (end_of(node) > 0)
-			extend(s, base + size - end_of(node), end_of(node));
-		return false;
-	}
-	if (level == 0)
-		return find_in_words(map->word + index * CHUNK_WORDS, base, s);
-	for (unsigned i = 0; i < FAN; i++)
-		if (find_in_node(map, level - 1, index * FAN + i, s))
-			return true;
-	return false;
 }
 
 bool
 vmc_freemap_find(const struct vmc_freemap *map, uint64_t want, uint64_t *first)
 {
-	struct search s = {.want = want};
+	uint64_t index = 0, node = map->node[map->root][0];
 
 	assert(want > 0 && want <= RUN_MAX);
-	if (!find_in_node(map, map->root, 0, &s))
+	if (longest_of(node) < want)
 		return false;
-	*first = s.first;
+	*first = 0;
+	if (start_of(node) >= want)
+		return true;
+	for (unsigned l = map->root; l-- > 0;) {
+		uint64_t size = UINT64_C(1) << SHIFT(l), run = 0;
+		for (index *= FAN;; index++) {
+			node = map->node[l][index];
+			if (run + start_of(node) >= want) {
+				*first = index * size - run;
+				return true;
+			}
+			if (longest_of(node) >= want)
+				break;
+			run = node & WHOLE ? run + size : end_of(node);
+		}
+	}
+	*first = find_in_words(
+		map->word + index * CHUNK_WORDS, index << CHUNK_BITS, want);
 	return true;
 }
 
@@ -469,8 +443,8 @@ count_piece(struct tally *t, unsigned lowest, uint64_t first, uint64_t count)
 		if (first != t->end || first == base)
 			t->level[l].run = 0;
 		t->level[l].run += count;
-		if (t->level[l].run > t->level[l].longest)
-			t->level[l].longest = t->level[l].run;
+		t->level[l].longest =
+			most(t->level[l].longest, t->level[l].run);
 		if (first + count - t->level[l].run == base)
 			t->level[l].start = t->level[l].run;
 	}
