@@ -374,7 +374,8 @@ check_figures(struct scene *s, const struct worker *sum)
 	assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_ENTRIES), entries);
 	assert_int_equal(
 		fixture_stat(cache, VMEMCACHE_STAT_POOL_SIZE_USED), bytes);
-	assert_true(sum->puts > 0 && sum->hits > 0);
+	assert_true(sum->puts > 0);
+	assert_true(sum->hits > 0 || s->operations < shape->keys);
 	/* where all keys together fit in, there is always space */
 	if (2 * shape->keys * (shape->largest + shape->extent) < shape->pool)
 		assert_int_equal(sum->no_space, 0);
