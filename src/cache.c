@@ -136,15 +136,16 @@ vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring)
 	while ((taken = vmc_ring_take(ring, nodes, DRAIN_AT)) > 0) {
 		unsigned kept = 0;
 		for (unsigned i = 0; i < taken; i++) {
-			struct vmc_entry *e = vmc_entry_of(nodes[i]);
-			if (vmc_load_acquire(&e->state) <= VMC_ENTRY_LIVE)
-				nodes[kept++] = nodes[i];
+			struct vmc_policy_node *node = nodes[i];
+			nodes[kept] = node;
+			kept += vmc_load_acquire(&vmc_entry_of(node)->state) <=
+				VMC_ENTRY_LIVE;
 		}
 		cache->policy->ops->touch(cache->policy, nodes, kept);
 	}
 }
 
-static void
+static __attribute__((noinline)) void
 feed_policy(struct vmemcache *cache, struct vmc_ring *ring, bool wait)
 {
 	if (wait)
@@ -185,12 +186,14 @@ read_entry(struct vmemcache *cache, struct vmc_thread *thread,
 			read_value(cache, e, buffer, n, offset);
 		vmc_fence_acquire();
 		uint64_t state = vmc_load_acquire(&e->state);
+		uint32_t pending = 1;
 		if (state <= VMC_ENTRY_LIVE && cache->wants_touches)
-			vmc_ring_push(&stripe->ring, &e->node);
+			pending = vmc_ring_push(&stripe->ring, &e->node);
 		vmc_epoch_exit(thread);
-		if (state == VMC_ENTRY_DEAD)
+		if (__builtin_expect(state == VMC_ENTRY_DEAD, 0))
 			continue;
-		if (vmc_ring_pending(&stripe->ring) >= DRAIN_AT)
+		/* one comparison for "many" and "full", which is 0 */
+		if (__builtin_expect(pending - 1 >= DRAIN_AT - 1, 0))
 			feed_policy(cache, &stripe->ring, false);
 		if (value_size)
 			*value_size = size;

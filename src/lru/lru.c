@@ -83,15 +83,11 @@ touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
 {
 	struct vmc_policy_node *newest = &lru_of(policy)->sentinel;
 
-	for (unsigned i = 0; i < count; i++) {
-		if (!nodes[i]->prev)
-			continue;
+	for (unsigned i = 0; i < count; i++) { /* NULL does no harm */
 		__builtin_prefetch(nodes[i]->prev, 1);
 		__builtin_prefetch(nodes[i]->next, 1);
 	}
 	for (unsigned i = 0; i < count; i++) {
-		if (newest->next == nodes[i])
-			continue;
 		if (nodes[i]->prev)
 			take_out(nodes[i]);
 		link_after(nodes[i], newest);

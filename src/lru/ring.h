@@ -44,8 +44,8 @@ vmc_ring_pending(struct vmc_ring *ring)
 	return vmc_load_relaxed(&ring->tail) - vmc_load_relaxed(&ring->head);
 }
 
-/* By the owner. False if the ring is full. */
-static inline bool
+/* By the owner. How many nodes are in it then; 0 if it is full. */
+static inline uint32_t
 vmc_ring_push(struct vmc_ring *ring, struct vmc_policy_node *node)
 {
 	uint32_t tail = vmc_load_relaxed(&ring->tail);
@@ -53,12 +53,12 @@ vmc_ring_push(struct vmc_ring *ring, struct vmc_policy_node *node)
 
 	if (pending && vmc_load_relaxed(
 			       &ring->slot[(tail - 1) % VMC_RING_SIZE]) == node)
-		return true;
+		return pending;
 	if (pending == VMC_RING_SIZE)
-		return false;
+		return 0;
 	vmc_store_relaxed(&ring->slot[tail % VMC_RING_SIZE], node);
 	vmc_store_release(&ring->tail, tail + 1);
-	return true;
+	return pending + 1;
 }
 
 /* By the holder of the policy's lock: up to max nodes, the oldest first. */
