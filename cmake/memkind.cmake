@@ -41,3 +41,18 @@ file(RELATIVE_PATH VMC_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(${PROJECT_SOURCE_DIR}/cmake/memkind.pc.in memkind.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/memkind.pc
 	DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+# memkind_tool(<program> <call that answers> <what the nodes have>)
+function(memkind_tool program call name)
+	add_executable(${program} memkind/nodes_tool.c)
+	target_link_libraries(${program} PRIVATE memkind)
+	target_compile_definitions(${program} PRIVATE
+		NODES_CALL=${call} NODES_NAME="${name}")
+	set_target_properties(${program} PROPERTIES
+		INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+	install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endfunction()
+memkind_tool(memkind-hbw-nodes
+	memkind_hbw_all_get_mbind_nodemask "high-bandwidth")
+memkind_tool(memkind-auto-dax-kmem-nodes
+	memkind_dax_kmem_all_get_mbind_nodemask "DAX KMEM")

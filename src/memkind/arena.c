@@ -133,7 +133,7 @@ hook_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a, void *addr_b,
 	(void)addr_b;
 	(void)index;
 	return committed && arena->space->medium->decommit && !arena->inert &&
-		size_a + size_b > MOST_COMMITTED;
+	       size_a + size_b > MOST_COMMITTED;
 }
 
 static const extent_hooks_t hooks = {

@@ -26,20 +26,29 @@ DECORATOR void memkind_realloc_post(
 DECORATOR void memkind_free_pre(memkind_t *kind, void **ptr);
 DECORATOR void memkind_free_post(memkind_t kind, void *ptr);
 
-#define rarely(x) __builtin_expect((x) != NULL, 0)
+/* Is either of a pair defined? The undecorated way stays a jump. */
+#define decorated(call)                                                        \
+	__builtin_expect(call##_pre != NULL || call##_post != NULL, 0)
+
+static __attribute__((noinline)) void *
+decorated_malloc(memkind_t kind, size_t size)
+{
+	void *result;
+
+	if (memkind_malloc_pre)
+		memkind_malloc_pre(&kind, &size);
+	result = vmc_memkind_malloc(kind, size);
+	if (memkind_malloc_post)
+		memkind_malloc_post(kind, size, &result);
+	return result;
+}
 
 void *
 memkind_malloc(memkind_t kind, size_t size)
 {
-	void *result;
-
-	if (rarely(memkind_malloc_pre))
-		memkind_malloc_pre(&kind, &size);
-	if (!rarely(memkind_malloc_post))
-		return vmc_memkind_malloc(kind, size);
-	result = vmc_memkind_malloc(kind, size);
-	memkind_malloc_post(kind, size, &result);
-	return result;
+	if (decorated(memkind_malloc))
+		return decorated_malloc(kind, size);
+	return vmc_memkind_malloc(kind, size);
 }
 
 void *
@@ -47,10 +56,10 @@ memkind_calloc(memkind_t kind, size_t num, size_t size)
 {
 	void *result;
 
-	if (rarely(memkind_calloc_pre))
+	if (memkind_calloc_pre)
 		memkind_calloc_pre(&kind, &num, &size);
 	result = vmc_memkind_calloc(kind, num, size);
-	if (rarely(memkind_calloc_post))
+	if (memkind_calloc_post)
 		memkind_calloc_post(kind, num, size, &result);
 	return result;
 }
@@ -61,10 +70,10 @@ memkind_posix_memalign(
 {
 	int err;
 
-	if (rarely(memkind_posix_memalign_pre))
+	if (memkind_posix_memalign_pre)
 		memkind_posix_memalign_pre(&kind, memptr, &alignment, &size);
 	err = vmc_memkind_posix_memalign(kind, memptr, alignment, size);
-	if (rarely(memkind_posix_memalign_post))
+	if (memkind_posix_memalign_post)
 		memkind_posix_memalign_post(
 			kind, memptr, alignment, size, &err);
 	return err;
@@ -75,22 +84,31 @@ memkind_realloc(memkind_t kind, void *ptr, size_t size)
 {
 	void *result;
 
-	if (rarely(memkind_realloc_pre))
+	if (memkind_realloc_pre)
 		memkind_realloc_pre(&kind, &ptr, &size);
 	result = vmc_memkind_realloc(kind, ptr, size);
-	if (rarely(memkind_realloc_post))
+	if (memkind_realloc_post)
 		memkind_realloc_post(kind, ptr, size, &result);
 	return result;
+}
+
+static __attribute__((noinline)) void
+decorated_free(memkind_t kind, void *ptr)
+{
+	if (memkind_free_pre)
+		memkind_free_pre(&kind, &ptr);
+	vmc_memkind_free(kind, ptr);
+	if (memkind_free_post)
+		memkind_free_post(kind, ptr);
 }
 
 void
 memkind_free(memkind_t kind, void *ptr)
 {
-	if (rarely(memkind_free_pre))
-		memkind_free_pre(&kind, &ptr);
-	vmc_memkind_free(kind, ptr);
-	if (rarely(memkind_free_post))
-		memkind_free_post(kind, ptr);
+	if (decorated(memkind_free))
+		decorated_free(kind, ptr);
+	else
+		vmc_memkind_free(kind, ptr);
 }
 
 size_t

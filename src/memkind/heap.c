@@ -346,18 +346,20 @@ malloc_slow(struct memkind *kind, size_t size, unsigned class)
 {
 	struct vmc_thread_heap *heap;
 	int arena_flags;
+	void *ptr = NULL;
 
 	if (size == 0)
 		return vmc_load_relaxed(&kind->zero_allocs)
 			       ? vmc_heap_malloc(kind, 1)
 			       : NULL;
 	if (class == BEYOND)
-		return malloc_directly(kind, size, 0);
-	if (find_heap(kind, &heap, &arena_flags) < 0)
-		return NULL;
-	if (heap == &empty)
-		return malloc_directly(kind, size, 0);
-	return refill(heap, class);
+		ptr = malloc_directly(kind, size, 0);
+	else if (find_heap(kind, &heap, &arena_flags) == 0)
+		ptr = heap == &empty ? malloc_directly(kind, size, 0)
+				     : refill(heap, class);
+	if (!ptr)
+		errno = ENOMEM;
+	return ptr;
 }
 
 void *

@@ -14,7 +14,10 @@
 
 struct memkind;
 
-/* Zero bytes: NULL, or an object where the kind allows that. */
+/*
+ * Zero bytes: NULL, or an object where the kind allows that. No memory: errno
+ * is ENOMEM.
+ */
 void *vmc_heap_malloc(struct memkind *kind, size_t size);
 void vmc_heap_free(struct memkind *kind, void *ptr);
 size_t vmc_heap_usable_size(const struct memkind *kind, const void *ptr);

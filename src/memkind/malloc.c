@@ -80,15 +80,11 @@ default_zero_bytes(const struct memkind *kind)
 void *
 vmc_memkind_malloc(memkind_t kind, size_t size)
 {
-	void *ptr;
-
 	if (is_default(kind))
 		return likely(size) ? default_malloc(size)
 				    : default_zero_bytes(kind);
-	if (!kind)
-		return fail(EINVAL);
-	ptr = vmc_heap_malloc(kind, size);
-	return likely(ptr) || size == 0 ? ptr : fail(ENOMEM);
+	return likely(kind != NULL) ? vmc_heap_malloc(kind, size)
+				    : fail(EINVAL);
 }
 
 void *

@@ -95,6 +95,8 @@ vmc_node_parse(const char *text, const struct vmc_node_set *known,
 
 	*set = (struct vmc_node_set){{0}};
 	text += others;
+	if (!*text)
+		return -EINVAL;
 	if (strcmp(text, "all") == 0) {
 		*set = *known;
 		text += 3;

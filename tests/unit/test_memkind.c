@@ -18,8 +18,10 @@
 #define MIB ((size_t)1 << 20)
 
 /* A size that no heap has is a failure to be reported, not the end. */
+#pragma GCC visibility push(default)
 const char *__asan_default_options(void);
 const char *__tsan_default_options(void);
+#pragma GCC visibility pop
 
 const char *
 __asan_default_options(void)

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_memkind_nodes.c -- node lists, and the choice of nodes on a machine
+ * that is made of files: two sockets with DRAM, high-bandwidth and
+ * persistent memory, numbers with a gap
+ */
+#include "testing.h"
+
+#include "memkind.h"
+#include "memkind/nodes.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char root[] = "/tmp/vmc-nodes-XXXXXX";
+
+static void
+put(const char *path, const char *text)
+{
+	char whole[512];
+	FILE *file;
+
+	snprintf(whole, sizeof(whole), "%s/sys/%s", root, path);
+	for (char *at = whole + sizeof(root); (at = strchr(at, '/')); at++) {
+		*at = '\0';
+		mkdir(whole, 0700);
+		*at = '/';
+	}
+	file = fopen(whole, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+static void
+put_node(unsigned n, const char *distance, unsigned gib, unsigned initiator,
+	unsigned bandwidth, unsigned latency)
+{
+	char path[256], text[256];
+
+	snprintf(path, sizeof(path), "devices/system/node/node%u/distance", n);
+	put(path, distance);
+	snprintf(path, sizeof(path), "devices/system/node/node%u/meminfo", n);
+	snprintf(text, sizeof(text), "Node %u MemTotal:       %u kB\n", n,
+		gib << 20);
+	put(path, text);
+	if (bandwidth == 0)
+		return;
+	snprintf(path, sizeof(path),
+		"devices/system/node/node%u/access1/initiators/node%u", n,
+		initiator);
+	put(path, "");
+	snprintf(path, sizeof(path),
+		"devices/system/node/node%u/access1/initiators/read_bandwidth",
+		n);
+	snprintf(text, sizeof(text), "%u\n", bandwidth);
+	put(path, text);
+	snprintf(path, sizeof(path),
+		"devices/system/node/node%u/access1/initiators/read_latency",
+		n);
+	snprintf(text, sizeof(text), "%u\n", latency);
+	put(path, text);
+}
+
+/* Nodes 0 and 1 have processors; 2 and 3 are fast, 5 is large and slow. */
+static int
+make_machine(void **state)
+{
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	put("devices/system/node/online", "0-3,5\n");
+	put("devices/system/node/has_memory", "0-3,5\n");
+	put("devices/system/node/has_cpu", "0-1\n");
+	put("kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "3\n");
+	put("kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages",
+		"4\n");
+	put_node(0, "10 20 15 25 30\n", 4, 0, 100000, 100);
+	put_node(1, "20 10 25 15 40\n", 4, 1, 100000, 100);
+	put_node(2, "15 25 10 30 35\n", 1, 0, 400000, 120);
+	put_node(3, "25 15 30 10 45\n", 1, 1, 400000, 120);
+	put_node(5, "30 40 35 45 10\n", 16, 0, 20000, 300);
+	return 0;
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static int
+remove_machine(void **state)
+{
+	(void)state;
+	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void
+check_list(const char *text, int err, const char *expected)
+{
+	struct vmc_node_set known = {{0}}, set;
+	char got[64] = "";
+
+	for (unsigned i = 0; i < 6; i++) {
+		if (i != 4)
+			vmc_node_add(&known, i);
+	}
+	assert_int_equal(vmc_node_parse(text, &known, &set), err);
+	for (unsigned i = 0; !err && i < 8; i++) {
+		if (vmc_node_has(&set, i))
+			snprintf(got + strlen(got), 8, "%u ", i);
+	}
+	if (!err)
+		assert_string_equal(got, expected);
+}
+
+static void
+test_lists(void **state)
+{
+	static const char *const malformed[] = {"", "x", "4", "6", "0-6", "1-",
+		"-1", "1,", ",1", "1 2", "3-1", "!all", "allx", "0x1", "+5",
+		"99999999999999999999999", "1024", "--", "!", "1,,2"};
+
+	(void)state;
+	check_list("0", 0, "0 ");
+	check_list("1-3,5", 0, "1 2 3 5 ");
+	check_list("all", 0, "0 1 2 3 5 ");
+	check_list("!1-3", 0, "0 5 ");
+	check_list("+4", 0, "5 ");
+	check_list("+0-1", 0, "0 1 ");
+	for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++)
+		check_list(malformed[i], -EINVAL, NULL);
+}
+
+static void
+expect(const struct vmc_node_rules *rules, enum vmc_nodes nodes, bool closest,
+	unsigned from, int code, const char *expected)
+{
+	struct vmc_node_set set;
+	char got[64] = "";
+
+	assert_int_equal(
+		vmc_nodes_select(rules, nodes, closest, from, &set), code);
+	for (unsigned i = 0; !code && i < 8; i++) {
+		if (vmc_node_has(&set, i))
+			snprintf(got + strlen(got), 8, "%u ", i);
+	}
+	if (!code)
+		assert_string_equal(got, expected);
+}
+
+static void
+test_choice(void **state)
+{
+	struct vmc_node_rules rules;
+
+	(void)state;
+	setenv("MEMKIND_DAX_KMEM_NODES", "5", 1);
+	assert_int_equal(vmc_nodes_read(&rules, root), 0);
+	assert_int_equal(rules.topology.huge_2m, 7);
+	assert_int_equal(rules.topology.nodes[5].capacity, UINT64_C(16) << 30);
+	expect(&rules, VMC_NODES_PROCESSORS, false, 0, 0, "0 1 ");
+	expect(&rules, VMC_NODES_ALL, false, 0, 0, "0 1 2 3 5 ");
+	expect(&rules, VMC_NODES_HIGH_BANDWIDTH, false, 0, 0, "2 3 ");
+	expect(&rules, VMC_NODES_HIGH_BANDWIDTH, true, 0, 0, "2 ");
+	expect(&rules, VMC_NODES_HIGH_BANDWIDTH, true, 1, 0, "3 ");
+	expect(&rules, VMC_NODES_KMEM, true, 1, 0, "5 ");
+	expect(&rules, VMC_NODES_CAPACITY, false, 1, 0, "5 ");
+	expect(&rules, VMC_NODES_LOCAL_CAPACITY, false, 0, 0, "5 ");
+	expect(&rules, VMC_NODES_LOCAL_CAPACITY, false, 1, 0, "1 ");
+	expect(&rules, VMC_NODES_LOCAL_LATENCY, false, 0, 0, "0 ");
+	expect(&rules, VMC_NODES_LOCAL_LATENCY, false, 1, 0, "1 ");
+	expect(&rules, VMC_NODES_LOCAL_BANDWIDTH, false, 0, 0, "2 ");
+	expect(&rules, VMC_NODES_LOCAL_BANDWIDTH, false, 1, 0, "3 ");
+	vmc_topology_free(&rules.topology);
+	unsetenv("MEMKIND_DAX_KMEM_NODES");
+}
+
+static void
+check_environment(
+	const char *name, const char *value, int code, const char *expected)
+{
+	struct vmc_node_rules rules;
+
+	setenv(name, value, 1);
+	assert_int_equal(vmc_nodes_read(&rules, root), 0);
+	expect(&rules, VMC_NODES_HIGH_BANDWIDTH, false, 0, code, expected);
+	vmc_topology_free(&rules.topology);
+	unsetenv(name);
+}
+
+static void
+test_environment(void **state)
+{
+	(void)state;
+	check_environment("MEMKIND_HBW_NODES", "1", 0, "1 ");
+	check_environment("MEMKIND_HBW_NODES", "4", MEMKIND_ERROR_ENVIRON, "");
+	check_environment("MEMKIND_HBW_NODES", "", MEMKIND_ERROR_ENVIRON, "");
+	check_environment("MEMKIND_HBW_THRESHOLD", "100000", 0, "0 1 2 3 ");
+	check_environment("MEMKIND_HBW_THRESHOLD", "1000000",
+		MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE, "");
+	check_environment(
+		"MEMKIND_HBW_THRESHOLD", "fast", MEMKIND_ERROR_ENVIRON, "");
+}
+
+/* No attributes, no distances, no NUMA. */
+static void
+test_poor_machines(void **state)
+{
+	struct vmc_node_rules rules;
+
+	(void)state;
+	assert_int_equal(vmc_nodes_read(&rules, "/nonexistent"), 0);
+	assert_int_equal(rules.topology.end, 1);
+	expect(&rules, VMC_NODES_ALL, false, 0, 0, "0 ");
+	expect(&rules, VMC_NODES_PROCESSORS, true, 0, 0, "0 ");
+	expect(&rules, VMC_NODES_LOCAL_CAPACITY, false, 0, 0, "0 ");
+	expect(&rules, VMC_NODES_LOCAL_LATENCY, false, 0,
+		MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE, "");
+	expect(&rules, VMC_NODES_HIGH_BANDWIDTH, false, 0,
+		MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE, "");
+	vmc_topology_free(&rules.topology);
+}
+
+static void
+test_placement(void **state)
+{
+	const struct vmc_node_rules *rules = vmc_nodes_here();
+	struct vmc_node_set none = {{0}};
+	char *region = aligned_alloc(4096, 1 << 20);
+
+	(void)state;
+	assert_non_null(rules);
+	memset(region, 1, 1 << 20);
+	assert_int_equal(
+		vmc_nodes_verify(region, 1 << 20, &rules->topology.memory), 0);
+	assert_int_equal(vmc_nodes_verify(region, 1 << 20, &none), -ENOENT);
+	free(region);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_choice),
+		cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_poor_machines),
+		cmocka_unit_test(test_placement),
+	};
+
+	return cmocka_run_group_tests(tests, make_machine, remove_machine);
+}
