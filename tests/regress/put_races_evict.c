@@ -2,6 +2,10 @@
 /*
  * put_races_evict.c -- libvmemcache 0.8.1 crashed where a put raced an evict
  * of the same key: the entry could be found before its policy node was linked
+ *
+ * The windows are a few instructions long, so beside the race itself there are
+ * tests that stop a put in them (with --wrap), where another thread then does
+ * what it can.
  */
 #include "fixture.h"
 
@@ -79,11 +83,132 @@ test_put_races_evict(void **state)
 	vmemcache_delete(r.cache);
 }
 
+/* Called in the midst of the next put; then no more. */
+static void (*in_the_midst)(void);
+static bool stop_in_index;
+static VMEMcache *midst_cache;
+static uint64_t midst_entries, midst_key;
+
+int __real_vmc_critnib_insert(struct vmc_critnib *index, void *leaf,
+	vmc_critnib_match_fn *match, const void *arg);
+int __wrap_vmc_critnib_insert(struct vmc_critnib *index, void *leaf,
+	vmc_critnib_match_fn *match, const void *arg);
+int __real_pthread_mutex_trylock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex);
+
+static void
+stop_here(void)
+{
+	void (*function)(void) = in_the_midst;
+
+	in_the_midst = NULL;
+	if (function)
+		function();
+}
+
+/* In a put: the entry is in the index, and nowhere else. */
+int
+__wrap_vmc_critnib_insert(struct vmc_critnib *index, void *leaf,
+	vmc_critnib_match_fn *match, const void *arg)
+{
+	int rc = __real_vmc_critnib_insert(index, leaf, match, arg);
+
+	if (stop_in_index)
+		stop_here();
+	return rc;
+}
+
+/* In a put: the entry is in the thread's ring, on its way to the policy. */
+int
+__wrap_pthread_mutex_trylock(pthread_mutex_t *mutex)
+{
+	if (!stop_in_index)
+		stop_here();
+	return __real_pthread_mutex_trylock(mutex);
+}
+
+/* All but the entry that is being put can go; that one answers gets only. */
+static void *
+do_all(void *arg)
+{
+	VMEMcache *cache = midst_cache;
+
+	testing_expect(fixture_has(cache, midst_key, 1, 600));
+	testing_expect(fixture_put(cache, midst_key, 2, 1) == -1);
+	testing_expect(errno == EEXIST);
+	testing_expect(fixture_evict(cache, midst_key) == -1);
+	testing_expect(errno == EAGAIN);
+	for (uint64_t i = 0; i < midst_entries; i++)
+		testing_expect(vmemcache_evict(cache, NULL, 0) == 0);
+	testing_expect(vmemcache_evict(cache, NULL, 0) == -1);
+	testing_expect(errno == ESRCH);
+	testing_expect(fixture_put(cache, 100000, 1, 1 << 20) == -1);
+	testing_expect(errno == ENOSPC);
+	testing_expect(fixture_has(cache, midst_key, 1, 600));
+	return arg;
+}
+
+static void
+do_all_in_a_thread(void)
+{
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, do_all, NULL), 0);
+	pthread_join(thread, NULL);
+}
+
+static void
+check_after(void)
+{
+	assert_int_equal(testing_failures, 0);
+	fixture_check(midst_cache);
+	assert_true(fixture_has(midst_cache, midst_key, 1, 600));
+	assert_int_equal(vmemcache_evict(midst_cache, NULL, 0), 0);
+	assert_int_equal(fixture_exists(midst_cache, midst_key), 0);
+	fixture_check_empty(midst_cache);
+	vmemcache_delete(midst_cache);
+}
+
+static void
+test_between_index_and_policy(void **state)
+{
+	(void)state;
+	midst_cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU);
+	midst_key = 1;
+	midst_entries = 0;
+	stop_in_index = true;
+	in_the_midst = do_all_in_a_thread;
+	assert_int_equal(fixture_put(midst_cache, midst_key, 1, 600), 0);
+	assert_null(in_the_midst);
+	check_after();
+}
+
+static void
+test_between_ring_and_policy(void **state)
+{
+	(void)state;
+	midst_cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU);
+	stop_in_index = false;
+	in_the_midst = do_all_in_a_thread;
+	/* now and then a put feeds the policy from its ring */
+	for (midst_key = 1; in_the_midst; midst_key++) {
+		midst_entries = midst_key - 1;
+		assert_int_equal(
+			fixture_put(midst_cache, midst_key, 1, 600), 0);
+		assert_true(midst_key < 1000);
+	}
+	midst_key--;
+	assert_true(midst_entries > 0);
+	check_after();
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_put_races_evict),
+		cmocka_unit_test(test_between_index_and_policy),
+		cmocka_unit_test(test_between_ring_and_policy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
