@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_memkind_library.c -- libmemkind as a program sees it that was linked
+ * with it: decorators, hbwmalloc, the less used calls
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "hbwmalloc.h"
+#include "memkind.h"
+
+/* The decorators of this program: they count, and one of them interferes. */
+#pragma GCC visibility push(default)
+void memkind_malloc_pre(memkind_t *kind, size_t *size);
+void memkind_malloc_post(memkind_t kind, size_t size, void **result);
+void memkind_free_pre(memkind_t *kind, void **ptr);
+#pragma GCC visibility pop
+
+static int before, after, frees;
+static size_t instead;
+
+void
+memkind_malloc_pre(memkind_t *kind, size_t *size)
+{
+	(void)kind;
+	before++;
+	if (instead)
+		*size = instead;
+}
+
+void
+memkind_malloc_post(memkind_t kind, size_t size, void **result)
+{
+	(void)kind;
+	assert_true(size > 0 ? *result != NULL : *result == NULL);
+	after++;
+}
+
+void
+memkind_free_pre(memkind_t *kind, void **ptr)
+{
+	(void)kind;
+	(void)ptr;
+	frees++;
+}
+
+static void
+test_decorators(void **state)
+{
+	void *ptr;
+
+	(void)state;
+	before = after = frees = 0;
+	memkind_free(NULL, memkind_malloc(MEMKIND_DEFAULT, 100));
+	assert_int_equal(before, 1);
+	assert_int_equal(after, 1);
+	assert_int_equal(frees, 1);
+	instead = 5000;
+	ptr = memkind_malloc(MEMKIND_DEFAULT, 10);
+	instead = 0;
+	assert_true(memkind_malloc_usable_size(MEMKIND_DEFAULT, ptr) >= 5000);
+	memkind_free(MEMKIND_DEFAULT, ptr);
+	/* these have none here */
+	ptr = memkind_calloc(MEMKIND_DEFAULT, 10, 10);
+	ptr = memkind_realloc(MEMKIND_DEFAULT, ptr, 1000);
+	assert_non_null(ptr);
+	memkind_free(NULL, ptr);
+	assert_int_equal(
+		memkind_posix_memalign(MEMKIND_DEFAULT, &ptr, 64, 100), 0);
+	memkind_free(NULL, ptr);
+}
+
+static void
+test_high_bandwidth(void **state)
+{
+	char *ptr = NULL;
+	void *aligned;
+
+	(void)state;
+	assert_int_equal(hbw_get_policy(), HBW_POLICY_PREFERRED);
+	assert_int_equal(hbw_set_policy((hbw_policy_t)0), EINVAL);
+	assert_int_equal(hbw_set_policy((hbw_policy_t)5), EINVAL);
+	assert_null(hbw_malloc(0));
+	ptr = hbw_calloc(10, 10);
+	assert_non_null(ptr);
+	ptr = hbw_realloc(ptr, 1000);
+	assert_non_null(ptr);
+	assert_true(hbw_malloc_usable_size(ptr) >= 1000);
+	assert_int_equal(hbw_set_policy(HBW_POLICY_BIND), EPERM);
+	assert_int_equal(hbw_set_policy(HBW_POLICY_PREFERRED), 0);
+	assert_int_equal(hbw_verify_memory_region(NULL, 1, 0), EINVAL);
+	assert_int_equal(hbw_verify_memory_region(ptr, 0, 0), EINVAL);
+	assert_int_equal(hbw_verify_memory_region(ptr, 1, 2), EINVAL);
+	memset(ptr, 0x5a, 1000);
+	assert_int_equal(hbw_verify_memory_region(ptr, 1000, HBW_TOUCH_PAGES),
+		hbw_check_available() == 0 ? 0 : -1);
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(ptr[i], 0x5a);
+	hbw_free(ptr);
+	hbw_free(NULL);
+	assert_int_equal(hbw_posix_memalign(&aligned, 3, 10), EINVAL);
+	assert_int_equal(hbw_posix_memalign(&aligned, 256, 10), 0);
+	assert_int_equal((uintptr_t)aligned % 256, 0);
+	hbw_free(aligned);
+	assert_int_equal(hbw_posix_memalign_psize(
+				 &aligned, 64, 10, HBW_PAGESIZE_MAX_VALUE),
+		EINVAL);
+	assert_int_equal(
+		hbw_posix_memalign_psize(&aligned, 64, 10, HBW_PAGESIZE_4KB),
+		0);
+	hbw_free(aligned);
+}
+
+static void
+test_zero_allocs(void **state)
+{
+	memkind_t kinds[] = {MEMKIND_DEFAULT, NULL};
+
+	(void)state;
+	assert_int_equal(memkind_create_pmem("/tmp", 0, &kinds[1]), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_null(memkind_malloc(kinds[i], 0));
+		memkind_set_allow_zero_allocs(kinds[i], true);
+		void *a = memkind_calloc(kinds[i], 0, 5);
+		void *b = memkind_calloc(kinds[i], 5, 0);
+		assert_non_null(a);
+		assert_non_null(b);
+		assert_ptr_not_equal(a, b);
+		memkind_free(kinds[i], a);
+		memkind_free(kinds[i], b);
+		memkind_set_allow_zero_allocs(kinds[i], false);
+		assert_null(memkind_calloc(kinds[i], 0, 5));
+	}
+	memkind_destroy_kind(kinds[1]);
+}
+
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+static void
+test_partitions(void **state)
+{
+	memkind_t kind;
+
+	(void)state;
+	assert_int_equal(
+		memkind_get_kind_by_partition(MEMKIND_PARTITION_HBW_ALL, &kind),
+		0);
+	assert_ptr_equal(kind, MEMKIND_HBW_ALL);
+	assert_int_equal(memkind_get_kind_by_partition(-1, &kind),
+		MEMKIND_ERROR_UNAVAILABLE);
+	assert_int_equal(memkind_get_kind_by_partition(MEMKIND_MAX_KIND, &kind),
+		MEMKIND_ERROR_UNAVAILABLE);
+	assert_int_equal(
+		memkind_get_kind_by_partition(MEMKIND_NUM_BASE_KIND, &kind),
+		MEMKIND_ERROR_UNAVAILABLE);
+}
+
+static void
+test_background_threads(void **state)
+{
+	(void)state;
+	assert_int_equal(memkind_set_bg_threads(true), 0);
+	memkind_free(NULL, memkind_malloc(MEMKIND_DEFAULT, 1 << 20));
+	assert_int_equal(memkind_set_bg_threads(false), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_decorators),
+		cmocka_unit_test(test_high_bandwidth),
+		cmocka_unit_test(test_zero_allocs),
+		cmocka_unit_test(test_partitions),
+		cmocka_unit_test(test_background_threads),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
