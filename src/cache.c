@@ -187,8 +187,10 @@ read_entry(struct vmemcache *cache, struct vmc_thread *thread,
 		vmc_fence_acquire();
 		uint64_t state = vmc_load_acquire(&e->state);
 		uint32_t pending = 1;
-		if (state <= VMC_ENTRY_LIVE && cache->wants_touches)
+		if (state <= VMC_ENTRY_LIVE && cache->wants_touches) {
 			pending = vmc_ring_push(&stripe->ring, &e->node);
+			stripe->touched = true;
+		}
 		vmc_epoch_exit(thread);
 		if (__builtin_expect(state == VMC_ENTRY_DEAD, 0))
 			continue;

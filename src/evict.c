@@ -127,29 +127,42 @@ give_back(struct vmc_policy *policy, struct chain *claimed)
 	}
 }
 
+/* How many of a thread's walks for victims it takes to look at all rings. */
+#define ALL_RINGS_EVERY 16
+
+/*
+ * Before victims are chosen: feed the policy what could change the choice. The
+ * thread's own touches always, so that it sees exact order if it is alone;
+ * entries it inserted, only in batches, as they are no candidates while there
+ * is an older one; the rings of others now and then, as each costs several
+ * lines that these are writing to.
+ */
+static void
+drain_for_victims(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	if (stripe->evictions++ % ALL_RINGS_EVERY == 0)
+		vmc_cache_drain_all(cache);
+	else if (stripe->touched)
+		vmc_cache_drain(cache, &stripe->ring);
+	stripe->touched = false;
+}
+
 /*
  * Claim victims, at least one, that hold `blocks` blocks together. -ENOSPC:
- * there are not enough, and nothing changed.
+ * the policy does not hold enough, and nothing changed.
  */
 static int
-claim_victims(struct vmemcache *cache, struct vmc_thread *thread,
-	uint64_t blocks, struct chain *claimed)
+claim_held(struct vmc_policy *policy, uint64_t blocks, struct chain *claimed)
 {
-	struct vmc_policy *policy = cache->policy;
 	struct chain inserting = {0};
 	struct vmc_policy_node *node;
 	uint64_t got = 0;
-	int rc = 0;
 
 	*claimed = (struct chain){0};
-	vmc_lock_acquire(&cache->policy_lock);
-	vmc_cache_drain_all(cache);
 	while (!claimed->first || got < blocks) {
 		node = policy->ops->victim(policy);
-		if (!node) {
-			rc = -ENOSPC;
+		if (!node)
 			break;
-		}
 		struct vmc_entry *e = vmc_entry_of(node);
 		uint64_t state = VMC_ENTRY_LIVE;
 		if (vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_EVICTING)) {
@@ -159,11 +172,27 @@ claim_victims(struct vmemcache *cache, struct vmc_thread *thread,
 			chain_append(&inserting, node);
 		}
 	}
-	if (rc)
+	bool enough = claimed->first && got >= blocks;
+	if (!enough)
 		give_back(policy, claimed);
 	while ((node = chain_pop(&inserting)))
 		policy->ops->touch(policy, &node, 1);
-	prefetch_victims(cache, thread);
+	return enough ? 0 : -ENOSPC;
+}
+
+/* The same of all entries, also of those still on their way to the policy. */
+static int
+claim_victims(struct vmemcache *cache, struct vmc_stripe *stripe,
+	uint64_t blocks, struct chain *claimed)
+{
+	vmc_lock_acquire(&cache->policy_lock);
+	drain_for_victims(cache, stripe);
+	int rc = claim_held(cache->policy, blocks, claimed);
+	if (rc) {
+		vmc_cache_drain_all(cache);
+		rc = claim_held(cache->policy, blocks, claimed);
+	}
+	prefetch_victims(cache, vmc_thread_self());
 	vmc_lock_release(&cache->policy_lock);
 	return rc;
 }
@@ -218,7 +247,7 @@ vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 {
 	struct chain claimed;
 	struct vmc_policy_node *node;
-	int rc = claim_victims(cache, vmc_thread_self(), blocks, &claimed);
+	int rc = claim_victims(cache, stripe, blocks, &claimed);
 
 	if (rc)
 		return rc;

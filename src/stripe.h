@@ -33,6 +33,8 @@ struct vmc_stripe {
 	/* the owner's alone */
 	struct vmc_limbo limbo;
 	struct vmc_handover *handover; /* the innermost get in on_miss */
+	bool touched;                  /* gets were put into the ring */
+	unsigned evictions;            /* walks for victims, wrapping around */
 	/* see ring.h */
 	struct vmc_ring ring;
 };
