@@ -22,7 +22,8 @@
  *
  * commit and decommit of disjoint ranges run at once, called under whatever
  * locks jemalloc holds. They take no lock of ours: a fork would have to order
- * it with jemalloc's.
+ * it with jemalloc's. They leave errno as it was: a reservation that failed
+ * may have been a first try.
  *
  * Rejected: granting as jemalloc asks (2 MiB at first, growing): every grant
  * is a border for ever, and a capped space ends in page-sized grants.
@@ -77,12 +78,16 @@ hook_commit(extent_hooks_t *hooks, void *addr, size_t size, size_t offset,
 	struct vmc_arena *arena = (struct vmc_arena *)hooks;
 	struct vmc_space *space = arena->space;
 	size_t at = (size_t)((char *)addr - space->base) + offset;
+	int saved = errno;
+	bool failed;
 
 	(void)size;
 	(void)index;
 	if (arena->inert || !space->medium->commit)
 		return false;
-	return space->medium->commit(space, at, length) != 0;
+	failed = space->medium->commit(space, at, length) != 0;
+	errno = saved;
+	return failed;
 }
 
 static bool
@@ -92,6 +97,8 @@ hook_decommit(extent_hooks_t *hooks, void *addr, size_t size, size_t offset,
 	struct vmc_arena *arena = (struct vmc_arena *)hooks;
 	struct vmc_space *space = arena->space;
 	size_t at = (size_t)((char *)addr - space->base) + offset;
+	int saved = errno;
+	bool failed;
 
 	(void)size;
 	(void)index;
@@ -99,7 +106,10 @@ hook_decommit(extent_hooks_t *hooks, void *addr, size_t size, size_t offset,
 		return true;
 	if (arena->inert)
 		return false;
-	return space->hoard || space->medium->decommit(space, at, length) != 0;
+	failed =
+		space->hoard || space->medium->decommit(space, at, length) != 0;
+	errno = saved;
+	return failed;
 }
 
 static bool

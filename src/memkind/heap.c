@@ -265,6 +265,7 @@ static int
 find_heap(struct memkind *kind, struct vmc_thread_heap **heap, int *arena_flags)
 {
 	struct vmc_arena *arena = NULL;
+	int saved = errno;
 
 	*heap = self[kind->number];
 	*arena_flags = (*heap)->arena_flags;
@@ -281,6 +282,7 @@ find_heap(struct memkind *kind, struct vmc_thread_heap **heap, int *arena_flags)
 		*heap = self[kind->number];
 	}
 	vmc_lock_release(&vmc_kinds_lock);
+	errno = saved; /* for the caller it went well, whatever failed here */
 	return arena ? 0 : -ENOMEM;
 }
 
@@ -302,25 +304,33 @@ take(struct vmc_thread_heap *heap, size_t size, int flags)
 	return ptr;
 }
 
-/* One object for the caller, and half a magazine for its successors. */
+/*
+ * One object for the caller, and half a magazine for its successors, which is
+ * empty now. The first that jemalloc gives is the first to leave: addresses
+ * go up.
+ */
 static void *
 refill(struct vmc_thread_heap *heap, unsigned class)
 {
 	struct magazine *m = &heap->magazines[class];
 	size_t size = class_sizes[class];
 	void *ptr = take(heap, size, heap->flags), *more;
+	unsigned at = m->capacity / 2;
 
 	if (!ptr)
 		return NULL;
 	note_class(heap->kind, ptr, class);
 	heap->flushed = 0;
-	while (m->count < m->capacity / 2) {
+	while (at > 0) {
 		more = je_mallocx(size, heap->flags);
 		if (!more)
 			break;
 		note_class(heap->kind, more, class);
-		m->slots[m->count++] = more;
+		m->slots[--at] = more;
 	}
+	m->count = m->capacity / 2 - at;
+	if (at > 0)
+		memmove(m->slots, m->slots + at, m->count * sizeof(void *));
 	return ptr;
 }
 
@@ -371,6 +381,12 @@ vmc_heap_malloc(struct memkind *kind, size_t size)
 	if (likely(m->count > 0))
 		return m->slots[--m->count];
 	return malloc_slow(kind, size, class);
+}
+
+void *
+vmc_heap_malloc_uncached(struct memkind *kind, size_t size)
+{
+	return malloc_directly(kind, size, 0);
 }
 
 void *

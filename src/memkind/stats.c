@@ -14,7 +14,6 @@
 #include "engine.h"
 #include "heap.h"
 #include "kind.h"
-#include "malloc.h"
 #include "settings.h"
 
 #include "base/os.h"
@@ -126,28 +125,40 @@ memkind_set_bg_threads(bool state)
  * Worth moving: an object whose slab is emptier than the slabs of its size
  * are on average, unless it is the slab that new objects come from.
  */
+static bool
+worth_moving(const void *ptr)
+{
+	struct vmc_slab_use use;
+
+	return vmc_engine_slab_use(ptr, &use) == 0 && use.objects > 1 &&
+	       use.free > 0 && use.all_objects > 0 && !use.current &&
+	       (use.objects - use.free) * use.all_objects <
+		       (use.all_objects - use.all_free) * use.objects;
+}
+
+/*
+ * Past the threads' caches, which may hold the very objects that keep the
+ * slabs from becoming empty.
+ */
 void *
 memkind_defrag_reallocate(memkind_t kind, void *ptr)
 {
-	struct vmc_slab_use use;
 	size_t size;
 	void *moved;
 
 	if (!ptr)
 		return NULL;
 	if (!kind)
-		kind = memkind_detect_kind(ptr);
-	if (!kind || vmc_engine_slab_use(ptr, &use) != 0 || use.objects < 2 ||
-		use.free == 0 || use.all_objects == 0 || use.current)
+		kind = vmc_kind_of(ptr);
+	/* not for a default kind that is the C library's malloc */
+	if (!kind || kind != vmc_kind_of(ptr) || !worth_moving(ptr))
 		return NULL;
-	if ((use.objects - use.free) * use.all_objects >=
-		(use.all_objects - use.all_free) * use.objects)
-		return NULL;
-	size = vmc_memkind_usable_size(kind, ptr);
-	moved = vmc_memkind_malloc(kind, size);
+	size = je_sallocx(ptr, 0);
+	moved = kind == MEMKIND_DEFAULT ? je_mallocx(size, MALLOCX_TCACHE_NONE)
+					: vmc_heap_malloc_uncached(kind, size);
 	if (!moved)
 		return NULL;
 	memcpy(moved, ptr, size);
-	vmc_memkind_free(kind, ptr);
+	je_dallocx(ptr, MALLOCX_TCACHE_NONE);
 	return moved;
 }
