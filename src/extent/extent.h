@@ -116,7 +116,8 @@ uint64_t vmc_extent_free_blocks(const struct vmc_extent *extent);
 uint64_t vmc_extent_free_runs(const struct vmc_extent *extent);
 
 /*
- * Walk everything and compare it with the invariants stated in extent.c.
+ * Walk everything and compare it with the invariants stated in extent.c and
+ * freemap.c.
  * 0, or -EINVAL with a message. For tests; takes the lock.
  */
 int vmc_extent_check(struct vmc_extent *extent);

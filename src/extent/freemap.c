@@ -14,12 +14,10 @@
  *	end      free blocks at its high edge
  *	whole    every block of the range is free
  *
- * The three lengths saturate at RUN_MAX, so a node of any level fits a word;
- * a whole node of the upper levels is longer than its fields can say, which
- * is why `whole` is a bit of its own. With this a run of n blocks is found in
- * one descent: at each node it lies within one child (longest) or crosses
- * from one into the next (end + start). The idea of such triples is that of
- * the page allocator of the Go runtime.
+ * The lengths saturate at RUN_MAX, so a node of any level fits a word; how
+ * long a whole node is, its level says. A run of n blocks is found in one
+ * descent: at each node it lies within a child (longest) or crosses from one
+ * into the next (end + start). The page allocator of Go has such triples, too.
  *
  * Invariants, for every node that is not below a whole node:
  *
@@ -27,15 +25,14 @@
  *	node[l][i] = summary of node[l-1][8 i .. 8 i + 7] put side by side
  *	bits and nodes past the last block are 0 (used)
  *
- * What lies below a whole node has no meaning and may never have been written:
- * the node speaks for it. It is written when the first block is taken from
- * the node (unfold). So a map of any size is made in O(levels), without
- * zeroed memory, and pages are touched as the pool fills. Blocks that are
- * used are never below a whole node.
+ * What lies below a whole node has no meaning and may never have been written;
+ * unfold() writes it when the first block is taken from the node. So a map of
+ * any size is made in O(levels), in memory that need not be zeroed, and pages
+ * are touched as the pool fills. Used blocks are never below a whole node.
  *
- * Memory: blocks/8 bytes of bitmap and 1/16 of that of chunk summaries with
- * 1/8 of those per further level: blocks/8 * (1 + 1/14), which is 0.0523 % of
- * a pool with blocks of 256 bytes.
+ * Memory: blocks / 8 bytes of bits, 1/16 of that for the chunks, 1/8 of those
+ * for each further level: blocks / 8 * (1 + 1/14), or 0.0523 % of a pool with
+ * blocks of 256 bytes.
  *
  * Rejected: a tree of free runs (memory grows with fragmentation, just when
  * there is none to spare, and every step is a cache miss); a flat bitmap with
@@ -246,38 +243,37 @@ vmc_freemap_is_free(const struct vmc_freemap *map, uint64_t block)
 }
 
 /* How many of the two neighbours of a run are free. */
-static int
+static unsigned
 free_neighbours(const struct vmc_freemap *map, uint64_t first, uint64_t count)
 {
 	return vmc_freemap_is_free(map, first - 1) +
 	       vmc_freemap_is_free(map, first + count);
 }
 
-int
+void
 vmc_freemap_claim(struct vmc_freemap *map, uint64_t first, uint64_t count)
 {
 	uint64_t last = first + count - 1;
-	int neighbours = free_neighbours(map, first, count);
 
 	assert(count > 0 && last < map->blocks);
+	map->runs += free_neighbours(map, first, count);
+	map->runs--;
 	for (unsigned l = map->root + 1; l-- > 0;)
 		for (uint64_t i = first >> SHIFT(l); i <= last >> SHIFT(l); i++)
 			if (map->node[l][i] & WHOLE)
 				unfold(map, l, i);
 	fill(map->word, first, count, false);
 	update(map, first, last);
-	return neighbours - 1;
 }
 
-int
+void
 vmc_freemap_release(struct vmc_freemap *map, uint64_t first, uint64_t count)
 {
-	int neighbours = free_neighbours(map, first, count);
-
 	assert(count > 0 && first + count <= map->blocks);
+	map->runs -= free_neighbours(map, first, count);
+	map->runs++;
 	fill(map->word, first, count, true);
 	update(map, first, first + count - 1);
-	return 1 - neighbours;
 }
 
 uint64_t
@@ -408,6 +404,7 @@ vmc_freemap_init(struct vmc_freemap *map, uint64_t blocks,
 	map->node[0] = map->word + words;
 	for (unsigned l = 1; l <= root; l++)
 		map->node[l] = map->node[l - 1] + node_room(blocks, l - 1);
+	map->runs = 1;
 	set_all_free(map);
 	return 0;
 }
@@ -495,15 +492,15 @@ check_node(struct tally *t, unsigned level, uint64_t index)
 }
 
 int
-vmc_freemap_check(const struct vmc_freemap *map, uint64_t *free_blocks,
-	uint64_t *free_runs)
+vmc_freemap_check(const struct vmc_freemap *map, uint64_t *free_blocks)
 {
 	struct tally t = {.map = map};
 	int result = check_node(&t, map->root, 0);
 
 	if (result == 0 && t.end > map->blocks)
 		result = vmc_fail(EINVAL, "blocks past the end are free");
+	if (result == 0 && t.free_runs != map->runs)
+		result = vmc_fail(EINVAL, "free runs miscounted");
 	*free_blocks = t.free_blocks;
-	*free_runs = t.free_runs;
 	return result;
 }

@@ -33,6 +33,7 @@ struct vmc_freemap {
 	 */
 	uint64_t *word;
 	uint64_t *node[VMC_FREEMAP_LEVELS];
+	uint64_t runs; /* maximal runs of free blocks */
 };
 
 /* All blocks free; 0 < blocks <= 2^40. -ENOMEM. Costs O(levels). */
@@ -40,12 +41,9 @@ int vmc_freemap_init(struct vmc_freemap *map, uint64_t blocks,
 	const struct vmc_memory *memory);
 void vmc_freemap_fini(struct vmc_freemap *map);
 
-/*
- * Mark count adjacent blocks, all of them free (claim) or used (release).
- * The result is how the number of maximal free runs changed: -1, 0 or 1.
- */
-int vmc_freemap_claim(struct vmc_freemap *map, uint64_t first, uint64_t count);
-int vmc_freemap_release(
+/* Mark adjacent blocks, all of them free (claim) or used (release). */
+void vmc_freemap_claim(struct vmc_freemap *map, uint64_t first, uint64_t count);
+void vmc_freemap_release(
 	struct vmc_freemap *map, uint64_t first, uint64_t count);
 
 /* Any number may be asked for: blocks that do not exist are not free. */
@@ -62,10 +60,9 @@ bool vmc_freemap_find(
 	const struct vmc_freemap *map, uint64_t want, uint64_t *first);
 
 /*
- * Compare every summary with the bitmap. 0, or -EINVAL with a message; the
- * blocks and the maximal runs that are free go to the counters.
+ * Compare every summary and the number of runs with the bitmap. 0 and the
+ * number of free blocks, or -EINVAL with a message.
  */
-int vmc_freemap_check(const struct vmc_freemap *map, uint64_t *free_blocks,
-	uint64_t *free_runs);
+int vmc_freemap_check(const struct vmc_freemap *map, uint64_t *free_blocks);
 
 #endif
