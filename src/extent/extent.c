@@ -50,9 +50,6 @@
 #include <errno.h>
 #include <string.h>
 
-_Static_assert(VMC_RUN_COUNT_MAX == VMC_FREEMAP_RUN_MAX,
-	"a run of the map must fit a vmc_run");
-
 static inline uint64_t
 least(uint64_t a, uint64_t b)
 {

@@ -52,10 +52,12 @@
 #define FAN_BITS 3
 #define FAN (1u << FAN_BITS)
 
-#define RUN_BITS 21
-#define RUN_MAX VMC_FREEMAP_RUN_MAX
+#define RUN_BITS VMC_RUN_COUNT_BITS
+#define RUN_MAX VMC_RUN_COUNT_MAX
 #define WHOLE (UINT64_C(1) << 63)
 #define CACHE_LINE 64
+
+_Static_assert(3 * RUN_BITS < 64, "a summary is a word");
 
 /* Blocks per node of a level, as a power of two. */
 #define SHIFT(level) (CHUNK_BITS + FAN_BITS * (level))

@@ -7,16 +7,13 @@
 #ifndef VMC_EXTENT_FREEMAP_H
 #define VMC_EXTENT_FREEMAP_H
 
-#include "base/memory.h"
+#include "extent.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 /* 2^40 blocks in chunks of 2^10 make 2^30 of them: 10 levels of 8 above. */
 #define VMC_FREEMAP_LEVELS 11
-
-/* Run lengths in the summaries saturate here; see extent.h. */
-#define VMC_FREEMAP_RUN_MAX ((UINT64_C(1) << 21) - 1)
 
 struct vmc_freemap {
 	/* immutable */
@@ -49,11 +46,11 @@ void vmc_freemap_release(
 /* Any number may be asked for: blocks that do not exist are not free. */
 bool vmc_freemap_is_free(const struct vmc_freemap *map, uint64_t block);
 
-/* The longest free run, VMC_FREEMAP_RUN_MAX if it is longer than that. */
+/* The longest free run, VMC_RUN_COUNT_MAX if it is longer than that. */
 uint64_t vmc_freemap_longest(const struct vmc_freemap *map);
 
 /*
- * The lowest run of `want` free blocks (0 < want <= VMC_FREEMAP_RUN_MAX): its
+ * The lowest run of `want` free blocks (0 < want <= VMC_RUN_COUNT_MAX): its
  * first block to *first, or false.
  */
 bool vmc_freemap_find(

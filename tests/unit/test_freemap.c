@@ -190,18 +190,18 @@ test_largest(void **state)
 	assert_int_equal(vmc_freemap_check(&map, &free_blocks), 0);
 	assert_true(free_blocks == blocks);
 	assert_int_equal(map.runs, 1);
-	assert_true(vmc_freemap_longest(&map) == VMC_FREEMAP_RUN_MAX);
+	assert_true(vmc_freemap_longest(&map) == VMC_RUN_COUNT_MAX);
 	assert_true(vmc_freemap_is_free(&map, blocks - 1));
 	vmc_freemap_claim(&map, 0, 10);
 	vmc_freemap_claim(&map, blocks - 10, 10);
 	vmc_freemap_claim(&map, blocks / 2, 10);
-	assert_true(vmc_freemap_find(&map, VMC_FREEMAP_RUN_MAX, &at));
+	assert_true(vmc_freemap_find(&map, VMC_RUN_COUNT_MAX, &at));
 	assert_int_equal(at, 10);
-	vmc_freemap_claim(&map, at, VMC_FREEMAP_RUN_MAX);
+	vmc_freemap_claim(&map, at, VMC_RUN_COUNT_MAX);
 	assert_true(vmc_freemap_find(&map, 1, &at));
-	assert_int_equal(at, 10 + VMC_FREEMAP_RUN_MAX);
+	assert_int_equal(at, 10 + VMC_RUN_COUNT_MAX);
 	assert_int_equal(vmc_freemap_check(&map, &free_blocks), 0);
-	assert_true(free_blocks == blocks - 30 - VMC_FREEMAP_RUN_MAX);
+	assert_true(free_blocks == blocks - 30 - VMC_RUN_COUNT_MAX);
 	assert_int_equal(map.runs, 2);
 	vmc_freemap_fini(&map);
 }
