@@ -105,7 +105,7 @@ prefetch_victims(struct vmemcache *cache, struct vmc_thread *thread)
 		return;
 	const char *value =
 		cache->pool.base + vmc_run_first(*run) * cache->block_size;
-	for (unsigned line = 0; line < 4; line++)
+	for (unsigned line = 0; line < 16; line++)
 		__builtin_prefetch(value + line * 64, 1);
 }
 
@@ -129,6 +129,12 @@ give_back(struct vmc_policy *policy, struct chain *claimed)
 
 /* How many of a thread's walks for victims it takes to look at all rings. */
 #define ALL_RINGS_EVERY 16
+
+/*
+ * How many ripe objects an operation frees: more than it retires, so that they
+ * do not pile up, and few, so that no put pays for hundreds of others.
+ */
+#define FREE_AT_ONCE 16
 
 /*
  * Before victims are chosen: feed the policy what could change the choice. The
@@ -338,11 +344,12 @@ vmc_cache_drain_all(struct vmemcache *cache)
 void
 vmc_cache_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
-	if (!stripe->limbo.due)
-		return;
-	struct vmc_limbo_chunk *ripe = vmc_limbo_ripe(&stripe->limbo);
-	if (!ripe)
-		return;
-	drain_locked(cache);
-	vmc_limbo_free(ripe, &cache->uncounted);
+	if (stripe->limbo.due && !stripe->ripe) {
+		stripe->ripe = vmc_limbo_ripe(&stripe->limbo);
+		if (stripe->ripe)
+			drain_locked(cache);
+	}
+	if (stripe->ripe)
+		stripe->ripe = vmc_limbo_free_some(
+			stripe->ripe, &cache->uncounted, FREE_AT_ONCE);
 }

@@ -117,6 +117,7 @@ vmc_stripes_delete(struct vmc_stripes *stripes, const struct vmc_memory *memory)
 		struct vmc_stripe *s = vmc_stripe_at(stripes, slot);
 		if (!s)
 			continue;
+		vmc_limbo_free(s->ripe, memory);
 		vmc_limbo_flush(&s->limbo, memory);
 		vmc_os_unmap(s, stripe_bytes());
 	}

@@ -32,6 +32,7 @@ struct vmc_stripe {
 	_Atomic uint64_t counter[VMC_COUNTERS];
 	/* the owner's alone */
 	struct vmc_limbo limbo;
+	struct vmc_limbo_chunk *ripe;  /* what no ring and no reader holds */
 	struct vmc_handover *handover; /* the innermost get in on_miss */
 	bool touched;                  /* gets were put into the ring */
 	unsigned evictions;            /* walks for victims, wrapping around */

@@ -18,7 +18,7 @@
 
 #include <sched.h>
 
-#define CHUNK_OBJECTS 510u
+#define CHUNK_OBJECTS 1022u
 
 struct vmc_limbo_chunk {
 	struct vmc_limbo_chunk *next;
@@ -99,18 +99,31 @@ vmc_limbo_ripe(struct vmc_limbo *limbo)
 	return ripe;
 }
 
-void
-vmc_limbo_free(struct vmc_limbo_chunk *chunk, const struct vmc_memory *memory)
+struct vmc_limbo_chunk *
+vmc_limbo_free_some(struct vmc_limbo_chunk *chunk,
+	const struct vmc_memory *memory, unsigned count)
 {
-	while (chunk) {
+	while (chunk && count > 0) {
 		struct vmc_limbo_chunk *next = chunk->next;
 
-		for (unsigned i = 0; i < chunk->count; i++)
-			vmc_free(memory, chunk->object[i].ptr,
-				chunk->object[i].size);
+		for (; count > 0 && chunk->count > 0; count--) {
+			chunk->count--;
+			vmc_free(memory, chunk->object[chunk->count].ptr,
+				chunk->object[chunk->count].size);
+		}
+		if (chunk->count > 0)
+			break;
 		vmc_free(memory, chunk, sizeof(*chunk));
 		chunk = next;
 	}
+	return chunk;
+}
+
+void
+vmc_limbo_free(struct vmc_limbo_chunk *chunks, const struct vmc_memory *memory)
+{
+	while (chunks)
+		chunks = vmc_limbo_free_some(chunks, memory, CHUNK_OBJECTS);
 }
 
 void

@@ -42,6 +42,13 @@ bool vmc_limbo_add(struct vmc_limbo *limbo, const struct vmc_memory *memory,
  */
 struct vmc_limbo_chunk *vmc_limbo_ripe(struct vmc_limbo *limbo);
 
+/*
+ * Free `count` objects of a list of chunks from vmc_limbo_ripe(), and chunks
+ * that are empty then; what is left of the list.
+ */
+struct vmc_limbo_chunk *vmc_limbo_free_some(struct vmc_limbo_chunk *chunks,
+	const struct vmc_memory *memory, unsigned count);
+
 /* Free a list of chunks and all objects in them. NULL is an empty list. */
 void vmc_limbo_free(
 	struct vmc_limbo_chunk *chunks, const struct vmc_memory *memory);
