@@ -31,6 +31,7 @@ set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
 add_library(vmc_jemalloc STATIC IMPORTED GLOBAL)
 set_target_properties(vmc_jemalloc PROPERTIES
 	IMPORTED_LOCATION ${directory}/libvmc_jemalloc.a
-	INTERFACE_INCLUDE_DIRECTORIES ${directory})
+	INTERFACE_INCLUDE_DIRECTORIES ${directory}
+	INTERFACE_LINK_LIBRARIES m) # the archive of libjemalloc-dev profiles
 file(READ ${directory}/origin VMC_JEMALLOC_ORIGIN)
 string(STRIP "${VMC_JEMALLOC_ORIGIN}" VMC_JEMALLOC_ORIGIN)

@@ -175,15 +175,15 @@ static int
 seed(struct vmc_arena *arena)
 {
 	int flags = (int)MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
-	const size_t page = vmc_os_page_size();
+	const size_t page = vmc_os_page_size(), pad = vmc_engine_large_pad();
 	void *seeds[sizeof(long) * CHAR_BIT];
 	size_t left = arena->space->slice;
 	unsigned count = 0;
 	int err = 0;
 
-	for (; left >= SMALLEST_SEED && !err; count += !err) {
-		seeds[count] =
-			je_mallocx(class_below(left) & ~(page - 1), flags);
+	for (; left >= SMALLEST_SEED + pad && !err; count += !err) {
+		seeds[count] = je_mallocx(
+			class_below(left - pad) & ~(page - 1), flags);
 		err = seeds[count] ? 0 : -ENOMEM;
 		left = arena->space->slice - arena->granted;
 	}

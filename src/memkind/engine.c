@@ -176,6 +176,16 @@ vmc_engine_arena_purge(unsigned arena)
 	arena_control(arena, "purge", NULL, 0);
 }
 
+size_t
+vmc_engine_large_pad(void)
+{
+	bool pads = false;
+	size_t size = sizeof(pads);
+
+	je_mallctl("config.cache_oblivious", &pads, &size, NULL, 0);
+	return pads ? vmc_os_page_size() : 0;
+}
+
 int
 vmc_engine_tcache_create(unsigned *tcache)
 {

@@ -33,6 +33,9 @@ int vmc_engine_arena_decay(unsigned arena, ssize_t milliseconds);
 /* Give the arena's free memory back now. */
 void vmc_engine_arena_purge(unsigned arena);
 
+/* What a large object's extent has beyond its size: a page, or nothing. */
+size_t vmc_engine_large_pad(void);
+
 /* An explicit thread cache; -EAGAIN: there are too many already. */
 int vmc_engine_tcache_create(unsigned *tcache);
 /* Return what it holds to the arenas. */
