@@ -62,6 +62,11 @@ read_number(const char *name, unsigned long most)
 static void
 read_settings(void)
 {
+	const char *manager = secure_getenv("MEMKIND_HEAP_MANAGER");
+
+	/* of the predecessor's two, TBB is not offered */
+	if (manager && strcmp(manager, "JEMALLOC") != 0)
+		wrong("MEMKIND_HEAP_MANAGER");
 	settings.debug = read_switch("MEMKIND_DEBUG");
 	settings.hoard = read_switch("MEMKIND_HOG_MEMORY");
 	settings.arenas =

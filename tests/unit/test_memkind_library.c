@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -171,8 +173,61 @@ test_background_threads(void **state)
 	assert_int_equal(memkind_set_bg_threads(false), 0);
 }
 
+/* What a program with that in its environment gets; the code's absolute. */
+static int
+code_with(const char *name, const char *value)
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0) {
+		setenv(name, value, 1);
+		execl("/proc/self/exe", "self", "--create", (char *)NULL);
+		_exit(99);
+	}
+	waitpid(child, &status, 0);
+	return WEXITSTATUS(status);
+}
+
+static int
+create_and_exit(void)
+{
+	memkind_t kind;
+	int code = memkind_create_pmem("/tmp", 0, &kind);
+	void *ptr = memkind_malloc(MEMKIND_DEFAULT, 100);
+
+	/* the default kind works in any case */
+	return !ptr ? 98 : code ? -code : memkind_malloc(kind, 100) ? 0 : 97;
+}
+
+static void
+test_environment(void **state)
+{
+	static const char *const good[][2] = {
+		{"MEMKIND_ARENA_NUM_PER_KIND", "3"},
+		{"MEMKIND_ARENA_NUM_PER_KIND", "100000"},
+		{"MEMKIND_BACKGROUND_THREAD_LIMIT", "2"},
+		{"MEMKIND_HEAP_MANAGER", "JEMALLOC"},
+		{"MEMKIND_HOG_MEMORY", "1"}, {"MEMKIND_HOG_MEMORY", "0"},
+		{"MALLOC_CONF", "abort_conf:true,nonsense:1"}};
+	static const char *const bad[][2] = {
+		{"MEMKIND_ARENA_NUM_PER_KIND", "0"},
+		{"MEMKIND_ARENA_NUM_PER_KIND", "-1"},
+		{"MEMKIND_ARENA_NUM_PER_KIND", "3x"},
+		{"MEMKIND_BACKGROUND_THREAD_LIMIT", "many"},
+		{"MEMKIND_HEAP_MANAGER", "TBB"}, {"MEMKIND_HOG_MEMORY", "yes"},
+		{"MEMKIND_DEBUG", "2"}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_int_equal(code_with(good[i][0], good[i][1]), 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(code_with(bad[i][0], bad[i][1]),
+			-MEMKIND_ERROR_ENVIRON);
+}
+
 int
-main(void)
+main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_decorators),
@@ -180,7 +235,10 @@ main(void)
 		cmocka_unit_test(test_zero_allocs),
 		cmocka_unit_test(test_partitions),
 		cmocka_unit_test(test_background_threads),
+		cmocka_unit_test(test_environment),
 	};
 
+	if (argc == 2 && strcmp(argv[1], "--create") == 0)
+		return create_and_exit();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
