@@ -90,4 +90,15 @@ vmc_fence_seq_cst(void)
 #endif
 }
 
+/* Tell the processor that this is a loop that waits. */
+static inline void
+vmc_pause(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#else
+	vmc_fence_compiler();
+#endif
+}
+
 #endif

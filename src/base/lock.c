@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * lock.c -- the rank check of debug builds
+ * lock.c -- waiting for a lock, and the rank check of debug builds
+ *
+ * Locks here are held for a fraction of a microsecond, so a thread that finds
+ * one taken tries again for a few microseconds before it sleeps: falling
+ * asleep and being woken costs more than that, and delays whoever releases.
+ * It does go to sleep then, since the holder may have been preempted.
  *
  * Each thread keeps a bit per rank it holds. Acquiring a rank at or below one
  * already held is a programmer's error: two threads doing it in opposite
@@ -8,6 +13,8 @@
  * after it succeeded.
  */
 #include "lock.h"
+
+#include "atomic.h"
 
 #include <assert.h>
 
@@ -22,6 +29,18 @@ void
 vmc_lock_destroy(struct vmc_lock *lock)
 {
 	pthread_mutex_destroy(&lock->mutex);
+}
+
+void
+vmc_lock_wait(struct vmc_lock *lock)
+{
+	for (unsigned round = 0; round < 100; round++) {
+		for (unsigned i = 0; i < 8; i++)
+			vmc_pause();
+		if (pthread_mutex_trylock(&lock->mutex) == 0)
+			return;
+	}
+	pthread_mutex_lock(&lock->mutex);
 }
 
 #ifndef NDEBUG

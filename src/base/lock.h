@@ -50,11 +50,15 @@ void vmc_lock_note_release(const struct vmc_lock *lock);
 void vmc_lock_assert_none_held(void);
 #endif
 
+/* The lock is held by somebody: try for a little while, then sleep. */
+void vmc_lock_wait(struct vmc_lock *lock);
+
 static inline void
 vmc_lock_acquire(struct vmc_lock *lock)
 {
 	vmc_lock_note_acquire(lock);
-	pthread_mutex_lock(&lock->mutex);
+	if (pthread_mutex_trylock(&lock->mutex) != 0)
+		vmc_lock_wait(lock);
 }
 
 /* True if the lock was free and is now held. Never waits. */

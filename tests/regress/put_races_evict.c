@@ -122,7 +122,8 @@ __wrap_vmc_critnib_insert(struct vmc_critnib *index, void *leaf,
 int
 __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex)
 {
-	if (!stop_in_index)
+	if (!stop_in_index && midst_cache &&
+		mutex == &midst_cache->policy_lock.mutex)
 		stop_here();
 	return __real_pthread_mutex_trylock(mutex);
 }
