@@ -198,7 +198,7 @@ int vmemcache_get_stat(VMEMcache *cache, enum vmemcache_statistic stat,
 
 /*
  * Change what operations do from now on, to measure parts of them. val is 0
- * (off) or else on; PREFAULT acts at once (no effect before add). A cache
+ * (off) or else on; PREFAULT acts at once, before add as part of it. A cache
  * that was used with one of the others is only good for benchmarks.
  */
 void vmemcache_bench_set(

@@ -9,7 +9,6 @@
  * The ranks, lowest first (a thread holding one may take those below it in
  * this list):
  *
- *   CACHE    configuration calls of one cache
  *   POLICY   the replacement policy of one cache
  *   INDEX    one stripe of the critnib root
  *   EXTENT   the block allocator
@@ -23,8 +22,7 @@
 #include <stdbool.h>
 
 enum vmc_lock_rank {
-	VMC_RANK_CACHE = 1,
-	VMC_RANK_POLICY,
+	VMC_RANK_POLICY = 1,
 	VMC_RANK_INDEX,
 	VMC_RANK_EXTENT,
 	VMC_RANK_KIND,
