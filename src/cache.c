@@ -356,12 +356,14 @@ insert(struct vmemcache *cache, struct vmc_stripe *stripe,
 	rc = vmc_critnib_insert(cache->index, e, vmc_entry_match, key);
 	if (rc)
 		goto free_blocks;
-	if (cache->wants_touches)
-		while (!vmc_ring_push(&stripe->ring, &e->node))
+	if (cache->wants_touches) {
+		uint32_t pending;
+		while (!(pending = vmc_ring_push(&stripe->ring, &e->node)))
 			feed_policy(cache, &stripe->ring, true);
-	/* leave room for the touches of the gets that follow */
-	if (vmc_ring_pending(&stripe->ring) >= DRAIN_AT)
-		feed_policy(cache, &stripe->ring, false);
+		/* leave room for the touches of the gets that follow */
+		if (pending >= DRAIN_AT)
+			feed_policy(cache, &stripe->ring, false);
+	}
 	vmc_store_release(&e->state, VMC_ENTRY_LIVE);
 	vmc_count(stripe, VMC_COUNT_PUT, 1);
 	vmc_count(stripe, VMC_COUNT_EXTENTS, runs);
