@@ -36,17 +36,26 @@
 
 /* Enough that only a broken system runs out of them. */
 #define TRIES 64
+#define MOST_SLACK ((size_t)1 << 30)
 
+/*
+ * Threads that do this at once are given the same room, from the top: each
+ * try looks for more of it than the one before, and takes its bottom.
+ */
 static int
 map_aligned(size_t size, size_t align, int protection, int flags, int fd,
 	void **addr)
 {
+	size_t slack = align;
+
 	for (int i = 0; i < TRIES; i++) {
-		char *room = mmap(NULL, size + align, PROT_NONE,
+		char *room = mmap(NULL, size + slack, PROT_NONE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (room == MAP_FAILED)
 			return -errno;
-		munmap(room, size + align);
+		munmap(room, size + slack);
+		if (slack < MOST_SLACK)
+			slack *= 2;
 		room += -(uintptr_t)room & (align - 1);
 		*addr = mmap(room, size, protection,
 			flags | MAP_FIXED_NOREPLACE, fd, 0);

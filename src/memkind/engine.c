@@ -171,6 +171,12 @@ vmc_engine_arena_decay(unsigned arena, ssize_t milliseconds)
 }
 
 void
+vmc_engine_arena_tick(unsigned arena)
+{
+	arena_control(arena, "decay", NULL, 0);
+}
+
+void
 vmc_engine_arena_purge(unsigned arena)
 {
 	arena_control(arena, "purge", NULL, 0);

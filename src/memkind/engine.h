@@ -30,6 +30,9 @@ void vmc_engine_arena_destroy(unsigned arena);
 /* Free memory of the arena becomes unused after this long; 0: at once. */
 int vmc_engine_arena_decay(unsigned arena, ssize_t milliseconds);
 
+/* Give back what of the arena's free memory is due. */
+void vmc_engine_arena_tick(unsigned arena);
+
 /* Give the arena's free memory back now. */
 void vmc_engine_arena_purge(unsigned arena);
 

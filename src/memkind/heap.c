@@ -39,6 +39,8 @@
 #include "engine.h"
 #include "kind.h"
 
+#include "base/os.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -61,6 +63,9 @@
 /* So many bytes flushed without a refill between empty the tcache as well. */
 #define FLUSHED_IN_A_ROW ((size_t)4 << 20)
 
+/* Nanoseconds between two looks at what is due to be given back. */
+#define TICK ((uint64_t)50000000)
+
 #define likely(x) __builtin_expect(!!(x), 1)
 
 struct magazine {
@@ -73,6 +78,7 @@ struct vmc_thread_heap {
 	/* the owner's alone */
 	struct magazine magazines[CLASSES];
 	size_t flushed; /* bytes, since the last refill */
+	uint64_t next_tick;
 	/* immutable */
 	struct memkind *kind;
 	unsigned arena;  /* jemalloc's number of it */
@@ -407,10 +413,25 @@ vmc_heap_aligned(struct memkind *kind, size_t alignment, size_t size)
 		kind, size, MALLOCX_LG_ALIGN(__builtin_ctzl(alignment)));
 }
 
+/*
+ * jemalloc looks every thousand calls or so, of which it sees few behind the
+ * magazines: a thread that slows down would keep what it has.
+ */
+static void
+tick(struct vmc_thread_heap *heap)
+{
+	uint64_t now = vmc_os_clock_ns();
+
+	if (heap == &empty || now < heap->next_tick)
+		return;
+	heap->next_tick = now + TICK;
+	vmc_engine_arena_tick(heap->arena);
+}
+
 static __attribute__((noinline)) void
 free_slow(struct memkind *kind, void *ptr, unsigned class)
 {
-	struct vmc_thread_heap *heap;
+	struct vmc_thread_heap *heap = self[kind->number];
 	struct magazine *m;
 	int arena_flags;
 
@@ -421,8 +442,10 @@ free_slow(struct memkind *kind, void *ptr, unsigned class)
 	if (class == BEYOND || find_heap(kind, &heap, &arena_flags) < 0 ||
 		heap == &empty) {
 		je_dallocx(ptr, MALLOCX_TCACHE_NONE);
+		tick(heap);
 		return;
 	}
+	tick(heap);
 	m = &heap->magazines[class];
 	if (m->count == m->capacity) {
 		empty_magazine(heap, class, m->capacity / 2);

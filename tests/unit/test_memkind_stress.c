@@ -283,8 +283,10 @@ come_and_go(void *arguments)
 	for (unsigned long i = 0; i < a->operations; i++) {
 		struct arguments mine = {.seed = 0, .largest = 64 << 10};
 		struct object *objects[64];
-		testing_expect(
-			memkind_create_pmem(directory(), 16 << 20, &kind) == 0);
+		int code = memkind_create_pmem(directory(), 16 << 20, &kind);
+		testing_expect(code == 0);
+		if (code != 0)
+			break;
 		mine.kind = kind;
 		for (unsigned j = 0; j < 64; j++)
 			objects[j] = allocate(&mine, &seed);
@@ -313,6 +315,7 @@ test_kinds_come_and_go(void **state)
 	}
 	for (unsigned i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
+	assert_int_equal(testing_failures, 0);
 	for (unsigned i = MEMKIND_NUM_BASE_KIND; i < MEMKIND_MAX_KIND; i++)
 		assert_int_equal(
 			vmc_load_relaxed(&vmc_kinds[i].state), VMC_KIND_FREE);
