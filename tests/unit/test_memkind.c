@@ -409,7 +409,8 @@ test_many_kinds_leave_no_trace(void **state)
 	while (memkind_create_pmem(directory(), 16 * MIB, &kinds[count]) == 0)
 		count++;
 	assert_int_equal(count, MEMKIND_MAX_KIND - MEMKIND_NUM_BASE_KIND);
-	assert_int_equal(memkind_create_pmem(directory(), 0, &kinds[count]),
+	assert_int_equal(
+		memkind_create_pmem(directory(), 16 * MIB, &kinds[count]),
 		MEMKIND_ERROR_TOOMANY);
 	for (unsigned i = 0; i < count; i++)
 		assert_non_null(vmc_memkind_malloc(kinds[i], 100));
@@ -536,7 +537,8 @@ test_fork(void **state)
 		ok = ok && own;
 		vmc_memkind_free(NULL, own);
 		memkind_destroy_kind(kind);
-		ok = ok && memkind_create_pmem(directory(), 0, &kind) == 0;
+		ok = ok &&
+		     memkind_create_pmem(directory(), 16 * MIB, &kind) == 0;
 		ok = ok && vmc_memkind_malloc(kind, 100);
 		_exit(ok ? 0 : 1);
 	}
