@@ -151,10 +151,12 @@ give_back(struct vmc_policy *policy, struct chain *claimed)
 #define ALL_RINGS_EVERY 16
 
 /*
- * How many ripe objects an operation frees: more than it retires, so that they
- * do not pile up, and few, so that no put pays for hundreds of others.
+ * How many ripe objects an operation frees: about as many as a put retires, so
+ * that what it allocates next is what was just freed and none pays for
+ * hundreds of others; more when the next chunk is waiting already.
  */
-#define FREE_AT_ONCE 16
+#define FREE_AT_ONCE 4
+#define FREE_IN_HASTE 32
 
 /*
  * Before victims are chosen: feed the policy what could change the choice. The
@@ -371,6 +373,7 @@ vmc_cache_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe)
 			drain_locked(cache);
 	}
 	if (stripe->ripe)
-		stripe->ripe = vmc_limbo_free_some(
-			stripe->ripe, &cache->uncounted, FREE_AT_ONCE);
+		stripe->ripe = vmc_limbo_free_some(stripe->ripe,
+			&cache->uncounted,
+			stripe->limbo.due ? FREE_IN_HASTE : FREE_AT_ONCE);
 }
