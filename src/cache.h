@@ -53,7 +53,8 @@ struct vmemcache {
 	/* guards the policy, the nodes it holds, and the taking from rings */
 	alignas(64) struct vmc_lock policy_lock;
 
-	struct vmc_stripes stripes;
+	/* read by every operation: not in a line with the lock */
+	alignas(64) struct vmc_stripes stripes;
 };
 
 /* As vmemcache_add(); a failure leaves the configuration as it was. */
