@@ -518,6 +518,9 @@ test_defragmentation(void **state)
 static void
 test_fork(void **state)
 {
+	if (RUNNING_ON_VALGRIND)
+		skip(); /* it takes many minutes to follow the child */
+
 	memkind_t kind = make_pmem(16 * MIB);
 	char *ptr = vmc_memkind_malloc(kind, 100);
 	int status;

@@ -195,9 +195,16 @@ create_and_exit(void)
 	memkind_t kind;
 	int code = memkind_create_pmem("/tmp", 0, &kind);
 	void *ptr = memkind_malloc(MEMKIND_DEFAULT, 100);
+	bool works = ptr;
 
-	/* the default kind works in any case */
-	return !ptr ? 98 : code ? -code : memkind_malloc(kind, 100) ? 0 : 97;
+	memkind_free(MEMKIND_DEFAULT, ptr);
+	if (!works) /* the default kind does in any case */
+		return 98;
+	if (code)
+		return -code;
+	works = memkind_malloc(kind, 100);
+	memkind_destroy_kind(kind);
+	return works ? 0 : 97;
 }
 
 static void
