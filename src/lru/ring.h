@@ -37,13 +37,6 @@ struct vmc_ring {
 	alignas(64) struct vmc_policy_node *_Atomic slot[VMC_RING_SIZE];
 };
 
-/* How many nodes are in it. Exact for the owner and the lock's holder. */
-static inline uint32_t
-vmc_ring_pending(struct vmc_ring *ring)
-{
-	return vmc_load_relaxed(&ring->tail) - vmc_load_relaxed(&ring->head);
-}
-
 /* By the owner. How many nodes are in it then; 0 if it is full. */
 static inline uint32_t
 vmc_ring_push(struct vmc_ring *ring, struct vmc_policy_node *node)
