@@ -12,7 +12,8 @@
  * A key size above PTRDIFF_MAX is EINVAL.
  * EBADF: the cache was made before a fork and this is the child, where only
  * vmemcache_delete() and the setters of callbacks may be used: parent and
- * child would otherwise write into the same pool.
+ * child would otherwise write into the same pool. A call whose callback forks
+ * and then returns in the child fails there in the same way.
  *
  * Threads. put, get, exists, evict, get_stat may be called from any number of
  * threads at once. new, set_*, callback_*, add, bench_set and delete belong

@@ -246,6 +246,8 @@ miss(struct vmemcache *cache, struct vmc_thread *thread,
 	if (cache->on_miss) {
 		struct vmc_handover handover = *request;
 		n = ask_on_miss(cache, stripe, &handover);
+		if (n == -ENOENT && vmc_cache_is_foreign(cache))
+			return vmc_cache_fail_foreign();
 		if (n == -ENOENT) /* somebody else may have put it */
 			n = read_entry(cache, thread, stripe, &handover.key,
 				handover.buffer, handover.buffer_size,
@@ -316,9 +318,11 @@ take_blocks(struct vmemcache *cache, struct vmc_stripe *stripe, uint64_t blocks,
 	while ((rc = vmc_extent_exchange(cache->extent, &freed, blocks, runs,
 			&missing)) == -ENOSPC) {
 		rc = vmc_cache_make_room(cache, stripe, missing, &freed);
-		if (rc)
-			return vmc_fail_const(
+		if (rc == -ENOSPC)
+			vmc_fail_const(
 				ENOSPC, "not enough entries can be evicted");
+		if (rc)
+			return rc;
 	}
 	return rc;
 }
@@ -389,6 +393,8 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
 	if (!look(cache, thread, &key, NULL))
 		rc = insert(cache, stripe, &key, value, value_size);
+	if (rc == -EBADF) /* on_evict has returned in a child */
+		return rc;
 	if (rc == -EEXIST) /* the get finds what is there */
 		vmc_fail_const(EEXIST, "the key is in the cache already");
 	else

@@ -11,6 +11,7 @@
 
 #include "libvmemcache.h"
 
+#include "base/error.h"
 #include "base/hash.h"
 #include "base/lock.h"
 #include "critnib/critnib_find.h"
@@ -20,6 +21,8 @@
 #include "memkind/malloc.h"
 #include "pool/pool.h"
 #include "stripe.h"
+
+#include <errno.h>
 
 struct vmemcache {
 	/* made by add, immutable until delete; what a get needs comes first */
@@ -56,6 +59,22 @@ struct vmemcache {
 	/* read by every operation: not in a line with the lock */
 	alignas(64) struct vmc_stripes stripes;
 };
+
+/*
+ * Was it made by another process? To be asked at every call, and again after
+ * every callback: it may have forked, and return twice.
+ */
+static inline bool
+vmc_cache_is_foreign(const struct vmemcache *cache)
+{
+	return cache->usable_in != vmc_fork_generation + 1;
+}
+
+static inline int
+vmc_cache_fail_foreign(void)
+{
+	return vmc_fail_const(EBADF, "the cache belongs to the parent process");
+}
 
 /* As vmemcache_add(); a failure leaves the configuration as it was. */
 int vmc_cache_open(struct vmemcache *cache, const char *path);
@@ -97,7 +116,7 @@ vmc_cache_key(const struct vmemcache *cache, const void *data, size_t size)
  * Evict victims of the policy that hold at least `blocks` blocks together,
  * at least one victim, callbacks included. *freed gets the blocks of the last
  * one, the others' are free by then. -ENOSPC: there are not enough; then none
- * was evicted.
+ * was evicted. -EBADF: a callback forked, and this is the child.
  */
 int vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	uint64_t blocks, vmc_runs *freed);

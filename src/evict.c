@@ -248,18 +248,24 @@ retire_entry(
 	vmc_free(&cache->uncounted, e, size);
 }
 
-/* Steps 2 to 5 for an entry that the caller has claimed; its blocks. */
-static vmc_runs
-remove_claimed(
-	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+/*
+ * Steps 2 to 5 for an entry that the caller has claimed; its blocks. -EBADF:
+ * the callback has returned in a child, where nothing may be touched.
+ */
+static int
+remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, vmc_runs *freed)
 {
 	vmc_runs runs = e->runs;
 	uint64_t count;
 
 	vmc_lock_assert_none_held();
-	if (cache->on_evict)
+	if (cache->on_evict) {
 		cache->on_evict(
 			cache, e->key, e->key_size, cache->on_evict_arg);
+		if (vmc_cache_is_foreign(cache))
+			return vmc_cache_fail_foreign();
+	}
 	vmc_critnib_remove(cache->index, e);
 	vmc_exchange_acq_rel(&e->state, VMC_ENTRY_DEAD);
 	vmc_fence_release();
@@ -267,7 +273,8 @@ remove_claimed(
 	vmc_count(stripe, VMC_COUNT_EVICT, 1);
 	vmc_count(stripe, VMC_COUNT_EXTENTS, -count);
 	retire_entry(cache, stripe, e);
-	return runs;
+	*freed = runs;
+	return 0;
 }
 
 int
@@ -278,14 +285,12 @@ vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_policy_node *node;
 	int rc = claim_victims(cache, stripe, blocks, &claimed);
 
-	if (rc)
-		return rc;
 	*freed = VMC_RUNS_NONE;
-	while ((node = chain_pop(&claimed))) {
+	while (rc == 0 && (node = chain_pop(&claimed))) {
 		vmc_extent_free(cache->extent, freed);
-		*freed = remove_claimed(cache, stripe, vmc_entry_of(node));
+		rc = remove_claimed(cache, stripe, vmc_entry_of(node), freed);
 	}
-	return 0;
+	return rc;
 }
 
 /* Claim the entry of that key and take it out of the policy. NULL: *rc. */
@@ -321,6 +326,7 @@ vmc_cache_evict(struct vmemcache *cache, const void *data, size_t key_size)
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+	vmc_runs freed;
 	int rc;
 
 	if (!stripe)
@@ -329,7 +335,9 @@ vmc_cache_evict(struct vmemcache *cache, const void *data, size_t key_size)
 	struct vmc_entry *e = claim_key(cache, thread, &key, &rc);
 	if (!e)
 		return rc;
-	vmc_runs freed = remove_claimed(cache, stripe, e);
+	rc = remove_claimed(cache, stripe, e, &freed);
+	if (rc)
+		return rc;
 	vmc_extent_free(cache->extent, &freed);
 	vmc_cache_reclaim(cache, stripe);
 	return 0;
@@ -345,8 +353,11 @@ vmc_cache_evict_victim(struct vmemcache *cache)
 
 	if (!stripe)
 		return -ENOMEM;
-	if (vmc_cache_make_room(cache, stripe, 0, &freed) != 0)
+	int rc = vmc_cache_make_room(cache, stripe, 0, &freed);
+	if (rc == -ENOSPC)
 		return vmc_fail_const(ESRCH, "there is nothing to evict");
+	if (rc)
+		return rc;
 	vmc_extent_free(cache->extent, &freed);
 	vmc_cache_reclaim(cache, stripe);
 	return 0;

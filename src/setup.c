@@ -88,10 +88,34 @@ drop_entry(void *leaf, void *arg)
 	vmc_free(&cache->memory, entry, vmc_entry_size(entry));
 }
 
+/*
+ * In a child whose metadata is in a file: that memory is the parent's, who
+ * uses it, locks and all. Nothing of it is looked at, only unmapped.
+ */
+static void
+forget_shared_metadata(struct vmemcache *cache)
+{
+	unsigned slots = vmc_thread_slots();
+
+	cache->index = NULL;
+	cache->policy = NULL;
+	cache->extent = NULL;
+	for (unsigned slot = 0; slot < slots; slot++) {
+		struct vmc_stripe *s = vmc_stripe_at(&cache->stripes, slot);
+		if (!s)
+			continue;
+		s->ripe = NULL;
+		memset(&s->limbo, 0, sizeof(s->limbo));
+	}
+}
+
 void
 vmc_cache_close(struct vmemcache *cache)
 {
 	cache->closing = true;
+	if (cache->usable_in && vmc_cache_is_foreign(cache) &&
+		cache->metadata == VMEMCACHE_METADATA_PMEM)
+		forget_shared_metadata(cache);
 	if (cache->index)
 		vmc_critnib_delete(cache->index, drop_entry, cache);
 	if (cache->policy)

@@ -54,9 +54,8 @@ why_unusable(const VMEMcache *cache)
 		return vmc_fail_const(EINVAL, "invalid (NULL) cache");
 	if (cache->usable_in == 0)
 		return vmc_fail_const(EINVAL, "the cache has no medium yet");
-	if (cache->usable_in != vmc_fork_generation + 1)
-		return vmc_fail_const(
-			EBADF, "the cache belongs to the parent process");
+	if (vmc_cache_is_foreign(cache))
+		return vmc_cache_fail_foreign();
 	return vmc_fail_const(EINVAL, "invalid key (NULL, or of a size that "
 				      "no object has)");
 }
@@ -65,7 +64,7 @@ why_unusable(const VMEMcache *cache)
 static inline bool
 usable(const VMEMcache *cache, const void *key, size_t key_size)
 {
-	return cache && cache->usable_in == vmc_fork_generation + 1 &&
+	return cache && !vmc_cache_is_foreign(cache) &&
 	       key_size <= (key ? PTRDIFF_MAX : 0);
 }
 

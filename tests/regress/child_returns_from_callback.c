@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * child_returns_from_callback.c -- a callback that forks returns twice. The
+ * child's return went on with the call: it wrote the value of the put into the
+ * pool, which is the parent's, and took locks that other threads had held.
+ */
+#include "fixture.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { KEYS = 64, SIZE = 15000, FORKS = 8 };
+
+struct forking {
+	pid_t child; /* 0 in the child */
+	unsigned left;
+	/* the parent goes on only once the child has ended */
+	int status;
+};
+
+static void
+fork_now(VMEMcache *cache, const void *key, size_t key_size, void *arg)
+{
+	struct forking *f = arg;
+
+	(void)cache, (void)key, (void)key_size;
+	if (f->left == 0)
+		return;
+	f->left--;
+	fflush(NULL);
+	f->child = fork();
+	if (f->child == 0)
+		alarm(60);
+	else
+		assert_int_equal(waitpid(f->child, &f->status, 0), f->child);
+}
+
+/* In the child, after the call: how it ended, and delete as the last thing. */
+static void
+child_ends(VMEMcache *cache, long long result)
+{
+	int code = result == -1 && errno == EBADF ? 0 : 1;
+
+	if (fixture_exists(cache, 1) != -1 || errno != EBADF)
+		code = 2;
+	vmemcache_delete(cache);
+	_exit(code);
+}
+
+static void
+parent_checks(VMEMcache *cache, struct forking *f)
+{
+	assert_true(WIFEXITED(f->status));
+	assert_int_equal(WEXITSTATUS(f->status), 0);
+	fixture_check(cache);
+	for (uint64_t key = 0; key < KEYS; key++)
+		if (fixture_exists(cache, key))
+			assert_true(fixture_has(cache, key, 1, SIZE));
+}
+
+static VMEMcache *
+full_cache(enum vmemcache_metadata metadata, struct forking *f)
+{
+	VMEMcache *cache = fixture_new(0, 0, VMEMCACHE_REPLACEMENT_LRU);
+
+	*f = (struct forking){.child = 1};
+	assert_int_equal(vmemcache_set_metadata(cache, metadata), 0);
+	assert_int_equal(vmemcache_add(cache, FIXTURE_DIR), 0);
+	for (uint64_t key = 0; key < KEYS; key++)
+		assert_int_equal(fixture_put(cache, key, 1, SIZE), 0);
+	vmemcache_callback_on_evict(cache, fork_now, f);
+	vmemcache_callback_on_miss(cache, fork_now, f);
+	f->left = 1;
+	return cache;
+}
+
+static void
+fork_in_put(enum vmemcache_metadata metadata)
+{
+	struct forking f;
+	VMEMcache *cache = full_cache(metadata, &f);
+
+	/* several victims, the fork at each of them in turn */
+	for (unsigned i = 0; i < FORKS; i++) {
+		f.left = 1;
+		int rc = fixture_put(cache, KEYS + i, 1, 3 * SIZE);
+		if (f.child == 0)
+			child_ends(cache, rc);
+		assert_int_equal(rc, 0);
+		parent_checks(cache, &f);
+		assert_true(fixture_has(cache, KEYS + i, 1, 3 * SIZE));
+	}
+	vmemcache_delete(cache);
+}
+
+static void
+fork_in_evict(enum vmemcache_metadata metadata)
+{
+	struct forking f;
+	VMEMcache *cache = full_cache(metadata, &f);
+
+	int rc = fixture_evict(cache, KEYS - 1);
+	if (f.child == 0)
+		child_ends(cache, rc);
+	assert_int_equal(rc, 0);
+	parent_checks(cache, &f);
+	f.left = 1;
+	rc = vmemcache_evict(cache, NULL, 0);
+	if (f.child == 0)
+		child_ends(cache, rc);
+	assert_int_equal(rc, 0);
+	parent_checks(cache, &f);
+	vmemcache_delete(cache);
+}
+
+static void
+fork_in_get(enum vmemcache_metadata metadata)
+{
+	struct forking f;
+	VMEMcache *cache = full_cache(metadata, &f);
+	uint64_t key = 2 * KEYS;
+	char byte;
+
+	ssize_t n = vmemcache_get(cache, &key, sizeof(key), &byte, 1, 0, NULL);
+	if (f.child == 0)
+		child_ends(cache, n);
+	assert_int_equal(n, -1);
+	assert_int_equal(errno, ENOENT);
+	parent_checks(cache, &f);
+	vmemcache_delete(cache);
+}
+
+static void
+test_metadata_in_dram(void **state)
+{
+	(void)state;
+	fork_in_put(VMEMCACHE_METADATA_DRAM);
+	fork_in_evict(VMEMCACHE_METADATA_DRAM);
+	fork_in_get(VMEMCACHE_METADATA_DRAM);
+}
+
+static void
+test_metadata_in_a_file(void **state)
+{
+	(void)state;
+	fork_in_put(VMEMCACHE_METADATA_PMEM);
+	fork_in_evict(VMEMCACHE_METADATA_PMEM);
+	fork_in_get(VMEMCACHE_METADATA_PMEM);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_metadata_in_dram),
+		cmocka_unit_test(test_metadata_in_a_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
