@@ -54,13 +54,15 @@ enum vmemcache_statistic {
 	VMEMCACHE_STAT_MISS,           /* gets that did not */
 	VMEMCACHE_STAT_EVICT,          /* entries removed, of either kind */
 	VMEMCACHE_STAT_ENTRIES,        /* entries now in the cache */
-	VMEMCACHE_STAT_DRAM_SIZE_USED, /* bytes kept per entry beside the pool:
-					  key, entry, index, policy */
+	VMEMCACHE_STAT_DRAM_SIZE_USED, /* bytes of DRAM kept per entry beside
+					  the pool: key, entry, index, policy */
 	VMEMCACHE_STAT_POOL_SIZE_USED, /* bytes of allocated blocks */
 	VMEMCACHE_STAT_HEAP_ENTRIES,   /* maximal runs of free blocks */
 	VMEMCACHE_STAT_EXTENTS,        /* runs of blocks held by all entries */
 	VMEMCACHE_STAT_PAGE_SIZE,      /* bytes of a page of the pool, as the
 					  system really granted it */
+	VMEMCACHE_STAT_PMEM_SIZE_USED, /* as DRAM_SIZE_USED, of metadata in */
+	VMEMCACHE_STAT_KMEM_SIZE_USED, /* these; the other two are then 0 */
 
 	VMEMCACHE_STATS_NUM
 };
@@ -76,8 +78,11 @@ enum vmemcache_bench_cfg {
 /* Where what the cache keeps per entry beside the pool lives. Since 1.0. */
 enum vmemcache_metadata {
 	VMEMCACHE_METADATA_DRAM, /* ordinary memory; the default */
-	VMEMCACHE_METADATA_PMEM  /* an unnamed file of its own in the directory
+	VMEMCACHE_METADATA_PMEM, /* an unnamed file of its own in the directory
 				    that vmemcache_add() is given */
+	VMEMCACHE_METADATA_KMEM  /* the closest node of persistent or CXL memory
+				    that the system uses as RAM, and other
+				    nodes when that is full */
 };
 
 /*
@@ -128,10 +133,13 @@ int vmemcache_set_metadata(VMEMcache *cache, enum vmemcache_metadata where);
  * no size set the pool is VMEMCACHE_MIN_POOL, or the whole device.
  *
  * EBUSY: added already. EINVAL: path NULL; extent larger than the size; size
- * larger than the device. ENOTDIR ("open: Not a directory"): neither a
- * directory nor a dax device. ENOSPC: the file system is full. ENOMEM, and
- * what open(2), fallocate(2) and mmap(2) say. After a failure the cache can
- * be configured and added again.
+ * larger than the device; a device, and metadata in PMEM; metadata in PMEM or
+ * KMEM, and a MEMKIND_* variable of the environment that makes no sense.
+ * ENODEV: metadata in KMEM, and there is no such node, or no single closest
+ * one: MEMKIND_DAX_KMEM_NODES can name it. ENOTDIR ("open: Not a directory"):
+ * neither a directory nor a dax device. ENOSPC: the file system is full.
+ * ENOMEM, and what open(2), fallocate(2) and mmap(2) say. After a failure the
+ * cache can be configured and added again.
  */
 int vmemcache_add(VMEMcache *cache, const char *path);
 

@@ -139,7 +139,7 @@ vmemcache_set_metadata(VMEMcache *cache, enum vmemcache_metadata where)
 
 	if (rc)
 		return (int)result(rc);
-	if ((unsigned)where > VMEMCACHE_METADATA_PMEM)
+	if ((unsigned)where > VMEMCACHE_METADATA_KMEM)
 		return (int)result(vmc_fail(
 			EINVAL, "unknown place of metadata %d", (int)where));
 	cache->metadata = where;

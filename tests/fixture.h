@@ -78,6 +78,8 @@ fixture_check_empty(VMEMcache *cache)
 	assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_ENTRIES), 0);
 	assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_POOL_SIZE_USED), 0);
 	assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_DRAM_SIZE_USED), 0);
+	assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_PMEM_SIZE_USED), 0);
+	assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_KMEM_SIZE_USED), 0);
 	assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_EXTENTS), 0);
 	assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_HEAP_ENTRIES), 1);
 }

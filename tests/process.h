@@ -90,6 +90,41 @@ process_mapped_device(const void *addr, char device[32])
 	fclose(f);
 }
 
+#define PROCESS_NODES 64
+
+/*
+ * How many pages each node has of what is mapped from addr on, size bytes, in
+ * whole mappings. The sum.
+ */
+static inline size_t
+process_pages_on_nodes(
+	const void *addr, size_t size, size_t pages[PROCESS_NODES])
+{
+	FILE *f = fopen("/proc/self/numa_maps", "re");
+	uintptr_t first = (uintptr_t)addr;
+	static char line[8192];
+	size_t sum = 0;
+
+	memset(pages, 0, PROCESS_NODES * sizeof(*pages));
+	while (f && fgets(line, sizeof(line), f) != NULL) {
+		uintptr_t from = strtoul(line, NULL, 16);
+		if (from < first || from >= first + size)
+			continue;
+		for (char *at = line; (at = strstr(at, " N")); at++) {
+			unsigned node;
+			size_t count;
+			if (sscanf(at, " N%u=%zu", &node, &count) == 2 &&
+				node < PROCESS_NODES) {
+				pages[node] += count;
+				sum += count;
+			}
+		}
+	}
+	if (f)
+		fclose(f);
+	return sum;
+}
+
 /* What process_smaps() finds, of a line that tells a size: in bytes. */
 static inline size_t
 process_smaps_size(const void *addr, const char *field)

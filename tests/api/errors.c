@@ -67,6 +67,8 @@ test_setters(void **state)
 				     (enum vmemcache_metadata)unknown[i]),
 			EINVAL);
 	}
+	assert_fails(vmemcache_set_metadata(cache, VMEMCACHE_METADATA_KMEM + 1),
+		EINVAL);
 	vmemcache_callback_on_evict(NULL, NULL, NULL);
 	vmemcache_callback_on_miss(NULL, NULL, NULL);
 	/* none of that was taken */
