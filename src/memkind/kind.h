@@ -22,6 +22,7 @@
 /* More arenas than this in one kind gain nothing: see heap.c. */
 #define VMC_KIND_ARENAS 64
 
+struct vmc_depot;
 struct vmc_thread_heap;
 
 /* What makes one kind differ from another; data alone. */
@@ -60,6 +61,7 @@ struct memkind {
 	struct vmc_arena *arenas[VMC_KIND_ARENAS]; /* made when needed */
 	unsigned threads; /* that ever had a heap here */
 	struct vmc_thread_heap *heaps;
+	struct vmc_depot *depot; /* made before the first heap, if at all */
 
 	_Atomic bool zero_allocs;
 };
