@@ -55,10 +55,12 @@ vmc_os_read_number(const char *path, uint64_t *number)
 size_t
 vmc_os_huge_page_size(void)
 {
-	uint64_t size = UINT64_C(2) << 20; /* where the system does not say */
+	uint64_t size = 0;
 
 	(void)vmc_os_read_number(
 		"/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", &size);
+	if (size < vmc_os_page_size() || (size & (size - 1)) != 0)
+		return (size_t)2 << 20; /* the system does not say */
 	return (size_t)size;
 }
 

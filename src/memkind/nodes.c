@@ -43,8 +43,11 @@ from_environment(const char *name, const struct vmc_node_set *memory,
 
 	if (!text)
 		return false;
-	*error = vmc_node_parse(text, memory, set) < 0 ? MEMKIND_ERROR_ENVIRON
-						       : 0;
+	*error = 0;
+	if (vmc_node_parse(text, memory, set) < 0) {
+		*set = (struct vmc_node_set){{0}};
+		*error = MEMKIND_ERROR_ENVIRON;
+	}
 	return true;
 }
 

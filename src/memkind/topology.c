@@ -247,8 +247,7 @@ static int
 one_node(struct vmc_topology *topology)
 {
 	topology->end = 1;
-	vmc_node_add(&topology->memory, 0);
-	vmc_node_add(&topology->processors, 0);
+	topology->memory = topology->processors = (struct vmc_node_set){{1}};
 	topology->nodes = calloc(1, sizeof(*topology->nodes));
 	if (!topology->nodes)
 		return -ENOMEM;
@@ -271,6 +270,10 @@ vmc_topology_read(struct vmc_topology *topology, const char *root)
 		&topology->memory);
 	read_set(open_in(root, "devices/system/node/has_cpu"),
 		&topology->processors);
+	for (unsigned i = 0; i < VMC_NODE_WORDS; i++) {
+		topology->memory.words[i] &= online.words[i];
+		topology->processors.words[i] &= online.words[i];
+	}
 	if (vmc_node_count(&topology->memory) == 0 ||
 		vmc_node_count(&topology->processors) == 0)
 		return one_node(topology);
