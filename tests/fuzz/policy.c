@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * policy.c -- fuzz target: the policies, fed through a ring
+ *
+ * Of LRU the order is known: a list, the newest first. Of any policy it is
+ * known which nodes it holds.
+ */
+#include "testing.h"
+
+#include "fuzz.h"
+#include "lru/policy.h"
+#include "lru/ring.h"
+
+#define NODES 200u
+
+static const struct {
+	const struct vmc_policy_ops *ops;
+	bool is_lru;
+} policies[] = {{&vmc_policy_lru, true}, {&vmc_policy_none, false}};
+
+static struct vmc_policy_node nodes[NODES];
+static struct vmc_ring ring;
+
+/* what is in the ring, the oldest first */
+static unsigned waiting[VMC_RING_SIZE];
+static unsigned waiting_count;
+
+/* LRU: what is held, the newest last; victims to give back, the same */
+static unsigned order[NODES], victims[NODES];
+static unsigned order_count, victim_count;
+
+static unsigned
+number_of(const struct vmc_policy_node *node)
+{
+	fuzz_expect(node >= nodes && node < nodes + NODES);
+	return (unsigned)(node - nodes);
+}
+
+static void
+order_remove(unsigned number)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < order_count; i++) {
+		order[kept] = order[i];
+		kept += order[i] != number;
+	}
+	order_count = kept;
+}
+
+static void
+push(unsigned number)
+{
+	bool again = waiting_count && waiting[waiting_count - 1] == number;
+	uint32_t pending = vmc_ring_push(&ring, &nodes[number]);
+
+	if (again) {
+		fuzz_expect(pending == waiting_count);
+	} else if (waiting_count == VMC_RING_SIZE) {
+		fuzz_expect(pending == 0);
+	} else {
+		waiting[waiting_count++] = number;
+		fuzz_expect(pending == waiting_count);
+	}
+}
+
+static void
+feed(struct vmc_policy *policy, unsigned max, bool is_lru)
+{
+	struct vmc_policy_node *batch[VMC_RING_SIZE];
+	unsigned taken = vmc_ring_take(&ring, batch, max);
+
+	fuzz_expect(taken == (max < waiting_count ? max : waiting_count));
+	for (unsigned i = 0; i < taken; i++) {
+		fuzz_expect(number_of(batch[i]) == waiting[i]);
+		order_remove(waiting[i]);
+		order[order_count++] = waiting[i];
+	}
+	waiting_count -= taken;
+	memmove(waiting, waiting + taken, waiting_count * sizeof(*waiting));
+	policy->ops->touch(policy, batch, taken);
+	victim_count = 0; /* too late to give them back */
+	if (!is_lru)
+		order_count = 0;
+}
+
+static void
+take_victim(struct vmc_policy *policy)
+{
+	struct vmc_policy_node *node = policy->ops->victim(policy);
+
+	if (order_count == 0) {
+		fuzz_expect(!node);
+		return;
+	}
+	fuzz_expect(node && number_of(node) == order[0]);
+	fuzz_expect(node->prev == NULL);
+	victims[victim_count++] = order[0];
+	order_remove(order[0]);
+}
+
+static void
+give_back(struct vmc_policy *policy)
+{
+	if (victim_count == 0)
+		return;
+	unsigned number = victims[--victim_count];
+	policy->ops->restore(policy, &nodes[number]);
+	memmove(order + 1, order, order_count++ * sizeof(*order));
+	order[0] = number;
+}
+
+static void
+look_ahead(struct vmc_policy *policy, unsigned max)
+{
+	struct vmc_policy_node *next[NODES];
+	unsigned n = policy->ops->upcoming(policy, next, max);
+
+	fuzz_expect(n == (max < order_count ? max : order_count));
+	for (unsigned i = 0; i < n; i++)
+		fuzz_expect(number_of(next[i]) == order[i]);
+}
+
+static void
+check(struct vmc_policy *policy)
+{
+	uint64_t held;
+
+	fuzz_expect(policy->ops->check(policy, &held) == 0);
+	fuzz_expect(held == order_count);
+}
+
+static void
+step(struct fuzz_input *in, struct vmc_policy *policy, bool is_lru)
+{
+	unsigned op = fuzz_byte(in);
+	unsigned number = (unsigned)fuzz_below(in, NODES);
+
+	if (op < 120) {
+		push(number);
+	} else if (op < 130) {
+		for (unsigned i = fuzz_byte(in) + 1; i-- > 0;)
+			push((number + i) % NODES);
+	} else if (op < 170) {
+		feed(policy, number + 1, is_lru);
+	} else if (op < 190) {
+		policy->ops->remove(policy, &nodes[number]);
+		fuzz_expect(nodes[number].prev == NULL);
+		order_remove(number);
+		victim_count = 0;
+	} else if (op < 220) {
+		take_victim(policy);
+	} else if (op < 235) {
+		give_back(policy);
+	} else if (op < 245) {
+		look_ahead(policy, number);
+	} else {
+		check(policy);
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_input in = {data, data + size};
+	struct testing_memory counts;
+	struct vmc_memory memory = testing_memory_of(&counts);
+	unsigned which = fuzz_byte(&in);
+	bool is_lru = policies[which % 2].is_lru;
+	struct vmc_policy *policy;
+
+	memset(nodes, 0, sizeof(nodes));
+	/* at the start of the count, or shortly before it wraps around */
+	uint32_t start = which & 4 ? UINT32_MAX - fuzz_byte(&in) : 0;
+	vmc_store_relaxed(&ring.head, start);
+	vmc_store_relaxed(&ring.tail, start);
+	waiting_count = order_count = victim_count = 0;
+	fuzz_expect(policies[which % 2].ops->create(&policy, &memory) == 0);
+	while (fuzz_more(&in))
+		step(&in, policy, is_lru);
+	check(policy);
+	while (order_count > 0)
+		take_victim(policy);
+	take_victim(policy);
+	policy->ops->destroy(policy);
+	fuzz_expect(counts.bytes == 0);
+	return 0;
+}
