@@ -45,6 +45,36 @@ process_unnamed_mappings(void)
 	return count;
 }
 
+/* How many mappings the process has. */
+static inline int
+process_mappings(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	int count = 0, c;
+
+	while ((c = getc(maps)) != EOF)
+		count += c == '\n';
+	fclose(maps);
+	return count;
+}
+
+/* Bytes of what /proc/self/status tells in kilobytes: "VmSize", "VmRSS". */
+static inline size_t
+process_status_size(const char *field)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	size_t length = strlen(field);
+	unsigned long long size = 0;
+	char line[256];
+
+	while (fgets(line, sizeof(line), f) != NULL) {
+		if (strncmp(line, field, length) == 0 && line[length] == ':')
+			size = strtoull(line + length + 1, NULL, 10);
+	}
+	fclose(f);
+	return (size_t)size << 10;
+}
+
 /*
  * What /proc/self/smaps says in the line "field:" of the mapping at addr, into
  * value, which has size bytes; "" if there is no such line.

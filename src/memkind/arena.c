@@ -20,6 +20,12 @@
  *     slice  |=========== 1st seed ===========|==== 2nd ====|= 3rd =|
  *            all uncommitted, in jemalloc's list of retained extents
  *
+ * What jemalloc notes down about an arena comes from these hooks as well, or
+ * it would stay mapped for good when the arena is destroyed, which with retain
+ * it does not return. Those requests are told from others by being the only
+ * ones for memory that is zeroed, committed and aligned to 2 MiB: heap.c never
+ * asks for zeroed objects with an alignment.
+ *
  * commit and decommit of disjoint ranges run at once, called under whatever
  * locks jemalloc holds. They take no lock of ours: a fork would have to order
  * it with jemalloc's. They leave errno as it was: a reservation that failed
@@ -33,12 +39,26 @@
 #include "space.h"
 
 #include "base/os.h"
+#include "base/os_space.h"
 
 #include <errno.h>
 #include <limits.h>
 
 /* The smallest object that has an extent of its own. */
 #define SMALLEST_SEED ((size_t)16384)
+
+/* Private memory, zeroed and aligned, whatever the medium is. */
+static void *
+map_metadata(size_t size)
+{
+	int saved = errno;
+	void *addr;
+
+	if (vmc_os_space_anonymous(size, &addr) < 0)
+		addr = NULL;
+	errno = saved;
+	return addr;
+}
 
 static void *
 hook_alloc(extent_hooks_t *hooks, void *new_addr, size_t size, size_t alignment,
@@ -49,6 +69,8 @@ hook_alloc(extent_hooks_t *hooks, void *new_addr, size_t size, size_t alignment,
 	char *at = space->base + arena->offset + arena->granted;
 
 	(void)index;
+	if (*zero && *commit && alignment == VMC_OS_CHUNK)
+		return map_metadata(size);
 	if (!arena->inert || size > space->slice - arena->granted ||
 		((uintptr_t)at & (alignment - 1)) ||
 		(new_addr && new_addr != at))
@@ -63,12 +85,15 @@ static bool
 hook_dalloc(extent_hooks_t *hooks, void *addr, size_t size, bool committed,
 	unsigned index)
 {
-	(void)hooks;
-	(void)addr;
-	(void)size;
+	const struct vmc_arena *arena = (struct vmc_arena *)hooks;
+	const struct vmc_space *space = arena->space;
+
 	(void)committed;
 	(void)index;
-	return true;
+	if ((uintptr_t)addr - (uintptr_t)space->base < vmc_space_size(space))
+		return true;
+	vmc_os_unmap(addr, size);
+	return false;
 }
 
 static bool

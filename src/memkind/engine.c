@@ -114,7 +114,7 @@ vmc_engine_mmap(void *addr, size_t size, int protection, int flags, int fd,
 
 /*
  * With retain jemalloc unmaps only what an alignment above the chunk's size
- * left over, and the metadata of a destroyed arena. A chunk that goes in part
+ * left over. A chunk that goes in part
  * keeps its owner, because the rest of it is still ours.
  */
 int
@@ -129,19 +129,13 @@ vmc_engine_munmap(void *addr, size_t size)
 	return munmap(addr, size);
 }
 
-struct arena_config {
-	extent_hooks_t *hooks;
-	bool metadata_use_hooks;
-};
-
 int
 vmc_engine_arena_create(extent_hooks_t *hooks, unsigned *arena)
 {
-	struct arena_config config = {.hooks = hooks};
 	size_t size = sizeof(*arena);
 
-	return -je_mallctl("experimental.arenas_create_ext", arena, &size,
-		&config, sizeof(config));
+	return -je_mallctl(
+		"arenas.create", arena, &size, &hooks, sizeof(hooks));
 }
 
 static int

@@ -16,7 +16,7 @@
 #include <vmc_jemalloc.h>
 
 /*
- * Create an arena on these hooks, whose metadata does not come from them.
+ * Create an arena on these hooks, which its metadata comes from as well.
  * -EAGAIN: there are too many already.
  */
 int vmc_engine_arena_create(extent_hooks_t *hooks, unsigned *arena);
