@@ -5,14 +5,14 @@
  * For each size of values: fill a fresh cache until it is full, then measure
  *
  *	get    a key drawn uniformly from all that are there: always a hit
- *	put    a key never used before: always evicts
- *	mixed  gets of keys drawn uniformly from the newer half, and puts
+ *	miss   a key that was never put; the floor, which would copy, is left
+ *out put    a key never used before: always evicts mixed  gets of keys drawn
+ *uniformly from the newer half, and puts
  *
- * in this order, because puts throw out what the gets look for. Keys are
- * numbered by one counter in the order of their puts, so the ones alive are
- * known without asking: the last `full`, as long as nothing but puts
- * happened since the filling. Mixed gets stay within the newest half, every
- * key of which has been used more recently than those that are evicted.
+ * in this order, because puts throw out what the gets look for. What is there
+ * is the last `full` values, as long as nothing but puts happened since the
+ * filling (load.h). Mixed gets stay within the newest half, every key of which
+ * has been used more recently than those that are evicted.
  *
  * A round takes, for each number of threads, a slice on the cache and the
  * same requests on the floor. Times are medians over the rounds; ratio and
@@ -27,39 +27,27 @@
 #include <unistd.h>
 
 #include "commands.h"
-#include "crew.h"
+#include "load.h"
 #include "plot.h"
 #include "progress.h"
 #include "random.h"
 #include "room.h"
 
-enum {
-	MAX_ROUNDS = 99,
-	SLICE_NS = 80000000,
-	MAX_SLICE = 1 << 20, /* requests of a thread */
-	LATENCY_SLICES = 3
-};
-
-static const char *const operations[] = {"get", "put", "mixed"};
-enum operation { GET, PUT, MIXED, N_OPERATIONS };
+enum { LATENCY_SLICES = 3 };
 
 struct micro {
 	struct bench_common common;
 	uint64_t pool;
 	uint64_t key_size;
 	uint64_t rounds;
-	uint64_t gets; /* of 100 mixed ones */
-	bool wanted[N_OPERATIONS];
+	bool wanted[BENCH_OPERATIONS];
 	struct bench_list sizes;
 	struct bench_list threads;
 
-	struct bench_crew *crew;
+	struct bench_load load; /* on the cache */
 	struct bench_store *plain;
-	struct bench_store *cache;
-	uint32_t size;    /* of values now */
-	uint64_t full;    /* values that are in the pool at once */
-	uint64_t next_id; /* of the next put */
-	uint64_t random;
+	uint64_t size; /* of values now */
+	uint64_t full; /* values that are in the pool at once */
 	double processors;
 	double least_share; /* of all rows, of cpu_share */
 	double done;        /* for the progress bar */
@@ -69,12 +57,12 @@ struct micro {
 /* What is measured with one number of threads. */
 struct series {
 	size_t slice; /* requests of a thread */
-	double ns[MAX_ROUNDS];
-	double floor_ns[MAX_ROUNDS];
-	double ratio[MAX_ROUNDS];
-	double scaling[MAX_ROUNDS];
-	double floor_scaling[MAX_ROUNDS];
-	double cpu_share[MAX_ROUNDS]; /* of the CPUs that could be had */
+	double ns[BENCH_MAX_ROUNDS];
+	double floor_ns[BENCH_MAX_ROUNDS];
+	double ratio[BENCH_MAX_ROUNDS];
+	double scaling[BENCH_MAX_ROUNDS];
+	double floor_scaling[BENCH_MAX_ROUNDS];
+	double cpu_share[BENCH_MAX_ROUNDS]; /* of the CPUs that could be had */
 	double bytes;
 	uint64_t gets;
 	uint64_t hits;
@@ -108,50 +96,8 @@ show_progress(struct micro *m, double slices, const char *operation)
 
 	m->done += slices;
 	snprintf(what, sizeof(what), "%s, values of %s", operation,
-		bench_human_bytes(size, m->size));
+		bench_human_bytes(size, (double)m->size));
 	bench_progress(m->done / m->all, what);
-}
-
-static void
-prepare(struct micro *m, enum operation op, unsigned threads, size_t n)
-{
-	struct bench_request *requests[64];
-	uint64_t now = m->next_id;
-
-	for (unsigned t = 0; t < threads; t++)
-		requests[t] = bench_crew_requests(m->crew, t, n);
-	/* Across the threads, so that what is evicted is never new. */
-	for (size_t i = 0; i < n; i++) {
-		for (unsigned t = 0; t < threads; t++) {
-			struct bench_request *r = &requests[t][i];
-			bool get =
-				op == GET ||
-				(op == MIXED && bench_random_below(&m->random,
-							100) < m->gets);
-			uint64_t recent = op == GET ? m->full : m->full / 2;
-
-			r->size = m->size;
-			r->kind = get ? BENCH_GET : BENCH_PUT;
-			r->id = get ? now - 1 -
-						bench_random_below(
-							&m->random, recent)
-				    : m->next_id++;
-		}
-	}
-}
-
-/* Untimed puts of n new values, by one thread. */
-static void
-put_new(struct micro *m, uint64_t n)
-{
-	while (n > 0) {
-		size_t some = n < 16384 ? (size_t)n : 16384;
-
-		prepare(m, PUT, 1, some);
-		bench_crew_run(m->crew, m->cache, 1, some, NULL);
-		n -= some;
-		show_progress(m, 0, "filling");
-	}
 }
 
 static void
@@ -160,51 +106,34 @@ fill(struct micro *m)
 	uint64_t extent = m->common.extent;
 	uint64_t each = (m->size + extent - 1) / extent * extent;
 
-	m->cache = bench_cache_open(&m->common, m->pool);
-	m->next_id = 0;
-	put_new(m, m->pool / each);
-	m->full = bench_cache_statistic(m->cache, VMEMCACHE_STAT_ENTRIES);
+	show_progress(m, 0, "filling");
+	m->load.store = bench_cache_open(&m->common, m->pool);
+	m->load.sizes = bench_distribution_fixed(m->size);
+	m->load.next_id = 0;
+	bench_load_run(&m->load, BENCH_OP_PUT, 1, m->pool / each);
+	m->full = bench_cache_statistic(m->load.store, VMEMCACHE_STAT_ENTRIES);
 	if (m->full < 2)
 		bench_refuse("micro: a pool of %llu bytes does not hold two "
-			     "values of %u",
-			(unsigned long long)m->pool, m->size);
-}
-
-/* Slices of growing length until one takes its time; warms up, too. */
-static void
-calibrate(
-	struct micro *m, enum operation op, unsigned threads, struct series *s)
-{
-	size_t n = 256;
-
-	for (;;) {
-		prepare(m, op, threads, n);
-		uint64_t start = bench_now();
-		bench_crew_run(m->crew, m->cache, threads, n, NULL);
-		uint64_t took = bench_now() - start;
-		if (took >= SLICE_NS / 2 || n >= MAX_SLICE) {
-			double fitting = (double)n * SLICE_NS / (double)took;
-			s->slice = fitting < MAX_SLICE ? (size_t)fitting
-						       : MAX_SLICE;
-			return;
-		}
-		n *= 2;
-	}
+			     "values of %llu",
+			(unsigned long long)m->pool,
+			(unsigned long long)m->size);
 }
 
 static void
-measure_round(struct micro *m, enum operation op, unsigned round,
+measure_round(struct micro *m, enum bench_operation op, unsigned round,
 	struct series *series)
 {
 	for (size_t i = 0; i < m->threads.n; i++) {
 		struct series *s = &series[i];
 		unsigned threads = (unsigned)m->threads.at[i];
 
-		prepare(m, op, threads, s->slice);
+		bench_load_prepare(&m->load, op, threads, s->slice);
 		struct bench_slice cache = bench_crew_run(
-			m->crew, m->cache, threads, s->slice, NULL);
-		struct bench_slice plain = bench_crew_run(
-			m->crew, m->plain, threads, s->slice, NULL);
+			m->load.crew, m->load.store, threads, s->slice, NULL);
+		struct bench_slice plain = {.ns_per_op = NAN};
+		if (op != BENCH_OP_MISS)
+			plain = bench_crew_run(m->load.crew, m->plain, threads,
+				s->slice, NULL);
 		s->ns[round] = cache.ns_per_op;
 		s->floor_ns[round] = plain.ns_per_op;
 		s->ratio[round] = cache.ns_per_op / plain.ns_per_op;
@@ -216,7 +145,7 @@ measure_round(struct micro *m, enum operation op, unsigned round,
 		s->bytes = cache.bytes_per_op;
 		s->gets += cache.gets;
 		s->hits += cache.hits;
-		show_progress(m, 2, operations[op]);
+		show_progress(m, 2, bench_operation_name[op]);
 	}
 }
 
@@ -230,7 +159,7 @@ add_row(struct bench_report *r, struct micro *m, const char *operation,
 
 	m->least_share = fmin(m->least_share, cpu_share);
 	bench_row(r);
-	bench_cell(r, m->size);
+	bench_cell(r, (double)m->size);
 	bench_cell_text(r, "%s", operation);
 	bench_cell(r, (double)m->threads.at[i]);
 	bench_cell(r, ns);
@@ -254,17 +183,19 @@ add_row(struct bench_report *r, struct micro *m, const char *operation,
 }
 
 static void
-measure(struct micro *m, enum operation op, struct bench_report *r)
+measure(struct micro *m, enum bench_operation op, struct bench_report *r)
 {
 	struct series *series =
 		bench_realloc(NULL, m->threads.n * sizeof(*series));
 
 	memset(series, 0, m->threads.n * sizeof(*series));
-	if (op == MIXED)
-		put_new(m, m->full / 2 + 1);
+	m->load.recent = op == BENCH_OP_MIXED ? m->full / 2 : m->full;
+	if (op == BENCH_OP_MIXED)
+		bench_load_run(&m->load, BENCH_OP_PUT, 1, m->full / 2 + 1);
 	for (size_t i = 0; i < m->threads.n; i++) {
-		calibrate(m, op, (unsigned)m->threads.at[i], &series[i]);
-		show_progress(m, 1, operations[op]);
+		series[i].slice = bench_load_calibrate(
+			&m->load, op, (unsigned)m->threads.at[i]);
+		show_progress(m, 1, bench_operation_name[op]);
 	}
 	for (unsigned round = 0; round < m->rounds; round++)
 		measure_round(m, op, round, series);
@@ -272,42 +203,24 @@ measure(struct micro *m, enum operation op, struct bench_report *r)
 		struct series *s = &series[i];
 
 		for (int k = 0; k < LATENCY_SLICES; k++) {
-			prepare(m, op, (unsigned)m->threads.at[i], s->slice);
-			bench_crew_run(m->crew, m->cache,
+			bench_load_prepare(&m->load, op,
+				(unsigned)m->threads.at[i], s->slice);
+			bench_crew_run(m->load.crew, m->load.store,
 				(unsigned)m->threads.at[i], s->slice,
 				s->latency);
-			show_progress(m, 1, operations[op]);
+			show_progress(m, 1, bench_operation_name[op]);
 		}
-		if (op != PUT)
-			add_row(r, m, op == GET ? "get" : "mixed get", i, s,
+		if (op == BENCH_OP_MIXED) {
+			add_row(r, m, "mixed get", i, s,
 				&s->latency[BENCH_GET]);
-		if (op != GET)
-			add_row(r, m, op == PUT ? "put" : "mixed put", i, s,
+			add_row(r, m, "mixed put", i, s,
 				&s->latency[BENCH_PUT]);
+		} else {
+			add_row(r, m, bench_operation_name[op], i, s,
+				&s->latency[op == BENCH_OP_PUT]);
+		}
 	}
 	free(series);
-}
-
-static const char *
-parse_operations(const char *text, void *into)
-{
-	bool *wanted = into;
-
-	memset(wanted, 0, N_OPERATIONS * sizeof(*wanted));
-	for (const char *end; text != NULL; text = *end ? end + 1 : NULL) {
-		size_t op = 0;
-
-		end = strchrnul(text, ',');
-		while (op < N_OPERATIONS &&
-			(strlen(operations[op]) != (size_t)(end - text) ||
-				memcmp(operations[op], text,
-					(size_t)(end - text)) != 0))
-			op++;
-		if (op == N_OPERATIONS)
-			return "operations are get, put and mixed";
-		wanted[op] = true;
-	}
-	return NULL;
 }
 
 static void
@@ -317,15 +230,12 @@ check(const struct micro *m)
 		if (m->sizes.at[i] > UINT32_MAX)
 			bench_refuse("micro: --values are below 4 GiB");
 	}
-	if (m->rounds < 5 || m->rounds > MAX_ROUNDS)
-		bench_refuse("micro: --rounds is 5 to %d", MAX_ROUNDS);
-	if (m->gets > 100)
+	if (m->rounds < 5 || m->rounds > BENCH_MAX_ROUNDS)
+		bench_refuse("micro: --rounds is 5 to %d", BENCH_MAX_ROUNDS);
+	if (m->load.gets > 100)
 		bench_refuse("micro: --gets is 0 to 100");
 	if (m->key_size < 8 || m->key_size > 4096)
 		bench_refuse("micro: --key-size is 8 to 4096");
-	if (m->common.policy == VMEMCACHE_REPLACEMENT_NONE)
-		bench_refuse("micro: --policy none evicts nothing, so there "
-			     "is no put on a full pool");
 }
 
 static void
@@ -336,27 +246,27 @@ measure_all(struct micro *m, struct bench_report *r)
 
 	for (size_t i = 0; i < m->threads.n; i++)
 		most = m->threads.at[i] > most ? m->threads.at[i] : most;
-	for (int op = 0; op < N_OPERATIONS; op++)
+	for (int op = 0; op < BENCH_OPERATIONS; op++)
 		n_wanted += m->wanted[op];
 	m->all = (double)(m->sizes.n * n_wanted * m->threads.n *
 			  (2 * m->rounds + 1 + LATENCY_SLICES));
-	m->crew = bench_crew_new((unsigned)most, m->key_size);
+	m->load.crew = bench_crew_new((unsigned)most, m->key_size);
 	m->plain = bench_floor_open(&m->common, m->pool);
 	for (size_t i = 0; i < m->sizes.n; i++) {
-		m->size = (uint32_t)m->sizes.at[i];
+		m->size = m->sizes.at[i];
 		fill(m);
 		if (i == 0)
 			bench_setting_bytes(r, "page_size",
-				bench_cache_statistic(
-					m->cache, VMEMCACHE_STAT_PAGE_SIZE));
-		for (enum operation op = 0; op < N_OPERATIONS; op++) {
+				bench_cache_statistic(m->load.store,
+					VMEMCACHE_STAT_PAGE_SIZE));
+		for (enum bench_operation op = 0; op < BENCH_OPERATIONS; op++) {
 			if (m->wanted[op])
 				measure(m, op, r);
 		}
-		bench_store_close(m->cache);
+		bench_store_close(m->load.store);
 	}
 	bench_store_close(m->plain);
-	bench_crew_free(m->crew);
+	bench_crew_free(m->load.crew);
 }
 
 static int
@@ -366,8 +276,8 @@ run(const struct bench_command *command, int argc, char **argv)
 		.common = BENCH_COMMON_DEFAULTS,
 		.key_size = 8,
 		.rounds = 7,
-		.gets = 90,
-		.wanted = {[GET] = true, [PUT] = true},
+		.load.gets = 90,
+		.wanted = {[BENCH_OP_GET] = true, [BENCH_OP_PUT] = true},
 		.sizes = {4, {256, 1024, 4096, 16384}},
 		.threads = {2, {1, 2}},
 	};
@@ -376,8 +286,9 @@ run(const struct bench_command *command, int argc, char **argv)
 			"(default 1.5G, less where memory is "
 			"short)",
 			bench_parse_size, &m.pool},
-		{"ops", 'o', "OP,...", "of get, put, mixed (default get,put)",
-			parse_operations, &m.wanted},
+		{"ops", 'o', "OP,...",
+			"of get, miss, put, mixed (default get,put)",
+			bench_parse_operations, &m.wanted},
 		{"values", 'v', "SIZE,...", "(default 256,1K,4K,16K)",
 			bench_parse_sizes, &m.sizes},
 		{"threads", 't', "N,...",
@@ -385,7 +296,7 @@ run(const struct bench_command *command, int argc, char **argv)
 			"(default 1,2)",
 			bench_parse_threads, &m.threads},
 		{"gets", 'g', "PERCENT", "gets among the mixed (default 90)",
-			bench_parse_count, &m.gets},
+			bench_parse_count, &m.load.gets},
 		{"rounds", 'r', "N", "at least 5 (default 7)",
 			bench_parse_count, &m.rounds},
 		{"key-size", 0, "SIZE", "bytes of a key (default 8)",
@@ -395,9 +306,10 @@ run(const struct bench_command *command, int argc, char **argv)
 	bench_options(command, options, sizeof(options) / sizeof(*options),
 		&m.common, argc, argv);
 	check(&m);
+	bench_refuse_no_eviction(command, &m.common);
 	bench_plot_check(m.common.plot);
 	m.pool = bench_fit_pool(&m.common, m.pool, (size_t)3 << 29, 2);
-	m.random = bench_mix(m.common.seed);
+	m.load.random = bench_mix(m.common.seed);
 	m.processors = (double)sysconf(_SC_NPROCESSORS_ONLN);
 	m.least_share = 1;
 
@@ -406,8 +318,8 @@ run(const struct bench_command *command, int argc, char **argv)
 	bench_common_settings(r, &m.common);
 	bench_setting_bytes(r, "key_size", m.key_size);
 	bench_setting_number(r, "rounds", m.rounds);
-	if (m.wanted[MIXED])
-		bench_setting_number(r, "gets_percent", m.gets);
+	if (m.wanted[BENCH_OP_MIXED])
+		bench_setting_number(r, "gets_percent", m.load.gets);
 	bench_table(r, "speed", columns, sizeof(columns) / sizeof(*columns));
 	measure_all(&m, r);
 	bench_note(r, "get: of a random key of a full pool. put: of a new key "
@@ -430,6 +342,7 @@ const struct bench_command bench_micro = {
 	.help = "Fills a pool and times one operation at a time, for each "
 		"size of values and\neach number of threads:\n"
 		"  get    of a key drawn at random: always a hit\n"
+		"  miss   a get of a key that was never put\n"
 		"  put    of a new key: evicts, as the pool is full\n"
 		"  mixed  both, gets of keys used recently\n"
 		"Beside each time stands the floor, the same random copies in "

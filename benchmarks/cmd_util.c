@@ -9,22 +9,14 @@
  * look anything up. "With gets": before each put a get of a key put lately,
  * which takes the order of evictions away from the order of the puts, so that
  * what becomes free lies scattered.
- *
- * DRAM: what a million entries add to the resident anonymous memory of a
- * process that does nothing else, a child forked before the first cache is
- * made. The pool is a file, so it does not count. This sees everything: the
- * allocator's losses, tables, thread stripes. The library's own statistic
- * stands beside it.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "commands.h"
 #include "distribution.h"
+#include "dram.h"
 #include "plot.h"
 #include "progress.h"
 #include "random.h"
@@ -33,8 +25,7 @@
 
 enum {
 	SIZE_BITS = 24,
-	ENTRIES = 1000000,  /* for their DRAM */
-	SPARE_BLOCKS = 4096 /* so that none of them is evicted */
+	ENTRIES = 1000000 /* for their DRAM */
 };
 
 struct util {
@@ -202,99 +193,27 @@ measure_space(const struct util *u, const struct bench_distribution *sizes,
 
 /* --- DRAM --- */
 
-struct dram {
-	uint64_t resident; /* bytes that the entries added */
-	uint64_t counted;
-};
-
-static uint64_t
-resident_anonymous(void)
-{
-	unsigned long long kib = 0;
-	char line[128];
-	FILE *file = fopen("/proc/self/status", "r");
-
-	if (file == NULL)
-		bench_fail("util: /proc/self/status cannot be read");
-	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "RssAnon: %llu kB", &kib) == 1)
-			break;
-	}
-	fclose(file);
-	return (uint64_t)kib << 10;
-}
-
-static struct dram
-fill_with_entries(const struct util *u)
-{
-	uint64_t before = resident_anonymous();
-	VMEMcache *cache = bench_cache_configure(
-		&u->common, (u->entries + SPARE_BLOCKS) * u->common.extent);
-
-	if (vmemcache_add(cache, u->common.path))
-		bench_fail("no pool for %llu entries in %s: %s",
-			(unsigned long long)u->entries, u->common.path,
-			vmemcache_errormsg());
-	for (uint64_t key = 0; key < u->entries; key++) {
-		if (vmemcache_put(cache, &key, sizeof(key), "v", 1))
-			bench_fail("util: put: %s", vmemcache_errormsg());
-	}
-	struct dram d = {.resident = resident_anonymous() - before,
-		.counted = statistic(cache, VMEMCACHE_STAT_DRAM_SIZE_USED)};
-	vmemcache_delete(cache);
-	return d;
-}
-
-/* In a process of its own, to be started while this one has little memory. */
-static struct dram
-measure_dram(const struct util *u)
-{
-	struct dram d;
-	int ends[2];
-	int status;
-
-	if (pipe(ends))
-		bench_fail("util: pipe: %s", strerror(errno));
-	pid_t child = fork();
-	if (child < 0)
-		bench_fail("util: fork: %s", strerror(errno));
-	if (child == 0) {
-		d = fill_with_entries(u);
-		_exit(write(ends[1], &d, sizeof(d)) == sizeof(d) ? 0 : 1);
-	}
-	close(ends[1]);
-	ssize_t got = read(ends[0], &d, sizeof(d));
-	close(ends[0]);
-	if (waitpid(child, &status, 0) != child || status != 0 ||
-		got != sizeof(d))
-		/* It has said why, unless it was killed. */
-		exit(1);
-	return d;
-}
-
 static void
-report_dram(struct bench_report *r, const struct util *u, const struct dram *d)
+report_dram(struct bench_report *r, const struct util *u, const struct bench_dram *d)
 {
-	double n = (double)u->entries;
-	double key = sizeof(uint64_t);
-
 	bench_table(r, "dram", dram_columns,
 		sizeof(dram_columns) / sizeof(*dram_columns));
 	bench_row(r);
-	bench_cell(r, n);
-	bench_cell(r, key);
-	bench_cell(r, (double)d->resident / n - key);
-	bench_cell(r, (double)d->counted / n - key);
+	bench_cell(r, (double)u->entries);
+	bench_cell(r, BENCH_DRAM_KEY);
+	bench_cell(r, d->resident);
+	bench_cell(r, d->counted);
 }
 
 /* Fewer than wanted where there is no room for so many; 0 for hardly any. */
 static uint64_t
 default_entries(const struct util *u)
 {
-	size_t wanted = (ENTRIES + SPARE_BLOCKS) * u->common.extent;
-	uint64_t room = bench_room(&u->common, wanted, 1) / u->common.extent;
+	size_t spare = bench_dram_pool(&u->common, 0);
+	size_t room =
+		bench_room(&u->common, bench_dram_pool(&u->common, ENTRIES), 1);
 
-	return room > SPARE_BLOCKS ? room - SPARE_BLOCKS : 0;
+	return room > spare ? (room - spare) / u->common.extent : 0;
 }
 
 /* --- the command --- */
@@ -339,7 +258,7 @@ run(const struct bench_command *command, int argc, char **argv)
 		.turnovers = 20,
 		.entries = UINT64_MAX,
 	};
-	struct dram d;
+	struct bench_dram d;
 	const struct bench_option options[] = {
 		{"pool", 's', "SIZE", "(default 256M)", bench_parse_size,
 			&u.pool},
@@ -361,16 +280,14 @@ run(const struct bench_command *command, int argc, char **argv)
 		&u.common, argc, argv);
 	if (u.turnovers < 1)
 		bench_refuse("util: --turnovers is at least 1");
-	if (u.common.policy == VMEMCACHE_REPLACEMENT_NONE)
-		bench_refuse("util: --policy none evicts nothing, so there "
-			     "is no churn");
+	bench_refuse_no_eviction(command, &u.common);
 	bench_plot_check(u.common.plot);
 	if (u.entries == UINT64_MAX)
 		u.entries = default_entries(&u);
 	u.pool = bench_fit_pool(&u.common, u.pool, (size_t)256 << 20, 1);
 	if (u.entries > 0) {
 		bench_progress(0, "entries for their DRAM");
-		d = measure_dram(&u);
+		d = bench_dram_measure(&u.common, u.entries);
 	}
 	struct bench_report *r = bench_report_new(command->name);
 	bench_setting_bytes(r, "pool", u.pool);

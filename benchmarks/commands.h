@@ -9,8 +9,11 @@
 #include "report.h"
 
 extern const struct bench_command bench_micro;
+extern const struct bench_command bench_compare;
 extern const struct bench_command bench_simul;
 extern const struct bench_command bench_replay;
+extern const struct bench_command bench_growth;
+extern const struct bench_command bench_churn;
 extern const struct bench_command bench_util;
 
 /* The defaults of all commands. */

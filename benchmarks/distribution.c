@@ -220,6 +220,13 @@ bench_distribution_parse(
 	return wrong;
 }
 
+struct bench_distribution
+bench_distribution_fixed(uint64_t n)
+{
+	return (struct bench_distribution){
+		.draw = draw_fixed, .low = n, .high = n};
+}
+
 void
 bench_distribution_free(struct bench_distribution *d)
 {

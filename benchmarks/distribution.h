@@ -37,6 +37,9 @@ struct bench_distribution {
 const char *bench_distribution_parse(
 	struct bench_distribution *d, const char *text, unsigned kilo);
 
+/* Always n. */
+struct bench_distribution bench_distribution_fixed(uint64_t n);
+
 void bench_distribution_free(struct bench_distribution *d);
 
 static inline uint64_t

@@ -16,8 +16,11 @@
 
 static const struct bench_command *const commands[] = {
 	&bench_micro,
+	&bench_compare,
 	&bench_simul,
 	&bench_replay,
+	&bench_growth,
+	&bench_churn,
 	&bench_util,
 };
 

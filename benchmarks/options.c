@@ -112,8 +112,8 @@ bench_parse_text(const char *text, void *into)
 }
 
 static const char *
-parse_list(
-	const char *text, struct bench_list *list, uint64_t min, uint64_t max)
+parse_list(const char *text, unsigned kilo, struct bench_list *list,
+	uint64_t min, uint64_t max)
 {
 	char item[32];
 
@@ -127,7 +127,7 @@ parse_list(
 		memcpy(item, text, (size_t)(end - text));
 		item[end - text] = '\0';
 		uint64_t *n = &list->at[list->n++];
-		const char *wrong = bench_parse_number(item, 1024, n);
+		const char *wrong = bench_parse_number(item, kilo, n);
 		if (wrong != NULL)
 			return wrong;
 		if (*n < min || *n > max)
@@ -139,13 +139,19 @@ parse_list(
 const char *
 bench_parse_sizes(const char *text, void *into)
 {
-	return parse_list(text, into, 1, UINT64_C(1) << 55);
+	return parse_list(text, 1024, into, 1, UINT64_C(1) << 55);
+}
+
+const char *
+bench_parse_counts(const char *text, void *into)
+{
+	return parse_list(text, 1000, into, 1, UINT64_C(1) << 40);
 }
 
 const char *
 bench_parse_threads(const char *text, void *into)
 {
-	const char *wrong = parse_list(text, into, 1, 64);
+	const char *wrong = parse_list(text, 1024, into, 1, 64);
 
 	return wrong ? "threads are numbers from 1 to 64, such as 1,2" : NULL;
 }
@@ -170,6 +176,16 @@ bench_policy_name(enum vmemcache_repl_p policy)
 			return policies[i].name;
 	}
 	return "?";
+}
+
+void
+bench_refuse_no_eviction(
+	const struct bench_command *command, const struct bench_common *common)
+{
+	if (common->policy == VMEMCACHE_REPLACEMENT_NONE)
+		bench_refuse("%s: --policy none evicts nothing, so there is no "
+			     "put on a full pool",
+			command->name);
 }
 
 static void

@@ -66,6 +66,7 @@ const char *bench_parse_number(const char *text, unsigned kilo, uint64_t *n);
 bench_parse bench_parse_size;    /* uint64_t, suffixes of 1024 */
 bench_parse bench_parse_count;   /* uint64_t, suffixes of 1000 */
 bench_parse bench_parse_sizes;   /* struct bench_list, comma-separated */
+bench_parse bench_parse_counts;  /* the same, suffixes of 1000 */
 bench_parse bench_parse_threads; /* struct bench_list, 1 to 64 each */
 bench_parse bench_parse_text;    /* const char * */
 
@@ -79,6 +80,10 @@ _Noreturn void bench_refuse(const char *format, ...)
 /* The library's or the system's failure: the same, exit 1. */
 _Noreturn void bench_fail(const char *format, ...)
 	__attribute__((format(printf, 1, 2)));
+
+/* Refuse a policy with which a full pool takes no puts. */
+void bench_refuse_no_eviction(
+	const struct bench_command *command, const struct bench_common *common);
 
 /* Memory, or bench_fail(). */
 void *bench_realloc(void *old, size_t size);

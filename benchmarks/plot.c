@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -187,6 +188,163 @@ bench_plot_micro(const struct bench_report *r, const char *path)
 	end_plot(script, path);
 }
 
+/* The names of compare's stores, for the legend; the floor is grey. */
+static const struct {
+	const char *column;
+	const char *title;
+	const char *style;
+} compared[] = {
+	{"cache", "vmemcache", "lw 3 pt 7 lc rgb '#0072b2'"},
+	{"floor", "floor", "lw 2 pt 6 dt 2 lc rgb '#777777'"},
+	{"hyper_clock", "RocksDB HyperClockCache",
+		"lw 2 pt 5 lc rgb '#d55e00'"},
+	{"lru_cache", "RocksDB LRUCache", "lw 2 pt 9 lc rgb '#e69f00'"},
+	{"handmade", "by hand", "lw 2 pt 11 lc rgb '#009e73'"},
+	{"memcached", "memcached", "lw 2 pt 13 lc rgb '#cc79a7'"},
+};
+
+#define N_COMPARED (sizeof(compared) / sizeof(compared[0]))
+
+static bool
+is_compared(const struct bench_report *r, size_t store)
+{
+	return !isnan(bench_number_at(r, "speed", 0, compared[store].column));
+}
+
+/* The edges of what is drawn next, as parts of the picture. */
+static void
+set_edges(FILE *script, double left, double right, double bottom, double top)
+{
+	fprintf(script,
+		"set lmargin at screen %g\nset rmargin at screen %g\n"
+		"set bmargin at screen %g\nset tmargin at screen %g\n",
+		left, right, bottom, top);
+}
+
+/* An empty plot as wide as the picture: only the legend is seen. Draw last. */
+static void
+draw_legend(FILE *script, const struct bench_report *r)
+{
+	const char *separator = "plot [1:2] [1:2] ";
+
+	fputs("unset border\nunset tics\nunset xlabel\nunset title\nset key "
+	      "inside center "
+	      "center horizontal "
+	      "maxcols 6 samplen 2\n",
+		script);
+	for (size_t k = 0; k < N_COMPARED; k++) {
+		if (!is_compared(r, k))
+			continue;
+		fprintf(script, "%sNaN with linespoints %s title '%s'",
+			separator, compared[k].style, compared[k].title);
+		separator = ", ";
+	}
+	fputc('\n', script);
+}
+
+/* One panel: the rows of that operation and number of threads. */
+static void
+plot_compared(FILE *script, const struct bench_report *r, const char *operation,
+	double threads)
+{
+	const char *separator = "plot ";
+
+	fputs("$rows << END\n", script);
+	for (size_t i = 0; i < bench_n_rows(r, "speed"); i++) {
+		if (strcmp(bench_text_at(r, "speed", i, "operation"),
+			    operation) != 0 ||
+			bench_number_at(r, "speed", i, "threads") != threads)
+			continue;
+		fprintf(script, "%.0f",
+			bench_number_at(r, "speed", i, "value_bytes"));
+		for (size_t k = 0; k < N_COMPARED; k++)
+			fprintf(script, " %g",
+				bench_number_at(
+					r, "speed", i, compared[k].column));
+		fputc('\n', script);
+	}
+	fprintf(script, "END\nset title '%s, %.0f thread%s'\n", operation,
+		threads, threads == 1 ? "" : "s");
+	for (size_t k = 0; k < N_COMPARED; k++) {
+		if (!is_compared(r, k))
+			continue;
+		fprintf(script, "%s$rows using 1:%zu with linespoints %s",
+			separator, k + 2, compared[k].style);
+		separator = ", ";
+	}
+	fputc('\n', script);
+}
+
+/* One scale of time for all panels, and one legend, above the first. */
+static void
+set_compared_axes(FILE *script, const struct bench_report *r)
+{
+	double min = INFINITY;
+	double max = 0;
+
+	for (size_t i = 0; i < bench_n_rows(r, "speed"); i++) {
+		for (size_t k = 0; k < N_COMPARED; k++) {
+			double ns = bench_number_at(
+				r, "speed", i, compared[k].column);
+
+			min = fmin(min, ns);
+			max = fmax(max, ns);
+		}
+	}
+	fprintf(script,
+		"set logscale y\nset yrange [%g:%g]\n"
+		"set ytics ('1 ns' 1, '10 ns' 10, '100 ns' 100, '1 us' 1e3, "
+		"'10 us' 1e4, '100 us' 1e5, '1 ms' 1e6)\n"
+		"set xlabel 'size of a value'\nunset key\n",
+		min / 1.5, max * 1.5);
+}
+
+/* Panels: an operation a column, a number of threads a row. */
+void
+bench_plot_compare(const struct bench_report *r, const char *path)
+{
+	size_t n = bench_n_rows(r, "speed");
+	double size = bench_number_at(r, "speed", 0, "value_bytes");
+	const char *operation = bench_text_at(r, "speed", 0, "operation");
+	size_t all = 0;
+	size_t threads = 0;
+
+	/* The rows of the first size, and of its first operation. */
+	while (all < n &&
+		bench_number_at(r, "speed", all, "value_bytes") == size)
+		all++;
+	while (threads < all &&
+		strcmp(bench_text_at(r, "speed", threads, "operation"),
+			operation) == 0)
+		threads++;
+	size_t columns = all / threads;
+	double width = 400 * (double)columns + 60;
+	double height = 320 * (double)threads + 80;
+	FILE *script = start_plot(path, (unsigned)width, (unsigned)height);
+
+	fputs("set multiplot title \"vmemcache-bench compare: time per "
+	      "operation, all threads together, on full stores of one "
+	      "budget\"\n",
+		script);
+	set_size_axis(script, r, "speed", "value_bytes");
+	set_compared_axes(script, r);
+	for (size_t i = 0; i < threads * columns; i++) {
+		double left = 80 + 400 * (double)(i % columns);
+		double top = height - 110 - 320 * (double)(i / columns);
+
+		set_edges(script, left / width, (left + 340) / width,
+			(top - 220) / height, top / height);
+		plot_compared(script, r,
+			bench_text_at(
+				r, "speed", i % columns * threads, "operation"),
+			bench_number_at(r, "speed", i / columns, "threads"));
+	}
+	set_edges(script, 0, 1, 1 - 70 / height, 1 - 30 / height);
+	draw_legend(script, r);
+	fputs("unset multiplot\n", script);
+	end_plot(script, path);
+}
+
 void
 bench_plot_traffic(const struct bench_report *r, const char *path)
 {
@@ -212,6 +370,72 @@ bench_plot_traffic(const struct bench_report *r, const char *path)
 		"title 'cache', $rows using 1:4 with linespoints lw 2 pt 6 "
 		"dt 2 lc rgb '%s' title 'floor'\nunset multiplot\n",
 		bench_report_command(r), colours[0], colours[0], colours[0]);
+	end_plot(script, path);
+}
+
+/* Those columns of a table, a line a row, as the block "rows". */
+static void
+print_columns(FILE *script, const struct bench_report *r, const char *table,
+	const char *const *columns, size_t n)
+{
+	fputs("$rows << END\n", script);
+	for (size_t i = 0; i < bench_n_rows(r, table); i++) {
+		for (size_t k = 0; k < n; k++)
+			fprintf(script, " %g",
+				bench_number_at(r, table, i, columns[k]));
+		fputc('\n', script);
+	}
+	fputs("END\n", script);
+}
+
+void
+bench_plot_growth(const struct bench_report *r, const char *path)
+{
+	static const char *const names[] = {"entries", "get_ns", "get_floor_ns",
+		"miss_ns", "put_ns", "put_floor_ns", "resident_per_entry"};
+	FILE *script = start_plot(path, 1040, 480);
+
+	print_columns(script, r, "growth", names, 7);
+	fprintf(script,
+		"set logscale x 10\nset format x '10^{%%T}'\n"
+		"set termoption enhanced\nset xlabel 'entries'\n"
+		"set multiplot layout 1,2 title 'vmemcache-bench growth'\n"
+		"set yrange [0:*]\nset ylabel 'ns per operation'\n"
+		"plot $rows using 1:2 with linespoints lw 2 pt 7 lc rgb '%s' "
+		"title 'get', $rows using 1:3 with linespoints lw 2 pt 6 dt 2 "
+		"lc rgb '%s' title 'floor of get', "
+		"$rows using 1:4 with linespoints lw 2 pt 7 lc rgb '%s' "
+		"title 'miss', "
+		"$rows using 1:5 with linespoints lw 2 pt 7 lc rgb '%s' "
+		"title 'put', $rows using 1:6 with linespoints lw 2 pt 6 dt 2 "
+		"lc rgb '%s' title 'floor of put'\n"
+		"set ylabel 'bytes of DRAM per entry, without the key'\n"
+		"plot $rows using 1:7 with linespoints lw 2 pt 7 lc rgb '%s' "
+		"notitle\nunset multiplot\n",
+		colours[0], colours[0], colours[2], colours[1], colours[1],
+		colours[0]);
+	end_plot(script, path);
+}
+
+void
+bench_plot_churn(const struct bench_report *r, const char *path)
+{
+	static const char *const names[] = {
+		"turnovers", "get_ratio", "put_ratio", "runs_per_value"};
+	FILE *script = start_plot(path, 1040, 480);
+
+	print_columns(script, r, "churn", names, 4);
+	fprintf(script,
+		"set logscale x 10\nset xlabel 'turnovers of the pool'\n"
+		"set multiplot layout 1,2 title 'vmemcache-bench churn'\n"
+		"set yrange [0:*]\nset ylabel 'times the floor'\n"
+		"plot $rows using 1:2 with linespoints lw 2 pt 7 lc rgb '%s' "
+		"title 'get', $rows using 1:3 with linespoints lw 2 pt 7 "
+		"lc rgb '%s' title 'put'\n"
+		"set ylabel 'pieces that a value is in'\n"
+		"plot $rows using 1:4 with linespoints lw 2 pt 7 lc rgb '%s' "
+		"notitle\nunset multiplot\n",
+		colours[0], colours[1], colours[0]);
 	end_plot(script, path);
 }
 

@@ -15,6 +15,9 @@ packages_build=(
 	libcmocka-dev                               # unit tests
 )
 
+# What `vmemcache-bench compare` measures beside the cache; optional.
+packages_peers=(librocksdb-dev memcached)
+
 die()
 {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2

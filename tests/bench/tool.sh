@@ -55,7 +55,7 @@ is_csv() {
 
 # --- help ---
 run 0 -h && contains 'replay'
-for command in micro simul replay util; do
+for command in micro compare simul replay growth churn util; do
 	run 0 $command -h && contains '^usage: .*'$command
 	[ -s "$dir/err" ] && fail "help of $command writes to stderr"
 done
@@ -76,8 +76,8 @@ for size in '' x 4Q -1 1e9 0x10 ' 1' 1..5 9999999999T; do
 done
 refused 'a pool of 1000 bytes' micro --pool 1000
 refused 'extents of 100 bytes' micro --pool 1M --extent 100
-refused 'get, put and mixed' micro --ops get,frob
-refused 'get, put and mixed' micro --ops ''
+refused 'get, miss, put and mixed' micro --ops get,frob
+refused 'get, miss, put and mixed' micro --ops ''
 refused 'numbers from 1 to 64' micro --threads 0
 refused 'numbers from 1 to 64' micro --threads 1,65
 refused 'out of range' micro --values 0
@@ -88,7 +88,19 @@ refused '--gets is 0 to 100' micro --gets 101
 refused '--key-size is 8' micro --key-size 7
 refused 'policies are' micro --policy fifo
 refused 'evicts nothing' micro --policy none
-refused 'evicts nothing' util --policy none
+for command in compare growth churn util; do
+	refused 'evicts nothing' $command --policy none
+done
+refused '--rounds is 5 to' compare --rounds 100
+refused '--gets is 0 to 100' compare --gets 101
+refused 'at most 512K' compare --values 1M
+refused '--rounds is 5 to' growth --rounds 4
+refused '--value is 1 to' growth --value 0
+refused 'out of range' growth --entries 0
+refused '--rounds is 5 to' churn --rounds 4
+refused '--turnovers is at least 1' churn --turnovers 0
+refused '1 byte to 16 MiB' churn --sizes 0
+refused '16 of the largest' churn --pool 1M --sizes 128K
 refused 'zipf is written' simul --keys zipf:1
 refused 'not one of' simul --sizes normal:1:2
 refused '4 GiB and more' simul --sizes 4G
@@ -116,16 +128,43 @@ run 1 simul --pool 1M --path "$dir/missing"
 grep -q 'open' "$dir/err" || fail "no message of the library"
 
 # --- a run of each ---
-small="--path $medium --pool 1M"
-run 0 micro $small --values 256,4K --ops get,put,mixed --threads 1,2 \
+path="--path $medium"
+small="$path --pool 1M"
+run 0 micro $small --values 256,4K --ops get,miss,put,mixed --threads 1,2 \
 	--rounds 5 --json
 is_json micro && contains '"misses": 0' && contains '"floor_ns": [0-9]'
-[ "$(grep -c '"operation"' "$dir/out")" = 16 ] || fail "not 16 rows of micro"
+[ "$(grep -c '"operation"' "$dir/out")" = 20 ] || fail "not 20 rows of micro"
+contains '"operation": "miss", .*"floor_ns": null'
 [ -s "$dir/err" ] && fail "a run writes to stderr"
 
 run 0 simul $small --keys zipf:1.1:1:5K --requests 20K --warmup 1K \
 	--threads 2 --csv
 is_csv 16
+
+# Peers that are not there are left out, with a sentence each.
+run 0 compare $path --pool 2M --values 1K --ops put,mixed --threads 2 --rounds 5 --csv
+[ "$(grep -c '^1024,' "$dir/out")" = 9 ] || fail "not 9 rows of compare"
+awk -F, '/^$/ { part++ } part == 0 && !/^value/ &&
+	!(NF == 9 && $4 > 0 && $5 > 0 && $8 > 0) { bad = 1 }
+	END { exit bad }' "$dir/out" || fail "no time of the cache or the floor"
+grep -v -e 'librocksdb' -e 'memcached is not' "$dir/err" &&
+	fail "compare writes to stderr"
+grep -q 'memcached is not' "$dir/err" ||
+	awk -F, '/^1024/ && $9 == "" { bad = 1 } END { exit bad }' "$dir/out" ||
+	fail "memcached was not measured"
+leftover=$(ls -d "${TMPDIR:-/tmp}"/vmemcache-bench.* 2>/dev/null)
+[ -z "$leftover" ] || fail "left behind: $leftover"
+tool_path=/nonexistent
+run 0 compare $path --pool 2M --values 1K --ops get --threads 1 --rounds 5 --json
+unset tool_path
+is_json compare && contains '"memcached": null'
+grep -q 'memcached is not' "$dir/err" || fail "no sentence about memcached"
+
+run 0 growth $path --entries 1K,5K --rounds 5 --csv
+is_csv 10
+[ "$(wc -l <"$dir/out")" = 3 ] || fail "not two rows of growth"
+run 0 churn $path --pool 2M --turnovers 3 --rounds 5 --json
+is_json churn && contains '"turnovers": 2,' && contains '"turnovers": 3,'
 
 run 0 util $small --turnovers 2 --entries 1K --json
 is_json util && contains '"used_percent"' && contains '"resident_per_entry"'

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * load.c -- one kind of operation at a time, on a store that is full
+ *
+ * The requests of all threads are drawn from one sequence, in turns, so that
+ * with any number of threads keys are put in the order of their numbers, and
+ * what is evicted is never new.
+ */
+#include "load.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "random.h"
+
+enum { SLICE_NS = 80000000, MAX_SLICE = 1 << 20, BATCH = 16384 };
+
+const char *const bench_operation_name[BENCH_OPERATIONS] = {
+	[BENCH_OP_GET] = "get",
+	[BENCH_OP_MISS] = "miss",
+	[BENCH_OP_PUT] = "put",
+	[BENCH_OP_MIXED] = "mixed",
+};
+
+const char *
+bench_parse_operations(const char *text, void *into)
+{
+	bool *wanted = into;
+
+	memset(wanted, 0, BENCH_OPERATIONS * sizeof(*wanted));
+	for (const char *end; text != NULL; text = *end ? end + 1 : NULL) {
+		size_t op = 0;
+
+		end = strchrnul(text, ',');
+		size_t length = (size_t)(end - text);
+		while (op < BENCH_OPERATIONS &&
+			(strlen(bench_operation_name[op]) != length ||
+				memcmp(bench_operation_name[op], text,
+					length) != 0))
+			op++;
+		if (op == BENCH_OPERATIONS)
+			return "operations are get, miss, put and mixed";
+		wanted[op] = true;
+	}
+	return NULL;
+}
+
+static uint64_t
+known_id(struct bench_load *l)
+{
+	if (l->known != NULL)
+		return l->known[bench_random_below(&l->random, l->n_known)];
+	return l->next_id - 1 - bench_random_below(&l->random, l->recent);
+}
+
+static void
+prepare_one(
+	struct bench_load *l, enum bench_operation op, struct bench_request *r)
+{
+	bool get = op == BENCH_OP_GET || op == BENCH_OP_MISS ||
+		   (op == BENCH_OP_MIXED &&
+			   bench_random_below(&l->random, 100) < l->gets);
+
+	r->kind = get ? BENCH_GET : BENCH_PUT;
+	r->id = op == BENCH_OP_MISS ? bench_random(&l->random) | 1ull << 63
+		: get               ? known_id(l)
+				    : l->next_id++;
+	uint64_t seed = r->id;
+	r->size = (uint32_t)bench_draw(&l->sizes, &seed);
+}
+
+void
+bench_load_prepare(struct bench_load *l, enum bench_operation op,
+	unsigned threads, size_t n)
+{
+	struct bench_request *requests[64];
+
+	for (unsigned t = 0; t < threads; t++)
+		requests[t] = bench_crew_requests(l->crew, t, n);
+	for (size_t i = 0; i < n; i++) {
+		for (unsigned t = 0; t < threads; t++)
+			prepare_one(l, op, &requests[t][i]);
+	}
+}
+
+void
+bench_load_run(struct bench_load *l, enum bench_operation op, unsigned threads,
+	uint64_t n)
+{
+	while (n > 0) {
+		size_t some = n < BATCH ? (size_t)n : BATCH;
+
+		bench_load_prepare(l, op, threads, some);
+		bench_crew_run(l->crew, l->store, threads, some, NULL);
+		n -= some;
+	}
+}
+
+size_t
+bench_load_calibrate(
+	struct bench_load *l, enum bench_operation op, unsigned threads)
+{
+	double processors = (double)sysconf(_SC_NPROCESSORS_ONLN);
+	double slice = SLICE_NS * fmax(1, threads / processors);
+	size_t n = 256;
+
+	for (;;) {
+		bench_load_prepare(l, op, threads, n);
+		uint64_t start = bench_now();
+		bench_crew_run(l->crew, l->store, threads, n, NULL);
+		double took = (double)(bench_now() - start);
+		if (took >= slice / 2 || n >= MAX_SLICE) {
+			double fitting = (double)n * slice / took;
+
+			return fitting < MAX_SLICE ? (size_t)fitting
+						   : MAX_SLICE;
+		}
+		n *= 2;
+	}
+}
+
+struct bench_pair
+bench_load_measure(struct bench_load *l, struct bench_store *plain,
+	enum bench_operation op, unsigned threads, unsigned rounds)
+{
+	double ns[BENCH_MAX_ROUNDS];
+	double floor_ns[BENCH_MAX_ROUNDS];
+	double ratio[BENCH_MAX_ROUNDS];
+	size_t slice = bench_load_calibrate(l, op, threads);
+
+	for (unsigned i = 0; i < rounds; i++) {
+		bench_load_prepare(l, op, threads, slice);
+		ns[i] = bench_crew_run(l->crew, l->store, threads, slice, NULL)
+				.ns_per_op;
+		floor_ns[i] =
+			bench_crew_run(l->crew, plain, threads, slice, NULL)
+				.ns_per_op;
+		ratio[i] = ns[i] / floor_ns[i];
+	}
+	return (struct bench_pair){bench_median(ns, rounds),
+		bench_median(floor_ns, rounds), bench_median(ratio, rounds)};
+}
