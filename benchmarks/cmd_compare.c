@@ -343,7 +343,7 @@ measure_all(struct compare *c)
 /* What a row is of, then a column a store, of which people see those there. */
 static void
 start_table(struct bench_report *r, const struct compare *c, const char *name,
-	struct bench_column columns[3 + STORES], int form)
+	struct bench_column columns[3 + STORES], enum bench_form form)
 {
 	columns[0] = (struct bench_column){"value_bytes", "value", BENCH_BYTES};
 	columns[1] = (struct bench_column){"operation", name, BENCH_TEXT};

@@ -15,7 +15,7 @@
 struct bench_column {
 	const char *name;    /* for machines: "floor_ns" */
 	const char *heading; /* for people: "floor"; NULL: not for people */
-	enum {
+	enum bench_form {
 		BENCH_TEXT,
 		BENCH_BYTES,    /* whole; people see "1.5 GiB" */
 		BENCH_DURATION, /* nanoseconds; people see "1.92us" */
