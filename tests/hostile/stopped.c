@@ -157,12 +157,16 @@ test_reader(void **state)
 	uint64_t puts = testing_operations(60000);
 	size_t before = 0, peak = 0, after = 0;
 
+#ifdef VMC_TESTING_SANITIZED
+	puts /= 6;
+#endif
+
 	(void)state;
 	if (RUNNING_ON_VALGRIND)
 		skip(); /* one thread at a time: never in a copy */
 	reader.buffer = malloc(VALUE);
 	assert_non_null(reader.buffer);
-	for (int round = 0; round < 3; round++) {
+	for (int round = 0; round < 2; round++) {
 		fill(cache);
 		before = allocated();
 		pthread_t thread = start_reader(cache);

@@ -41,7 +41,7 @@ test_delete_while_the_parent_goes_on(void **state)
 {
 	struct busy b = {.cache = fixture_new(0, 0, VMEMCACHE_REPLACEMENT_LRU)};
 	pthread_t threads[THREADS];
-	uint64_t forks = testing_operations(60);
+	uint64_t forks = testing_operations(20);
 	int status;
 
 	(void)state;
