@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * soak.h -- between what works (works.c) and what watches it (soak.c)
+ */
+#ifndef VMC_SOAK_H
+#define VMC_SOAK_H
+
+#include "fixture.h"
+
+#include <pthread.h>
+
+enum { SOAK_CACHES = 3, SOAK_WORKS = 6 };
+
+struct soak {
+	/* [0] misses ask [1]; [2] has its metadata in a file */
+	VMEMcache *cache[SOAK_CACHES];
+	_Atomic bool stop;
+	/*
+	 * Works hold it for reading during a batch, who checks holds it for
+	 * writing: then nothing is under way.
+	 */
+	pthread_rwlock_t gate;
+};
+
+/* How often each was done, for the log. */
+struct soak_counts {
+	_Atomic uint64_t puts, hits, misses, evicted, depth, lives, kinds,
+		forks, threads;
+};
+
+extern struct soak_counts soak_counts;
+
+/* Callbacks of the caches, and one thread a work that goes on until stop. */
+void soak_prepare(struct soak *soak);
+void soak_start(struct soak *soak, pthread_t threads[SOAK_WORKS]);
+
+#endif
