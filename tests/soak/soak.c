@@ -18,9 +18,15 @@
 #define MEGABYTE 1048576.0
 
 struct line {
-	double anonymous, pools, metadata;
-	int descriptors, mappings;
+	double anonymous, pools, metadata, mappings;
+	int descriptors;
 };
+
+static unsigned long
+failures(void)
+{
+	return vmc_load_relaxed(&testing_failures) + soak_failures();
+}
 
 static double
 status_megabytes(const char *field)
@@ -75,20 +81,21 @@ check(struct soak *soak, double minutes)
 		.pools = stat_megabytes(soak, VMEMCACHE_STAT_POOL_SIZE_USED),
 		.metadata = stat_megabytes(soak, VMEMCACHE_STAT_DRAM_SIZE_USED),
 		.descriptors = process_descriptors(),
-		.mappings = mappings()};
+		.mappings = mappings() / 10.0};
 	pthread_rwlock_unlock(&soak->gate);
 
 	struct soak_counts *c = &soak_counts;
 	printf("%7.1f min  rss %.1f  shared %.1f  pool %.1f  metadata %.2f MB"
-	       "  fds %d  maps %d  |  puts %.1f M  hits %.1f M  misses %.1f M"
+	       "  fds %d  maps %.0f  |  puts %.1f M  hits %.1f M  misses %.1f M"
 	       "  evicted %.1f M  nested %.1f M  caches %llu  kinds %llu"
 	       "  forks %llu  threads %llu\n",
 		minutes, l.anonymous, status_megabytes("RssShmem:"), l.pools,
-		l.metadata, l.descriptors, l.mappings, (double)c->puts / 1e6,
-		(double)c->hits / 1e6, (double)c->misses / 1e6,
-		(double)c->evicted / 1e6, (double)c->depth / 1e6,
-		(unsigned long long)c->lives, (unsigned long long)c->kinds,
-		(unsigned long long)c->forks, (unsigned long long)c->threads);
+		l.metadata, l.descriptors, 10 * l.mappings,
+		(double)c->puts / 1e6, (double)c->hits / 1e6,
+		(double)c->misses / 1e6, (double)c->evicted / 1e6,
+		(double)c->depth / 1e6, (unsigned long long)c->lives,
+		(unsigned long long)c->kinds, (unsigned long long)c->forks,
+		(unsigned long long)c->threads);
 	fflush(stdout);
 	return l;
 }
@@ -112,7 +119,8 @@ is_flat(const struct line *lines, unsigned count)
 		size_t field;
 	} watched[] = {{"rss", offsetof(struct line, anonymous)},
 		{"pool", offsetof(struct line, pools)},
-		{"metadata", offsetof(struct line, metadata)}};
+		{"metadata", offsetof(struct line, metadata)},
+		{"mappings / 10", offsetof(struct line, mappings)}};
 	const struct line *last = &lines[count - count / 3];
 	const struct line *before = last - count / 3;
 	bool flat = true;
@@ -121,12 +129,12 @@ is_flat(const struct line *lines, unsigned count)
 		printf("too short to tell whether memory stays flat\n");
 		return true;
 	}
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		double was = mean(before, count / 3, watched[i].field);
 		double is = mean(last, count / 3, watched[i].field);
 		bool grows = is > was * 1.03 + 1;
-		printf("%s: %.2f MB, then %.2f MB%s\n", watched[i].name, was,
-			is, grows ? ": GROWS" : "");
+		printf("%s: %.2f, then %.2f%s\n", watched[i].name, was, is,
+			grows ? ": GROWS" : "");
 		flat = flat && !grows;
 	}
 	if (lines[count - 1].descriptors != before->descriptors) {
@@ -186,7 +194,6 @@ main(int argc, char *argv[])
 
 	if (!lines)
 		return 1;
-	testing_seed();
 	pthread_rwlockattr_t attr;
 	pthread_rwlockattr_init(&attr);
 	pthread_rwlockattr_setkind_np(
@@ -195,7 +202,7 @@ main(int argc, char *argv[])
 	open_caches(&soak);
 	soak_prepare(&soak);
 	soak_start(&soak, threads);
-	for (unsigned i = 0; i < count && testing_failures == 0; i++) {
+	for (unsigned i = 0; i < count && failures() == 0; i++) {
 		usleep((useconds_t)(every * 60e6));
 		lines[i] = check(&soak, (i + 1) * every);
 	}
@@ -203,7 +210,7 @@ main(int argc, char *argv[])
 	for (int i = 0; i < SOAK_WORKS; i++)
 		pthread_join(threads[i], NULL);
 	check(&soak, count * every);
-	bool good = testing_failures == 0 && is_flat(lines, count);
+	bool good = failures() == 0 && is_flat(lines, count);
 	for (int i = 0; i < SOAK_CACHES; i++)
 		vmemcache_delete(soak.cache[i]);
 	free(lines);

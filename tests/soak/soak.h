@@ -33,5 +33,6 @@ extern struct soak_counts soak_counts;
 /* Callbacks of the caches, and one thread a work that goes on until stop. */
 void soak_prepare(struct soak *soak);
 void soak_start(struct soak *soak, pthread_t threads[SOAK_WORKS]);
+unsigned long soak_failures(void);
 
 #endif

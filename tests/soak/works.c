@@ -144,9 +144,16 @@ on_miss(VMEMcache *cache, const void *bytes, size_t key_size, void *arg)
 	depth--;
 }
 
+unsigned long
+soak_failures(void)
+{
+	return vmc_load_relaxed(&testing_failures);
+}
+
 void
 soak_prepare(struct soak *soak)
 {
+	testing_seed(); /* before there are threads */
 	for (int i = 0; i < SOAK_CACHES; i++) {
 		vmemcache_callback_on_evict(soak->cache[i], on_evict, soak);
 		vmemcache_callback_on_miss(soak->cache[i], on_miss, soak);
