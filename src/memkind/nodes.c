@@ -127,10 +127,14 @@ vmc_nodes_read(struct vmc_node_rules *rules, const char *root)
 static struct vmc_node_rules here;
 static bool here_read;
 
+/* Files that are not there are no failure of whoever asks first. */
 static void
 read_here(void)
 {
+	int saved = errno;
+
 	here_read = vmc_nodes_read(&here, "") == 0;
+	errno = saved;
 }
 
 const struct vmc_node_rules *

@@ -6,6 +6,7 @@
  */
 #include "testing.h"
 
+#include "machine.h"
 #include "memkind.h"
 #include "memkind/nodes.h"
 
@@ -16,71 +17,22 @@
 
 static char root[] = "/tmp/vmc-nodes-XXXXXX";
 
-static void
-put(const char *path, const char *text)
-{
-	char whole[512];
-	FILE *file;
-
-	snprintf(whole, sizeof(whole), "%s/sys/%s", root, path);
-	for (char *at = whole + sizeof(root); (at = strchr(at, '/')); at++) {
-		*at = '\0';
-		mkdir(whole, 0700);
-		*at = '/';
-	}
-	file = fopen(whole, "w");
-	assert_non_null(file);
-	fputs(text, file);
-	fclose(file);
-}
-
-static void
-put_node(unsigned n, const char *distance, unsigned gib, unsigned initiator,
-	unsigned bandwidth, unsigned latency)
-{
-	char path[256], text[256];
-
-	snprintf(path, sizeof(path), "devices/system/node/node%u/distance", n);
-	put(path, distance);
-	snprintf(path, sizeof(path), "devices/system/node/node%u/meminfo", n);
-	snprintf(text, sizeof(text), "Node %u MemTotal:       %u kB\n", n,
-		gib << 20);
-	put(path, text);
-	if (bandwidth == 0)
-		return;
-	snprintf(path, sizeof(path),
-		"devices/system/node/node%u/access1/initiators/node%u", n,
-		initiator);
-	put(path, "");
-	snprintf(path, sizeof(path),
-		"devices/system/node/node%u/access1/initiators/read_bandwidth",
-		n);
-	snprintf(text, sizeof(text), "%u\n", bandwidth);
-	put(path, text);
-	snprintf(path, sizeof(path),
-		"devices/system/node/node%u/access1/initiators/read_latency",
-		n);
-	snprintf(text, sizeof(text), "%u\n", latency);
-	put(path, text);
-}
-
 /* Nodes 0 and 1 have processors; 2 and 3 are fast, 5 is large and slow. */
 static int
 make_machine(void **state)
 {
 	(void)state;
 	assert_non_null(mkdtemp(root));
-	put("devices/system/node/online", "0-3,5\n");
-	put("devices/system/node/has_memory", "0-3,5\n");
-	put("devices/system/node/has_cpu", "0-1\n");
-	put("kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "3\n");
-	put("kernel/mm/hugepages/hugepages-2048kB/nr_overcommit_hugepages",
-		"4\n");
-	put_node(0, "10 20 15 25 30\n", 4, 0, 100000, 100);
-	put_node(1, "20 10 25 15 40\n", 4, 1, 100000, 100);
-	put_node(2, "15 25 10 30 35\n", 1, 0, 400000, 120);
-	put_node(3, "25 15 30 10 45\n", 1, 1, 400000, 120);
-	put_node(5, "30 40 35 45 10\n", 16, 0, 20000, 300);
+	machine_start(root, "0-3,5", "0-1");
+	machine_file("kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "3");
+	machine_file("kernel/mm/hugepages/hugepages-2048kB/"
+		     "nr_overcommit_hugepages",
+		"4");
+	machine_node(0, "10 20 15 25 30", 4, 0, 100000, 100);
+	machine_node(1, "20 10 25 15 40", 4, 1, 100000, 100);
+	machine_node(2, "15 25 10 30 35", 1, 0, 400000, 120);
+	machine_node(3, "25 15 30 10 45", 1, 1, 400000, 120);
+	machine_node(5, "30 40 35 45 10", 16, 0, 20000, 300);
 	return 0;
 }
 
