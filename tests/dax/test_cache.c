@@ -4,13 +4,18 @@
  *
  * VMC_TEST_POOL names the directory or device, VMC_TEST_PAGE the page size
  * that the cache should tell; VMC_TEST_METADATA is set where metadata can be
- * on the medium as well. Anything else about the cache is tested on the
- * host: here it is whether every byte survives this medium, and what the
- * medium does to sizes and failures.
+ * on the medium as well, LAB_KMEM_NODE where there is such a node. Anything
+ * else about the cache is tested on the host: here it is whether every byte
+ * survives this medium, and what the medium does to sizes and failures. With
+ * VMC_TEST_FULL_NODE there is just the test of a node that is full.
  */
 #include "fixture.h"
 
+#include "memkind/kind.h"
 #include "process.h"
+
+#include <numaif.h>
+#include <sys/mman.h>
 
 static const char *path;
 
@@ -174,6 +179,109 @@ test_metadata_on_the_medium(void **state)
 	assert_int_equal(process_descriptors(), descriptors);
 }
 
+/* How many pages each node has of the metadata of KMEM caches. The sum. */
+static size_t
+metadata_pages(size_t pages[PROCESS_NODES])
+{
+	const struct vmc_space *space = &MEMKIND_DAX_KMEM_PREFERRED->space;
+
+	return process_pages_on_nodes(
+		space->base, vmc_space_size(space), pages);
+}
+
+/* As many entries as make a few hundred pages of metadata. */
+static void
+fill_with_entries(VMEMcache *cache)
+{
+	const uint64_t first = (uint64_t)1 << 32, end = first + 20000;
+
+	for (uint64_t key = first; key < end; key++)
+		assert_int_equal(fixture_put(cache, key, 1, key % 100), 0);
+	for (uint64_t key = first; key < end; key += 7)
+		assert_true(fixture_has(cache, key, 1, key % 100));
+	fixture_check(cache);
+}
+
+static VMEMcache *
+open_with_metadata_in_a_node(void)
+{
+	VMEMcache *cache = fixture_new(8 << 20, 0, VMEMCACHE_REPLACEMENT_LRU);
+
+	assert_int_equal(
+		vmemcache_set_metadata(cache, VMEMCACHE_METADATA_KMEM), 0);
+	if (vmemcache_add(cache, path) != 0)
+		fail_msg("%s", vmemcache_errormsg());
+	return cache;
+}
+
+static void
+test_metadata_in_a_node(void **state)
+{
+	const char *node = getenv("LAB_KMEM_NODE");
+	size_t pages[PROCESS_NODES], sum;
+
+	(void)state;
+	if (node == NULL)
+		skip();
+	VMEMcache *cache = open_with_metadata_in_a_node();
+	churn(cache, 8 << 20, 2);
+	fill_with_entries(cache);
+	sum = metadata_pages(pages);
+	printf("%zu of %zu pages of metadata on node %s\n",
+		pages[strtoul(node, NULL, 10)], sum, node);
+	assert_true(sum > 300);
+	assert_int_equal(pages[strtoul(node, NULL, 10)], sum);
+	assert_true(
+		fixture_stat(cache, VMEMCACHE_STAT_KMEM_SIZE_USED) > 1000000);
+	assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_DRAM_SIZE_USED), 0);
+	vmemcache_delete(cache);
+}
+
+/* Take what the node has left, and a little from elsewhere. */
+static void *
+fill_node(unsigned long node, size_t size)
+{
+	unsigned long mask = 1ul << node;
+	char *hog = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t elsewhere = 0;
+
+	assert_ptr_not_equal(hog, MAP_FAILED);
+	assert_int_equal(mbind(hog, size, MPOL_PREFERRED, &mask, 64, 0), 0);
+	for (size_t at = 0; at < size && elsewhere < 1000; at += 4096) {
+		void *page = hog + at;
+		int where = -1;
+		hog[at] = 1;
+		assert_int_equal(move_pages(0, 1, &page, NULL, &where, 0), 0);
+		elsewhere += (unsigned long)where != node;
+	}
+	assert_int_equal(elsewhere, 1000);
+	return hog;
+}
+
+/* The cache goes on with the memory of other nodes. */
+static void
+test_full_node(void **state)
+{
+	const size_t size = (size_t)600 << 20;
+	const char *text = getenv("LAB_KMEM_NODE");
+	size_t pages[PROCESS_NODES], sum;
+
+	(void)state;
+	if (text == NULL)
+		skip();
+	unsigned long node = strtoul(text, NULL, 10);
+	void *hog = fill_node(node, size);
+	VMEMcache *cache = open_with_metadata_in_a_node();
+	fill_with_entries(cache);
+	sum = metadata_pages(pages);
+	printf("%zu of %zu pages of metadata on node %lu\n", pages[node], sum,
+		node);
+	assert_true(sum - pages[node] > 100);
+	vmemcache_delete(cache);
+	munmap(hog, size);
+}
+
 int
 main(void)
 {
@@ -182,7 +290,9 @@ main(void)
 		cmocka_unit_test(test_default_size),
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_metadata_on_the_medium),
+		cmocka_unit_test(test_metadata_in_a_node),
 	};
+	const struct CMUnitTest full[] = {cmocka_unit_test(test_full_node)};
 
 	path = getenv("VMC_TEST_POOL");
 	if (path == NULL) {
@@ -190,5 +300,7 @@ main(void)
 			stderr);
 		return 2;
 	}
+	if (getenv("VMC_TEST_FULL_NODE") != NULL)
+		return cmocka_run_group_tests(full, NULL, NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
