@@ -38,6 +38,8 @@
  */
 #include "space.h"
 
+#include "pools.h"
+
 #include "base/os.h"
 #include "base/os_space.h"
 
@@ -220,7 +222,7 @@ seed(struct vmc_arena *arena)
 
 int
 vmc_arena_create(struct vmc_arena *arena, struct vmc_space *space,
-	unsigned slice, ssize_t decay)
+	unsigned slice, ssize_t decay, bool pools)
 {
 	int err;
 
@@ -237,6 +239,10 @@ vmc_arena_create(struct vmc_arena *arena, struct vmc_space *space,
 	if (!err)
 		err = vmc_engine_arena_decay(arena->index, decay);
 	arena->inert = false;
+	if (!err && pools) {
+		arena->pool = vmc_pool_create(arena);
+		err = arena->pool ? 0 : -ENOMEM;
+	}
 	if (err)
 		vmc_arena_destroy(arena);
 	return err;
@@ -247,5 +253,7 @@ vmc_arena_destroy(struct vmc_arena *arena)
 {
 	/* the space goes as a whole: no use in giving back each piece */
 	arena->inert = true;
+	if (arena->pool)
+		vmc_pool_destroy(arena->pool);
 	vmc_engine_arena_destroy(arena->index);
 }

@@ -21,6 +21,7 @@
 
 #include "engine.h"
 #include "heap.h"
+#include "pools.h"
 #include "settings.h"
 
 #include "base/os.h"
@@ -121,6 +122,7 @@ vmc_kind_open(struct memkind *kind, const struct vmc_space *space)
 		goto fail;
 	kind->threads = 0;
 	kind->space.hoard = vmc_settings()->hoard;
+	kind->pools = vmc_settings()->tbb;
 	vmc_store_release(&kind->state, VMC_KIND_READY);
 	vmc_log("kind %u, %s: %zu bytes at %p in %u slices", kind->number,
 		kind->type->name, vmc_space_size(space), (void *)space->base,
@@ -287,6 +289,8 @@ init(void)
 {
 	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++)
 		vmc_kinds[i].number = i;
+	if (vmc_settings()->tbb && !vmc_pools_load())
+		vmc_settings_reject_manager();
 	if (vmc_settings()->wrong)
 		vmc_log("%s makes no sense: no kind but the default one can "
 			"be used",

@@ -52,6 +52,7 @@ struct memkind {
 	/* one for each page: its size class, or 0; see heap.c */
 	uint8_t *page_classes;
 	ssize_t decay; /* milliseconds */
+	bool pools;    /* its arenas have pools of libtbbmalloc on them */
 
 	/* read by anybody; changes under vmc_kinds_lock */
 	_Atomic int state;

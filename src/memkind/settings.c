@@ -64,8 +64,8 @@ read_settings(void)
 {
 	const char *manager = secure_getenv("MEMKIND_HEAP_MANAGER");
 
-	/* of the predecessor's two, TBB is not offered */
-	if (manager && strcmp(manager, "JEMALLOC") != 0)
+	settings.tbb = manager && strcmp(manager, "TBB") == 0;
+	if (manager && !settings.tbb && strcmp(manager, "JEMALLOC") != 0)
 		wrong("MEMKIND_HEAP_MANAGER");
 	settings.debug = read_switch("MEMKIND_DEBUG");
 	settings.hoard = read_switch("MEMKIND_HOG_MEMORY");
@@ -84,6 +84,12 @@ vmc_settings(void)
 
 	pthread_once(&once, read_settings);
 	return &settings;
+}
+
+void
+vmc_settings_reject_manager(void)
+{
+	wrong("MEMKIND_HEAP_MANAGER");
 }
 
 void

@@ -83,6 +83,7 @@ struct vmc_arena {
 	struct vmc_space *space;
 	size_t offset;  /* of the slice in the space */
 	unsigned index; /* jemalloc's number of it */
+	void *pool;     /* of libtbbmalloc, on this arena; or NULL */
 	/* while it is created or destroyed: commit and decommit do nothing */
 	bool inert;
 	size_t granted; /* while it is created: how much of the slice */
@@ -90,10 +91,10 @@ struct vmc_arena {
 
 /*
  * The arena of this slice, at a lasting address. decay: milliseconds for
- * which free memory is kept.
+ * which free memory is kept. pools: with one of libtbbmalloc on it.
  */
 int vmc_arena_create(struct vmc_arena *arena, struct vmc_space *space,
-	unsigned slice, ssize_t decay);
+	unsigned slice, ssize_t decay, bool pools);
 
 /* With everything in it. Nobody uses it any more. */
 void vmc_arena_destroy(struct vmc_arena *arena);

@@ -8,6 +8,8 @@
  * returns its own first, so that a program of one thread sees exactly what it
  * holds; the caches of other threads cannot be looked into.
  *
+ * Of pools of libtbbmalloc nothing is known.
+ *
  * Nothing here is called on the way of an allocation. Arenas are listed under
  * vmc_kinds_lock.
  */
@@ -23,6 +25,8 @@
 int
 memkind_update_cached_stats(void)
 {
+	if (vmc_settings()->tbb)
+		return MEMKIND_ERROR_OPERATION_FAILED;
 	vmc_heap_return_caches();
 	return vmc_engine_refresh_stats() == 0 ? MEMKIND_SUCCESS
 					       : MEMKIND_ERROR_OPERATION_FAILED;
@@ -69,6 +73,8 @@ memkind_get_stat(memkind_t kind, memkind_stat_type stat, size_t *value)
 
 	if (!value || (int)stat < 0 || stat >= MEMKIND_STAT_TYPE_MAX_VALUE)
 		return MEMKIND_ERROR_INVALID;
+	if (vmc_settings()->tbb && kind != MEMKIND_DEFAULT)
+		return MEMKIND_ERROR_OPERATION_FAILED;
 	*value = 0;
 	if (!kind)
 		return vmc_engine_stat(whole[stat], value) == 0
@@ -98,6 +104,8 @@ memkind_stats_print(void (*write_cb)(void *, const char *), void *cbopaque,
 
 	if ((unsigned)opts >> (sizeof(letters) - 1))
 		return MEMKIND_ERROR_INVALID;
+	if (vmc_settings()->tbb)
+		return MEMKIND_ERROR_OPERATION_FAILED;
 	for (unsigned i = 0; letters[i]; i++) {
 		if ((unsigned)opts & 1u << i)
 			text[n++] = letters[i];
@@ -114,6 +122,8 @@ memkind_set_bg_threads(bool state)
 
 	if (vmc_settings()->wrong)
 		return MEMKIND_ERROR_ENVIRON;
+	if (vmc_settings()->tbb)
+		return MEMKIND_ERROR_OPERATION_FAILED;
 	if (state && limit > 0 && vmc_engine_background_limit(limit) != 0)
 		return MEMKIND_ERROR_OPERATION_FAILED;
 	return vmc_engine_background(state) == 0
@@ -146,7 +156,7 @@ memkind_defrag_reallocate(memkind_t kind, void *ptr)
 	size_t size;
 	void *moved;
 
-	if (!ptr)
+	if (!ptr || vmc_settings()->tbb)
 		return NULL;
 	if (!kind)
 		kind = vmc_kind_of(ptr);

@@ -222,7 +222,7 @@ test_environment(void **state)
 		{"MEMKIND_ARENA_NUM_PER_KIND", "-1"},
 		{"MEMKIND_ARENA_NUM_PER_KIND", "3x"},
 		{"MEMKIND_BACKGROUND_THREAD_LIMIT", "many"},
-		{"MEMKIND_HEAP_MANAGER", "TBB"}, {"MEMKIND_HOG_MEMORY", "yes"},
+		{"MEMKIND_HEAP_MANAGER", "TCMALLOC"}, {"MEMKIND_HOG_MEMORY", "yes"},
 		{"MEMKIND_DEBUG", "2"}};
 
 	(void)state;

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * heap_internal.h -- a thread's heap in a kind, for heap.c and
+ * heap_threads.c alone
+ */
+#ifndef VMC_MEMKIND_HEAP_INTERNAL_H
+#define VMC_MEMKIND_HEAP_INTERNAL_H
+
+#include "kind.h"
+
+/* Classes up to this size have magazines; the tcache ends there as well. */
+#define VMC_CACHED_MAX ((size_t)32768)
+#define VMC_CLASSES 42u
+#define VMC_BEYOND 0u /* of larger objects: its magazine never holds any */
+
+/* A magazine holds at most so many objects, or bytes, and at least two. */
+#define VMC_MAGAZINE_OBJECTS 32u
+#define VMC_MAGAZINE_BYTES ((size_t)16384)
+
+struct vmc_magazine {
+	unsigned count;
+	unsigned capacity;
+	void **slots;
+};
+
+struct vmc_thread_heap {
+	/* the owner's alone */
+	struct vmc_magazine magazines[VMC_CLASSES];
+	size_t flushed; /* bytes, since the last refill */
+	uint64_t next_tick;
+	/* immutable */
+	struct memkind *kind;
+	struct vmc_arena *arena;
+	int flags; /* for jemalloc: the arena and the tcache */
+	bool has_tcache;
+	unsigned tcache;
+	/* under vmc_kinds_lock */
+	struct vmc_thread_heap **entry; /* where the owner looks for it */
+	struct vmc_thread_heap *next, **previous;
+	/* the owner's: what the magazines' slots point into */
+	void *room[];
+};
+
+/* The one of a thread that has none: every fast path fails on it. */
+extern struct vmc_thread_heap vmc_heap_empty;
+
+/* The calling thread's heaps by kind number. */
+extern _Thread_local struct vmc_thread_heap **vmc_heap_self;
+
+extern size_t vmc_class_sizes[VMC_CLASSES];
+
+/* For jemalloc: from this arena, past all thread caches. */
+static inline int
+vmc_arena_flags(const struct vmc_arena *arena)
+{
+	return MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
+}
+
+/*
+ * The calling thread's heap and its arena. Without memory for a heap, and in
+ * a thread that is about to end, it is the empty one, and the arena all there
+ * is. -ENOMEM: not even that.
+ */
+int vmc_heap_find(struct memkind *kind, struct vmc_thread_heap **heap,
+	struct vmc_arena **arena);
+
+/* Fill the table of classes; once. */
+void vmc_heap_init_classes(void);
+
+/* Return what its magazines and its tcache hold, and the kind's depot. */
+void vmc_heap_drain(struct vmc_thread_heap *heap, bool depot);
+
+#endif

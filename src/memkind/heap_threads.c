@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * heap_threads.c -- which thread has a heap in which kind
+ *
+ * A thread that has no heap in a kind has the empty one there, on which every
+ * fast path fails without being asked to. Threads get their arena round
+ * robin, when they first allocate; few arenas are enough behind two levels
+ * of caches, and one leaves fewer pages half used.
+ *
+ * Who frees a heap: its thread at exit, or who destroys the kind. Both hold
+ * vmc_kinds_lock; nobody else touches another thread's heap.
+ */
+#include "heap.h"
+
+#include "depot.h"
+#include "engine.h"
+#include "heap_internal.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+struct vmc_thread_heap vmc_heap_empty;
+static struct vmc_thread_heap *no_heaps[MEMKIND_MAX_KIND] = {
+	[0 ... MEMKIND_MAX_KIND - 1] = &vmc_heap_empty};
+
+/* The thread's own memory but at first. */
+_Thread_local struct vmc_thread_heap **vmc_heap_self = no_heaps;
+static _Thread_local bool exiting;
+static pthread_key_t exit_key;
+
+static unsigned capacities[VMC_CLASSES];
+static size_t room_size;
+
+static void
+free_heap(struct vmc_thread_heap *heap)
+{
+	*heap->entry = &vmc_heap_empty;
+	*heap->previous = heap->next;
+	if (heap->next)
+		heap->next->previous = heap->previous;
+	if (heap->has_tcache)
+		vmc_engine_tcache_destroy(heap->tcache);
+	je_free(heap);
+}
+
+static void
+thread_exit(void *table)
+{
+	struct vmc_thread_heap **heaps = table;
+	bool last;
+
+	vmc_lock_acquire(&vmc_kinds_lock);
+	exiting = true;
+	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++) {
+		if (heaps[i] == &vmc_heap_empty)
+			continue;
+		/* the last to go, and nobody would look there again */
+		last = heaps[i]->kind->heaps == heaps[i] && !heaps[i]->next;
+		vmc_heap_drain(heaps[i], last);
+		free_heap(heaps[i]);
+	}
+	vmc_heap_self = no_heaps;
+	vmc_lock_release(&vmc_kinds_lock);
+	je_free(heaps);
+}
+
+/* The calling thread's own table in the place of the common one. */
+static bool
+own_table(void)
+{
+	struct vmc_thread_heap **table;
+
+	if (vmc_heap_self != no_heaps)
+		return true;
+	table = je_malloc(sizeof(no_heaps));
+	if (!table)
+		return false;
+	memcpy(table, no_heaps, sizeof(no_heaps));
+	if (pthread_setspecific(exit_key, table) != 0) {
+		je_free(table);
+		return false;
+	}
+	vmc_heap_self = table;
+	return true;
+}
+
+static struct vmc_arena *
+arena_of(struct memkind *kind, unsigned slice)
+{
+	struct vmc_arena *arena = kind->arenas[slice];
+
+	if (arena)
+		return arena;
+	arena = je_malloc(sizeof(*arena));
+	if (!arena)
+		return NULL;
+	if (vmc_arena_create(
+		    arena, &kind->space, slice, kind->decay, kind->pools) < 0) {
+		je_free(arena);
+		return NULL;
+	}
+	return kind->arenas[slice] = arena;
+}
+
+/* A pool does without magazines, and what belongs to them. */
+static void
+make_magazines(struct vmc_thread_heap *heap)
+{
+	struct memkind *kind = heap->kind;
+	void **room = heap->room;
+
+	/* a kind of local memory would pass on what is far away */
+	if (!kind->depot && !vmc_type_is_local(kind->type))
+		kind->depot = vmc_depot_create(vmc_class_sizes, VMC_CLASSES);
+	for (unsigned class = 1; class < VMC_CLASSES; class ++) {
+		heap->magazines[class] = (struct vmc_magazine){
+			.capacity = capacities[class], .slots = room};
+		room += capacities[class];
+	}
+	heap->has_tcache = vmc_engine_tcache_create(&heap->tcache) == 0;
+	heap->flags = vmc_arena_flags(heap->arena);
+	if (heap->has_tcache)
+		heap->flags +=
+			MALLOCX_TCACHE((int)heap->tcache) - MALLOCX_TCACHE_NONE;
+}
+
+static void
+make_heap(struct memkind *kind, struct vmc_arena *arena)
+{
+	struct vmc_thread_heap *heap;
+
+	heap = je_calloc(1, sizeof(*heap) + room_size);
+	if (!heap)
+		return;
+	heap->kind = kind;
+	heap->arena = arena;
+	if (!arena->pool)
+		make_magazines(heap);
+	heap->entry = &vmc_heap_self[kind->number];
+	heap->next = kind->heaps;
+	heap->previous = &kind->heaps;
+	if (heap->next)
+		heap->next->previous = &heap->next;
+	kind->heaps = heap;
+	vmc_heap_self[kind->number] = heap;
+}
+
+int
+vmc_heap_find(struct memkind *kind, struct vmc_thread_heap **heap,
+	struct vmc_arena **arena)
+{
+	int saved = errno;
+
+	*heap = vmc_heap_self[kind->number];
+	*arena = (*heap)->arena;
+	if (*heap != &vmc_heap_empty)
+		return 0;
+	vmc_lock_acquire(&vmc_kinds_lock);
+	if (vmc_kind_prepare(kind) == 0)
+		*arena = arena_of(kind, vmc_kind_slice(kind));
+	if (*arena) {
+		if (!exiting && own_table())
+			make_heap(kind, *arena);
+		*heap = vmc_heap_self[kind->number];
+	}
+	vmc_lock_release(&vmc_kinds_lock);
+	errno = saved; /* for the caller it went well, whatever failed here */
+	return *arena ? 0 : -ENOMEM;
+}
+
+int
+vmc_heap_arena(struct memkind *kind, unsigned *index)
+{
+	struct vmc_thread_heap *heap;
+	struct vmc_arena *arena;
+	int err = vmc_heap_find(kind, &heap, &arena);
+
+	if (!err)
+		*index = arena->index;
+	return err;
+}
+
+void
+vmc_heap_return_caches(void)
+{
+	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++) {
+		if (vmc_heap_self[i] != &vmc_heap_empty)
+			vmc_heap_drain(vmc_heap_self[i], true);
+	}
+}
+
+void
+vmc_heap_release(struct memkind *kind)
+{
+	while (kind->heaps)
+		free_heap(kind->heaps);
+	vmc_depot_destroy(kind->depot);
+	kind->depot = NULL;
+}
+
+void
+vmc_heap_after_fork(struct memkind *kind, bool shared)
+{
+	struct vmc_thread_heap **entry = &vmc_heap_self[kind->number],
+			       *mine = *entry;
+
+	/*
+	 * The others' threads are no more. What they held is lost here: they
+	 * may have been in the middle of a change.
+	 */
+	kind->heaps = NULL;
+	vmc_depot_after_fork(kind->depot);
+	if (mine == &vmc_heap_empty)
+		return;
+	if (shared) {
+		*entry = &vmc_heap_empty;
+		return;
+	}
+	mine->next = NULL;
+	mine->previous = &kind->heaps;
+	kind->heaps = mine;
+}
+
+int
+vmc_heap_init(void)
+{
+	vmc_heap_init_classes();
+	for (unsigned class = 1; class < VMC_CLASSES; class ++) {
+		size_t n = VMC_MAGAZINE_BYTES / vmc_class_sizes[class];
+		capacities[class] = n > VMC_MAGAZINE_OBJECTS
+					    ? VMC_MAGAZINE_OBJECTS
+				    : n < 2 ? 2
+					    : (unsigned)n;
+		room_size += capacities[class] * sizeof(void *);
+	}
+	return -pthread_key_create(&exit_key, thread_exit);
+}
