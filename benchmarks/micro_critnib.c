@@ -63,15 +63,16 @@ static const struct vmc_memory memory = {
 	.alloc = memory_alloc, .free = memory_free, .retire = memory_free};
 
 static uint64_t
-hash_of(const void *leaf)
+hash_of(const void *leaf, const void *arg)
 {
+	(void)arg;
 	return ((const struct leaf *)leaf)->hash;
 }
 
 static bool
 match(const void *leaf, const void *key)
 {
-	return hash_of(leaf) == *(const uint64_t *)key;
+	return ((const struct leaf *)leaf)->hash == *(const uint64_t *)key;
 }
 
 /* Leaf i gets a hash of the generation: generations have none in common. */
@@ -87,7 +88,8 @@ insert(struct run_of_benchmark *b, uint64_t i, uint64_t generation)
 	struct leaf *leaf = &b->leaves[i];
 
 	leaf->hash = hash_for(i, generation);
-	if (vmc_critnib_insert(b->index, leaf, match, &leaf->hash))
+	if (vmc_critnib_insert(
+		    b->index, leaf->hash, leaf, 0, match, &leaf->hash))
 		exit(1);
 }
 
@@ -171,7 +173,7 @@ run(uint64_t count)
 	uint64_t start = vmc_os_clock_ns();
 
 	b.leaves = aligned_alloc(64, count * sizeof(*b.leaves));
-	if (!b.leaves || vmc_critnib_new(&b.index, hash_of, &memory))
+	if (!b.leaves || vmc_critnib_new(&b.index, hash_of, NULL, &memory))
 		exit(1);
 	for (uint64_t i = 0; i < count; i++)
 		insert(&b, i, 1);
@@ -183,7 +185,7 @@ run(uint64_t count)
 	start = vmc_os_clock_ns();
 	for (uint64_t n = 0; n < count; n++) {
 		uint64_t i = bench_random_below(&b.random, count);
-		vmc_critnib_remove(b.index, &b.leaves[i]);
+		vmc_critnib_remove(b.index, b.leaves[i].hash, &b.leaves[i]);
 		insert(&b, i, 4 + n);
 	}
 	printf(" turn %5.0f",
@@ -192,7 +194,7 @@ run(uint64_t count)
 
 	start = vmc_os_clock_ns();
 	for (uint64_t i = 0; i < count; i++)
-		vmc_critnib_remove(b.index, &b.leaves[i]);
+		vmc_critnib_remove(b.index, b.leaves[i].hash, &b.leaves[i]);
 	printf(" remove %4.0f | %.1f (%.1f) bytes\n",
 		(double)(vmc_os_clock_ns() - start) / (double)count,
 		filled / (double)count, turned / (double)count);

@@ -166,41 +166,113 @@ bytes_wanted(size_t value_size, const void *buffer, size_t buffer_size,
 						 : value_size - offset;
 }
 
-/* The copying get of the comment above; -ENOENT on a miss. */
+/*
+ * The note in the index: where the value begins, and the power of two of how
+ * many lines of it are worth fetching before the entry has arrived.
+ */
+#define NOTE_LINES_LOG_MAX 4u
+
+static uint64_t
+note_of(const struct vmemcache *cache, const vmc_runs *runs)
+{
+	uint64_t count;
+	const vmc_run *run = vmc_runs_view(runs, &count);
+	uint64_t log = 0;
+
+	if (!count || vmc_run_first(*run) >> VMC_CRITNIB_NOTE_BITS)
+		return 0;
+	uint64_t bytes = vmc_run_count(*run) * cache->block_size;
+	while (log < NOTE_LINES_LOG_MAX && UINT64_C(64) << log < bytes)
+		log++;
+	return vmc_run_first(*run) | log << VMC_CRITNIB_NOTE_BITS;
+}
+
+/* Always inline: gcc takes calls that only prefetch for superfluous. */
+static inline __attribute__((always_inline)) void
+prefetch_four(const char *from)
+{
+	__builtin_prefetch(from);
+	__builtin_prefetch(from + 64);
+	__builtin_prefetch(from + 128);
+	__builtin_prefetch(from + 192);
+}
+
+/* A wrong note does no harm: prefetching reads nothing. */
+static inline __attribute__((always_inline)) void
+prefetch_value(const struct vmemcache *cache, uint64_t note, size_t offset)
+{
+	uint64_t log = note >> VMC_CRITNIB_NOTE_BITS;
+	const char *value = block_address(cache, note & UINT32_MAX) + offset;
+
+	prefetch_four(value);
+	if (log > 2) {
+		prefetch_four(value + 256);
+		if (log > 3) {
+			prefetch_four(value + 512);
+			prefetch_four(value + 768);
+		}
+	}
+}
+
+/*
+ * The copying get of the comment above. -ENOENT on a miss; -EAGAIN if the
+ * entry was evicted while it was read.
+ */
 static inline __attribute__((always_inline)) ssize_t
-read_entry(struct vmemcache *cache, struct vmc_thread *thread,
+read_once(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_stripe *stripe, const struct vmc_key *key, void *buffer,
 	size_t buffer_size, size_t offset, size_t *value_size)
 {
-	for (;;) {
-		vmc_epoch_enter(thread);
-		struct vmc_entry *e = vmc_critnib_find(
-			cache->index, key->hash, vmc_entry_match, key);
-		if (!e) {
-			vmc_epoch_exit(thread);
-			return -ENOENT;
+	struct vmc_entry *e = NULL;
+	uint32_t pending = 1;
+
+	vmc_epoch_enter(thread);
+	VMC_CRITNIB_FOR_EACH(c, cache->index, key->hash, true)
+	{
+		prefetch_value(cache, c.note, offset);
+		if (vmc_entry_match(c.leaf, key)) {
+			e = c.leaf;
+			break;
 		}
-		size_t size = e->value_size;
-		size_t n = bytes_wanted(size, buffer, buffer_size, offset);
-		if (n > 0 && !cache->bench[VMEMCACHE_BENCH_NO_MEMCPY])
-			read_value(cache, e, buffer, n, offset);
-		vmc_fence_acquire();
-		uint64_t state = vmc_load_acquire(&e->state);
-		uint32_t pending = 1;
-		if (state <= VMC_ENTRY_LIVE && cache->wants_touches) {
-			pending = vmc_ring_push(&stripe->ring, &e->node);
-			stripe->touched = true;
-		}
-		vmc_epoch_exit(thread);
-		if (__builtin_expect(state == VMC_ENTRY_DEAD, 0))
-			continue;
-		/* one comparison for "many" and "full", which is 0 */
-		if (__builtin_expect(pending - 1 >= DRAIN_AT - 1, 0))
-			feed_policy(cache, &stripe->ring, false);
-		if (value_size)
-			*value_size = size;
-		return (ssize_t)n;
 	}
+	if (__builtin_expect(!e, 0)) {
+		vmc_epoch_exit(thread);
+		return -ENOENT;
+	}
+	size_t size = e->value_size;
+	size_t n = bytes_wanted(size, buffer, buffer_size, offset);
+	if (n > 0 && !cache->bench[VMEMCACHE_BENCH_NO_MEMCPY])
+		read_value(cache, e, buffer, n, offset);
+	vmc_fence_acquire();
+	uint32_t state = vmc_load_acquire(&e->state);
+	if (state <= VMC_ENTRY_LIVE && cache->wants_touches) {
+		pending = vmc_ring_push(&stripe->ring, &e->node);
+		stripe->touched = true;
+	}
+	vmc_epoch_exit(thread);
+	if (__builtin_expect(state == VMC_ENTRY_DEAD, 0))
+		return -EAGAIN;
+	/* one comparison for "many" and "full", which is 0 */
+	if (__builtin_expect(pending - 1 >= DRAIN_AT - 1, 0))
+		feed_policy(cache, &stripe->ring, false);
+	if (value_size)
+		*value_size = size;
+	return (ssize_t)n;
+}
+
+/* Until the key is found alive, or not found. */
+static ssize_t
+read_again(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_handover *request)
+{
+	ssize_t n;
+
+	do
+		n = read_once(cache, thread, stripe, &request->key,
+			request->buffer, request->buffer_size, request->offset,
+			request->value_size);
+	while (n == -EAGAIN);
+	return n;
 }
 
 /* Call on_miss; -ENOENT unless it put the key, see hand_over(). */
@@ -235,13 +307,20 @@ hand_over(struct vmc_handover *to, const struct vmc_key *key, const void *value,
 	to->result = (ssize_t)n;
 }
 
-/* What a get does once its key was not found: ask, look again. */
+/* The rest of a get that did not succeed at once: look again, ask, look. */
 static __attribute__((noinline)) ssize_t
-miss(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_handover *request)
+get_on(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_handover *request,
+	ssize_t so_far)
 {
-	ssize_t n = -ENOENT;
+	ssize_t n = so_far;
 
+	if (n == -EAGAIN)
+		n = read_again(cache, thread, stripe, request);
+	if (n >= 0) {
+		vmc_count(stripe, VMC_COUNT_HIT, 1);
+		return n;
+	}
 	vmc_count(stripe, VMC_COUNT_MISS, 1);
 	if (cache->on_miss) {
 		struct vmc_handover handover = *request;
@@ -249,16 +328,14 @@ miss(struct vmemcache *cache, struct vmc_thread *thread,
 		if (n == -ENOENT && vmc_cache_is_foreign(cache))
 			return vmc_cache_fail_foreign();
 		if (n == -ENOENT) /* somebody else may have put it */
-			n = read_entry(cache, thread, stripe, &handover.key,
-				handover.buffer, handover.buffer_size,
-				handover.offset, handover.value_size);
+			n = read_again(cache, thread, stripe, request);
 	}
 	return n == -ENOENT ? vmc_fail_const(ENOENT, "no such key") : n;
 }
 
-ssize_t
-vmc_cache_get(struct vmemcache *cache, const void *data, size_t key_size,
-	void *buffer, size_t buffer_size, size_t offset, size_t *value_size)
+static inline __attribute__((always_inline)) ssize_t
+get(struct vmemcache *cache, const void *data, size_t key_size, void *buffer,
+	size_t buffer_size, size_t offset, size_t *value_size)
 {
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
@@ -267,17 +344,30 @@ vmc_cache_get(struct vmemcache *cache, const void *data, size_t key_size,
 	if (!stripe)
 		return -ENOMEM;
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
-	ssize_t n = read_entry(cache, thread, stripe, &key, buffer, buffer_size,
+	ssize_t n = read_once(cache, thread, stripe, &key, buffer, buffer_size,
 		offset, value_size);
-	if (__builtin_expect(n == -ENOENT, 0))
-		return miss(cache, thread, stripe,
+	if (__builtin_expect(n < 0, 0))
+		return get_on(cache, thread, stripe,
 			&(struct vmc_handover){.key = key,
 				.buffer = buffer,
 				.buffer_size = buffer_size,
 				.offset = offset,
-				.value_size = value_size});
+				.value_size = value_size},
+			n);
 	vmc_count(stripe, VMC_COUNT_HIT, 1);
 	return n;
+}
+
+/* Twice the same, once for keys of a word: hashed and compared in place. */
+ssize_t
+vmc_cache_get(struct vmemcache *cache, const void *data, size_t key_size,
+	void *buffer, size_t buffer_size, size_t offset, size_t *value_size)
+{
+	if (key_size == sizeof(uint64_t))
+		return get(cache, data, sizeof(uint64_t), buffer, buffer_size,
+			offset, value_size);
+	return get(
+		cache, data, key_size, buffer, buffer_size, offset, value_size);
 }
 
 /* 1 and the size if the key is there, else 0. */
@@ -339,13 +429,14 @@ insert(struct vmemcache *cache, struct vmc_stripe *stripe,
 
 	if (blocks > cache->blocks)
 		return vmc_fail_const(ENOSPC, "value larger than the cache");
-	struct vmc_entry *e = vmc_alloc(&cache->memory, sizeof(*e) + key->size);
+	struct vmc_entry *e = NULL;
+	if (key->size <= UINT32_MAX)
+		e = vmc_alloc(&cache->memory, sizeof(*e) + key->size);
 	if (!e)
 		return -ENOMEM;
 	vmc_store_relaxed(&e->state, VMC_ENTRY_INSERTING);
-	e->hash = key->hash;
 	e->node.prev = NULL;
-	e->key_size = key->size;
+	e->key_size = (uint32_t)key->size;
 	e->value_size = value_size;
 	e->runs = VMC_RUNS_NONE;
 	if (key->size)
@@ -357,7 +448,8 @@ insert(struct vmemcache *cache, struct vmc_stripe *stripe,
 	if (blocks && !cache->bench[VMEMCACHE_BENCH_NO_MEMCPY])
 		write_value(cache, e, value);
 	vmc_runs_view(&e->runs, &runs);
-	rc = vmc_critnib_insert(cache->index, e, vmc_entry_match, key);
+	rc = vmc_critnib_insert(cache->index, key->hash, e,
+		note_of(cache, &e->runs), vmc_entry_match, key);
 	if (rc)
 		goto free_blocks;
 	if (cache->wants_touches) {

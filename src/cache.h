@@ -112,6 +112,13 @@ vmc_cache_key(const struct vmemcache *cache, const void *data, size_t size)
 	return (struct vmc_key){data, size, vmc_hash(data, size, cache->seed)};
 }
 
+/* What the index keeps no hash for: computed from the key. */
+static inline uint64_t
+vmc_cache_hash(const struct vmemcache *cache, const struct vmc_entry *entry)
+{
+	return vmc_hash(entry->key, entry->key_size, cache->seed);
+}
+
 /*
  * Evict victims of the policy that hold at least `blocks` blocks together,
  * at least one victim, callbacks included. *freed gets the blocks of the last

@@ -2,11 +2,11 @@
 /*
  * entry.h -- one object per item, and its one lifecycle
  *
- *   offset 0      8      16      32         40           48     56
- *          | state | hash | node  | key_size | value_size | runs | key ... |
+ *   offset 0      16      20         24     32           40
+ *          | node | state | key_size | runs | value_size | key ... |
  *
- * One allocation; with a key of up to 8 bytes, one cache line. The value's
- * bytes are in the pool, in the blocks that runs names.
+ * One allocation, of 48 bytes with a key of up to 8. The value's bytes are in
+ * the pool, in the blocks that runs names.
  *
  * Life of the state word; whoever makes a transition owns what comes with it:
  *
@@ -24,7 +24,7 @@
  *   DEAD       (freed)    whoever finds it ripe  no reader and no ring holds it
  *                         in a limbo
  *
- * Guards: hash, sizes, runs and key are immutable while the entry is in the
+ * Guards: sizes, runs and key are immutable while the entry is in the
  * index; node belongs to the policy's lock, and to the evictor while EVICTING
  * and out of the policy.
  */
@@ -35,6 +35,7 @@
 #include "extent/extent.h"
 #include "lru/policy.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum vmc_entry_state {
@@ -45,14 +46,15 @@ enum vmc_entry_state {
 };
 
 struct vmc_entry {
-	_Atomic uint64_t state;
-	uint64_t hash;
 	struct vmc_policy_node node;
-	size_t key_size;
-	size_t value_size;
+	_Atomic uint32_t state;
+	uint32_t key_size;
 	vmc_runs runs;
+	size_t value_size;
 	unsigned char key[];
 };
+
+static_assert(offsetof(struct vmc_entry, key) == 40, "no padding");
 
 /* A key as the caller gives it, with its hash. */
 struct vmc_key {
@@ -72,13 +74,6 @@ vmc_entry_of(struct vmc_policy_node *node)
 {
 	return (struct vmc_entry *)((char *)node -
 				    offsetof(struct vmc_entry, node));
-}
-
-/* vmc_critnib_hash_fn and vmc_critnib_match_fn of the cache's index */
-static inline uint64_t
-vmc_entry_hash(const void *leaf)
-{
-	return ((const struct vmc_entry *)leaf)->hash;
 }
 
 /* Short keys, the usual ones, without a call. */
@@ -102,7 +97,7 @@ vmc_entry_match(const void *leaf, const void *key_arg)
 	const struct vmc_entry *entry = leaf;
 	const struct vmc_key *key = key_arg;
 
-	return entry->hash == key->hash && entry->key_size == key->size &&
+	return entry->key_size == key->size &&
 	       vmc_key_equal(entry->key, key->data, key->size);
 }
 

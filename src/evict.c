@@ -86,13 +86,14 @@ struct forecast {
 };
 
 static struct forecast
-forecast(struct vmc_policy *policy)
+forecast(const struct vmemcache *cache)
 {
+	struct vmc_policy *policy = cache->policy;
 	struct vmc_policy_node *next[2];
 	struct forecast f = {.count = policy->ops->upcoming(policy, next, 2)};
 
 	for (unsigned i = 0; i < f.count; i++)
-		f.hash[i] = vmc_entry_of(next[i])->hash;
+		f.hash[i] = vmc_cache_hash(cache, vmc_entry_of(next[i]));
 	if (f.count > 0) {
 		uint64_t runs;
 		const vmc_run *run =
@@ -118,7 +119,7 @@ prefetch_victims(struct vmemcache *cache, const struct forecast *f)
 	if (f->count < 2)
 		return;
 	vmc_epoch_enter(thread);
-	vmc_critnib_prefetch_child(cache->index, f->hash[0]);
+	vmc_critnib_prefetch_bag(cache->index, f->hash[0]);
 	vmc_critnib_prefetch_slot(cache->index, f->hash[1]);
 	vmc_epoch_exit(thread);
 	if (f->run == 0)
@@ -192,7 +193,7 @@ claim_held(struct vmc_policy *policy, uint64_t blocks, struct chain *claimed)
 		if (!node)
 			break;
 		struct vmc_entry *e = vmc_entry_of(node);
-		uint64_t state = VMC_ENTRY_LIVE;
+		uint32_t state = VMC_ENTRY_LIVE;
 		if (vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_EVICTING)) {
 			chain_append(claimed, node);
 			got += blocks_of(e);
@@ -220,7 +221,7 @@ claim_victims(struct vmemcache *cache, struct vmc_stripe *stripe,
 		vmc_cache_drain_all(cache);
 		rc = claim_held(cache->policy, blocks, claimed);
 	}
-	struct forecast f = forecast(cache->policy);
+	struct forecast f = forecast(cache);
 	vmc_lock_release(&cache->policy_lock);
 	prefetch_victims(cache, &f);
 	return rc;
@@ -266,7 +267,7 @@ remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
 		if (vmc_cache_is_foreign(cache))
 			return vmc_cache_fail_foreign();
 	}
-	vmc_critnib_remove(cache->index, e);
+	vmc_critnib_remove(cache->index, vmc_cache_hash(cache, e), e);
 	vmc_exchange_acq_rel(&e->state, VMC_ENTRY_DEAD);
 	vmc_fence_release();
 	vmc_runs_view(&runs, &count);
@@ -298,7 +299,7 @@ static struct vmc_entry *
 claim_key(struct vmemcache *cache, struct vmc_thread *thread,
 	const struct vmc_key *key, int *rc)
 {
-	uint64_t state = VMC_ENTRY_LIVE;
+	uint32_t state = VMC_ENTRY_LIVE;
 
 	*rc = 0;
 	vmc_epoch_enter(thread);

@@ -78,6 +78,13 @@ metadata_retire(void *ctx, void *ptr, size_t size)
 		uncounted_free(cache, ptr, size);
 }
 
+/* vmc_critnib_hash_fn */
+static uint64_t
+hash_of_leaf(const void *leaf, const void *cache)
+{
+	return vmc_cache_hash(cache, leaf);
+}
+
 static void
 drop_entry(void *leaf, void *arg)
 {
@@ -230,7 +237,8 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 	rc = vmc_extent_new(&cache->extent, cache->blocks, &cache->memory);
 	if (rc)
 		goto close;
-	rc = vmc_critnib_new(&cache->index, vmc_entry_hash, &cache->memory);
+	rc = vmc_critnib_new(
+		&cache->index, hash_of_leaf, cache, &cache->memory);
 	if (rc)
 		goto close;
 	rc = cache->policy_ops->create(&cache->policy, &cache->memory);

@@ -19,6 +19,9 @@
 static inline uint64_t
 vmc_hash(const void *key, size_t size, uint64_t seed)
 {
+	/* for keys of one word, without a call: they are many */
+	if (size == sizeof(uint64_t))
+		return XXH3_64bits_withSeed(key, sizeof(uint64_t), seed);
 	return XXH3_64bits_withSeed(key, size, seed);
 }
 

@@ -1,47 +1,51 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * critnib.c -- nibble tries under 256 direct roots that grow
+ * critnib.c -- tries over the bits of a hash, flattened, with bags for leaves
  *
  * The layout is drawn in critnib_find.h, with the lookup. The top eight bits of
- * a hash choose a stripe, the next 4 * level bits a slot of its root; below a
- * slot there is a node a nibble, until the leaves part.
+ * a hash choose a stripe, the next ones a slot of its directory, which leads
+ * to a bag of up to 16 leaves. A bag of depth d has all leaves of its stripe
+ * whose next d bits are the same; in a directory of depth D that takes
+ * 2^(D-d) slots side by side.
  *
- * Writers lock their stripe. Readers run with them and with each other: one
- * acquire load a level, each pairing with the release store that put the word
- * there; all that can be reached through a word was written before it was.
- * A node's bitmap never changes, nor does a cell's leaf. Writers do three
- * things:
- * - replace a word by one that leads to the same leaves, and one more or one
- *   less. A reader finds the leaves that stay through either. What is no
- *   longer part of the index is frozen and retired: who stands in it still
- *   finds, in it or below, all that was there;
- * - store a leaf into an empty child, or empty one: no other leaf is touched;
- * - grow a root by 16 slots for one: the child for nibble i of the node in
- *   slot s moves to slot 16 * s + i; root and top nodes are frozen and retired.
- * So a leaf that is in the index during all of a find is found. One that is
- * removed meanwhile may be found too, even after the removal returned, by a
- * reader in something frozen: whoever removes a leaf retires it, and whoever
- * finds one asks it whether it still counts.
+ *   bag full        it is split in two by the next bit
+ *   d == D then     the directory is doubled, if it is small for its leaves
+ *   no split then   another bag is chained behind (also for equal hashes)
+ *   bag near empty  it takes in the leaves of the bag beside it, if these are
+ *                   few and it has the same depth
+ *   stripe empty    back to the one slot it began with
  *
- * Roots grow best effort, and go back to the first one when their stripe is
- * empty. That one is a part of the index and only cleared then: a reader that
- * was in it before the growth finds what was there until the leaf in question
- * is removed. Removing needs no memory: what could be compacted waits if there
- * is none.
+ * This is extendible hashing (Fagin, Nievergelt, Pippenger, Strong 1979), a
+ * trie whose inner nodes are an array. What it began as, a crit-nibble trie
+ * with one leaf a word, took 5 bytes a leaf less (11 to 14; this is 15 to 20)
+ * but one or two cache misses more, each after the other; a branch at each
+ * node that the processor guessed wrong, and with it lost the next lookup's
+ * misses, which it had begun; and an allocation and a retirement for most
+ * insertions and removals.
  *
- * Measured (benchmarks/micro_critnib, 10^4 to 10^7 leaves): a leaf takes 11 to
- * 14 bytes, roots and all, a byte more after churn, and is found through 0.7
- * to 1.7 nodes. From 10^6 leaves on, a find costs as much as 2.5 to 3.5 reads
- * of a leaf through an array, each after the other.
+ * Writers lock their stripe. Readers run with them and with each other, and
+ * find every leaf that is there during all of the find:
+ * - a leaf is stored into a free word by release, which pairs with find's
+ *   acquire of the word; no other leaf is touched. A removed leaf's word is
+ *   stored free;
+ * - a split fills new bags first and stores the slots then (release, acquire).
+ *   The old bag is retired as it is: who stands in it finds what was there;
+ * - a merge copies the leaves of one bag into free words of the other before
+ *   it stores the slots. The bag that was emptied is retired as it was;
+ * - a chained bag gets the leaf in the last word of the one before it, which
+ *   then becomes the link: a reader finds that leaf in the one place or,
+ *   having met the link, in the other. A chained bag leaves when it is empty;
+ *   no leaf moves back;
+ * - a directory of twice the size leads to the same bags; the old one is
+ *   retired. The first one is a part of the index and overwritten only when
+ *   its stripe is empty: until then, who read its address before it was left
+ *   finds in it what was there.
+ * A leaf that is removed meanwhile may be found too, even after the removal
+ * returned, by a reader in something retired: whoever removes a leaf retires
+ * it, and whoever finds one asks it whether it still counts.
  *
- * Rejected:
- * - a header in each node, with the bitmap and the number of nibbles to skip
- *   where all leaves below agree (what gave the structure its name): below a
- *   direct root over random bits skipping saves 0.2 bytes a leaf, the headers
- *   cost 3 to 4, a second line to read, and a look at some leaf below
- *   wherever an insertion comes to a gap;
- * - growing by less than 16: nodes would have to be split, not dissolved, for
- *   0.4 nodes less to go through on average.
+ * All of this but chaining is best effort: without memory the next insertion
+ * tries again. Removing needs none.
  */
 #include "critnib_internal.h"
 
@@ -49,387 +53,396 @@
 #include <string.h>
 
 /*
- * Leaves per slot beyond which a root grows, to a sixteenth of that: then 8
- * bytes of a leaf's space are its slot. With half as many a leaf takes up to 19
- * bytes; twice as many save nothing, and paths get up to 2 nodes long.
+ * Leaves per slot from which a directory is doubled rather than a bag chained
+ * to one whose depth is that of the directory: at 8 leaves a slot, one slot in
+ * 250 has more than 16.
  */
-#define GROW_AT 16
+#define GROW_AT 8
+/* A prefix of 8 + 40 bits leaves the mark its own 12, and is never met. */
+#define DEPTH_MAX 40
+
+/*
+ * A bag with so few leaves looks at its neighbour, and takes in its leaves if
+ * both have no more than so many together.
+ */
+#define MERGE_FROM 4
+#define MERGE_UP_TO 10
 
 /* An allocation is aligned to 16; the index moves up in it to a line. */
 #define ALLOCATION_SIZE (sizeof(struct vmc_critnib) + LINE - 16)
 
-/* Where a writer went: the links it followed, the root's slot first. */
-struct path {
-	slot *links[DEPTH + 1];
-	unsigned last;
-	/* the nibble that a node in the last link tests */
-	int shift;
+/* NULL: no memory, or none that a word can hold (which no system gives
+ * unless asked for it). */
+static void *
+allocate(const struct vmc_critnib *index, size_t size)
+{
+	void *p = vmc_alloc(&index->memory, size);
+
+	if ((uintptr_t)p >> ADDRESS_BITS) {
+		vmc_free(&index->memory, p, size);
+		return NULL;
+	}
+	return p ? memset(p, 0, size) : NULL;
+}
+
+static void
+put_into(bag *b, unsigned i, uint64_t leaf, uint32_t note)
+{
+	vmc_store_relaxed(&b->note[i], note);
+	/* pairs with the acquire load in find */
+	vmc_store_release(&b->word[i], leaf);
+}
+
+/* Chain an empty bag behind the last one, which is full. NULL: no memory. */
+static bag *
+chain(const struct vmc_critnib *index, bag *last)
+{
+	bag *next = allocate(index, sizeof(*next));
+
+	if (!next)
+		return NULL;
+	unsigned end = WORDS - 1;
+	put_into(next, 0, vmc_load_relaxed(&last->word[end]),
+		vmc_load_relaxed(&last->note[end]));
+	vmc_store_release(&last->word[end], (uintptr_t)next | LINK);
+	return next;
+}
+
+static void
+bag_free(const struct vmc_critnib *index, bag *b)
+{
+	vmc_free(&index->memory, b, sizeof(*b));
+}
+
+static void
+bag_retire(const struct vmc_critnib *index, bag *b)
+{
+	vmc_retire(&index->memory, b, sizeof(*b));
+}
+
+/* Free or retire a bag and those chained to it. */
+static void
+dispose(const struct vmc_critnib *index, bag *b,
+	void (*how)(const struct vmc_critnib *index, bag *b))
+{
+	while (b) {
+		bag *next = vmc_critnib_next(b);
+		how(index, b);
+		b = next;
+	}
+}
+
+/* The slots around this one that lead to the same bag. */
+static void
+set_slots(uint64_t root, size_t i, uint64_t slot)
+{
+	size_t span = slot_span(root, slot);
+	word *first = root_slots(root) + (i & ~(span - 1));
+
+	for (size_t s = 0; s < span; s++)
+		vmc_store_release(first + s, slot);
+}
+
+/* One half of a bag that is split, under construction. */
+struct half {
+	bag *first;
+	bag *last;
+	unsigned used; /* words of the last one */
 };
 
-/* A root of empty slots; 0: no memory. */
-static uint64_t
-root_new(const struct vmc_critnib *index, unsigned level)
-{
-	size_t size = root_count(level) * sizeof(slot);
-	slot *slots = vmc_alloc(&index->memory, size);
-
-	if (slots == NULL)
-		return 0;
-	memset(slots, 0, size);
-	return (uintptr_t)slots | level;
-}
-
-static void
-root_free(const struct vmc_critnib *index, uint64_t root)
-{
-	vmc_free(&index->memory, root_slots(root),
-		root_count(root_level(root)) * sizeof(slot));
-}
-
-/*
- * A node of the children that the bitmap names, taken from an array indexed
- * by nibble. 0: no memory, or none that 48 bits can address (which no system
- * gives unless asked for it).
- */
-static uint64_t
-node_new(const struct vmc_critnib *index, unsigned bitmap,
-	const uint64_t *by_nibble)
-{
-	uint64_t node = (uint64_t)bitmap << BITMAP_SHIFT | NODE;
-	slot *child = vmc_alloc(&index->memory, node_size(node));
-
-	if (child == NULL)
-		return 0;
-	if ((uintptr_t)child & ~ADDRESS) {
-		vmc_free(&index->memory, child, node_size(node));
-		return 0;
-	}
-	node |= (uintptr_t)child;
-	for (; bitmap; bitmap &= bitmap - 1)
-		vmc_store_relaxed(child++, by_nibble[__builtin_ctz(bitmap)]);
-	return node;
-}
-
-static void
-node_free(const struct vmc_critnib *index, uint64_t node)
-{
-	vmc_free(&index->memory, children_of(node), node_size(node));
-}
-
-static void
-node_retire(const struct vmc_critnib *index, uint64_t node)
-{
-	vmc_retire(&index->memory, children_of(node), node_size(node));
-}
-
-/* Follow the hash as far as there are nodes for it. The word arrived at. */
-static uint64_t
-descend(uint64_t root, uint64_t hash, struct path *path)
-{
-	slot *link = vmc_critnib_root_slot(root, hash);
-	uint64_t word = vmc_load_relaxed(link);
-
-	path->last = 0;
-	path->links[0] = link;
-	path->shift = vmc_critnib_root_shift(root);
-	while (word & NODE &&
-		vmc_critnib_has_child(word, nibble_of(hash, path->shift))) {
-		link = vmc_critnib_child(word, nibble_of(hash, path->shift));
-		word = vmc_load_relaxed(link);
-		path->links[++path->last] = link;
-		path->shift -= 4;
-	}
-	return word;
-}
-
 static bool
-has_hash(const struct vmc_critnib *index, uint64_t word, uint64_t hash)
+add_to(const struct vmc_critnib *index, struct half *half, uint64_t leaf,
+	uint32_t note)
 {
-	if (!(word & CELL) && mark_difference(word, hash))
+	if (!half->first) {
+		half->first = half->last = allocate(index, sizeof(bag));
+		half->used = 0;
+	} else if (half->used == WORDS) {
+		bag *next = chain(index, half->last);
+		if (!next)
+			return false;
+		half->last = next;
+		half->used = 1;
+	}
+	if (!half->first)
 		return false;
-	return hash_of(index, word) == hash;
+	put_into(half->last, half->used++, leaf, note);
+	return true;
 }
 
-/*
- * The hash of a leaf's or cell's word, which is not this one, as far down as
- * they first differ. They agree above the nibble at shift.
- */
-static uint64_t
-differing_hash(const struct vmc_critnib *index, uint64_t word, uint64_t hash,
-	int shift)
-{
-	if (!(word & CELL) && shift <= MARK_HIGH && mark_difference(word, hash))
-		return hash ^ mark_difference(word, hash);
-	return hash_of(index, word);
-}
-
-/* The nibble at shift of what a leaf or cell leads to. */
-static unsigned
-nibble_at(const struct vmc_critnib *index, uint64_t word, int shift)
-{
-	if (!(word & CELL) && shift >= MARK_LOW && shift <= MARK_HIGH)
-		return word >> (shift - MARK_LOW + BITMAP_SHIFT) & (FAN - 1);
-	return nibble_of(hash_of(index, word), shift);
-}
-
-/*
- * The word, a leaf or a cell, and a leaf of another hash, under nodes for
- * the nibbles from shift down to the first that differs. 0: no memory.
- */
-static uint64_t
-split(const struct vmc_critnib *index, uint64_t word, const void *leaf,
-	int shift)
-{
-	uint64_t hash = index->hash_of(leaf);
-	uint64_t other = differing_hash(index, word, hash, shift);
-	int at = (63 - __builtin_clzll(hash ^ other)) & ~3;
-	unsigned nibble = nibble_of(hash, at), second = nibble_of(other, at);
-	uint64_t by_nibble[FAN];
-
-	by_nibble[nibble] = word_of(leaf, hash);
-	by_nibble[second] = word;
-	uint64_t node = node_new(index, 1u << nibble | 1u << second, by_nibble);
-
-	while (node != 0 && at < shift) {
-		at += 4;
-		nibble = nibble_of(hash, at);
-		by_nibble[nibble] = node;
-		uint64_t above = node_new(index, 1u << nibble, by_nibble);
-		while (above == 0 && node & NODE) {
-			uint64_t below = vmc_load_relaxed(children_of(node));
-			node_free(index, node);
-			node = below;
-		}
-		if (above == 0)
-			return 0;
-		node = above;
-	}
-	return node;
-}
-
-/* Give the node one more child; drops the empty ones. 0: no memory. */
-static uint64_t
-widen(const struct vmc_critnib *index, uint64_t node, unsigned nibble,
-	uint64_t leaf)
-{
-	uint64_t by_nibble[FAN];
-	unsigned live = node_spread(node, by_nibble);
-
-	by_nibble[nibble] = leaf;
-	return node_new(index, live | 1u << nibble, by_nibble);
-}
-
-/* A leaf in front of others of its hash. 0: no memory. */
-static uint64_t
-chain(const struct vmc_critnib *index, void *leaf, uint64_t rest)
-{
-	struct vmc_critnib_cell *cell =
-		vmc_alloc(&index->memory, sizeof(*cell));
-
-	if (cell == NULL)
-		return 0;
-	cell->leaf = leaf;
-	vmc_store_relaxed(&cell->next, rest);
-	return (uintptr_t)cell | CELL;
-}
-
-static bool
-any_match(uint64_t word, vmc_critnib_match_fn *match, const void *key)
-{
-	for (; word & CELL; word = vmc_load_relaxed(&cell_of(word)->next))
-		if (match(cell_of(word)->leaf, key))
-			return true;
-	return match(leaf_of(word), key);
-}
-
-/*
- * Replace a stripe's root by one of sixteen times the slots; if there is no
- * memory for it, another insertion will try again.
- */
+/* Fetch the leaves whose hashes are wanted, all at once. */
 static void
-grow(const struct vmc_critnib *index, slot *root_link)
+prefetch_leaves(const bag *b)
+{
+	for (unsigned i = 0; i < WORDS; i++)
+		__builtin_prefetch(
+			vmc_critnib_address(vmc_load_relaxed(&b->word[i])));
+}
+
+/* Split the bag in slot i, and what is chained to it. False: no memory. */
+static bool
+split(const struct vmc_critnib *index, uint64_t root, size_t i)
+{
+	uint64_t old = vmc_load_relaxed(root_slots(root) + i);
+	unsigned depth = slot_depth(old);
+	struct half halves[2] = {{0}};
+
+	for (bag *b = vmc_critnib_address(old); b; b = vmc_critnib_next(b)) {
+		prefetch_leaves(b);
+		for (unsigned m = leaves_in(b); m; m &= m - 1) {
+			unsigned at = (unsigned)__builtin_ctz(m);
+			uint64_t w = vmc_load_relaxed(&b->word[at]);
+			uint64_t side = hash_of(index, w) >> (55 - depth) & 1;
+
+			if (add_to(index, &halves[side], w,
+				    vmc_load_relaxed(&b->note[at])))
+				continue;
+			dispose(index, halves[0].first, bag_free);
+			dispose(index, halves[1].first, bag_free);
+			return false;
+		}
+	}
+	size_t half_span = slot_span(root, old) / 2;
+	set_slots(root, i & ~half_span, slot_of(halves[0].first, depth + 1));
+	set_slots(root, i | half_span, slot_of(halves[1].first, depth + 1));
+	dispose(index, vmc_critnib_address(old), bag_retire);
+	return true;
+}
+
+/* Replace a stripe's directory by one of twice the slots. */
+static bool
+grow(const struct vmc_critnib *index, word *root_link)
 {
 	uint64_t old = vmc_load_relaxed(root_link);
-	slot *from = root_slots(old);
-	size_t count = root_count(root_level(old));
-	uint64_t root = root_new(index, root_level(old) + 1);
+	unsigned depth = root_depth(old);
+	word *from = root_slots(old);
+	word *to = depth == DEPTH_MAX
+			   ? NULL
+			   : allocate(index, 2 * root_count(old) * sizeof(*to));
 
-	if (root == 0)
-		return;
-	slot *to = root_slots(root);
-	int shift = vmc_critnib_root_shift(old);
-	for (size_t i = 0; i < count; i++) {
-		uint64_t word = vmc_load_relaxed(&from[i]);
-		uint64_t by_nibble[FAN] = {0};
+	if (!to)
+		return false;
+	for (size_t i = 0; i < root_count(old); i++) {
+		uint64_t slot = vmc_load_relaxed(&from[i]);
+		vmc_store_relaxed(&to[2 * i], slot);
+		vmc_store_relaxed(&to[2 * i + 1], slot);
+	}
+	vmc_store_release(root_link, root_of(to, depth + 1));
+	if (depth > 0)
+		vmc_retire(
+			&index->memory, from, root_count(old) * sizeof(*from));
+	return true;
+}
 
-		if (word & NODE) {
-			node_spread(word, by_nibble);
-			for (unsigned n = 0; n < FAN; n++)
-				vmc_store_relaxed(
-					&to[i * FAN + n], by_nibble[n]);
-		} else if (word) {
-			unsigned n = nibble_at(index, word, shift);
-			vmc_store_relaxed(&to[i * FAN + n], word);
+/* A free word in the bags; else where to go on from. */
+struct place {
+	bag *in;    /* the bag with the free word, or the last one */
+	unsigned i; /* WORDS: there is none */
+};
+
+static struct place
+find_place(bag *b)
+{
+	for (;;) {
+		unsigned taken = leaves_in(b);
+		bag *next = vmc_critnib_next(b);
+
+		if (next)
+			taken |= 1u << (WORDS - 1);
+		if (taken != (1u << WORDS) - 1)
+			return (struct place){
+				b, (unsigned)__builtin_ctz(~taken)};
+		if (!next)
+			return (struct place){b, WORDS};
+		b = next;
+	}
+}
+
+/* A free word for that hash. False: no memory. */
+static bool
+make_place(struct vmc_critnib *index, uint64_t hash, struct place *place)
+{
+	word *root_link = &index->roots.of[stripe_of(hash)];
+	uint64_t count = vmc_load_relaxed(&index->stripes[hash >> 56].count);
+
+	for (;;) {
+		uint64_t root = vmc_load_relaxed(root_link);
+		size_t i = (size_t)(vmc_critnib_slot(root, hash) -
+				    root_slots(root));
+		uint64_t slot = vmc_load_relaxed(root_slots(root) + i);
+		bag *b = vmc_critnib_address(slot);
+
+		if (!b) {
+			b = allocate(index, sizeof(*b));
+			if (!b)
+				return false;
+			set_slots(root, i, slot_of(b, slot_depth(slot)));
 		}
+		*place = find_place(b);
+		if (place->i < WORDS)
+			return true;
+		if (slot_depth(slot) == root_depth(root) &&
+			count > GROW_AT * root_count(root) &&
+			grow(index, root_link))
+			continue;
+		if (slot_depth(slot) < root_depth(root) &&
+			split(index, root, i))
+			continue;
+		bag *next = chain(index, place->in);
+		*place = (struct place){next, 1};
+		return next != NULL;
 	}
-	vmc_store_release(root_link, root);
-	for (size_t i = 0; i < count; i++) {
-		uint64_t word = vmc_load_relaxed(&from[i]);
-		if (word & NODE)
-			node_retire(index, word);
-	}
-	if (root_level(old) > LEVEL_FIRST)
-		vmc_retire(&index->memory, from, count * sizeof(slot));
-}
-
-/* Let the first root be that of its stripe, which is empty. */
-static void
-start_over(struct vmc_critnib *index, unsigned stripe)
-{
-	slot *first = index->first[stripe];
-
-	for (unsigned n = 0; n < FAN; n++)
-		vmc_store_relaxed(&first[n], 0);
-	vmc_store_release(
-		&index->roots.of[stripe], (uintptr_t)first | LEVEL_FIRST);
-}
-
-static int
-insert_locked(struct vmc_critnib *index, uint64_t hash, void *leaf,
-	vmc_critnib_match_fn *match, const void *key)
-{
-	_Atomic uint64_t *count = &index->stripes[stripe_of(hash)].count;
-	slot *root_link = &index->roots.of[stripe_of(hash)];
-	uint64_t root = vmc_load_relaxed(root_link);
-	struct path path;
-	uint64_t old = descend(root, hash, &path);
-	uint64_t word;
-
-	if (old == 0) {
-		word = word_of(leaf, hash);
-	} else if (old & NODE) {
-		word = widen(index, old, nibble_of(hash, path.shift),
-			word_of(leaf, hash));
-	} else if (!has_hash(index, old, hash)) {
-		word = split(index, old, leaf, path.shift);
-	} else {
-		if (any_match(old, match, key))
-			return -EEXIST;
-		word = chain(index, leaf, old);
-	}
-	if (word == 0)
-		return -ENOMEM;
-
-	/* pairs with the acquire loads in find */
-	vmc_store_release(path.links[path.last], word);
-	if (old & NODE)
-		node_retire(index, old);
-	vmc_owner_add(count, 1);
-	if (vmc_load_relaxed(count) > GROW_AT * root_count(root_level(root)))
-		grow(index, root_link);
-	return 0;
 }
 
 int
-vmc_critnib_insert(struct vmc_critnib *index, void *leaf,
-	vmc_critnib_match_fn *match, const void *key)
+vmc_critnib_insert(struct vmc_critnib *index, uint64_t hash, void *leaf,
+	uint64_t note, vmc_critnib_match_fn *match, const void *key)
 {
-	uint64_t hash = index->hash_of(leaf);
 	struct stripe *stripe = &index->stripes[stripe_of(hash)];
+	struct place place;
+	int err = 0;
 
-	assert(leaf != NULL && leaf_of((uintptr_t)leaf) == leaf);
+	assert(leaf != NULL && note <= VMC_CRITNIB_NOTE_MAX);
+	assert(vmc_critnib_address((uintptr_t)leaf) == leaf);
 	vmc_lock_acquire(&stripe->lock);
-	int err = insert_locked(index, hash, leaf, match, key);
+	if (vmc_critnib_find(index, hash, match, key)) {
+		err = -EEXIST;
+	} else if (!make_place(index, hash, &place)) {
+		err = -ENOMEM;
+	} else {
+		put_into(place.in, place.i, word_of(leaf, hash, note),
+			(uint32_t)note);
+		vmc_owner_add(&stripe->count, 1);
+	}
 	vmc_lock_release(&stripe->lock);
 	return err;
 }
 
+/* Let the first slot be the directory of its stripe, which is empty. */
+static void
+start_over(struct vmc_critnib *index, unsigned stripe)
+{
+	vmc_store_relaxed(&index->first[stripe], 0);
+	vmc_store_release(
+		&index->roots.of[stripe], root_of(&index->first[stripe], 0));
+}
+
 /*
- * After a child was emptied: remove nodes without children, put an only child
- * that is a leaf or cell into its node's place, and compact a node that has
- * more than one empty child.
+ * Take in the leaves of the neighbour, as often as there are few enough. One
+ * of the two may be missing.
  */
 static void
-prune(const struct vmc_critnib *index, const struct path *path)
+merge(const struct vmc_critnib *index, uint64_t root, size_t i)
 {
-	for (unsigned i = path->last; i-- > 0;) {
-		uint64_t node = vmc_load_relaxed(path->links[i]);
-		uint64_t by_nibble[FAN];
-		unsigned live = node_spread(node, by_nibble);
-		uint64_t first = live ? by_nibble[__builtin_ctz(live)] : 0;
-		uint64_t word;
+	word *slots = root_slots(root);
 
-		if ((live & (live - 1)) == 0 && (first & NODE) == 0)
-			word = first;
-		else if (vmc_critnib_count_bits(bitmap_of(node) & ~live) > 1)
-			word = node_new(index, live, by_nibble);
-		else
+	for (;;) {
+		uint64_t slot = vmc_load_relaxed(&slots[i]);
+		unsigned depth = slot_depth(slot);
+		if (depth == 0)
 			return;
-		if (word == 0 && live)
+		uint64_t other =
+			vmc_load_relaxed(&slots[i ^ slot_span(root, slot)]);
+		bag *to = vmc_critnib_address(slot);
+		bag *from = vmc_critnib_address(other);
+		unsigned here = to ? leaves_in(to) : 0;
+		unsigned there = from ? leaves_in(from) : 0;
+
+		if (slot_depth(other) != depth ||
+			(to && vmc_critnib_next(to)) ||
+			(from && vmc_critnib_next(from)) ||
+			count_bits(here) + count_bits(there) > MERGE_UP_TO)
 			return;
-		vmc_store_release(path->links[i], word);
-		node_retire(index, node);
-		if (word & NODE)
-			return;
+		for (; to && there; there &= there - 1) {
+			unsigned source = (unsigned)__builtin_ctz(there);
+			unsigned target = (unsigned)__builtin_ctz(~here);
+
+			put_into(to, target,
+				vmc_load_relaxed(&from->word[source]),
+				vmc_load_relaxed(&from->note[source]));
+			here |= 1u << target;
+		}
+		set_slots(root, i, slot_of(to ? to : from, depth - 1));
+		if (to && from)
+			bag_retire(index, from);
 	}
+}
+
+/* The bag before, if any, and the one in which this leaf is; NULL. */
+static bag *
+find_leaf(bag *b, uint64_t hash, const void *leaf, bag **before, unsigned *i)
+{
+	*before = NULL;
+	for (; b; *before = b, b = vmc_critnib_next(b)) {
+		unsigned found = vmc_critnib_candidates(b, hash);
+		for (; found; found &= found - 1) {
+			*i = (unsigned)__builtin_ctz(found);
+			uint64_t w = vmc_load_relaxed(&b->word[*i]);
+			if (is_leaf(w) && vmc_critnib_address(w) == leaf)
+				return b;
+		}
+	}
+	return NULL;
 }
 
 static int
 remove_locked(struct vmc_critnib *index, uint64_t hash, const void *leaf)
 {
+	struct stripe *stripe = &index->stripes[stripe_of(hash)];
 	uint64_t root = vmc_load_relaxed(&index->roots.of[stripe_of(hash)]);
-	struct path path;
-	uint64_t word = descend(root, hash, &path);
-	slot *link = path.links[path.last];
+	word *slot = vmc_critnib_slot(root, hash);
+	bag *before;
+	unsigned i;
+	bag *b = find_leaf(vmc_critnib_address(vmc_load_relaxed(slot)), hash,
+		leaf, &before, &i);
 
-	while (word & CELL) {
-		struct vmc_critnib_cell *cell = cell_of(word);
-		uint64_t next = vmc_load_relaxed(&cell->next);
-
-		if (cell->leaf == leaf || next == word_of(leaf, hash)) {
-			uint64_t stays = word_of(cell->leaf, hash);
-			if (cell->leaf == leaf)
-				stays = next;
-			vmc_store_release(link, stays);
-			vmc_retire(&index->memory, cell, sizeof(*cell));
-			return 0;
-		}
-		link = &cell->next;
-		word = next;
-	}
-	if (word != word_of(leaf, hash))
+	if (!b)
 		return -ENOENT;
-	vmc_store_relaxed(link, 0);
-	prune(index, &path);
+	vmc_store_relaxed(&b->word[i], 0);
+	unsigned left = leaves_in(b);
+	if (before && !left) {
+		vmc_store_release(&before->word[WORDS - 1],
+			vmc_load_relaxed(&b->word[WORDS - 1]));
+		bag_retire(index, b);
+		b = before;
+		left = leaves_in(b);
+	}
+	vmc_owner_add(&stripe->count, UINT64_MAX);
+	if (count_bits(left) <= MERGE_FROM)
+		merge(index, root, (size_t)(slot - root_slots(root)));
 	return 0;
 }
 
-/* An empty stripe needs no more than its first root. */
+/* An empty stripe needs no more than its first slot. */
 static void
 shrink(struct vmc_critnib *index, unsigned stripe)
 {
-	uint64_t old = vmc_load_relaxed(&index->roots.of[stripe]);
+	uint64_t root = vmc_load_relaxed(&index->roots.of[stripe]);
+	word *slots = root_slots(root);
+	uint64_t slot = vmc_load_relaxed(&slots[0]);
+	size_t count = root_count(root);
+	size_t span;
 
-	if (root_level(old) == LEVEL_FIRST)
-		return;
-	start_over(index, stripe);
-	vmc_retire(&index->memory, root_slots(old),
-		root_count(root_level(old)) * sizeof(slot));
+	start_over(index, stripe); /* clears the slot, if there is but one */
+	for (size_t i = 0; i < count; i += span) {
+		if (i > 0)
+			slot = vmc_load_relaxed(&slots[i]);
+		span = slot_span(root, slot);
+		dispose(index, vmc_critnib_address(slot), bag_retire);
+	}
+	if (root_depth(root) > 0)
+		vmc_retire(&index->memory, slots, count * sizeof(*slots));
 }
 
 int
-vmc_critnib_remove(struct vmc_critnib *index, const void *leaf)
+vmc_critnib_remove(struct vmc_critnib *index, uint64_t hash, const void *leaf)
 {
-	uint64_t hash = index->hash_of(leaf);
 	struct stripe *stripe = &index->stripes[stripe_of(hash)];
 
 	vmc_lock_acquire(&stripe->lock);
 	int err = remove_locked(index, hash, leaf);
-	if (err == 0) {
-		vmc_owner_add(&stripe->count, UINT64_MAX);
-		if (vmc_load_relaxed(&stripe->count) == 0)
-			shrink(index, stripe_of(hash));
-	}
+	if (err == 0 && vmc_load_relaxed(&stripe->count) == 0)
+		shrink(index, stripe_of(hash));
 	vmc_lock_release(&stripe->lock);
 	return err;
 }
@@ -446,7 +459,7 @@ vmc_critnib_count(struct vmc_critnib *index)
 
 int
 vmc_critnib_new(struct vmc_critnib **out, vmc_critnib_hash_fn *hash_of_leaf,
-	const struct vmc_memory *memory)
+	const void *arg, const struct vmc_memory *memory)
 {
 	void *allocation = vmc_alloc(memory, ALLOCATION_SIZE);
 
@@ -456,6 +469,7 @@ vmc_critnib_new(struct vmc_critnib **out, vmc_critnib_hash_fn *hash_of_leaf,
 		(void *)(((uintptr_t)allocation + LINE - 1) &
 			 ~(uintptr_t)(LINE - 1));
 	index->hash_of = hash_of_leaf;
+	index->hash_arg = arg;
 	index->memory = *memory;
 	index->allocation = allocation;
 	for (unsigned i = 0; i < STRIPES; i++) {
@@ -468,28 +482,13 @@ vmc_critnib_new(struct vmc_critnib **out, vmc_critnib_hash_fn *hash_of_leaf,
 }
 
 static void
-drop_word(const struct vmc_critnib *index, uint64_t word,
-	void (*drop)(void *leaf, void *arg), void *arg)
+drop_leaves(const bag *b, void (*drop)(void *leaf, void *arg), void *arg)
 {
-	if (word & NODE) {
-		slot *child = children_of(word);
-		unsigned count = vmc_critnib_count_bits(bitmap_of(word));
-
-		for (unsigned i = 0; i < count; i++)
-			drop_word(
-				index, vmc_load_relaxed(child + i), drop, arg);
-		node_free(index, word);
-		return;
-	}
-	while (word & CELL) {
-		struct vmc_critnib_cell *cell = cell_of(word);
-		word = vmc_load_relaxed(&cell->next);
-		if (drop)
-			drop(cell->leaf, arg);
-		vmc_free(&index->memory, cell, sizeof(*cell));
-	}
-	if (word && drop)
-		drop(leaf_of(word), arg);
+	for (; b; b = vmc_critnib_next(b))
+		for (unsigned m = leaves_in(b); m; m &= m - 1)
+			drop(vmc_critnib_address(vmc_load_relaxed(
+				     &b->word[__builtin_ctz(m)])),
+				arg);
 }
 
 void
@@ -498,15 +497,23 @@ vmc_critnib_delete(struct vmc_critnib *index,
 {
 	struct vmc_memory memory = index->memory;
 
-	for (unsigned i = 0; i < STRIPES; i++) {
-		uint64_t root = vmc_load_relaxed(&index->roots.of[i]);
+	for (unsigned stripe = 0; stripe < STRIPES; stripe++) {
+		uint64_t root = vmc_load_relaxed(&index->roots.of[stripe]);
+		word *slots = root_slots(root);
+		size_t span;
 
-		vmc_lock_destroy(&index->stripes[i].lock);
-		for (size_t s = 0; s < root_count(root_level(root)); s++)
-			drop_word(index, vmc_load_relaxed(&root_slots(root)[s]),
-				drop, arg);
-		if (root_level(root) > LEVEL_FIRST)
-			root_free(index, root);
+		vmc_lock_destroy(&index->stripes[stripe].lock);
+		for (size_t i = 0; i < root_count(root); i += span) {
+			uint64_t slot = vmc_load_relaxed(&slots[i]);
+			span = slot_span(root, slot);
+			if (drop)
+				drop_leaves(
+					vmc_critnib_address(slot), drop, arg);
+			dispose(index, vmc_critnib_address(slot), bag_free);
+		}
+		if (root_depth(root) > 0)
+			vmc_free(&memory, slots,
+				root_count(root) * sizeof(*slots));
 	}
 	vmc_free(&memory, index->allocation, ALLOCATION_SIZE);
 }

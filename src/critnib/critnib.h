@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * critnib.h -- an index by 64-bit hash: critical-nibble tries under a direct
- * root
+ * critnib.h -- an index by 64-bit hash
  *
- * Leaves are opaque pointers below 2^48, at least 4-byte aligned. The index
- * knows their hash (through hash_of) and asks the caller whether a leaf of
- * equal hash is the one meant: several leaves may have the same hash.
+ * Leaves are opaque pointers below 2^48, at least 16-byte aligned. With each
+ * goes a note of 36 bits, which a find can tell before it has read the leaf.
+ * The index asks for a leaf's hash when it makes room (hash_of), and asks the
+ * caller whether a leaf is the one meant: several may have the same hash.
  *
  * Finding (critnib_find.h) takes no lock and writes no shared memory; it must
  * happen within an epoch (base/epoch.h). Inserting and removing lock one stripe
- * of the root and need no epoch; match and the functions of memory are called
- * under that lock (rank INDEX).
+ * of the index and need no epoch; match, hash_of and the functions of memory
+ * are called under that lock (rank INDEX).
  */
 #ifndef VMC_CRITNIB_H
 #define VMC_CRITNIB_H
@@ -23,31 +23,35 @@
 struct vmc_critnib;
 
 /* The hash of a leaf in the index; must not change while it is there. */
-typedef uint64_t vmc_critnib_hash_fn(const void *leaf);
+typedef uint64_t vmc_critnib_hash_fn(const void *leaf, const void *arg);
 /* Is this leaf the one that is looked for? */
 typedef bool vmc_critnib_match_fn(const void *leaf, const void *key);
 
-/* An empty index. memory needs retire. -ENOMEM. */
+#define VMC_CRITNIB_NOTE_MAX ((UINT64_C(1) << 36) - 1)
+
+/* An empty index; hash_of gets arg. memory needs retire. -ENOMEM. */
 int vmc_critnib_new(struct vmc_critnib **index, vmc_critnib_hash_fn *hash_of,
-	const struct vmc_memory *memory);
+	const void *arg, const struct vmc_memory *memory);
 
 /*
- * Frees the index and its nodes, at once (nobody may be using it), handing
+ * Frees the index and all its parts, at once (nobody may be using it), handing
  * each leaf to drop (may be NULL) in no particular order.
  */
 void vmc_critnib_delete(struct vmc_critnib *index,
 	void (*drop)(void *leaf, void *arg), void *arg);
 
 /*
- * Put the leaf in, unless one of equal hash matches key. The leaf and all it
- * points to are visible to a finder that gets it (release/acquire).
- * -EEXIST; -ENOMEM (nothing changed).
+ * Put the leaf in, unless match says true of one that is there. The leaf and
+ * all it points to are visible to a finder that gets it (release/acquire).
+ * match is asked about leaves of other hashes too. -EEXIST; -ENOMEM (nothing
+ * changed).
  */
-int vmc_critnib_insert(struct vmc_critnib *index, void *leaf,
-	vmc_critnib_match_fn *match, const void *key);
+int vmc_critnib_insert(struct vmc_critnib *index, uint64_t hash, void *leaf,
+	uint64_t note, vmc_critnib_match_fn *match, const void *key);
 
 /* Take this very leaf out. Never fails for lack of memory. -ENOENT. */
-int vmc_critnib_remove(struct vmc_critnib *index, const void *leaf);
+int vmc_critnib_remove(
+	struct vmc_critnib *index, uint64_t hash, const void *leaf);
 
 /* The number of leaves. Exact when no call is under way. */
 uint64_t vmc_critnib_count(struct vmc_critnib *index);

@@ -9,75 +9,82 @@
 #include <errno.h>
 
 /*
- * Invariants, for a word below whose slot all hashes begin with the bits of
- * prefix above shift + 4 bits:
- * - leaves and cells: so do theirs, the leaves of a chain share one hash, and a
- *   leaf's mark is its hash's;
- * - nodes: at least one child is not empty, and an only child is a node.
+ * Invariants of the bags that a slot leads to:
+ * - every leaf's hash begins with the prefix, of so many bits, and ends with
+ *   the leaf's mark;
+ * - a link stands in a last word only; behind one there is a leaf.
  * Adds the leaves to *count.
  */
 static int
-check_word(const struct vmc_critnib *index, uint64_t word, uint64_t prefix,
-	int shift, uint64_t *count)
+check_bags(const struct vmc_critnib *index, const bag *first, uint64_t prefix,
+	unsigned bits, uint64_t *count)
 {
-	if (word == 0)
-		return 0;
-	if (word & NODE) {
-		uint64_t by_nibble[FAN];
-		unsigned live = node_spread(word, by_nibble);
+	for (const bag *b = first; b; b = vmc_critnib_next(b)) {
+		unsigned leaves = leaves_in(b);
 
-		if (shift < 0)
-			return vmc_fail(EINVAL, "critnib: node below bit 0");
-		if (live == 0)
-			return vmc_fail(EINVAL, "critnib: node without child");
-		if ((live & (live - 1)) == 0 &&
-			(by_nibble[__builtin_ctz(live)] & NODE) == 0)
-			return vmc_fail(EINVAL, "critnib: node of one leaf");
-		for (; live; live &= live - 1) {
-			uint64_t n = (unsigned)__builtin_ctz(live);
-			int err = check_word(index, by_nibble[n],
-				prefix | n << shift, shift - 4, count);
-			if (err)
-				return err;
+		if (b != first && !leaves)
+			return vmc_fail(EINVAL, "critnib: empty chained bag");
+		for (unsigned i = 0; i < WORDS; i++) {
+			uint64_t w = vmc_load_relaxed(&b->word[i]);
+			if (w & LINK && i < WORDS - 1)
+				return vmc_fail(EINVAL, "critnib: lost link");
+			if (!is_leaf(w))
+				continue;
+			uint64_t hash = hash_of(index, w);
+			if (hash >> (64 - bits) != prefix)
+				return vmc_fail(
+					EINVAL, "critnib: misplaced leaf");
+			if (hash << MARK_SHIFT >> MARK_SHIFT != w >> MARK_SHIFT)
+				return vmc_fail(EINVAL, "critnib: wrong mark");
+			++*count;
 		}
-		return 0;
 	}
-	uint64_t hash = hash_of(index, word);
-
-	if ((hash ^ prefix) >> (shift + 4) != 0)
-		return vmc_fail(EINVAL, "critnib: leaf in the wrong place");
-	for (; word & CELL; word = vmc_load_relaxed(&cell_of(word)->next)) {
-		++*count;
-		if (index->hash_of(cell_of(word)->leaf) != hash)
-			return vmc_fail(EINVAL, "critnib: hashes differ");
-	}
-	++*count;
-	if (word == 0 || word & NODE || hash_of(index, word) != hash)
-		return vmc_fail(EINVAL, "critnib: bad end of a chain");
-	if (word != word_of(leaf_of(word), hash))
-		return vmc_fail(EINVAL, "critnib: wrong mark");
 	return 0;
 }
 
-/* Invariant: a stripe's count is that of its leaves. */
+/*
+ * Invariants of a stripe: slots that lead to the same bag are side by side,
+ * 2^(D-d) from a multiple of that on; its count is that of its leaves.
+ */
+static int
+check_stripe(struct vmc_critnib *index, unsigned stripe)
+{
+	uint64_t root = vmc_load_relaxed(&index->roots.of[stripe]);
+	word *slots = root_slots(root);
+	uint64_t count = 0;
+	size_t span;
+
+	for (size_t i = 0; i < root_count(root); i += span) {
+		uint64_t slot = vmc_load_relaxed(&slots[i]);
+		unsigned depth = slot_depth(slot);
+
+		if (depth > root_depth(root))
+			return vmc_fail(EINVAL, "critnib: bag too deep");
+		span = slot_span(root, slot);
+		if (i % span != 0)
+			return vmc_fail(EINVAL, "critnib: slots out of place");
+		for (size_t s = 1; s < span; s++)
+			if (vmc_load_relaxed(&slots[i + s]) != slot)
+				return vmc_fail(
+					EINVAL, "critnib: slots differ");
+		int err = check_bags(index, vmc_critnib_address(slot),
+			(uint64_t)stripe << depth | i / span, 8 + depth,
+			&count);
+		if (err)
+			return err;
+	}
+	if (count != vmc_load_relaxed(&index->stripes[stripe].count))
+		return vmc_fail(EINVAL, "critnib: count is wrong");
+	return 0;
+}
+
 int
 vmc_critnib_check(struct vmc_critnib *index)
 {
-	for (uint64_t i = 0; i < STRIPES; i++) {
-		uint64_t root = vmc_load_relaxed(&index->roots.of[i]);
-		int shift = vmc_critnib_root_shift(root);
-		uint64_t count = 0;
-
-		for (uint64_t s = 0; s < root_count(root_level(root)); s++) {
-			uint64_t prefix = i << 56 | s << (shift + 4);
-			int err = check_word(index,
-				vmc_load_relaxed(&root_slots(root)[s]), prefix,
-				shift, &count);
-			if (err)
-				return err;
-		}
-		if (count != vmc_load_relaxed(&index->stripes[i].count))
-			return vmc_fail(EINVAL, "critnib: count is wrong");
+	for (unsigned stripe = 0; stripe < STRIPES; stripe++) {
+		int err = check_stripe(index, stripe);
+		if (err)
+			return err;
 	}
 	return 0;
 }

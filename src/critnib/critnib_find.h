@@ -3,24 +3,27 @@
  * critnib_find.h -- the lookup, inline, and as much of the structure as it
  * follows
  *
- *   hash   | 8 bits | 4 * level bits | nibble | nibble | ...
- *            stripe   slot of root     one node a nibble, until leaves part
+ *   hash   | 8 bits | depth bits of the directory | ... | 12 bits |
+ *            stripe   slot                                mark
  *
- *   word   0: empty
- *          mark (16)   | address (48) | ....00: leaf
- *          bitmap (16) | address (48) | ....01: node, one child a set bit
- *          0           | address (48) | ....10: cell, leaves of equal hash
+ *   root, a stripe's   63 - depth (16) | address of the directory (48)
+ *   slot, 2^depth      depth of the bag (16) | address of the bag (48); 0: none
+ *   bag, 192 bytes     16 words, then a note for each
+ *   word   leaf:       mark (12) | note's top (4) | address (48), bit 0 clear
+ *          link:       0 (16) | address of the next bag (48), bit 0 set;
+ *                      only in the last word
+ *          0:          free
  *
- * A leaf's mark is bits 43 to 28 of its hash: a finder that meets another leaf
- * than it looks for mostly knows without touching it, and a writer mostly
- * knows where the two part.
- * Words stand in the slots of a root, in nodes (packed, in nibble order) and
- * in cells. The word that leads to a node holds its bitmap, so a step down
- * touches one cache line, wherever in the node the child is.
+ * A finder that meets another leaf than it looks for knows by the mark, all
+ * but one time in 4096, without touching it. So a find that succeeds waits for
+ * two cache misses one after the other, the bag and the leaf, and one that
+ * fails for the first of them: the directory is small enough, 1 to 2 bytes a
+ * leaf, to stay in the processor's own cache. The note comes with the bag: what
+ * it says can be fetched while the leaf is.
  *
- * Inline, so that the caller's match becomes part of it: a get waits for
- * memory most of its time, and the fewer instructions it has, the more of the
- * next get's cache misses the processor already has under way.
+ * Nothing in between is decided by a branch that depends on what is read: a
+ * wrong guess would cost more than the comparing, since the processor could
+ * not go ahead to the misses of the next lookup.
  */
 #ifndef VMC_CRITNIB_FIND_H
 #define VMC_CRITNIB_FIND_H
@@ -29,118 +32,173 @@
 
 #include "base/atomic.h"
 
-#define VMC_CRITNIB_STRIPES 256
-#define VMC_CRITNIB_NODE UINT64_C(1)
-#define VMC_CRITNIB_CELL UINT64_C(2)
-#define VMC_CRITNIB_BITMAP_SHIFT 48
-#define VMC_CRITNIB_ADDRESS ((UINT64_C(1) << VMC_CRITNIB_BITMAP_SHIFT) - 16)
-#define VMC_CRITNIB_LEAF ((UINT64_C(1) << VMC_CRITNIB_BITMAP_SHIFT) - 4)
+#if defined(__SSE2__) && !defined(VMC_TSAN)
+#include <emmintrin.h>
+#define VMC_CRITNIB_SSE2 1
+#endif
 
-typedef _Atomic uint64_t vmc_critnib_slot;
+#define VMC_CRITNIB_STRIPES 256
+#define VMC_CRITNIB_WORDS 16
+#define VMC_CRITNIB_LINK UINT64_C(1)
+#define VMC_CRITNIB_ADDRESS_BITS 48
+#define VMC_CRITNIB_MARK_SHIFT 52
+#define VMC_CRITNIB_NOTE_BITS 32
+
+typedef _Atomic uint64_t vmc_critnib_word;
+
+struct vmc_critnib_bag {
+	vmc_critnib_word word[VMC_CRITNIB_WORDS];
+	/* hints: one may be another leaf's than the word's */
+	_Atomic uint32_t note[VMC_CRITNIB_WORDS];
+};
 
 /* The first member of struct vmc_critnib. */
 struct vmc_critnib_roots {
 	/*
-	 * A stripe's root: its address, its level (at least 1) in the low four
-	 * bits. Written under the stripe's lock. Apart from the locks, so that
+	 * Written under the stripe's lock. Apart from the locks, so that
 	 * readers' lines stay clean.
 	 */
-	vmc_critnib_slot of[VMC_CRITNIB_STRIPES];
+	vmc_critnib_word of[VMC_CRITNIB_STRIPES];
 };
 
-/* One of several leaves of equal hash; next leads to the rest, never empty. */
-struct vmc_critnib_cell {
-	void *leaf;
-	vmc_critnib_slot next;
-};
+static inline void *
+vmc_critnib_address(uint64_t word)
+{
+	return (void *)(uintptr_t)(word << 16 >> 16 & ~VMC_CRITNIB_LINK);
+}
 
-/* Without popcnt in the base instruction set, faster than a call. */
+/* The slot for a hash in the directory of its stripe. */
+static inline vmc_critnib_word *
+vmc_critnib_slot(uint64_t root, uint64_t hash)
+{
+	return (vmc_critnib_word *)vmc_critnib_address(root) +
+	       (hash << 8 >> 1 >> (root >> VMC_CRITNIB_ADDRESS_BITS));
+}
+
+/* A bit for each word that has the mark of the hash, or had it just now. */
 static inline unsigned
-vmc_critnib_count_bits(unsigned v)
+vmc_critnib_candidates(const struct vmc_critnib_bag *bag, uint64_t hash)
 {
-	v -= v >> 1 & 0x5555;
-	v = (v & 0x3333) + (v >> 2 & 0x3333);
-	v = (v + (v >> 4)) & 0x0f0f;
-	return (v + (v >> 8)) & 0x1f;
+#ifdef VMC_CRITNIB_SSE2
+	/*
+	 * Eight bytes of an aligned vector are read in one piece on every
+	 * processor that has these instructions. What is found this way is
+	 * only where to look: the word is loaded again, with its order.
+	 */
+	const __m128i *pair = (const void *)bag->word;
+	__m128i mark = _mm_set1_epi16((short)(hash & 0xfff));
+	__m128i eight[2];
+
+	for (unsigned i = 0; i < 2; i++, pair += 4) {
+		__m128 a = _mm_shuffle_ps(_mm_castsi128_ps(pair[0]),
+			_mm_castsi128_ps(pair[1]), 0xdd);
+		__m128 b = _mm_shuffle_ps(_mm_castsi128_ps(pair[2]),
+			_mm_castsi128_ps(pair[3]), 0xdd);
+		eight[i] =
+			_mm_packs_epi32(_mm_srli_epi32(_mm_castps_si128(a), 20),
+				_mm_srli_epi32(_mm_castps_si128(b), 20));
+		eight[i] = _mm_cmpeq_epi16(eight[i], mark);
+	}
+	return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(eight[0], eight[1]));
+#else
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < VMC_CRITNIB_WORDS; i++) {
+		uint64_t word = vmc_load_relaxed(&bag->word[i]);
+		found |= (unsigned)(word >> VMC_CRITNIB_MARK_SHIFT ==
+				    (hash & 0xfff))
+			 << i;
+	}
+	return found;
+#endif
 }
 
-static inline uint64_t
-vmc_critnib_mark(uint64_t hash)
+/* The next bag of the same slot; NULL: this is the last one. */
+static inline struct vmc_critnib_bag *
+vmc_critnib_next(const struct vmc_critnib_bag *bag)
 {
-	return hash << 20 >> VMC_CRITNIB_BITMAP_SHIFT
-				     << VMC_CRITNIB_BITMAP_SHIFT;
+	uint64_t word = vmc_load_acquire(&bag->word[VMC_CRITNIB_WORDS - 1]);
+
+	return word & VMC_CRITNIB_LINK ? vmc_critnib_address(word) : NULL;
 }
 
-/* The slot for a hash in the root of its stripe. */
-static inline vmc_critnib_slot *
-vmc_critnib_root_slot(uint64_t root, uint64_t hash)
+/* A leaf that may be the one, not touched so far, and where to go on from. */
+struct vmc_critnib_candidate {
+	void *leaf; /* NULL: there is none */
+	uint64_t note;
+	const struct vmc_critnib_bag *bag;
+	unsigned more;
+};
+
+/* The next candidate of the bag and those behind it. */
+static inline __attribute__((always_inline)) void
+vmc_critnib_go_on(struct vmc_critnib_candidate *c, uint64_t hash)
 {
-	return (vmc_critnib_slot *)(uintptr_t)(root & ~UINT64_C(15)) +
-	       (hash << 8 >> (64 - 4 * (int)(root & 15)));
+	for (;;) {
+		for (; c->more; c->more &= c->more - 1) {
+			unsigned i = (unsigned)__builtin_ctz(c->more);
+			uint64_t word = vmc_load_acquire(&c->bag->word[i]);
+
+			c->leaf = vmc_critnib_address(word);
+			if (!c->leaf || word & VMC_CRITNIB_LINK)
+				continue;
+			uint64_t top = word >> VMC_CRITNIB_ADDRESS_BITS & 15;
+			c->note = vmc_load_relaxed(&c->bag->note[i]) |
+				  top << VMC_CRITNIB_NOTE_BITS;
+			c->more &= c->more - 1;
+			return;
+		}
+		c->bag = vmc_critnib_next(c->bag);
+		if (!c->bag)
+			break;
+		c->more = vmc_critnib_candidates(c->bag, hash);
+	}
+	c->leaf = NULL;
 }
 
-/* The shift of the nibble below a root. */
-static inline int
-vmc_critnib_root_shift(uint64_t root)
+static inline __attribute__((always_inline)) struct vmc_critnib_candidate
+vmc_critnib_first(struct vmc_critnib *index, uint64_t hash, bool notes)
 {
-	return 52 - 4 * (int)(root & 15);
-}
+	struct vmc_critnib_roots *roots = (struct vmc_critnib_roots *)index;
+	uint64_t root = vmc_load_acquire(&roots->of[hash >> 56]);
+	uint64_t slot = vmc_load_acquire(vmc_critnib_slot(root, hash));
+	struct vmc_critnib_candidate c = {.bag = vmc_critnib_address(slot)};
 
-static inline bool
-vmc_critnib_has_child(uint64_t node, unsigned nibble)
-{
-	return node >> (VMC_CRITNIB_BITMAP_SHIFT + nibble) & 1;
-}
-
-/* The child for a nibble, which the node must have. */
-static inline vmc_critnib_slot *
-vmc_critnib_child(uint64_t node, unsigned nibble)
-{
-	unsigned before = (unsigned)(node >> VMC_CRITNIB_BITMAP_SHIFT) &
-			  ((1u << nibble) - 1);
-
-	return (vmc_critnib_slot *)(uintptr_t)(node & VMC_CRITNIB_ADDRESS) +
-	       vmc_critnib_count_bits(before);
+	if (c.bag) {
+		if (notes)
+			__builtin_prefetch(c.bag->note);
+		c.more = vmc_critnib_candidates(c.bag, hash);
+		vmc_critnib_go_on(&c, hash);
+	}
+	return c;
 }
 
 /*
- * The leaf for which match says true, else NULL; match is asked about leaves
- * of other hashes too. Every leaf that was in the index during the whole of
- * the call is found. Lock-free; within an epoch.
+ * For each leaf c.leaf that is probably of that hash: every leaf of that hash
+ * that is in the index during the whole of the walk is met, and one in 4096 of
+ * others in the same bag. notes: c.note will be wanted. Lock-free; within an
+ * epoch.
  */
+#define VMC_CRITNIB_FOR_EACH(c, index, hash, notes)                            \
+	for (struct vmc_critnib_candidate c =                                  \
+			vmc_critnib_first((index), (hash), (notes));           \
+		c.leaf; vmc_critnib_go_on(&c, (hash)))
+
+/* The leaf met there for which match says true, else NULL. */
 static inline __attribute__((always_inline)) void *
 vmc_critnib_find(struct vmc_critnib *index, uint64_t hash,
 	vmc_critnib_match_fn *match, const void *key)
 {
-	struct vmc_critnib_roots *roots = (struct vmc_critnib_roots *)index;
-	uint64_t root = vmc_load_acquire(&roots->of[hash >> 56]);
-	uint64_t word = vmc_load_acquire(vmc_critnib_root_slot(root, hash));
-	int shift = vmc_critnib_root_shift(root);
-
-	for (; word & VMC_CRITNIB_NODE; shift -= 4) {
-		unsigned nibble = hash >> shift & 15;
-		if (!vmc_critnib_has_child(word, nibble))
-			return NULL;
-		word = vmc_load_acquire(vmc_critnib_child(word, nibble));
-	}
-	while (word & VMC_CRITNIB_CELL) {
-		struct vmc_critnib_cell *cell =
-			(void *)(uintptr_t)(word & ~VMC_CRITNIB_CELL);
-		if (match(cell->leaf, key))
-			return cell->leaf;
-		word = vmc_load_acquire(&cell->next);
-	}
-	void *leaf = (void *)(uintptr_t)(word & VMC_CRITNIB_LEAF);
-	if (!leaf ||
-		(word ^ vmc_critnib_mark(hash)) >> VMC_CRITNIB_BITMAP_SHIFT)
-		return NULL;
-	return match(leaf, key) ? leaf : NULL;
+	VMC_CRITNIB_FOR_EACH(c, index, hash, false)
+	if (match(c.leaf, key))
+		return c.leaf;
+	return NULL;
 }
 
 /*
  * Bring what a later find, insertion or removal of that hash will read into
- * the cache: first its slot of the root and, once that has arrived, the child
- * that the slot leads to. Within an epoch.
+ * the cache: first its slot and, once that has arrived, the bag that the slot
+ * leads to. Within an epoch.
  */
 static inline void
 vmc_critnib_prefetch_slot(struct vmc_critnib *index, uint64_t hash)
@@ -148,19 +206,19 @@ vmc_critnib_prefetch_slot(struct vmc_critnib *index, uint64_t hash)
 	struct vmc_critnib_roots *roots = (struct vmc_critnib_roots *)index;
 	uint64_t root = vmc_load_acquire(&roots->of[hash >> 56]);
 
-	__builtin_prefetch(vmc_critnib_root_slot(root, hash));
+	__builtin_prefetch(vmc_critnib_slot(root, hash));
 }
 
 static inline void
-vmc_critnib_prefetch_child(struct vmc_critnib *index, uint64_t hash)
+vmc_critnib_prefetch_bag(struct vmc_critnib *index, uint64_t hash)
 {
 	struct vmc_critnib_roots *roots = (struct vmc_critnib_roots *)index;
 	uint64_t root = vmc_load_acquire(&roots->of[hash >> 56]);
-	uint64_t word = vmc_load_acquire(vmc_critnib_root_slot(root, hash));
-	unsigned nibble = hash >> vmc_critnib_root_shift(root) & 15;
+	uint64_t slot = vmc_load_acquire(vmc_critnib_slot(root, hash));
+	const char *bag = vmc_critnib_address(slot);
 
-	if (word & VMC_CRITNIB_NODE)
-		__builtin_prefetch(vmc_critnib_child(word, nibble));
+	__builtin_prefetch(bag, 1);
+	__builtin_prefetch(bag + 64, 1);
 }
 
 #endif

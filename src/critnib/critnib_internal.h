@@ -2,7 +2,7 @@
 /*
  * critnib_internal.h -- what the index is made of, for critnib.c and its check
  *
- * Words, cells and roots are drawn in critnib_find.h.
+ * Words, bags and directories are drawn in critnib_find.h.
  */
 #ifndef VMC_CRITNIB_INTERNAL_H
 #define VMC_CRITNIB_INTERNAL_H
@@ -16,22 +16,19 @@
 
 enum {
 	STRIPES = VMC_CRITNIB_STRIPES,
-	FAN = 16,
-	/* of an empty stripe's root: a slot each for one nibble */
-	LEVEL_FIRST = 1,
-	/* nodes on the longest path: the nibbles that are left */
-	DEPTH = 13,
+	WORDS = VMC_CRITNIB_WORDS,
 	LINE = 64,
 };
 
-#define NODE VMC_CRITNIB_NODE
-#define CELL VMC_CRITNIB_CELL
-#define BITMAP_SHIFT VMC_CRITNIB_BITMAP_SHIFT
-#define ADDRESS VMC_CRITNIB_ADDRESS
+#define LINK VMC_CRITNIB_LINK
+#define ADDRESS_BITS VMC_CRITNIB_ADDRESS_BITS
+#define MARK_SHIFT VMC_CRITNIB_MARK_SHIFT
 
-typedef vmc_critnib_slot slot;
+typedef vmc_critnib_word word;
+typedef struct vmc_critnib_bag bag;
 
-static_assert(sizeof(slot) == sizeof(void *), "a word holds a pointer");
+static_assert(sizeof(word) == sizeof(void *), "a word holds a pointer");
+static_assert(sizeof(bag) == 192, "three lines");
 
 /* A line of its own: writers of other stripes do not disturb. */
 struct stripe {
@@ -42,10 +39,11 @@ struct stripe {
 
 struct vmc_critnib {
 	struct vmc_critnib_roots roots;
-	/* each stripe's root until it grows, and again when it is empty */
-	alignas(LINE) slot first[STRIPES][FAN];
+	/* each stripe's directory until it grows, and again when it is empty */
+	alignas(LINE) word first[STRIPES];
 	/* immutable */
 	vmc_critnib_hash_fn *hash_of;
+	const void *hash_arg;
 	struct vmc_memory memory;
 	void *allocation;
 	struct stripe stripes[STRIPES];
@@ -57,100 +55,93 @@ stripe_of(uint64_t hash)
 	return (unsigned)(hash >> 56);
 }
 
-static inline unsigned
-nibble_of(uint64_t hash, int shift)
+static inline uint64_t
+hash_of(const struct vmc_critnib *index, uint64_t w)
 {
-	return hash >> shift & (FAN - 1);
+	return index->hash_of(vmc_critnib_address(w), index->hash_arg);
+}
+
+/* --- a root: the directory of a stripe --- */
+
+static inline uint64_t
+root_of(const word *slots, unsigned depth)
+{
+	return (uintptr_t)slots | (uint64_t)(63 - depth) << ADDRESS_BITS;
 }
 
 static inline unsigned
-bitmap_of(uint64_t node)
+root_depth(uint64_t root)
 {
-	return (unsigned)(node >> BITMAP_SHIFT);
+	return 63 - (unsigned)(root >> ADDRESS_BITS);
 }
 
-static inline slot *
-children_of(uint64_t node)
-{
-	return (slot *)(uintptr_t)(node & ADDRESS);
-}
-
-/* In whole units of what allocators give out. */
 static inline size_t
-node_size(uint64_t node)
+root_count(uint64_t root)
 {
-	return (vmc_critnib_count_bits(bitmap_of(node)) + 1) / 2 * 16;
+	return (size_t)1 << root_depth(root);
 }
 
-static inline struct vmc_critnib_cell *
-cell_of(uint64_t word)
-{
-	return (struct vmc_critnib_cell *)(uintptr_t)(word & ~CELL);
-}
-
-static inline void *
-leaf_of(uint64_t word)
-{
-	return (void *)(uintptr_t)(word & VMC_CRITNIB_LEAF);
-}
-
-static inline uint64_t
-word_of(const void *leaf, uint64_t hash)
-{
-	return (uintptr_t)leaf | vmc_critnib_mark(hash);
-}
-
-/* The hash of what a leaf or cell leads to. */
-static inline uint64_t
-hash_of(const struct vmc_critnib *index, uint64_t word)
-{
-	return index->hash_of(
-		word & CELL ? cell_of(word)->leaf : leaf_of(word));
-}
-
-/* The lowest and the highest nibble that a mark holds. */
-#define MARK_LOW 28
-#define MARK_HIGH 40
-
-/* Bits 43 to 28 in which the hash of a leaf's word differs from this one. */
-static inline uint64_t
-mark_difference(uint64_t word, uint64_t hash)
-{
-	return (word ^ vmc_critnib_mark(hash)) >> BITMAP_SHIFT << MARK_LOW;
-}
-
-static inline unsigned
-root_level(uint64_t root)
-{
-	return root & 15;
-}
-
-static inline slot *
+static inline word *
 root_slots(uint64_t root)
 {
-	return (slot *)(uintptr_t)(root & ~UINT64_C(15));
+	return vmc_critnib_address(root);
 }
 
-static inline size_t
-root_count(unsigned level)
+/* --- a slot: the first bag for all hashes of a prefix --- */
+
+static inline uint64_t
+slot_of(const bag *first, unsigned depth)
 {
-	return (size_t)1 << 4 * level;
+	return (uintptr_t)first | (uint64_t)depth << ADDRESS_BITS;
 }
 
-/* The words of the node's children by nibble; the result names the live. */
 static inline unsigned
-node_spread(uint64_t node, uint64_t *by_nibble)
+slot_depth(uint64_t slot)
 {
-	const slot *child = children_of(node);
-	unsigned live = 0;
+	return (unsigned)(slot >> ADDRESS_BITS);
+}
 
-	for (unsigned rest = bitmap_of(node); rest; rest &= rest - 1) {
-		unsigned nibble = (unsigned)__builtin_ctz(rest);
-		by_nibble[nibble] = vmc_load_relaxed(child++);
-		if (by_nibble[nibble])
-			live |= 1u << nibble;
-	}
-	return live;
+/* So many slots, side by side, lead to the same bag. */
+static inline size_t
+slot_span(uint64_t root, uint64_t slot)
+{
+	return (size_t)1 << (root_depth(root) - slot_depth(slot));
+}
+
+/* --- a word --- */
+
+static inline bool
+is_leaf(uint64_t w)
+{
+	return w != 0 && !(w & LINK);
+}
+
+static inline uint64_t
+word_of(const void *leaf, uint64_t hash, uint64_t note)
+{
+	return (uintptr_t)leaf | note >> VMC_CRITNIB_NOTE_BITS << ADDRESS_BITS |
+	       hash << MARK_SHIFT;
+}
+
+/* A bit for each word that holds a leaf. */
+static inline unsigned
+leaves_in(const bag *b)
+{
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < WORDS; i++)
+		found |= (unsigned)is_leaf(vmc_load_relaxed(&b->word[i])) << i;
+	return found;
+}
+
+static inline unsigned
+count_bits(unsigned set)
+{
+	unsigned n = 0;
+
+	for (; set; set &= set - 1)
+		n++;
+	return n;
 }
 
 #endif

@@ -89,10 +89,12 @@ static bool stop_in_index;
 static VMEMcache *midst_cache;
 static uint64_t midst_entries, midst_key;
 
-int __real_vmc_critnib_insert(struct vmc_critnib *index, void *leaf,
-	vmc_critnib_match_fn *match, const void *arg);
-int __wrap_vmc_critnib_insert(struct vmc_critnib *index, void *leaf,
-	vmc_critnib_match_fn *match, const void *arg);
+int __real_vmc_critnib_insert(struct vmc_critnib *index, uint64_t hash,
+	void *leaf, uint64_t note, vmc_critnib_match_fn *match,
+	const void *arg);
+int __wrap_vmc_critnib_insert(struct vmc_critnib *index, uint64_t hash,
+	void *leaf, uint64_t note, vmc_critnib_match_fn *match,
+	const void *arg);
 int __real_pthread_mutex_trylock(pthread_mutex_t *mutex);
 int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex);
 
@@ -108,10 +110,10 @@ stop_here(void)
 
 /* In a put: the entry is in the index, and nowhere else. */
 int
-__wrap_vmc_critnib_insert(struct vmc_critnib *index, void *leaf,
-	vmc_critnib_match_fn *match, const void *arg)
+__wrap_vmc_critnib_insert(struct vmc_critnib *index, uint64_t hash, void *leaf,
+	uint64_t note, vmc_critnib_match_fn *match, const void *arg)
 {
-	int rc = __real_vmc_critnib_insert(index, leaf, match, arg);
+	int rc = __real_vmc_critnib_insert(index, hash, leaf, note, match, arg);
 
 	if (stop_in_index)
 		stop_here();
