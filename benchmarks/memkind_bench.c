@@ -2,7 +2,7 @@
 /*
  * memkind_bench.c -- kinds beside malloc, jemalloc and Debian's memkind
  *
- *     memkind_bench [DIRECTORY [ROUNDS]]
+ *     memkind_bench [--csv | --json] [DIRECTORY [ROUNDS]]
  *
  * Every subject is a process of its own, started anew in each round, subjects
  * taking turns; the table shows the median of the rounds. Times are the
@@ -16,15 +16,13 @@
  * churn   replace a random one of 20000 objects
  * cross   one thread allocates, another frees
  * x2      two threads doing it, nanoseconds for each
- * fill, refill, left    percent of a file of 256 MiB: payload at the first
- *         failure of objects of 64 bytes to 4 KiB; payload after half was
- *         dropped and all replaced five times; what is occupied six seconds
- *         after everything was freed
+ * and of a file of 256 MiB, what memkind_bench_space.c says
  */
-#include "memkind.h"
+#include "memkind_bench.h"
 
-#include <dirent.h>
-#include <errno.h>
+#include "memkind.h"
+#include "report.h"
+
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdbool.h>
@@ -32,7 +30,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,19 +43,23 @@ void engine_free(void *ptr);
 
 enum heap { HEAP_LIBC, HEAP_ENGINE, HEAP_DEFAULT, HEAP_PMEM, HEAP_NULL };
 
+/* "NULL": freed without naming the kind. */
 static const struct subject {
-	const char *name, *preload;
+	struct bench_column column;
+	const char *preload;
 	enum heap heap;
 } subjects[] = {
-	{"glibc", "", HEAP_LIBC},
-	{"jemalloc", JEMALLOC, HEAP_LIBC},
-	{"engine", "", HEAP_ENGINE},
-	{"default", "", HEAP_DEFAULT},
-	{"pmem", "", HEAP_PMEM},
-	{"pmem, free(NULL kind)", "", HEAP_NULL},
-	{"1.14 default", PREDECESSOR, HEAP_DEFAULT},
-	{"1.14 pmem", PREDECESSOR, HEAP_PMEM},
-	{"1.14 pmem, free(NULL kind)", PREDECESSOR, HEAP_NULL},
+	{{"glibc", "glibc", BENCH_ONE_DIGIT}, "", HEAP_LIBC},
+	{{"jemalloc", "jemalloc", BENCH_ONE_DIGIT}, JEMALLOC, HEAP_LIBC},
+	{{"engine", "engine", BENCH_ONE_DIGIT}, "", HEAP_ENGINE},
+	{{"default", "default", BENCH_ONE_DIGIT}, "", HEAP_DEFAULT},
+	{{"pmem", "pmem", BENCH_ONE_DIGIT}, "", HEAP_PMEM},
+	{{"pmem_null", "pmem, NULL", BENCH_ONE_DIGIT}, "", HEAP_NULL},
+	{{"old_default", "1.14 default", BENCH_ONE_DIGIT}, PREDECESSOR,
+		HEAP_DEFAULT},
+	{{"old_pmem", "1.14 pmem", BENCH_ONE_DIGIT}, PREDECESSOR, HEAP_PMEM},
+	{{"old_pmem_null", "1.14 pmem, NULL", BENCH_ONE_DIGIT}, PREDECESSOR,
+		HEAP_NULL},
 };
 #define SUBJECTS (sizeof(subjects) / sizeof(subjects[0]))
 
@@ -242,89 +243,6 @@ cross(size_t size)
 	return (allocating + freeing) / (BATCHES * BATCH);
 }
 
-/* Bytes behind the unnamed files that this process has open. */
-static double
-occupied(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	struct dirent *entry;
-	double bytes = 0;
-	struct stat st;
-
-	while ((entry = readdir(dir))) {
-		if (fstat(atoi(entry->d_name), &st) == 0 &&
-			S_ISREG(st.st_mode) && st.st_nlink == 0)
-			bytes += (double)st.st_blocks * 512;
-	}
-	closedir(dir);
-	return bytes;
-}
-
-static size_t
-object_size(uint64_t *state)
-{
-	return 64 + next(state) % 4033;
-}
-
-/* Objects until there is no memory; their bytes. */
-static double
-fill(void **objects, size_t *sizes, size_t most, uint64_t *state)
-{
-	double bytes = 0;
-
-	for (size_t i = 0; i < most; i++) {
-		if (!objects[i]) {
-			sizes[i] = object_size(state);
-			objects[i] = memkind_malloc(kind, sizes[i]);
-			if (!objects[i])
-				break;
-			*(volatile char *)objects[i] = 1;
-		}
-	}
-	for (size_t i = 0; i < most; i++)
-		bytes += objects[i] ? (double)sizes[i] : 0;
-	return bytes;
-}
-
-static void
-fragmentation(const char *directory)
-{
-	const size_t file = (size_t)256 << 20, most = file / 64;
-	void **objects = calloc(most, sizeof(*objects));
-	size_t *sizes = calloc(most, sizeof(*sizes)), count = 0;
-	uint64_t state = 1;
-
-	if (memkind_create_pmem(directory, file, &kind) != 0)
-		exit(1);
-	printf("fill %f\n",
-		fill(objects, sizes, most, &state) / (double)file * 100);
-	while (objects[count])
-		count++;
-	for (size_t i = 0; i < count; i++) {
-		if (next(&state) & 1) {
-			memkind_free(kind, objects[i]);
-			objects[i] = NULL;
-		}
-	}
-	for (size_t i = 0; i < 5 * count; i++) {
-		size_t at = next(&state) % count;
-		if (!objects[at])
-			continue;
-		memkind_free(kind, objects[at]);
-		sizes[at] = object_size(&state);
-		objects[at] = memkind_malloc(kind, sizes[at]);
-	}
-	printf("refill %f\n",
-		fill(objects, sizes, most, &state) / (double)file * 100);
-	for (size_t i = 0; i < most; i++)
-		memkind_free(kind, objects[i]);
-	for (int i = 0; i < 600; i++) {
-		usleep(10000);
-		memkind_free(kind, memkind_malloc(kind, 100000));
-	}
-	printf("left %f\n", occupied() / (double)file * 100);
-}
-
 static int
 work(const struct subject *subject, const char *directory)
 {
@@ -359,7 +277,7 @@ work(const struct subject *subject, const char *directory)
 	}
 	if (heap == HEAP_PMEM) {
 		memkind_destroy_kind(kind);
-		fragmentation(directory);
+		memkind_bench_space(directory);
 	}
 	return 0;
 }
@@ -434,49 +352,77 @@ compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void
-print_table(void)
+static double
+median(double *values, int count)
 {
-	printf("%-14s", "");
+	qsort(values, (size_t)count, sizeof(*values), compare);
+	return values[count / 2];
+}
+
+static void
+print_rows(const char *directory, int rounds, enum bench_format format)
+{
+	struct bench_report *r = bench_report_new("kinds");
+	struct bench_column columns[SUBJECTS + 1] = {
+		{"measured", "", BENCH_TEXT}};
+
+	bench_setting(r, "path", "%s", directory);
+	bench_setting_number(r, "rounds", (uint64_t)rounds);
 	for (size_t s = 0; s < SUBJECTS; s++)
-		printf(" %12.12s", subjects[s].name);
-	putchar('\n');
+		columns[s + 1] = subjects[s].column;
+	bench_table(r, "results", columns, SUBJECTS + 1);
 	for (size_t i = 0; i < row_count; i++) {
-		printf("%-14s", rows[i].name);
+		bench_row(r);
+		bench_cell_text(r, "%s", rows[i].name);
 		for (size_t s = 0; s < SUBJECTS; s++) {
-			int n = rows[i].counts[s];
-			qsort(rows[i].values[s], (size_t)n, sizeof(double),
-				compare);
-			if (n > 0)
-				printf(" %12.1f", rows[i].values[s][n / 2]);
+			if (rows[i].counts[s] > 0)
+				bench_cell(r, median(rows[i].values[s],
+						      rows[i].counts[s]));
 			else
-				printf(" %12s", "-");
+				bench_cell_empty(r);
 		}
-		putchar('\n');
 	}
+	bench_report_print(r, format, stdout);
+	bench_report_free(r);
+}
+
+static enum bench_format
+format_of(const char *option)
+{
+	if (strcmp(option, "--csv") == 0)
+		return BENCH_CSV;
+	return strcmp(option, "--json") == 0 ? BENCH_JSON : BENCH_FOR_PEOPLE;
 }
 
 int
 main(int argc, char **argv)
 {
-	const char *directory = argc > 1 ? argv[1] : "/dev/shm";
-	int rounds = argc > 2 ? atoi(argv[2]) : 5;
+	enum bench_format format = BENCH_FOR_PEOPLE;
+	const char *program = argv[0];
 
 	if (argc == 4 && strcmp(argv[1], "--work") == 0)
 		return work(&subjects[atoi(argv[2])], argv[3]);
+	if (argc > 1 && (format = format_of(argv[1])) != BENCH_FOR_PEOPLE) {
+		argc--;
+		argv++;
+	}
+	const char *directory = argc > 1 ? argv[1] : "/dev/shm";
+	int rounds = argc > 2 ? atoi(argv[2]) : 5;
 	if (rounds < 1 || rounds > MOST_ROUNDS || access(directory, W_OK)) {
-		fprintf(stderr, "usage: %s [DIRECTORY [ROUNDS, 1 to %d]]\n",
-			argv[0], MOST_ROUNDS);
+		fprintf(stderr,
+			"usage: %s [--csv | --json] "
+			"[DIRECTORY [ROUNDS, 1 to %d]]\n",
+			program, MOST_ROUNDS);
 		return 2;
 	}
 	for (int round = 0; round < rounds; round++) {
 		for (size_t s = 0; s < SUBJECTS; s++) {
 			fprintf(stderr, "\rround %d of %d, %s\033[K", round + 1,
-				rounds, subjects[s].name);
+				rounds, subjects[s].column.heading);
 			run_subject("/proc/self/exe", s, directory);
 		}
 	}
 	fprintf(stderr, "\r\033[K");
-	print_table();
+	print_rows(directory, rounds, format);
 	return 0;
 }

@@ -13,6 +13,7 @@
  */
 #include "report.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -316,7 +317,8 @@ print_table(const struct table *t, FILE *out)
 static void
 print_settings(const struct bench_report *r, FILE *out)
 {
-	int column = fprintf(out, "vmemcache-bench %s:", r->command);
+	int column = fprintf(
+		out, "%s %s:", program_invocation_short_name, r->command);
 
 	for (size_t i = 0; i < r->n_settings; i++) {
 		const char *text = r->settings[i].text;
