@@ -69,6 +69,26 @@ expect(Call call)
 	}
 }
 
+/* A kind that this machine lacks can be named, but gives no memory. */
+static void
+use_kind(libmemkind::kinds number)
+{
+	libmemkind::static_kind::allocator<double> a(number), copy(a);
+	libmemkind::static_kind::allocator<char> other(a);
+
+	assert(a == copy && other == a);
+	try {
+		double *p = a.allocate(100);
+		p[99] = 1;
+		a.deallocate(p, 100);
+		std::vector<double,
+			libmemkind::static_kind::allocator<double>>
+			v(1000, 2.5, a);
+		assert(v[999] == 2.5);
+	} catch (const std::bad_alloc &) {
+	}
+}
+
 int
 main()
 {
@@ -100,10 +120,17 @@ main()
 		[] { libmemkind::pmem::allocator<int> a("/tmp", 1); });
 	expect<std::invalid_argument>(
 		[] { libmemkind::fixed::allocator<int> a(nullptr, 1 << 20); });
-	expect<std::runtime_error>([] {
-		libmemkind::static_kind::allocator<int> a(
-			static_cast<libmemkind::kinds>(99));
+	expect<std::invalid_argument>([] {
+		libmemkind::pmem::allocator<int> a("/tmp", 32 << 20,
+			libmemkind::allocation_policy::MAX);
 	});
+	for (int number : {-1, 23, 99})
+		expect<std::runtime_error>([number] {
+			libmemkind::static_kind::allocator<int> a(
+				static_cast<libmemkind::kinds>(number));
+		});
+	for (int number = 0; number <= 22; number++)
+		use_kind(static_cast<libmemkind::kinds>(number));
 	std::puts("passed");
 	return 0;
 }

@@ -233,6 +233,130 @@ test_environment(void **state)
 			-MEMKIND_ERROR_ENVIRON);
 }
 
+/* What programs may have come to compare with. */
+static void
+test_messages(void **state)
+{
+	static const struct {
+		int code;
+		const char *text;
+	} messages[] = {
+		{-1, "Requested memory kind is not available"},
+		{-2, "Call to mbind() failed"},
+		{-3, "Call to mmap() failed"},
+		{-6, "Call to malloc() failed"},
+		{-12, "Error parsing environment variable (MEMKIND_*)"},
+		{-13, "Invalid input arguments to memkind routine"},
+		{-15, "Attempted to initialize more than maximum (512) number "
+		      "of kinds"},
+		{-17, "memkind_ops structure is poorly formed (missing or "
+		      "incorrect functions)"},
+		{-18, "unable to allocate huge pages"},
+		{-20, "Requested memory type is not available"},
+		{-21, "Operation failed"},
+		{-22, "Call to jemalloc's arenas.create () failed"},
+		{-255, "Unspecified run-time error"},
+		{EINVAL, "Alignment must be a power of two and larger than "
+			 "sizeof(void *)"},
+		{ENOMEM, "Call to jemk_mallocx() failed"},
+		{0, "Undefined error number: 0"},
+		{-4, "Undefined error number: -4"},
+		{12345, "Undefined error number: 12345"},
+	};
+	char text[MEMKIND_ERROR_MESSAGE_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(messages) / sizeof(*messages); i++) {
+		memkind_error_message(messages[i].code, text, sizeof(text));
+		assert_memory_equal(text, "<memkind> ", 10);
+		assert_string_equal(text + 10, messages[i].text);
+	}
+	memkind_error_message(MEMKIND_ERROR_INVALID, text, 5);
+	assert_string_equal(text, "<mem");
+	memkind_error_message(0, NULL, 0);
+	assert_true(memkind_get_version() >= 1014000);
+}
+
+/* Everything that it printed on standard error. */
+static size_t
+errors_with(const char *debug, char *text, size_t size)
+{
+	size_t length = 0;
+	ssize_t n;
+	int ends[2], status;
+
+	assert_int_equal(pipe(ends), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		dup2(ends[1], STDERR_FILENO);
+		unsetenv("MEMKIND_DEBUG");
+		if (debug)
+			setenv("MEMKIND_DEBUG", debug, 1);
+		execl("/proc/self/exe", "self", "--create", (char *)NULL);
+		_exit(99);
+	}
+	close(ends[1]);
+	while ((n = read(ends[0], text + length, size - 1 - length)) > 0)
+		length += (size_t)n;
+	close(ends[0]);
+	waitpid(child, &status, 0);
+	assert_int_equal(status, 0);
+	text[length] = '\0';
+	return length;
+}
+
+/* A kind that comes and goes is two lines; without the variable, none is. */
+static void
+test_debug(void **state)
+{
+	char text[4096];
+
+	(void)state;
+	assert_int_equal(errors_with(NULL, text, sizeof(text)), 0);
+	assert_int_equal(errors_with("0", text, sizeof(text)), 0);
+	assert_true(errors_with("1", text, sizeof(text)) > 0);
+	assert_non_null(strstr(text, "MEMKIND_INFO: kind "));
+	assert_non_null(strstr(text, "pmem"));
+	assert_non_null(strstr(text, "destroyed\n"));
+}
+
+/* Never documented, but called by some. */
+int memkind_thread_get_arena(memkind_t kind, unsigned *arena, size_t size);
+int memkind_regular_all_get_mbind_nodemask(
+	memkind_t kind, unsigned long *mask, unsigned long maxnode);
+int memkind_hbw_all_get_mbind_nodemask(
+	memkind_t kind, unsigned long *mask, unsigned long maxnode);
+int memkind_dax_kmem_all_get_mbind_nodemask(
+	memkind_t kind, unsigned long *mask, unsigned long maxnode);
+
+static void
+test_undocumented(void **state)
+{
+	unsigned long mask[2] = {0, 77};
+	unsigned arena;
+	memkind_t kind;
+
+	(void)state;
+	assert_int_equal(memkind_create_pmem("/tmp", 0, &kind), 0);
+	assert_int_equal(memkind_thread_get_arena(kind, &arena, 100), 0);
+	assert_int_equal(memkind_thread_get_arena(NULL, &arena, 100),
+		MEMKIND_ERROR_RUNTIME);
+	assert_int_equal(memkind_thread_get_arena(kind, NULL, 100),
+		MEMKIND_ERROR_RUNTIME);
+	memkind_destroy_kind(kind);
+	assert_int_equal(
+		memkind_regular_all_get_mbind_nodemask(NULL, mask, 64), 0);
+	assert_true(mask[0] != 0);
+	assert_int_equal(mask[1], 77);
+	assert_int_equal(memkind_regular_all_get_mbind_nodemask(NULL, NULL, 64),
+		MEMKIND_ERROR_INVALID);
+	assert_int_equal(memkind_hbw_all_get_mbind_nodemask(NULL, mask, 64),
+		memkind_check_available(MEMKIND_HBW_ALL));
+	assert_int_equal(
+		memkind_dax_kmem_all_get_mbind_nodemask(NULL, mask, 64),
+		memkind_check_available(MEMKIND_DAX_KMEM_ALL));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -243,6 +367,9 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_partitions),
 		cmocka_unit_test(test_background_threads),
 		cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_messages),
+		cmocka_unit_test(test_debug),
+		cmocka_unit_test(test_undocumented),
 	};
 
 	if (argc == 2 && strcmp(argv[1], "--create") == 0)
