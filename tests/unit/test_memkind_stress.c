@@ -18,6 +18,9 @@
 #include "memkind/kind.h"
 #include "memkind/malloc.h"
 
+#include "base/os.h"
+#include "base/os_space.h"
+
 #include <pthread.h>
 #include <unistd.h>
 
@@ -167,18 +170,18 @@ work(void *arguments)
 }
 
 static void
-run_threads(memkind_t kind, size_t largest, unsigned long operations)
+run_some_threads(unsigned count, uint64_t seed, memkind_t kind, size_t largest,
+	unsigned long operations)
 {
 	struct arguments a[THREADS];
 	pthread_t threads[THREADS];
-	uint64_t seed = testing_seed();
 
-	for (unsigned i = 0; i < THREADS; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		a[i] = (struct arguments){kind, seed + i, largest, operations};
 		assert_int_equal(
 			pthread_create(&threads[i], NULL, work, &a[i]), 0);
 	}
-	for (unsigned i = 0; i < THREADS; i++)
+	for (unsigned i = 0; i < count; i++)
 		pthread_join(threads[i], NULL);
 	for (unsigned i = 0; i < EXCHANGE; i++) {
 		release(&a[0], vmc_exchange_acq_rel(&exchange[i], NULL), &seed);
@@ -186,13 +189,15 @@ run_threads(memkind_t kind, size_t largest, unsigned long operations)
 	assert_int_equal(testing_failures, 0);
 }
 
+static void
+run_threads(memkind_t kind, size_t largest, unsigned long operations)
+{
+	run_some_threads(THREADS, testing_seed(), kind, largest, operations);
+}
+
 static const char *
 directory(void)
 {
-	const char *given = getenv("VMC_TEST_DIRECTORY");
-
-	if (given)
-		return given;
 	return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
 }
 
@@ -327,6 +332,40 @@ test_kinds_come_and_go(void **state)
 			vmc_load_relaxed(&vmc_kinds[i].state), VMC_KIND_FREE);
 }
 
+/*
+ * For $VMC_TEST_SECONDS, if that is set: rounds of two threads, which end
+ * after each, on one kind on a disk, with a line for each minute.
+ */
+static void
+test_churn(void **state)
+{
+	const char *given = getenv("VMC_TEST_SECONDS");
+	double seconds = given ? strtod(given, NULL) : 0;
+	uint64_t start = vmc_os_clock_ns(), next = 0, seed = testing_seed();
+	unsigned long rounds = 0, ops = operations() / 2;
+	double elapsed;
+	size_t occupied;
+	memkind_t kind;
+
+	(void)state;
+	assert_int_equal(memkind_create_pmem("/tmp", 256 << 20, &kind), 0);
+	do {
+		seed += THREADS;
+		run_some_threads(2, seed, kind, 1 << 20, ops);
+		rounds++;
+		elapsed = (double)(vmc_os_clock_ns() - start) / 1e9;
+		if (given && (elapsed >= (double)next || elapsed >= seconds)) {
+			next = (uint64_t)elapsed + 60;
+			vmc_os_file_occupied(kind->space.fd, &occupied);
+			printf("%.0f s, %lu operations, all patterns right, "
+			       "%zu KiB of the file in use\n",
+				elapsed, rounds * ops * 2, occupied >> 10);
+			fflush(stdout);
+		}
+	} while (elapsed < seconds);
+	assert_int_equal(memkind_destroy_kind(kind), 0);
+}
+
 static void *
 short_life(void *kind)
 {
@@ -370,6 +409,7 @@ main(void)
 		cmocka_unit_test(test_fixed),
 		cmocka_unit_test(test_node_kind),
 		cmocka_unit_test(test_default),
+		cmocka_unit_test(test_churn),
 		cmocka_unit_test(test_kinds_come_and_go),
 		cmocka_unit_test(test_threads_end),
 	};
