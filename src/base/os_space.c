@@ -122,16 +122,21 @@ allocate(int fd, int mode, size_t offset, size_t size)
 	return err;
 }
 
-/*
- * A file system without fallocate: a byte a page, rewritten as it is, makes
- * it allocate. The caller owns the range, so nobody writes there meanwhile.
- */
-static int
-touch_pages(int fd, size_t offset, size_t size)
+int
+vmc_os_file_reserve(int fd, size_t offset, size_t size)
+{
+	int err = allocate(fd, 0, offset, size);
+
+	return err == -ENOSYS ? -EOPNOTSUPP : err;
+}
+
+int
+vmc_os_file_touch(int fd, size_t offset, size_t size)
 {
 	char byte;
 
 	for (size_t at = offset; at < offset + size; at += vmc_os_page_size()) {
+		errno = EIO; /* for less than a byte */
 		if (pread(fd, &byte, 1, (off_t)at) != 1 ||
 			pwrite(fd, &byte, 1, (off_t)at) != 1)
 			return -errno;
@@ -140,20 +145,12 @@ touch_pages(int fd, size_t offset, size_t size)
 }
 
 int
-vmc_os_file_reserve(int fd, size_t offset, size_t size)
-{
-	int err = allocate(fd, 0, offset, size);
-
-	return err == -EOPNOTSUPP || err == -ENOSYS
-		       ? touch_pages(fd, offset, size)
-		       : err;
-}
-
-int
 vmc_os_file_punch(int fd, size_t offset, size_t size)
 {
-	return allocate(
+	int err = allocate(
 		fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size);
+
+	return err == -ENOSYS ? -EOPNOTSUPP : err;
 }
 
 int

@@ -36,11 +36,20 @@ int vmc_os_file_stretch(int fd, size_t size);
 
 /*
  * Reserve the file's space in that range: -ENOSPC comes from here, never a
- * SIGBUS later. Existing contents stay.
+ * SIGBUS later. Existing contents stay. -EOPNOTSUPP: this file system cannot.
  */
 int vmc_os_file_reserve(int fd, size_t offset, size_t size);
 
-/* Give the space back; the range reads as zeros then. */
+/*
+ * The same where it cannot: a byte a page, rewritten as it is, makes it
+ * allocate. Nobody else may write to the range meanwhile.
+ */
+int vmc_os_file_touch(int fd, size_t offset, size_t size);
+
+/*
+ * Give the space back; the range reads as zeros then. -EOPNOTSUPP: this file
+ * system cannot.
+ */
 int vmc_os_file_punch(int fd, size_t offset, size_t size);
 
 /* All the space of the file system that the file is on. */

@@ -98,45 +98,47 @@ hook_dalloc(extent_hooks_t *hooks, void *addr, size_t size, bool committed,
 	return false;
 }
 
+/* Have the medium change the range; true: it did not. */
+static bool
+change(const struct vmc_arena *arena,
+	int (*how)(struct vmc_space *space, size_t offset, size_t size),
+	const char *addr, size_t size)
+{
+	int saved = errno;
+	bool failed = how(arena->space, (size_t)(addr - arena->space->base),
+			      size) != 0;
+
+	errno = saved;
+	return failed;
+}
+
 static bool
 hook_commit(extent_hooks_t *hooks, void *addr, size_t size, size_t offset,
 	size_t length, unsigned index)
 {
-	struct vmc_arena *arena = (struct vmc_arena *)hooks;
-	struct vmc_space *space = arena->space;
-	size_t at = (size_t)((char *)addr - space->base) + offset;
-	int saved = errno;
-	bool failed;
+	const struct vmc_arena *arena = (struct vmc_arena *)hooks;
+	const struct vmc_medium *medium = arena->space->medium;
 
 	(void)size;
 	(void)index;
-	if (arena->inert || !space->medium->commit)
-		return false;
-	failed = space->medium->commit(space, at, length) != 0;
-	errno = saved;
-	return failed;
+	return !arena->inert && medium->commit &&
+	       change(arena, medium->commit, (char *)addr + offset, length);
 }
 
 static bool
 hook_decommit(extent_hooks_t *hooks, void *addr, size_t size, size_t offset,
 	size_t length, unsigned index)
 {
-	struct vmc_arena *arena = (struct vmc_arena *)hooks;
-	struct vmc_space *space = arena->space;
-	size_t at = (size_t)((char *)addr - space->base) + offset;
-	int saved = errno;
-	bool failed;
+	const struct vmc_arena *arena = (struct vmc_arena *)hooks;
+	const struct vmc_medium *medium = arena->space->medium;
 
 	(void)size;
 	(void)index;
-	if (!space->medium->decommit)
+	if (!medium->decommit)
 		return true;
-	if (arena->inert)
-		return false;
-	failed =
-		space->hoard || space->medium->decommit(space, at, length) != 0;
-	errno = saved;
-	return failed;
+	return !arena->inert && (vmc_load_relaxed(&arena->space->hoard) ||
+					change(arena, medium->decommit,
+						(char *)addr + offset, length));
 }
 
 static bool
@@ -157,6 +159,7 @@ hook_split(extent_hooks_t *hooks, void *addr, size_t size, size_t size_a,
  * Free memory that is still committed does not merge beyond this size. What
  * goes back is whole extents: all of a single large one would go, and be
  * reserved again a moment later, whenever a page of it is due.
+ * What stays in any case may merge, or nothing larger could be had again.
  */
 #define MOST_COMMITTED ((size_t)2 << 20)
 
@@ -170,6 +173,7 @@ hook_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a, void *addr_b,
 	(void)addr_b;
 	(void)index;
 	return committed && arena->space->medium->decommit && !arena->inert &&
+	       !vmc_load_relaxed(&arena->space->hoard) &&
 	       size_a + size_b > MOST_COMMITTED;
 }
 

@@ -121,7 +121,7 @@ vmc_kind_open(struct memkind *kind, const struct vmc_space *space)
 	if (err)
 		goto fail;
 	kind->threads = 0;
-	kind->space.hoard = vmc_settings()->hoard;
+	vmc_store_relaxed(&kind->space.hoard, vmc_settings()->hoard);
 	kind->pools = vmc_settings()->tbb;
 	vmc_store_release(&kind->state, VMC_KIND_READY);
 	vmc_log("kind %u, %s: %zu bytes at %p in %u slices", kind->number,

@@ -42,12 +42,12 @@ struct vmc_space {
 	size_t slice; /* bytes; whole chunks, but for vmc_medium_user */
 	unsigned slices;
 	unsigned page_shift; /* vmc_medium_huge */
-	bool hoard;          /* never give anything back */
 	int fd;              /* vmc_medium_file, else -1 */
 	size_t limit;        /* vmc_medium_file: bytes of the file to use */
 	size_t unit;         /* vmc_medium_file: what is reserved at once */
 	/* one state for each unit, see space_file.c; atomic */
 	_Atomic uint8_t *units;
+	_Atomic bool hoard;      /* do not give anything back, or cannot */
 	_Atomic size_t reserved; /* bytes, counted where slices > 1 */
 };
 
@@ -60,7 +60,7 @@ int vmc_space_anonymous(struct vmc_space *space, size_t slice, unsigned slices,
 
 /*
  * An unnamed file in the directory. limit 0: as much as the file system has;
- * else whole chunks.
+ * else whole chunks. -EINVAL: its pages are not the usual ones (hugetlbfs).
  */
 int vmc_space_file(struct vmc_space *space, const char *directory, size_t limit,
 	unsigned slices);

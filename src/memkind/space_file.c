@@ -20,13 +20,16 @@
  * the hole again: a few pages occupied for nothing, until they are given back
  * once more.
  *
+ * A file system without fallocate(2): what is committed is touched, and no
+ * more than that, as the rest of the unit may be somebody's, who writes there.
+ *
  * With one slice the limit is its size. With several, each is as long as the
  * limit, and the bytes reserved are counted.
  *
- * A file system that cannot punch: decommit fails, jemalloc keeps the pages.
- * That call costs little, and nothing storms: jemalloc gives back what has
- * not been used for the decay time, in batches of extents merged as far as
- * possible, at most some twenty times a second.
+ * A file system that cannot punch: the first attempt finds out, and from then
+ * on the kind keeps what it has. Else nothing storms: jemalloc gives back what
+ * has not been used for the decay time, in batches of extents merged as far
+ * as possible, at most some twenty times a second.
  */
 #include "space.h"
 
@@ -85,10 +88,13 @@ commit_in_unit(struct vmc_space *space, size_t at, size_t size)
 	if (!charge(space, size))
 		return -ENOSPC;
 	err = vmc_os_file_reserve(space->fd, at, size);
+	if (err == -EOPNOTSUPP)
+		err = vmc_os_file_touch(space->fd, at, size);
 	if (err)
 		discharge(space, size);
-	else if (state == VIRGIN)
-		vmc_cas_acq_rel(unit, &state, PARTLY);
+	else if (state == VIRGIN && !vmc_cas_acq_rel(unit, &state, PARTLY) &&
+		 state == WHOLE)
+		discharge(space, size); /* it has been counted with the unit */
 	return err;
 }
 
@@ -98,6 +104,8 @@ file_decommit(struct vmc_space *space, size_t offset, size_t size)
 	int err = vmc_os_file_punch(space->fd, offset, size);
 	size_t end = offset + size, at, next;
 
+	if (err == -EOPNOTSUPP)
+		vmc_store_relaxed(&space->hoard, true);
 	if (err)
 		return err;
 	discharge(space, size);
@@ -162,6 +170,11 @@ vmc_space_file(struct vmc_space *space, const char *directory, size_t limit,
 	err = vmc_os_open_unnamed(directory, &space->fd);
 	if (err)
 		return err;
+	/* hugetlbfs: what a heap does with pages is not for those */
+	if (vmc_os_granule(space->fd) != vmc_os_page_size()) {
+		err = -EINVAL;
+		goto fail;
+	}
 	if (limit == 0) {
 		err = largest(space->fd, &space->slice);
 		space->limit = SIZE_MAX / 2;

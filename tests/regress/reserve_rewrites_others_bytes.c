@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * On a file system without fallocate(2), space for a PMEM kind is made by
+ * rewriting a byte of each page as it is. That was done for a whole unit of up
+ * to 2 MiB, of which another thread may have got a part in between and
+ * written to it: what it wrote was undone.
+ */
+#include "testing.h"
+
+#include "memkind/space.h"
+
+#include "base/os_space.h"
+
+#include <errno.h>
+#include <sys/types.h>
+
+#define PAGE ((size_t)4096)
+#define MINE ((size_t)0)
+#define OTHERS (8 * PAGE)
+
+static struct vmc_space space;
+static bool other_was_here;
+
+int __wrap_fallocate(int fd, int mode, off_t offset, off_t size);
+ssize_t __real_pread(int fd, void *buffer, size_t size, off_t offset);
+ssize_t __wrap_pread(int fd, void *buffer, size_t size, off_t offset);
+ssize_t __real_pwrite(int fd, const void *buffer, size_t size, off_t offset);
+ssize_t __wrap_pwrite(int fd, const void *buffer, size_t size, off_t offset);
+
+int
+__wrap_fallocate(int fd, int mode, off_t offset, off_t size)
+{
+	(void)fd;
+	(void)mode;
+	(void)offset;
+	(void)size;
+	errno = EOPNOTSUPP;
+	return -1;
+}
+
+/* The other thread comes after the first byte was read. */
+ssize_t
+__wrap_pread(int fd, void *buffer, size_t size, off_t offset)
+{
+	ssize_t n = __real_pread(fd, buffer, size, offset);
+
+	if (other_was_here)
+		return n;
+	other_was_here = true;
+	assert_int_equal(space.medium->commit(&space, OTHERS, PAGE), 0);
+	space.base[OTHERS] = 42;
+	return n;
+}
+
+ssize_t
+__wrap_pwrite(int fd, const void *buffer, size_t size, off_t offset)
+{
+	/* not of the first thread, whatever it is that it writes there */
+	if (space.base[OTHERS] == 42)
+		assert_true((size_t)offset < OTHERS ||
+			    (size_t)offset >= OTHERS + PAGE);
+	return __real_pwrite(fd, buffer, size, offset);
+}
+
+static void
+test_bytes_of_others(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		vmc_space_file(&space, "/tmp", 256 * VMC_OS_CHUNK, 1), 0);
+	assert_int_equal(space.medium->commit(&space, MINE, 2 * PAGE), 0);
+	assert_true(other_was_here);
+	assert_int_equal(space.base[OTHERS], 42);
+	vmc_space_destroy(&space);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bytes_of_others)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
