@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * call_costs.c -- calls to count the instructions of: for utils/compare-cost
+ *
+ * Fills a small cache, then carries out one kind of call many times in a
+ * function of its own, to which the counting is limited. Built a second time
+ * with CALL_COSTS_SLOWED for the test of that script.
+ *
+ * Usage: call_costs OPERATION CALLS, where OPERATION is one of those below
+ */
+#include <libvmemcache.h>
+
+#include "random.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { POOL = 4 << 20, LARGEST = 1024 };
+
+static const struct operation {
+	const char *name;
+	size_t size;
+	enum { GET, MISS, PUT } call;
+} operations[] = {
+	{"get_256", 256, GET},
+	{"get_1k", 1024, GET},
+	{"miss", 256, MISS},
+	{"put_256", 256, PUT},
+	{"put_1k", 1024, PUT},
+};
+
+static uint64_t random_state = 1;
+static uint64_t next_key;
+
+static void
+call(VMEMcache *cache, const struct operation *op, uint64_t held)
+{
+	static char value[LARGEST];
+	uint64_t key;
+
+#ifdef CALL_COSTS_SLOWED
+	for (volatile int i = 0; i < 10; i++)
+		;
+#endif
+	if (op->call == PUT) {
+		key = next_key++;
+		if (vmemcache_put(cache, &key, sizeof(key), value, op->size))
+			exit(1);
+		return;
+	}
+	key = op->call == GET
+		      ? next_key - 1 - bench_random_below(&random_state, held)
+		      : bench_random(&random_state) | UINT64_C(1) << 63;
+	if ((vmemcache_get(cache, &key, sizeof(key), value, op->size, 0,
+		     NULL) >= 0) != (op->call == GET))
+		exit(1);
+}
+
+void measured(VMEMcache *cache, const struct operation *op, uint64_t held,
+	unsigned long calls);
+
+__attribute__((noinline)) void
+measured(VMEMcache *cache, const struct operation *op, uint64_t held,
+	unsigned long calls)
+{
+	for (unsigned long i = 0; i < calls; i++)
+		call(cache, op, held);
+}
+
+int
+main(int argc, char **argv)
+{
+	size_t n = sizeof(operations) / sizeof(*operations);
+	const struct operation *op = NULL;
+
+	for (size_t i = 0; argc == 3 && i < n; i++) {
+		if (strcmp(operations[i].name, argv[1]) == 0)
+			op = &operations[i];
+	}
+	VMEMcache *cache = vmemcache_new();
+	if (op == NULL || cache == NULL || vmemcache_set_size(cache, POOL) ||
+		vmemcache_add(cache, "/dev/shm")) {
+		fprintf(stderr, "call_costs: %s\n",
+			op == NULL ? "no such operation"
+				   : vmemcache_errormsg());
+		return 2;
+	}
+	uint64_t held = POOL / op->size;
+	struct operation put = {.size = op->size, .call = PUT};
+	while (next_key < held)
+		call(cache, &put, held);
+	/* what the first calls of a kind allocate is not of the steady state */
+	for (unsigned i = 0; i < 2000; i++)
+		call(cache, op, held);
+	measured(cache, op, held, strtoul(argv[2], NULL, 10));
+	vmemcache_delete(cache);
+	return 0;
+}
