@@ -15,7 +15,8 @@
  *    jemalloc's size classes allow (one where the size is a class): objects
  *    of the largest such size are allocated and freed, while commit and
  *    decommit do nothing. All free space of the slice can merge from then on,
- *    and the alloc hook has nothing left to say.
+ *    and the alloc hook has nothing left to grant but a few pages at the end,
+ *    which were too little for another seed.
  *
  *     slice  |=========== 1st seed ===========|==== 2nd ====|= 3rd =|
  *            all uncommitted, in jemalloc's list of retained extents
@@ -68,16 +69,19 @@ hook_alloc(extent_hooks_t *hooks, void *new_addr, size_t size, size_t alignment,
 {
 	struct vmc_arena *arena = (struct vmc_arena *)hooks;
 	const struct vmc_space *space = arena->space;
-	char *at = space->base + arena->offset + arena->granted;
+	size_t granted = vmc_load_relaxed(&arena->granted);
+	char *at;
 
 	(void)index;
 	if (*zero && *commit && alignment == VMC_OS_CHUNK)
 		return map_metadata(size);
-	if (!arena->inert || size > space->slice - arena->granted ||
-		((uintptr_t)at & (alignment - 1)) ||
-		(new_addr && new_addr != at))
-		return NULL;
-	arena->granted += size;
+	do {
+		at = space->base + arena->offset + granted;
+		if (size > space->slice - granted ||
+			((uintptr_t)at & (alignment - 1)) ||
+			(new_addr && new_addr != at))
+			return NULL;
+	} while (!vmc_cas_acq_rel(&arena->granted, &granted, granted + size));
 	*zero = !space->medium->dirty;
 	*commit = space->medium->dirty;
 	return at;
@@ -216,7 +220,7 @@ seed(struct vmc_arena *arena)
 		seeds[count] = je_mallocx(
 			class_below(left - pad) & ~(page - 1), flags);
 		err = seeds[count] ? 0 : -ENOMEM;
-		left = arena->space->slice - arena->granted;
+		left = arena->space->slice - vmc_load_relaxed(&arena->granted);
 	}
 	while (count > 0)
 		je_dallocx(seeds[--count], flags);

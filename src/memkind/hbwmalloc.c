@@ -16,6 +16,8 @@
 
 #include <errno.h>
 
+#define GIGABYTE ((size_t)1 << 30)
+
 #define OPEN 0
 
 /* OPEN until it is settled. */
@@ -134,6 +136,7 @@ hbw_posix_memalign_psize(
 	void **memptr, size_t alignment, size_t size, hbw_pagesize_t pagesize)
 {
 	memkind_t kind;
+	int settled;
 
 	switch (pagesize) {
 	case HBW_PAGESIZE_4KB:
@@ -143,14 +146,15 @@ hbw_posix_memalign_psize(
 		kind = kind_now(true);
 		break;
 	default:
-		/* gigabyte pages: the policy says nothing about those */
 		if (pagesize != HBW_PAGESIZE_1GB &&
-			pagesize != HBW_PAGESIZE_1GB_STRICT)
+			(pagesize != HBW_PAGESIZE_1GB_STRICT ||
+				size % GIGABYTE != 0))
 			return EINVAL;
-		kind = hbw_get_policy() == HBW_POLICY_PREFERRED
+		settled = settle(HBW_POLICY_PREFERRED);
+		kind = settled == HBW_POLICY_INTERLEAVE ? NULL
+		       : settled == HBW_POLICY_PREFERRED
 			       ? MEMKIND_HBW_PREFERRED_GBTLB
 			       : MEMKIND_HBW_GBTLB;
-		settle(HBW_POLICY_PREFERRED);
 	}
 	return kind ? memkind_posix_memalign(kind, memptr, alignment, size)
 		    : EINVAL;

@@ -86,7 +86,7 @@ struct vmc_arena {
 	void *pool;     /* of libtbbmalloc, on this arena; or NULL */
 	/* while it is created or destroyed: commit and decommit do nothing */
 	bool inert;
-	size_t granted; /* while it is created: how much of the slice */
+	_Atomic size_t granted; /* bytes of the slice */
 };
 
 /*

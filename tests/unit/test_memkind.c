@@ -387,6 +387,26 @@ test_neighbours(void **state)
 	free(region);
 }
 
+/* The least that a kind can be of. */
+static void
+test_one_page(void **state)
+{
+	char *region = aligned_alloc(4096, 4096);
+	memkind_t kind;
+	void *ptr;
+
+	(void)state;
+	assert_int_equal(memkind_create_fixed(region, 4096, &kind), 0);
+	for (int i = 0; i < 3; i++) {
+		ptr = vmc_memkind_malloc(kind, 1000);
+		assert_ptr_equal(memkind_detect_kind(ptr), kind);
+		assert_null(vmc_memkind_malloc(kind, 5000));
+		vmc_memkind_free(kind, ptr);
+	}
+	memkind_destroy_kind(kind);
+	free(region);
+}
+
 /* A kind inside of another kind's memory is refused, as documented. */
 static void
 test_nested(void **state)
@@ -455,11 +475,9 @@ test_statistics(void **state)
 	assert_int_equal(
 		memkind_get_stat(kind, MEMKIND_STAT_TYPE_MAX_VALUE, &value),
 		MEMKIND_ERROR_INVALID);
-	assert_int_equal(
-		memkind_get_stat(kind, MEMKIND_STAT_TYPE_ACTIVE, NULL),
+	assert_int_equal(memkind_get_stat(kind, MEMKIND_STAT_TYPE_ACTIVE, NULL),
 		MEMKIND_ERROR_INVALID);
-	assert_int_equal(
-		memkind_get_stat(kind, (memkind_stat_type)-1, &value),
+	assert_int_equal(memkind_get_stat(kind, (memkind_stat_type)-1, &value),
 		MEMKIND_ERROR_INVALID);
 	ptr = vmc_memkind_malloc(MEMKIND_DEFAULT, 100000);
 	memkind_update_cached_stats();
@@ -511,8 +529,8 @@ test_report(void **state)
 			0);
 		assert_true(bytes > 0);
 	}
-	assert_int_equal(memkind_stats_print(
-				 first_byte, text, MEMKIND_STAT_PRINT_JSON_FORMAT),
+	assert_int_equal(memkind_stats_print(first_byte, text,
+				 MEMKIND_STAT_PRINT_JSON_FORMAT),
 		0);
 	assert_int_equal(text[0], '{');
 	assert_int_equal(memkind_stats_print(NULL, NULL,
@@ -610,6 +628,7 @@ main(void)
 		cmocka_unit_test(test_exhaustion),
 		cmocka_unit_test(test_zeroed_on_dirty_memory),
 		cmocka_unit_test(test_neighbours),
+		cmocka_unit_test(test_one_page),
 		cmocka_unit_test(test_nested),
 		cmocka_unit_test(test_many_kinds_leave_no_trace),
 		cmocka_unit_test(test_statistics),

@@ -114,6 +114,10 @@ test_high_bandwidth(void **state)
 	assert_int_equal(hbw_posix_memalign_psize(
 				 &aligned, 64, 10, HBW_PAGESIZE_MAX_VALUE),
 		EINVAL);
+	/* not a whole gigabyte */
+	assert_int_equal(hbw_posix_memalign_psize(
+				 &aligned, 64, 10, HBW_PAGESIZE_1GB_STRICT),
+		EINVAL);
 	assert_int_equal(
 		hbw_posix_memalign_psize(&aligned, 64, 10, HBW_PAGESIZE_4KB),
 		0);
@@ -222,8 +226,8 @@ test_environment(void **state)
 		{"MEMKIND_ARENA_NUM_PER_KIND", "-1"},
 		{"MEMKIND_ARENA_NUM_PER_KIND", "3x"},
 		{"MEMKIND_BACKGROUND_THREAD_LIMIT", "many"},
-		{"MEMKIND_HEAP_MANAGER", "TCMALLOC"}, {"MEMKIND_HOG_MEMORY", "yes"},
-		{"MEMKIND_DEBUG", "2"}};
+		{"MEMKIND_HEAP_MANAGER", "TCMALLOC"},
+		{"MEMKIND_HOG_MEMORY", "yes"}, {"MEMKIND_DEBUG", "2"}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
