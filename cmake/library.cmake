@@ -12,22 +12,39 @@ set(VMC_MAP ${PROJECT_SOURCE_DIR}/src/libvmemcache.map)
 # What a program linked statically needs beside it.
 set(VMC_STATIC_LIBS pmem numa daxctl pthread m)
 
+# vmc_shared_library(<target> <version map> <version>): what our libraries
+# have in common. nodelete: threads that have used the allocator call its
+# destructors when they end, which may be after a dlclose().
+function(vmc_shared_library target map version)
+	target_link_options(${target} PRIVATE
+		LINKER:--version-script=${map} LINKER:--as-needed
+		LINKER:-z,nodelete LINKER:-z,relro LINKER:-z,now)
+	if(NOT VMC_SANITIZE) # whose symbols are in the program
+		target_link_options(${target} PRIVATE LINKER:-z,defs)
+	endif()
+	set_target_properties(${target} PROPERTIES
+		VERSION ${version}
+		SOVERSION 0
+		LINK_DEPENDS ${map})
+	target_include_directories(${target} INTERFACE
+		$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+endfunction()
+
+# vmc_pkg_config(<name>): cmake/<name>.pc.in, whose prefix is relative to the
+# .pc file, so that `cmake --install --prefix` works
+function(vmc_pkg_config name)
+	file(RELATIVE_PATH VMC_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+	configure_file(${PROJECT_SOURCE_DIR}/cmake/${name}.pc.in ${name}.pc @ONLY)
+	install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}.pc
+		DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endfunction()
+
 # Shared -------------------------------------------------------------------
 add_library(vmemcache SHARED)
 add_library(vmemcache::vmemcache ALIAS vmemcache)
 target_link_libraries(vmemcache PRIVATE vmc_objects memkind_objects)
-# nodelete: threads that have used the allocator call its destructors when they
-# end, which may be after a dlclose().
-target_link_options(vmemcache PRIVATE
-	LINKER:--version-script=${VMC_MAP} LINKER:--as-needed
-	LINKER:-z,nodelete LINKER:-z,relro LINKER:-z,now)
-if(NOT VMC_SANITIZE) # whose symbols are in the program
-	target_link_options(vmemcache PRIVATE LINKER:-z,defs)
-endif()
-set_target_properties(vmemcache PROPERTIES
-	VERSION 0.${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
-	SOVERSION 0
-	LINK_DEPENDS ${VMC_MAP})
+vmc_shared_library(vmemcache ${VMC_MAP}
+	0.${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 
 # Static -------------------------------------------------------------------
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${VMC_MAP})
@@ -55,8 +72,6 @@ set_target_properties(vmemcache_static PROPERTIES
 	LINKER_LANGUAGE C)
 
 # Installation -------------------------------------------------------------
-target_include_directories(vmemcache INTERFACE
-	$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
 target_include_directories(vmemcache_static INTERFACE
 	$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
 install(TARGETS vmemcache vmemcache_static EXPORT vmemcache
@@ -75,9 +90,4 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/vmemcacheConfigVersion.cmake
 
 list(TRANSFORM VMC_STATIC_LIBS PREPEND "-l" OUTPUT_VARIABLE VMC_PC_PRIVATE)
 list(JOIN VMC_PC_PRIVATE " " VMC_PC_PRIVATE)
-# relative to the .pc file, so that `cmake --install --prefix` works
-file(RELATIVE_PATH VMC_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
-configure_file(${PROJECT_SOURCE_DIR}/cmake/libvmemcache.pc.in
-	libvmemcache.pc @ONLY)
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/libvmemcache.pc
-	DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+vmc_pkg_config(libvmemcache)

@@ -4,8 +4,7 @@
 #
 # The engine is the one that libvmemcache contains; what is added are the
 # public heap calls with a program's decorators, hbwmalloc, and old names.
-# Symbols are unversioned, as in the library it replaces. It is never
-# unmapped: threads that used it return their caches when they end.
+# Symbols are unversioned, as in the library it replaces.
 
 set(MEMKIND_MAP ${PROJECT_SOURCE_DIR}/src/libmemkind.map)
 
@@ -16,31 +15,17 @@ add_library(memkind SHARED
 add_library(vmemcache::memkind ALIAS memkind)
 # vmc_internal: the base layer's objects, as far as they are referred to
 target_link_libraries(memkind PRIVATE memkind_objects vmc_internal)
-target_link_options(memkind PRIVATE
-	LINKER:--version-script=${MEMKIND_MAP} LINKER:--as-needed
-	LINKER:-z,relro LINKER:-z,now LINKER:-z,nodelete)
-if(NOT VMC_SANITIZE) # whose symbols are in the program
-	target_link_options(memkind PRIVATE LINKER:-z,defs)
-endif()
-set_target_properties(memkind PROPERTIES
-	VERSION 0.0.1
-	SOVERSION 0
-	LINK_DEPENDS ${MEMKIND_MAP})
+vmc_shared_library(memkind ${MEMKIND_MAP} 0.0.1)
 
 set(MEMKIND_HEADERS fixed_allocator.h hbw_allocator.h hbwmalloc.h memkind.h
 	memkind_allocator.h memkind_deprecated.h memkind_kind_allocator.h
 	pmem_allocator.h)
 list(TRANSFORM MEMKIND_HEADERS PREPEND ${PROJECT_SOURCE_DIR}/include/)
-target_include_directories(memkind INTERFACE
-	$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
 install(TARGETS memkind EXPORT vmemcache
 	INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES ${MEMKIND_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
-file(RELATIVE_PATH VMC_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
-configure_file(${PROJECT_SOURCE_DIR}/cmake/memkind.pc.in memkind.pc @ONLY)
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/memkind.pc
-	DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+vmc_pkg_config(memkind)
 
 # memkind_tool(<program> <call that answers> <what the nodes have>)
 function(memkind_tool program call name)
