@@ -8,10 +8,12 @@
  * heap of their own.
  *
  * A static kind gets its address space at its first use, without which it
- * costs nothing. It is as large as all memory of the machine, per slice: an
- * allocation that the nodes cannot hold fails or falls back as the policy
- * says, not because addresses ran out. A kind that depends on the processor
- * has a slice, with a policy of its own, for each node that has any.
+ * costs nothing. It is as large as all memory of the machine, per slice, so
+ * that addresses do not run out before memory does. Pages are taken when they
+ * are touched: what the nodes cannot hold then comes from others if the policy
+ * prefers, and if it binds, the kernel kills the process, with the predecessor
+ * as with us. A kind that depends on the processor has a slice, with a policy of
+ * its own, for each node that has any.
  */
 #include "engine.h"
 #include "kind.h"
