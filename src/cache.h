@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * cache.h -- the composer: put, get and evict over pool, extents, index and
- * policy
+ * cache.h -- the composer: get.c, put.c, touch.c, evict.c and setup.c over
+ * pool, extents, index and policy
  *
  * vmemcache.c checks arguments and translates errors; everything here works
  * on a cache that is valid, and returns negative errno.
@@ -104,7 +104,35 @@ int vmc_cache_stat(struct vmemcache *cache, enum vmemcache_statistic stat,
  */
 int vmc_cache_check(struct vmemcache *cache);
 
-/* --- between cache.c and evict.c --- */
+/* --- between the files that this one declares --- */
+
+/* A get that is in its on_miss callback. */
+struct vmc_handover {
+	struct vmc_handover *outer;
+	struct vmc_key key;
+	char *buffer;
+	size_t buffer_size;
+	size_t offset;
+	size_t *value_size;
+	ssize_t result; /* -ENOENT until the key is put */
+};
+
+static inline char *
+vmc_block_address(const struct vmemcache *cache, uint64_t block)
+{
+	return cache->pool.base + block * cache->block_size;
+}
+
+/* What a get that wants so many bytes from offset on gets of a value. */
+static inline size_t
+vmc_bytes_wanted(size_t value_size, const void *buffer, size_t buffer_size,
+	size_t offset)
+{
+	if (!buffer || offset >= value_size)
+		return 0;
+	return buffer_size < value_size - offset ? buffer_size
+						 : value_size - offset;
+}
 
 static inline struct vmc_key
 vmc_cache_key(const struct vmemcache *cache, const void *data, size_t size)
@@ -128,6 +156,16 @@ vmc_cache_hash(const struct vmemcache *cache, const struct vmc_entry *entry)
 int vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	uint64_t blocks, vmc_runs *freed);
 
+/* 1 and the size if the key is there, else 0. */
+int vmc_cache_look(struct vmemcache *cache, struct vmc_thread *thread,
+	const struct vmc_key *key, size_t *value_size);
+
+/* Touches waiting in a ring at which their owner tries to feed the policy. */
+#define VMC_DRAIN_AT 32u
+
+/* Feed the policy what is in the ring; unless wait, only if its lock is free.
+ */
+void vmc_cache_feed(struct vmemcache *cache, struct vmc_ring *ring, bool wait);
 /* Feed what is in the rings to the policy. Under the policy's lock. */
 void vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring);
 void vmc_cache_drain_all(struct vmemcache *cache);

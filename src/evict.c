@@ -10,7 +10,7 @@
  *   1. out of the policy            (under its lock)
  *   2. the on_evict callback runs   (no lock held; gets still answer)
  *   3. out of the index             (a get that starts now misses)
- *   4. state DEAD, blocks given up  (a get in its copy looks again, cache.c)
+ *   4. state DEAD, blocks given up  (a get in its copy looks again, get.c)
  *   5. the entry goes to the limbo, and is freed when no reader is left that
  *      could know it and after all rings were drained once more
  *
@@ -362,18 +362,6 @@ vmc_cache_evict_victim(struct vmemcache *cache)
 	vmc_extent_free(cache->extent, &freed);
 	vmc_cache_reclaim(cache, stripe);
 	return 0;
-}
-
-void
-vmc_cache_drain_all(struct vmemcache *cache)
-{
-	unsigned slots = vmc_thread_slots();
-
-	for (unsigned slot = 0; slot < slots; slot++) {
-		struct vmc_stripe *s = vmc_stripe_at(&cache->stripes, slot);
-		if (s)
-			vmc_cache_drain(cache, &s->ring);
-	}
 }
 
 void

@@ -3,7 +3,7 @@
  * copy.h -- copying bytes that another thread may be overwriting
  *
  * A get copies a value out of the pool without a lock and looks afterwards
- * whether the value was still there (cache.c). If it was not, blocks may have
+ * whether the value was still there (get.c). If it was not, blocks may have
  * been rewritten meanwhile and the copy is thrown away, never looked at. That
  * is a data race by the letter of C11, on bytes only, whose outcome is not
  * used; thread sanitizer is right to report it and cannot know about the

@@ -5,7 +5,7 @@
  * A reader brackets its lock-free walk with enter and exit, each one plain
  * store to the thread's own cache line. A writer that has unlinked objects
  * takes a stamp; once vmc_epoch_safe() has passed the stamp, no reader can
- * still hold them. The cache keeps the objects until then (cache.c): this
+ * still hold them. The cache keeps the objects until then (stripe.h): this
  * module knows nothing of what is freed.
  *
  * Threads register themselves at first use and leave at their exit; each has

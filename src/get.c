@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * get.c -- reading: get, get of many, exists
+ *
+ * A get enters the epoch, finds the entry, copies the value out of its blocks
+ * and only then looks whether the entry is still alive. No lock, and no write
+ * to memory that another thread writes. Why the copy can be trusted when the
+ * state is not DEAD after it:
+ *
+ *   evictor                          reader
+ *   E1  state = DEAD (locked rmw)    R1  copy bytes out of the blocks
+ *   E2  release fence                R2  acquire fence
+ *   ... blocks go to a new owner     R3  load state (acquire)
+ *   W   the owner writes bytes
+ *
+ * If R1 read any byte of W, then by the fences E2 and R2 (and by the locks or
+ * releases over which the blocks went from the evictor to W's thread) E1 comes
+ * before R3, which reads DEAD. So a state other than DEAD at R3 means that all
+ * bytes of R1 are the value's. The bytes were visible from the start, since
+ * the entry was found through the index (release in insert, acquire in find).
+ * A reader that reads DEAD looks the key up again: the evictor took the entry
+ * out of the index before E1, so it cannot find the same one twice. The
+ * entry itself, its runs and the index's nodes are kept by the epoch.
+ *
+ * What a get waits for is memory. The index's note says where the value begins
+ * (prefetch_value), so that two misses follow each other, the bag's and those
+ * of entry and value together, and a processor that has few instructions to go
+ * through begins with the next get meanwhile: hence the paths without a call
+ * or a loop for what is usual. A get of many keys goes further: it fetches
+ * what all of them need, a stage at a time, and then reads each of them.
+ */
+#include "cache.h"
+
+#include "base/copy.h"
+#include "base/error.h"
+
+#include <errno.h>
+
+/* The n bytes from offset on of a value in several runs. */
+static void
+read_runs(struct vmemcache *cache, const struct vmc_entry *entry, char *to,
+	size_t n, size_t offset)
+{
+	uint64_t count;
+	const vmc_run *run = vmc_runs_view(&entry->runs, &count);
+	size_t length = vmc_run_count(*run) * cache->block_size;
+
+	while (offset >= length) {
+		offset -= length;
+		length = vmc_run_count(*++run) * cache->block_size;
+	}
+	for (;;) {
+		size_t part = length - offset < n ? length - offset : n;
+		vmc_copy_racing(to,
+			vmc_block_address(cache, vmc_run_first(*run)) + offset,
+			part);
+		n -= part;
+		if (n == 0)
+			return;
+		to += part;
+		offset = 0;
+		length = vmc_run_count(*++run) * cache->block_size;
+	}
+}
+
+/* The n bytes from offset on, which the value has. May race: see above. */
+static inline void
+read_value(struct vmemcache *cache, const struct vmc_entry *entry, char *to,
+	size_t n, size_t offset)
+{
+	uint64_t word = entry->runs.word;
+
+	if (__builtin_expect((word & VMC_RUNS_ARRAY) != 0, 0))
+		read_runs(cache, entry, to, n, offset);
+	else if (word)
+		vmc_copy_racing(to,
+			vmc_block_address(cache, vmc_run_first(word)) + offset,
+			n);
+}
+
+/* Always inline: gcc takes calls that only prefetch for superfluous. */
+static inline __attribute__((always_inline)) void
+prefetch_four(const char *from)
+{
+	__builtin_prefetch(from);
+	__builtin_prefetch(from + 64);
+	__builtin_prefetch(from + 128);
+	__builtin_prefetch(from + 192);
+}
+
+/* Where the note says (put.c); a wrong one does no harm: nothing is read. */
+static inline __attribute__((always_inline)) void
+prefetch_value(const struct vmemcache *cache, uint64_t note, size_t offset)
+{
+	uint64_t log = note >> VMC_CRITNIB_NOTE_BITS;
+	const char *value =
+		vmc_block_address(cache, note & UINT32_MAX) + offset;
+
+	prefetch_four(value);
+	if (log > 2) {
+		prefetch_four(value + 256);
+		if (log > 3) {
+			prefetch_four(value + 512);
+			prefetch_four(value + 768);
+		}
+	}
+}
+
+/*
+ * The copying get of the comment above. -ENOENT on a miss; -EAGAIN if the
+ * entry was evicted while it was read.
+ */
+static inline __attribute__((always_inline)) ssize_t
+read_once(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key, void *buffer,
+	size_t buffer_size, size_t offset, size_t *value_size)
+{
+	struct vmc_entry *e = NULL;
+	uint32_t pending = 1;
+
+	vmc_epoch_enter(thread);
+	VMC_CRITNIB_FOR_EACH(c, cache->index, key->hash, true)
+	{
+		prefetch_value(cache, c.note, offset);
+		if (vmc_entry_match(c.leaf, key)) {
+			e = c.leaf;
+			break;
+		}
+	}
+	if (__builtin_expect(!e, 0)) {
+		vmc_epoch_exit(thread);
+		return -ENOENT;
+	}
+	size_t size = e->value_size;
+	size_t n = vmc_bytes_wanted(size, buffer, buffer_size, offset);
+	if (n > 0 && !cache->bench[VMEMCACHE_BENCH_NO_MEMCPY])
+		read_value(cache, e, buffer, n, offset);
+	vmc_fence_acquire();
+	uint32_t state = vmc_load_acquire(&e->state);
+	if (state <= VMC_ENTRY_LIVE && cache->wants_touches) {
+		pending = vmc_ring_push(&stripe->ring, &e->node);
+		stripe->touched = true;
+	}
+	vmc_epoch_exit(thread);
+	if (__builtin_expect(state == VMC_ENTRY_DEAD, 0))
+		return -EAGAIN;
+	/* one comparison for "many" and "full", which is 0 */
+	if (__builtin_expect(pending - 1 >= VMC_DRAIN_AT - 1, 0))
+		vmc_cache_feed(cache, &stripe->ring, false);
+	if (value_size)
+		*value_size = size;
+	return (ssize_t)n;
+}
+
+/* Until the key is found alive, or not found. */
+static ssize_t
+read_again(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_handover *request)
+{
+	ssize_t n;
+
+	do
+		n = read_once(cache, thread, stripe, &request->key,
+			request->buffer, request->buffer_size, request->offset,
+			request->value_size);
+	while (n == -EAGAIN);
+	return n;
+}
+
+/* Call on_miss; -ENOENT unless it put the key, see hand_over(). */
+static ssize_t
+ask_on_miss(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_handover *handover)
+{
+	handover->outer = stripe->handover;
+	handover->result = -ENOENT;
+	stripe->handover = handover;
+	vmc_lock_assert_none_held();
+	cache->on_miss(cache, handover->key.data, handover->key.size,
+		cache->on_miss_arg);
+	stripe->handover = handover->outer;
+	return handover->result;
+}
+
+/* The rest of a get that did not succeed at once: look again, ask, look. */
+static __attribute__((noinline)) ssize_t
+get_on(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_handover *request,
+	ssize_t so_far)
+{
+	ssize_t n = so_far;
+
+	if (n == -EAGAIN)
+		n = read_again(cache, thread, stripe, request);
+	if (n >= 0) {
+		vmc_count(stripe, VMC_COUNT_HIT, 1);
+		return n;
+	}
+	vmc_count(stripe, VMC_COUNT_MISS, 1);
+	if (cache->on_miss) {
+		struct vmc_handover handover = *request;
+		n = ask_on_miss(cache, stripe, &handover);
+		if (n == -ENOENT && vmc_cache_is_foreign(cache))
+			return vmc_cache_fail_foreign();
+		if (n == -ENOENT) /* somebody else may have put it */
+			n = read_again(cache, thread, stripe, request);
+	}
+	return n == -ENOENT ? vmc_fail_const(ENOENT, "no such key") : n;
+}
+
+static inline __attribute__((always_inline)) ssize_t
+get(struct vmemcache *cache, const void *data, size_t key_size, void *buffer,
+	size_t buffer_size, size_t offset, size_t *value_size)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+
+	if (!stripe)
+		return -ENOMEM;
+	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	ssize_t n = read_once(cache, thread, stripe, &key, buffer, buffer_size,
+		offset, value_size);
+	if (__builtin_expect(n < 0, 0))
+		return get_on(cache, thread, stripe,
+			&(struct vmc_handover){.key = key,
+				.buffer = buffer,
+				.buffer_size = buffer_size,
+				.offset = offset,
+				.value_size = value_size},
+			n);
+	vmc_count(stripe, VMC_COUNT_HIT, 1);
+	return n;
+}
+
+/* Twice the same, once for keys of a word: hashed and compared in place. */
+ssize_t
+vmc_cache_get(struct vmemcache *cache, const void *data, size_t key_size,
+	void *buffer, size_t buffer_size, size_t offset, size_t *value_size)
+{
+	if (key_size == sizeof(uint64_t))
+		return get(cache, data, sizeof(uint64_t), buffer, buffer_size,
+			offset, value_size);
+	return get(
+		cache, data, key_size, buffer, buffer_size, offset, value_size);
+}
+
+int
+vmc_cache_look(struct vmemcache *cache, struct vmc_thread *thread,
+	const struct vmc_key *key, size_t *value_size)
+{
+	vmc_epoch_enter(thread);
+	struct vmc_entry *e =
+		vmc_critnib_find(cache->index, key->hash, vmc_entry_match, key);
+	if (e && value_size)
+		*value_size = e->value_size;
+	vmc_epoch_exit(thread);
+	return e != NULL;
+}
+
+int
+vmc_cache_exists(struct vmemcache *cache, const void *data, size_t key_size,
+	size_t *value_size)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+
+	if (!thread)
+		return -ENOMEM;
+	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	return vmc_cache_look(cache, thread, &key, value_size);
+}

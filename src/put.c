@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * put.c -- writing
+ *
+ * A put fills an entry and blocks that nobody else knows, then inserts
+ * the entry into the index (the point where the value appears), records it in
+ * the thread's ring for the policy, and makes it LIVE. As an INSERTING entry
+ * it cannot be evicted, so the put may use it until that last store.
+ *
+ * The ring never loses an insertion: the put drains it where it is full.
+ * What is evicted, and how: evict.c.
+ */
+#include "cache.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+
+static uint64_t
+blocks_for(const struct vmemcache *cache, size_t size)
+{
+	return size / cache->block_size + (size % cache->block_size != 0);
+}
+
+static void
+write_value(struct vmemcache *cache, const struct vmc_entry *entry,
+	const char *value)
+{
+	size_t left = entry->value_size;
+	uint64_t count;
+	const vmc_run *run = vmc_runs_view(&entry->runs, &count);
+
+	for (; left > 0; run++) {
+		size_t n = vmc_run_count(*run) * cache->block_size;
+		if (n > left)
+			n = left;
+		vmc_pool_write(&cache->pool,
+			vmc_block_address(cache, vmc_run_first(*run)), value,
+			n);
+		value += n;
+		left -= n;
+	}
+	vmc_pool_drain(&cache->pool);
+}
+
+/*
+ * The note in the index: where the value begins, and the power of two of how
+ * many lines of it are worth fetching before the entry has arrived.
+ */
+#define NOTE_LINES_LOG_MAX 4u
+
+static uint64_t
+note_of(const struct vmemcache *cache, const vmc_runs *runs)
+{
+	uint64_t count;
+	const vmc_run *run = vmc_runs_view(runs, &count);
+	uint64_t log = 0;
+
+	if (!count || vmc_run_first(*run) >> VMC_CRITNIB_NOTE_BITS)
+		return 0;
+	uint64_t bytes = vmc_run_count(*run) * cache->block_size;
+	while (log < NOTE_LINES_LOG_MAX && UINT64_C(64) << log < bytes)
+		log++;
+	return vmc_run_first(*run) | log << VMC_CRITNIB_NOTE_BITS;
+}
+
+/* A put of that key: does the innermost get on this thread wait for it? */
+static void
+hand_over(struct vmc_handover *to, const struct vmc_key *key, const void *value,
+	size_t value_size)
+{
+	if (!to || to->key.hash != key->hash || to->key.size != key->size ||
+		(key->size && memcmp(to->key.data, key->data, key->size) != 0))
+		return;
+	size_t n = vmc_bytes_wanted(
+		value_size, to->buffer, to->buffer_size, to->offset);
+	if (n > 0)
+		memcpy(to->buffer, (const char *)value + to->offset, n);
+	if (to->value_size)
+		*to->value_size = value_size;
+	to->result = (ssize_t)n;
+}
+
+/* Blocks for a value into *runs, evicting as needed. */
+static int
+take_blocks(struct vmemcache *cache, struct vmc_stripe *stripe, uint64_t blocks,
+	vmc_runs *runs)
+{
+	vmc_runs freed = VMC_RUNS_NONE;
+	uint64_t missing;
+	int rc;
+
+	while ((rc = vmc_extent_exchange(cache->extent, &freed, blocks, runs,
+			&missing)) == -ENOSPC) {
+		rc = vmc_cache_make_room(cache, stripe, missing, &freed);
+		if (rc == -ENOSPC)
+			vmc_fail_const(
+				ENOSPC, "not enough entries can be evicted");
+		if (rc)
+			return rc;
+	}
+	return rc;
+}
+
+static int
+insert(struct vmemcache *cache, struct vmc_stripe *stripe,
+	const struct vmc_key *key, const void *value, size_t value_size)
+{
+	bool allocate = !cache->bench[VMEMCACHE_BENCH_INDEX_ONLY] &&
+			!cache->bench[VMEMCACHE_BENCH_NO_ALLOC];
+	uint64_t blocks = allocate ? blocks_for(cache, value_size) : 0;
+	uint64_t runs;
+	int rc;
+
+	if (blocks > cache->blocks)
+		return vmc_fail_const(ENOSPC, "value larger than the cache");
+	struct vmc_entry *e = NULL;
+	if (key->size <= UINT32_MAX)
+		e = vmc_alloc(&cache->memory, sizeof(*e) + key->size);
+	if (!e)
+		return -ENOMEM;
+	vmc_store_relaxed(&e->state, VMC_ENTRY_INSERTING);
+	e->node.prev = NULL;
+	e->key_size = (uint32_t)key->size;
+	e->value_size = value_size;
+	e->runs = VMC_RUNS_NONE;
+	if (key->size)
+		memcpy(e->key, key->data, key->size);
+
+	rc = take_blocks(cache, stripe, blocks, &e->runs);
+	if (rc)
+		goto free_entry;
+	if (blocks && !cache->bench[VMEMCACHE_BENCH_NO_MEMCPY])
+		write_value(cache, e, value);
+	vmc_runs_view(&e->runs, &runs);
+	rc = vmc_critnib_insert(cache->index, key->hash, e,
+		note_of(cache, &e->runs), vmc_entry_match, key);
+	if (rc)
+		goto free_blocks;
+	if (cache->wants_touches) {
+		uint32_t pending;
+		while (!(pending = vmc_ring_push(&stripe->ring, &e->node)))
+			vmc_cache_feed(cache, &stripe->ring, true);
+		/* leave room for the touches of the gets that follow */
+		if (pending >= VMC_DRAIN_AT)
+			vmc_cache_feed(cache, &stripe->ring, false);
+	}
+	vmc_store_release(&e->state, VMC_ENTRY_LIVE);
+	vmc_count(stripe, VMC_COUNT_PUT, 1);
+	vmc_count(stripe, VMC_COUNT_EXTENTS, runs);
+	return 0;
+free_blocks:
+	vmc_extent_free(cache->extent, &e->runs);
+free_entry:
+	vmc_free(&cache->memory, e, vmc_entry_size(e));
+	return rc;
+}
+
+int
+vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
+	const void *value, size_t value_size)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+	int rc = -EEXIST;
+
+	if (!stripe)
+		return -ENOMEM;
+	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	if (!vmc_cache_look(cache, thread, &key, NULL))
+		rc = insert(cache, stripe, &key, value, value_size);
+	if (rc == -EBADF) /* on_evict has returned in a child */
+		return rc;
+	if (rc == -EEXIST) /* the get finds what is there */
+		vmc_fail_const(EEXIST, "the key is in the cache already");
+	else
+		hand_over(stripe->handover, &key, value, value_size);
+	vmc_cache_reclaim(cache, stripe);
+	return rc;
+}
