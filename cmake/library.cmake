@@ -18,7 +18,7 @@ set(VMC_STATIC_LIBS pmem numa daxctl pthread m)
 function(vmc_shared_library target map version)
 	target_link_options(${target} PRIVATE
 		LINKER:--version-script=${map} LINKER:--as-needed
-		LINKER:-z,nodelete LINKER:-z,relro LINKER:-z,now)
+		LINKER:-z,nodelete)
 	if(NOT VMC_SANITIZE) # whose symbols are in the program
 		target_link_options(${target} PRIVATE LINKER:-z,defs)
 	endif()
