@@ -86,16 +86,19 @@ check(struct soak *soak, double minutes)
 
 	struct soak_counts *c = &soak_counts;
 	printf("%7.1f min  rss %.1f  shared %.1f  pool %.1f  metadata %.2f MB"
-	       "  fds %d  maps %.0f  |  puts %.1f M  hits %.1f M  misses %.1f M"
+	       "  runs a value %.2f  fds %d  maps %.0f  |  puts %.1f M  hits "
+	       "%.1f M  misses %.1f M"
 	       "  evicted %.1f M  nested %.1f M  caches %llu  kinds %llu"
 	       "  forks %llu  threads %llu\n",
 		minutes, l.anonymous, status_megabytes("RssShmem:"), l.pools,
-		l.metadata, l.descriptors, 10 * l.mappings,
-		(double)c->puts / 1e6, (double)c->hits / 1e6,
-		(double)c->misses / 1e6, (double)c->evicted / 1e6,
-		(double)c->depth / 1e6, (unsigned long long)c->lives,
-		(unsigned long long)c->kinds, (unsigned long long)c->forks,
-		(unsigned long long)c->threads);
+		l.metadata,
+		stat_megabytes(soak, VMEMCACHE_STAT_EXTENTS) /
+			stat_megabytes(soak, VMEMCACHE_STAT_ENTRIES),
+		l.descriptors, 10 * l.mappings, (double)c->puts / 1e6,
+		(double)c->hits / 1e6, (double)c->misses / 1e6,
+		(double)c->evicted / 1e6, (double)c->depth / 1e6,
+		(unsigned long long)c->lives, (unsigned long long)c->kinds,
+		(unsigned long long)c->forks, (unsigned long long)c->threads);
 	fflush(stdout);
 	return l;
 }
@@ -162,6 +165,30 @@ open_caches(struct soak *soak)
 	}
 }
 
+/* With everything evicted, nothing may be left of what the caches kept. */
+static bool
+is_empty_at_the_end(struct soak *soak)
+{
+	static const enum vmemcache_statistic stats[] = {VMEMCACHE_STAT_ENTRIES,
+		VMEMCACHE_STAT_POOL_SIZE_USED, VMEMCACHE_STAT_DRAM_SIZE_USED,
+		VMEMCACHE_STAT_EXTENTS};
+	unsigned long long left = 0, value;
+
+	for (int i = 0; i < SOAK_CACHES; i++) {
+		VMEMcache *cache = soak->cache[i];
+		vmemcache_callback_on_evict(cache, NULL, NULL);
+		while (vmemcache_evict(cache, NULL, 0) == 0)
+			;
+		for (int k = 0; k < 4; k++) {
+			vmemcache_get_stat(
+				cache, stats[k], &value, sizeof(value));
+			left += value;
+		}
+	}
+	printf("left when all was evicted: %llu\n", left);
+	return left == 0;
+}
+
 static double
 minutes_of(int argc, char *argv[])
 {
@@ -211,6 +238,7 @@ main(int argc, char *argv[])
 		pthread_join(threads[i], NULL);
 	check(&soak, count * every);
 	bool good = failures() == 0 && is_flat(lines, count);
+	good = is_empty_at_the_end(&soak) && good;
 	for (int i = 0; i < SOAK_CACHES; i++)
 		vmemcache_delete(soak.cache[i]);
 	free(lines);
