@@ -180,6 +180,33 @@ int vmemcache_put(VMEMcache *cache, const void *key, size_t key_size,
 ssize_t vmemcache_get(VMEMcache *cache, const void *key, size_t key_size,
 	void *vbuf, size_t vbufsize, size_t offset, size_t *vsize);
 
+/* One of many gets: the arguments of vmemcache_get(), and what came of it. */
+struct vmemcache_request {
+	const void *key;
+	size_t key_size;
+	void *vbuf;
+	size_t vbufsize;
+	size_t offset;
+	size_t vsize;   /* the size of the value; not touched on a miss */
+	ssize_t result; /* bytes copied, or minus an error code: -ENOENT, … */
+};
+
+/*
+ * count gets in the order of the array, except that the library fetches what
+ * several of them need at a time: of random keys in a large cache, 16 take
+ * much less time than 16 calls of vmemcache_get(). Misses call on_miss like
+ * there. The array and what it points to are the caller's, as are the buffers,
+ * which must not overlap.
+ *
+ * The number of gets that succeeded; each request's result is set. -1 where
+ * none was begun: EINVAL: requests is NULL with a count above 0, a key is NULL
+ * with a size above 0, the count exceeds SSIZE_MAX, or the cache has no medium.
+ * ENOMEM. EBADF, as of all calls, in a child of the process that made the
+ * cache.
+ */
+ssize_t vmemcache_get_many(
+	VMEMcache *cache, struct vmemcache_request *requests, size_t count);
+
 /*
  * 1: the key is there and *vsize, unless NULL, the size of its value; 0: it
  * is not. Affects neither policy nor statistics. EINVAL as in get. ENOMEM.

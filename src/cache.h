@@ -88,6 +88,9 @@ int vmc_cache_put(struct vmemcache *cache, const void *key, size_t key_size,
 /* The number of bytes copied, or negative errno. */
 ssize_t vmc_cache_get(struct vmemcache *cache, const void *key, size_t key_size,
 	void *buffer, size_t buffer_size, size_t offset, size_t *value_size);
+/* The number of hits; each request's result as of get. -ENOMEM, -EBADF. */
+ssize_t vmc_cache_get_many(struct vmemcache *cache,
+	struct vmemcache_request *requests, size_t count);
 /* 1, 0 or negative errno. */
 int vmc_cache_exists(struct vmemcache *cache, const void *key, size_t key_size,
 	size_t *value_size);

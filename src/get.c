@@ -106,6 +106,14 @@ prefetch_value(const struct vmemcache *cache, uint64_t note, size_t offset)
 	}
 }
 
+/* The part that a get reads is in one line of two, or in both. */
+static inline __attribute__((always_inline)) void
+prefetch_entry(const struct vmc_entry *e)
+{
+	__builtin_prefetch(&e->state);
+	__builtin_prefetch(&e->value_size);
+}
+
 /*
  * The copying get of the comment above. -ENOENT on a miss; -EAGAIN if the
  * entry was evicted while it was read.
@@ -209,6 +217,26 @@ get_on(struct vmemcache *cache, struct vmc_thread *thread,
 }
 
 static inline __attribute__((always_inline)) ssize_t
+get_key(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key, void *buffer,
+	size_t buffer_size, size_t offset, size_t *value_size)
+{
+	ssize_t n = read_once(cache, thread, stripe, key, buffer, buffer_size,
+		offset, value_size);
+
+	if (__builtin_expect(n < 0, 0))
+		return get_on(cache, thread, stripe,
+			&(struct vmc_handover){.key = *key,
+				.buffer = buffer,
+				.buffer_size = buffer_size,
+				.offset = offset,
+				.value_size = value_size},
+			n);
+	vmc_count(stripe, VMC_COUNT_HIT, 1);
+	return n;
+}
+
+static inline __attribute__((always_inline)) ssize_t
 get(struct vmemcache *cache, const void *data, size_t key_size, void *buffer,
 	size_t buffer_size, size_t offset, size_t *value_size)
 {
@@ -219,18 +247,8 @@ get(struct vmemcache *cache, const void *data, size_t key_size, void *buffer,
 	if (!stripe)
 		return -ENOMEM;
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
-	ssize_t n = read_once(cache, thread, stripe, &key, buffer, buffer_size,
-		offset, value_size);
-	if (__builtin_expect(n < 0, 0))
-		return get_on(cache, thread, stripe,
-			&(struct vmc_handover){.key = key,
-				.buffer = buffer,
-				.buffer_size = buffer_size,
-				.offset = offset,
-				.value_size = value_size},
-			n);
-	vmc_count(stripe, VMC_COUNT_HIT, 1);
-	return n;
+	return get_key(cache, thread, stripe, &key, buffer, buffer_size, offset,
+		value_size);
 }
 
 /* Twice the same, once for keys of a word: hashed and compared in place. */
@@ -243,6 +261,67 @@ vmc_cache_get(struct vmemcache *cache, const void *data, size_t key_size,
 			offset, value_size);
 	return get(
 		cache, data, key_size, buffer, buffer_size, offset, value_size);
+}
+
+/*
+ * Fetch what reading these keys will need, a stage for all of them at a time,
+ * so that the misses of a stage are under way together: the slots, the bags,
+ * and what the first candidates' notes and addresses lead to.
+ */
+static void
+fetch_all(struct vmemcache *cache, struct vmc_thread *thread,
+	const struct vmemcache_request *requests, const struct vmc_key *keys,
+	size_t count)
+{
+	vmc_epoch_enter(thread);
+	for (size_t i = 0; i < count; i++)
+		vmc_critnib_prefetch_slot(cache->index, keys[i].hash);
+	for (size_t i = 0; i < count; i++)
+		vmc_critnib_prefetch_bag(cache->index, keys[i].hash);
+	for (size_t i = 0; i < count; i++) {
+		struct vmc_critnib_candidate c =
+			vmc_critnib_first(cache->index, keys[i].hash, true);
+		if (!c.leaf)
+			continue;
+		prefetch_entry(c.leaf);
+		prefetch_value(cache, c.note, requests[i].offset);
+	}
+	vmc_epoch_exit(thread);
+}
+
+/* Values beyond this would throw each other out of the cache. */
+#define MANY_AT_ONCE 16
+
+ssize_t
+vmc_cache_get_many(struct vmemcache *cache, struct vmemcache_request *requests,
+	size_t count)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+	struct vmc_key keys[MANY_AT_ONCE];
+	ssize_t hits = 0;
+
+	if (!stripe)
+		return -ENOMEM;
+	for (size_t done = 0; done < count; done += MANY_AT_ONCE) {
+		struct vmemcache_request *r = requests + done;
+		size_t n = count - done;
+		if (n > MANY_AT_ONCE)
+			n = MANY_AT_ONCE;
+		for (size_t i = 0; i < n; i++)
+			keys[i] = vmc_cache_key(cache, r[i].key, r[i].key_size);
+		fetch_all(cache, thread, r, keys, n);
+		for (size_t i = 0; i < n; i++) {
+			r[i].result = get_key(cache, thread, stripe, &keys[i],
+				r[i].vbuf, r[i].vbufsize, r[i].offset,
+				&r[i].vsize);
+			hits += r[i].result >= 0;
+			if (r[i].result < 0 && vmc_cache_is_foreign(cache))
+				return vmc_cache_fail_foreign();
+		}
+	}
+	return hits;
 }
 
 int

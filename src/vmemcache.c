@@ -215,6 +215,20 @@ vmemcache_get(VMEMcache *cache, const void *key, size_t key_size, void *vbuf,
 	return operation_result(rc);
 }
 
+EXPORT ssize_t
+vmemcache_get_many(
+	VMEMcache *cache, struct vmemcache_request *requests, size_t count)
+{
+	if (!usable(cache, NULL, 0))
+		return operation_result(why_unusable(cache));
+	if ((!requests && count > 0) || count > SSIZE_MAX)
+		return result(vmc_fail_const(EINVAL, "invalid requests"));
+	for (size_t i = 0; i < count; i++)
+		if (!usable(cache, requests[i].key, requests[i].key_size))
+			return operation_result(why_unusable(cache));
+	return operation_result(vmc_cache_get_many(cache, requests, count));
+}
+
 EXPORT int
 vmemcache_exists(
 	VMEMcache *cache, const void *key, size_t key_size, size_t *vsize)

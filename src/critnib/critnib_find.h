@@ -217,8 +217,9 @@ vmc_critnib_prefetch_bag(struct vmc_critnib *index, uint64_t hash)
 	uint64_t slot = vmc_load_acquire(vmc_critnib_slot(root, hash));
 	const char *bag = vmc_critnib_address(slot);
 
-	__builtin_prefetch(bag, 1);
-	__builtin_prefetch(bag + 64, 1);
+	__builtin_prefetch(bag);
+	__builtin_prefetch(bag + 64);
+	__builtin_prefetch(bag + 128);
 }
 
 #endif

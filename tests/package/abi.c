@@ -75,6 +75,7 @@ static struct {
 	const char *(*errormsg)(void);
 	/* since 1.0 */
 	int (*set_metadata)(VMEMcache *, enum vmemcache_metadata);
+	ssize_t (*get_many)(VMEMcache *, struct vmemcache_request *, size_t);
 } const volatile api = {
 	vmemcache_new,
 	vmemcache_delete,
@@ -92,6 +93,7 @@ static struct {
 	vmemcache_bench_set,
 	vmemcache_errormsg,
 	vmemcache_set_metadata,
+	vmemcache_get_many,
 };
 
 int
