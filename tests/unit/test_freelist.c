@@ -183,12 +183,36 @@ test_exact_prefers_long(void **state)
 	assert_int_equal(vmc_freelist_exact(&list, 1, part), 0);
 }
 
+/* Taking runs out of a full list touches nothing behind it. */
+static void
+test_nothing_behind(void **state)
+{
+	struct {
+		struct vmc_freelist list;
+		vmc_run behind[4];
+	} full;
+	uint64_t random = testing_seed();
+
+	(void)state;
+	for (uint64_t i = 0; i < VMC_FREELIST_ROOM; i++) {
+		fill(&full.list, VMC_FREELIST_ROOM, 9, &random);
+		for (unsigned k = 0; k < 4; k++)
+			full.behind[k] = 1000 + k;
+		uint64_t all = vmc_run_count(full.list.run[i]);
+		vmc_freelist_cut(&full.list, i, all);
+		assert_int_equal(full.list.count, VMC_FREELIST_ROOM - 1);
+		for (unsigned k = 0; k < 4; k++)
+			assert_int_equal(full.behind[k], 1000 + k);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_join),
 		cmocka_unit_test(test_fit_and_cut),
+		cmocka_unit_test(test_nothing_behind),
 		cmocka_unit_test(test_exact),
 		cmocka_unit_test(test_exact_prefers_long),
 	};
