@@ -194,7 +194,8 @@ measure_space(const struct util *u, const struct bench_distribution *sizes,
 /* --- DRAM --- */
 
 static void
-report_dram(struct bench_report *r, const struct util *u, const struct bench_dram *d)
+report_dram(struct bench_report *r, const struct util *u,
+	const struct bench_dram *d)
 {
 	bench_table(r, "dram", dram_columns,
 		sizeof(dram_columns) / sizeof(*dram_columns));

@@ -39,9 +39,8 @@ move_value(VMEMcache *from, VMEMcache *to, const void *key, size_t key_size)
 	char *value = malloc(size);
 	int rc = -1;
 	/* in a program of several threads it may be gone by now */
-	if (value != NULL &&
-		vmemcache_get(from, key, key_size, value, size, 0, NULL) ==
-			(ssize_t)size)
+	if (value != NULL && vmemcache_get(from, key, key_size, value, size, 0,
+				     NULL) == (ssize_t)size)
 		rc = vmemcache_put(to, key, key_size, value, size);
 	free(value);
 	return rc;

@@ -22,8 +22,8 @@ namespace internal
 {
 
 struct source {
-	static std::shared_ptr<libmemkind::internal::kind_handle> open(
-		void *addr, std::size_t size)
+	static std::shared_ptr<libmemkind::internal::kind_handle>
+	open(void *addr, std::size_t size)
 	{
 		memkind_t kind;
 		int code = memkind_create_fixed(addr, size, &kind);

@@ -22,7 +22,7 @@ namespace hbw
 
 template <typename T> class allocator
 {
-public:
+      public:
 	typedef std::size_t size_type;
 	typedef std::ptrdiff_t difference_type;
 	typedef T *pointer;
@@ -35,18 +35,32 @@ public:
 		typedef hbw::allocator<U> other;
 	};
 
-	allocator() throw() {}
-	template <typename U> allocator(const allocator<U> &) throw() {}
+	allocator() throw()
+	{
+	}
+	template <typename U> allocator(const allocator<U> &) throw()
+	{
+	}
 
-	pointer address(reference x) const { return &x; }
-	const_pointer address(const_reference x) const { return &x; }
+	pointer
+	address(reference x) const
+	{
+		return &x;
+	}
+	const_pointer
+	address(const_reference x) const
+	{
+		return &x;
+	}
 
-	size_type max_size() const throw()
+	size_type
+	max_size() const throw()
 	{
 		return std::numeric_limits<size_type>::max() / sizeof(T);
 	}
 
-	pointer allocate(size_type n, const void * = 0)
+	pointer
+	allocate(size_type n, const void * = 0)
 	{
 		void *ptr = n > max_size() ? 0 : hbw_malloc(n * sizeof(T));
 
@@ -55,25 +69,37 @@ public:
 		return static_cast<pointer>(ptr);
 	}
 
-	void deallocate(pointer ptr, size_type) { hbw_free(ptr); }
+	void
+	deallocate(pointer ptr, size_type)
+	{
+		hbw_free(ptr);
+	}
 
 	template <typename U, typename... Args>
-	void construct(U *ptr, Args &&...args)
+	void
+	construct(U *ptr, Args &&...args)
 	{
 		::new (static_cast<void *>(ptr)) U(std::forward<Args>(args)...);
 	}
 
-	template <typename U> void destroy(U *ptr) { ptr->~U(); }
+	template <typename U>
+	void
+	destroy(U *ptr)
+	{
+		ptr->~U();
+	}
 };
 
 template <typename T, typename U>
-bool operator==(const allocator<T> &, const allocator<U> &) throw()
+bool
+operator==(const allocator<T> &, const allocator<U> &) throw()
 {
 	return true;
 }
 
 template <typename T, typename U>
-bool operator!=(const allocator<T> &, const allocator<U> &) throw()
+bool
+operator!=(const allocator<T> &, const allocator<U> &) throw()
 {
 	return false;
 }

@@ -49,8 +49,8 @@ namespace internal
 
 struct source {
 	/* Destroying a static kind does nothing, so a handle may own it. */
-	static std::shared_ptr<libmemkind::internal::kind_handle> open(
-		kinds number)
+	static std::shared_ptr<libmemkind::internal::kind_handle>
+	open(kinds number)
 	{
 		/* in the order of the enumeration */
 		const memkind_t table[] = {MEMKIND_DEFAULT, MEMKIND_HUGETLB,
@@ -59,8 +59,8 @@ struct source {
 			MEMKIND_HBW_PREFERRED, MEMKIND_HBW_PREFERRED_HUGETLB,
 			MEMKIND_HBW_INTERLEAVE, MEMKIND_REGULAR,
 			MEMKIND_DAX_KMEM, MEMKIND_DAX_KMEM_ALL,
-			MEMKIND_DAX_KMEM_PREFERRED,
-			MEMKIND_DAX_KMEM_INTERLEAVE, MEMKIND_HIGHEST_CAPACITY,
+			MEMKIND_DAX_KMEM_PREFERRED, MEMKIND_DAX_KMEM_INTERLEAVE,
+			MEMKIND_HIGHEST_CAPACITY,
 			MEMKIND_HIGHEST_CAPACITY_PREFERRED,
 			MEMKIND_HIGHEST_CAPACITY_LOCAL,
 			MEMKIND_HIGHEST_CAPACITY_LOCAL_PREFERRED,

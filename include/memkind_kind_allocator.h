@@ -31,7 +31,8 @@ namespace internal
 {
 
 /* The code of a call that failed, as an exception. */
-inline void throw_error(int code, const char *what)
+inline void
+throw_error(int code, const char *what)
 {
 	std::string message(what);
 
@@ -44,20 +45,26 @@ inline void throw_error(int code, const char *what)
 
 class kind_handle
 {
-public:
-	explicit kind_handle(memkind_t owned) : kind(owned) {}
+      public:
+	explicit kind_handle(memkind_t owned) : kind(owned)
+	{
+	}
 	kind_handle(const kind_handle &) = delete;
 	kind_handle &operator=(const kind_handle &) = delete;
-	~kind_handle() { memkind_destroy_kind(kind); }
+	~kind_handle()
+	{
+		memkind_destroy_kind(kind);
+	}
 
 	const memkind_t kind;
 };
 
 /* Takes the kind over, also where there is no memory for the handle. */
-inline std::shared_ptr<kind_handle> own(memkind_t kind)
+inline std::shared_ptr<kind_handle>
+own(memkind_t kind)
 {
-	std::unique_ptr<struct memkind, int (*)(memkind_t)> guard(kind,
-		memkind_destroy_kind);
+	std::unique_ptr<struct memkind, int (*)(memkind_t)> guard(
+		kind, memkind_destroy_kind);
 	std::shared_ptr<kind_handle> handle =
 		std::make_shared<kind_handle>(kind);
 
@@ -67,7 +74,7 @@ inline std::shared_ptr<kind_handle> own(memkind_t kind)
 
 template <typename T, typename Source> class kind_allocator
 {
-public:
+      public:
 	using value_type = T;
 	using pointer = T *;
 	using const_pointer = const T *;
@@ -104,14 +111,15 @@ public:
 	}
 
 	template <typename U>
-	kind_allocator &operator=(
-		const kind_allocator<U, Source> &other) noexcept
+	kind_allocator &
+	operator=(const kind_allocator<U, Source> &other) noexcept
 	{
 		handle = other.handle;
 		return *this;
 	}
 
-	T *allocate(std::size_t n) const
+	T *
+	allocate(std::size_t n) const
 	{
 		void *ptr = NULL;
 
@@ -122,39 +130,48 @@ public:
 		return static_cast<T *>(ptr);
 	}
 
-	void deallocate(T *ptr, std::size_t) const
+	void
+	deallocate(T *ptr, std::size_t) const
 	{
 		memkind_free(handle->kind, ptr);
 	}
 
 	template <typename U, typename... Args>
-	void construct(U *ptr, Args &&...args) const
+	void
+	construct(U *ptr, Args &&...args) const
 	{
 		::new (static_cast<void *>(ptr)) U(std::forward<Args>(args)...);
 	}
 
-	template <typename U> void destroy(U *ptr) const { ptr->~U(); }
+	template <typename U>
+	void
+	destroy(U *ptr) const
+	{
+		ptr->~U();
+	}
 
 	template <typename U, typename V, typename S>
 	friend bool operator==(const kind_allocator<U, S> &,
 		const kind_allocator<V, S> &) noexcept;
 
-private:
+      private:
 	template <typename U, typename S> friend class kind_allocator;
 
 	std::shared_ptr<kind_handle> handle;
 };
 
 template <typename U, typename V, typename S>
-bool operator==(const kind_allocator<U, S> &a,
-	const kind_allocator<V, S> &b) noexcept
+bool
+operator==(
+	const kind_allocator<U, S> &a, const kind_allocator<V, S> &b) noexcept
 {
 	return a.handle->kind == b.handle->kind;
 }
 
 template <typename U, typename V, typename S>
-bool operator!=(const kind_allocator<U, S> &a,
-	const kind_allocator<V, S> &b) noexcept
+bool
+operator!=(
+	const kind_allocator<U, S> &a, const kind_allocator<V, S> &b) noexcept
 {
 	return !(a == b);
 }

@@ -30,8 +30,8 @@ namespace internal
 {
 
 struct source {
-	static std::shared_ptr<libmemkind::internal::kind_handle> open(
-		const char *dir, std::size_t max_size,
+	static std::shared_ptr<libmemkind::internal::kind_handle>
+	open(const char *dir, std::size_t max_size,
 		allocation_policy policy = allocation_policy::DEFAULT)
 	{
 		struct memkind_config *config = memkind_config_new();
@@ -42,8 +42,8 @@ struct source {
 			throw std::runtime_error("no memory for a PMEM kind");
 		memkind_config_set_path(config, dir);
 		memkind_config_set_size(config, max_size);
-		memkind_config_set_memory_usage_policy(config,
-			static_cast<memkind_mem_usage_policy>(policy));
+		memkind_config_set_memory_usage_policy(
+			config, static_cast<memkind_mem_usage_policy>(policy));
 		code = memkind_create_pmem_with_config(config, &kind);
 		memkind_config_delete(config);
 		if (code)
@@ -52,8 +52,8 @@ struct source {
 		return libmemkind::internal::own(kind);
 	}
 
-	static std::shared_ptr<libmemkind::internal::kind_handle> open(
-		const std::string &dir, std::size_t max_size,
+	static std::shared_ptr<libmemkind::internal::kind_handle>
+	open(const std::string &dir, std::size_t max_size,
 		allocation_policy policy = allocation_policy::DEFAULT)
 	{
 		return open(dir.c_str(), max_size, policy);

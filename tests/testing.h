@@ -74,7 +74,7 @@ static inline uint64_t
 testing_below(uint64_t *state, uint64_t bound)
 {
 	return (uint64_t)((unsigned __int128)testing_random(state) * bound >>
-		64);
+			  64);
 }
 
 /*

@@ -81,8 +81,7 @@ use_kind(libmemkind::kinds number)
 		double *p = a.allocate(100);
 		p[99] = 1;
 		a.deallocate(p, 100);
-		std::vector<double,
-			libmemkind::static_kind::allocator<double>>
+		std::vector<double, libmemkind::static_kind::allocator<double>>
 			v(1000, 2.5, a);
 		assert(v[999] == 2.5);
 	} catch (const std::bad_alloc &) {
@@ -121,8 +120,8 @@ main()
 	expect<std::invalid_argument>(
 		[] { libmemkind::fixed::allocator<int> a(nullptr, 1 << 20); });
 	expect<std::invalid_argument>([] {
-		libmemkind::pmem::allocator<int> a("/tmp", 32 << 20,
-			libmemkind::allocation_policy::MAX);
+		libmemkind::pmem::allocator<int> a(
+			"/tmp", 32 << 20, libmemkind::allocation_policy::MAX);
 	});
 	for (int number : {-1, 23, 99})
 		expect<std::runtime_error>([number] {
