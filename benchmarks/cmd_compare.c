@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "load.h"
@@ -69,6 +70,7 @@ struct series {
 	size_t slice;
 	double ns[BENCH_MAX_ROUNDS];
 	double ratio[BENCH_MAX_ROUNDS]; /* to the cache */
+	double cpu_share[BENCH_MAX_ROUNDS];
 	uint64_t gets;
 	uint64_t hits;
 	struct bench_histogram latency[2];
@@ -103,6 +105,7 @@ struct compare {
 	uint64_t size;       /* of values now */
 	double done;         /* for the progress bar */
 	double all;
+	double least_share; /* of the CPUs, that the cache had */
 	struct outcome *outcomes;
 	size_t n_outcomes;
 };
@@ -215,6 +218,7 @@ measure_round(struct compare *c, enum bench_operation op, unsigned round,
 			struct bench_slice slice = bench_crew_run(c->crew,
 				c->load[s].store, threads, x->slice, NULL);
 			x->ns[round] = slice.ns_per_op;
+			x->cpu_share[round] = slice.cpu_share;
 			x->gets += slice.gets;
 			x->hits += slice.hits;
 			bench_progress(++c->done / c->all, stores[s].heading);
@@ -299,6 +303,11 @@ measure(struct compare *c, enum bench_operation op)
 	for (size_t t = 0; t < c->threads.n; t++) {
 		struct outcome *o = &c->outcomes[c->n_outcomes++];
 
+		c->least_share = fmin(c->least_share,
+			bench_median(series[t][CACHE].cpu_share, c->rounds) *
+				fmax(1, (double)c->threads.at[t] /
+						(double)sysconf(
+							_SC_NPROCESSORS_ONLN)));
 		o->size = (double)c->size;
 		o->op = op;
 		o->threads = (double)c->threads.at[t];
@@ -411,6 +420,7 @@ report_all(struct bench_report *r, const struct compare *c)
 		      "above 1 the cache is faster. tails: p99.9. content: "
 		      "what\nthe same budget of value bytes holds, and how "
 		      "many gets hit.");
+	bench_note_busy(r, c->least_share);
 }
 
 /* --- the command --- */
@@ -476,6 +486,7 @@ run(const struct bench_command *command, int argc, char **argv)
 			[BENCH_OP_MIXED] = true},
 		.sizes = {5, {256, 1024, 4096, 16384, 65536}},
 		.threads = {2, {1, 2}},
+		.least_share = 1,
 	};
 	const struct bench_option options[] = {
 		{"pool", 's', "SIZE",

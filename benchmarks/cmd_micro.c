@@ -328,10 +328,7 @@ run(const struct bench_command *command, int argc, char **argv)
 		      "in a plain mapping of the same size; ratio: times the "
 		      "floor, the figure that\ncan be compared between "
 		      "machines. p50 to max: latencies.");
-	if (m.least_share < 0.9)
-		bench_note(r, "This machine was busy with something else: the "
-			      "threads had to wait for a\nprocessor, so times "
-			      "are too long and ratios rough.");
+	bench_note_busy(r, m.least_share);
 	bench_finish(r, &m.common, bench_plot_micro);
 	return 0;
 }

@@ -27,6 +27,9 @@ extern const struct bench_command bench_util;
 void bench_common_settings(
 	struct bench_report *r, const struct bench_common *common);
 
+/* Say so if the threads had less than they could have of the CPUs. */
+void bench_note_busy(struct bench_report *r, double least_share);
+
 /* Print the report as asked for, draw it if asked for, and free it. */
 void bench_finish(struct bench_report *r, const struct bench_common *common,
 	void (*plot)(const struct bench_report *, const char *path));

@@ -36,6 +36,15 @@ bench_common_settings(struct bench_report *r, const struct bench_common *common)
 }
 
 void
+bench_note_busy(struct bench_report *r, double least_share)
+{
+	if (least_share < 0.9)
+		bench_note(r, "This machine was busy with something else: the "
+			      "threads had to wait for a\nprocessor, so times "
+			      "are too long and ratios rough.");
+}
+
+void
 bench_finish(struct bench_report *r, const struct bench_common *common,
 	void (*plot)(const struct bench_report *, const char *path))
 {
