@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * model.c -- random operations on a cache and on a model of it in plain C,
- * callbacks that operate on both included; they must agree at every step
+ * callbacks that operate on both included; they must agree at every step, of
+ * which there are a million for each policy (VMC_TEST_OPERATIONS for each
+ * shape of a cache)
  *
  * The model knows keys, versions, sizes, blocks, the exact LRU order and the
  * statistics. It cannot call callbacks, since the cache does. So each operation
@@ -273,17 +275,34 @@ check_value(unsigned key, uint64_t version, size_t size, const char *buffer,
 	assert_true(value_is(buffer, (size_t)n, offset, key, version));
 }
 
+/* Within the value, at its end, behind it, as far as can be told. */
+static size_t
+random_offset(struct model *m, unsigned key)
+{
+	switch (chance(m, 32)) {
+	case 0:
+		return m->items[key].size;
+	case 1:
+		return m->items[key].size - 1; /* SIZE_MAX for none */
+	case 2:
+		return SIZE_MAX - chance(m, 2);
+	default:
+		return chance(m, 3) ? 0 : chance(m, m->largest);
+	}
+}
+
 static void
 do_get(struct model *m, unsigned key)
 {
 	struct item *item = &m->items[key];
 	size_t room = chance(m, 4) ? m->largest * 2 : chance(m, 400);
-	size_t offset = chance(m, 3) ? 0 : chance(m, m->largest);
+	size_t offset = random_offset(m, key);
 	struct frame f = {.is_get = true, .key = key};
 	size_t told = SIZE_MAX;
 	char bytes[48];
 	size_t key_size = key_bytes(key, bytes);
-	char *buffer = malloc(room + 1);
+	bool no_buffer = chance(m, 16) == 0;
+	char *buffer = no_buffer ? NULL : malloc(room + 1);
 	bool there = item->state != ABSENT;
 
 	if (there) {
@@ -297,6 +316,8 @@ do_get(struct model *m, unsigned key)
 	int err = errno;
 	if (!there)
 		pop(m);
+	if (no_buffer)
+		room = 0;
 	if (f.handed) {
 		check_value(
 			key, f.version, f.size, buffer, room, offset, n, told);
@@ -361,11 +382,32 @@ do_evict_victim(struct model *m)
 		assert_int_equal(err, ESRCH);
 }
 
+/* Calls that are refused, or tell something: nothing changes. */
+static void
+do_misuse(struct model *m)
+{
+	VMEMcache *cache = m->cache;
+	unsigned long long value;
+
+	assert_fails(vmemcache_set_size(cache, VMEMCACHE_MIN_POOL), EALREADY);
+	assert_fails(vmemcache_set_extent_size(cache, m->extent), EALREADY);
+	assert_fails(vmemcache_set_eviction_policy(cache, m->lru), EALREADY);
+	assert_fails(vmemcache_add(cache, FIXTURE_DIR), EBUSY);
+	assert_fails(vmemcache_get_stat(cache, VMEMCACHE_STAT_PUT, &value,
+			     sizeof(value) - 1),
+		EINVAL);
+	assert_fails(vmemcache_get_stat(
+			     cache, VMEMCACHE_STATS_NUM, &value, sizeof(value)),
+		EINVAL);
+}
+
 static void
 do_anything(struct model *m)
 {
 	unsigned key = (unsigned)chance(m, KEYS);
 
+	if (chance(m, 500) == 0)
+		do_misuse(m);
 	switch (chance(m, 10)) {
 	case 0:
 	case 1:
@@ -462,6 +504,8 @@ check_statistics(struct model *m)
 	if (m->used_blocks == m->blocks)
 		assert_int_equal(
 			fixture_stat(m->cache, VMEMCACHE_STAT_HEAP_ENTRIES), 0);
+	assert_in_range(fixture_stat(m->cache, VMEMCACHE_STAT_EXTENTS),
+		m->used_blocks > 0, m->used_blocks);
 	if (m->entries == 0)
 		fixture_check_empty(m->cache);
 }
@@ -520,9 +564,12 @@ run(size_t extent, enum vmemcache_repl_p policy, size_t largest, uint64_t steps,
 			empty(&m);
 	}
 	check_everything(&m);
-	empty(&m);
+	if (chance(&m, 2))
+		empty(&m);
 	assert_true(m.callbacks > 0 || steps < 2000);
+	uint64_t callbacks = m.callbacks;
 	vmemcache_delete(m.cache);
+	assert_int_equal(m.callbacks, callbacks);
 }
 
 static const size_t extents[] = {256, 300, 1024, 4097, 65536};
@@ -551,18 +598,24 @@ test_none_checked_at_every_step(void **state)
 	run_all(VMEMCACHE_REPLACEMENT_NONE, testing_operations(1000), 1);
 }
 
+#ifdef VMC_TESTING_SANITIZED
+#define LONG 10000
+#else
+#define LONG 100000 /* of ten shapes */
+#endif
+
 static void
 test_lru_long(void **state)
 {
 	(void)state;
-	run_all(VMEMCACHE_REPLACEMENT_LRU, testing_operations(10000), 1000);
+	run_all(VMEMCACHE_REPLACEMENT_LRU, testing_operations(LONG), 1000);
 }
 
 static void
 test_none_long(void **state)
 {
 	(void)state;
-	run_all(VMEMCACHE_REPLACEMENT_NONE, testing_operations(10000), 1000);
+	run_all(VMEMCACHE_REPLACEMENT_NONE, testing_operations(LONG), 1000);
 }
 
 int
