@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * break.h -- cache.c with one rule broken, for broken.c
+ *
+ * Included by the compiler before cache.c, of which nothing else is changed.
+ * If it no longer breaks what it should, because cache.c has become another,
+ * the test fails, as nothing is found.
+ */
+#ifndef VMC_TESTS_BREAK_H
+#define VMC_TESTS_BREAK_H
+
+#include "interleave.h"
+
+#include "cache.h"
+
+#if defined(BREAK_RECHECK)
+/* A get does not notice that the entry died during the copy. */
+#define VMC_ENTRY_DEAD 1000
+
+#elif defined(BREAK_WRITE_FIRST)
+/* The entry is in the index before the value's bytes are in the pool. */
+static _Thread_local struct {
+	char *to;
+	const char *from;
+	size_t size;
+} put_off[64];
+static _Thread_local unsigned put_off_count;
+
+static inline void
+break_write(void *to, const void *from, size_t size)
+{
+	put_off[put_off_count].to = to;
+	put_off[put_off_count].from = from;
+	put_off[put_off_count++].size = size;
+}
+
+static inline int
+break_insert(struct vmc_critnib *index, void *leaf, vmc_critnib_match_fn *match,
+	const void *arg)
+{
+	int rc = vmc_critnib_insert(index, leaf, match, arg);
+
+	for (; put_off_count > 0; put_off_count--)
+		if (rc == 0)
+			interleave_copy(put_off[put_off_count - 1].to,
+				put_off[put_off_count - 1].from,
+				put_off[put_off_count - 1].size);
+	return rc;
+}
+#define vmc_pool_write(pool, to, from, size)                                   \
+	((void)(pool), break_write((to), (from), (size)))
+#define vmc_critnib_insert break_insert
+
+#elif defined(BREAK_LINK_FIRST)
+/* The entry can be evicted before it is on its way to the policy. */
+static inline int
+break_insert(struct vmc_critnib *index, void *leaf, vmc_critnib_match_fn *match,
+	const void *arg)
+{
+	struct vmc_entry *entry = leaf;
+	int rc = vmc_critnib_insert(index, leaf, match, arg);
+
+	if (rc == 0) {
+		atomic_store(&entry->state, VMC_ENTRY_LIVE);
+		workload_pause(8);
+	}
+	return rc;
+}
+#define vmc_critnib_insert break_insert
+
+#elif defined(BREAK_UNIQUE)
+/* A put does not notice that another one of the key was faster. */
+static inline bool
+break_match(const void *leaf, const void *key)
+{
+	(void)leaf, (void)key;
+	return false;
+}
+#define vmc_critnib_insert(index, leaf, match, arg)                            \
+	vmc_critnib_insert(index, leaf, break_match, arg)
+#endif
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * broken.c -- a test of the tests: a cache with one rule broken (break.h) is
+ * found to be broken
+ *
+ * Successful as soon as a violation is found: what a broken cache does after
+ * that is anybody's guess. Where nothing is broken nothing may be found.
+ */
+#include "testing.h"
+#include "workload.h"
+
+#include <unistd.h>
+
+#ifdef BREAK_NOTHING
+enum { BROKEN = 0, ROUNDS = 300 };
+#else
+enum { BROKEN = 1, ROUNDS = 30000 };
+#endif
+
+static void
+found(void)
+{
+	_exit(BROKEN ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+int
+main(void)
+{
+	workload_violated = found;
+	workload_run(&workload_tight, testing_seed(), ROUNDS);
+	if (BROKEN)
+		fprintf(stderr, "the broken rule was not found\n");
+	return BROKEN ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * histories.c -- what several threads see of one cache is linearizable
+ *
+ * What that means here: workload.c and checker.h. The caches are so small that
+ * most puts evict, and blocks change hands at once.
+ * VMC_TEST_OPERATIONS is the number of rounds for each cache.
+ */
+#include "testing.h"
+#include "workload.h"
+
+#ifndef ROUNDS
+#define ROUNDS 400
+#endif
+
+#define SMALL                                                                  \
+	{                                                                      \
+		0, 7, 100, 200, 500, 1000, 2000, 3000                          \
+	}
+#define LARGE                                                                  \
+	{                                                                      \
+		0, 7, 100, 3000, 20000, 70000, 150000, 300000                  \
+	}
+
+static const struct workload workloads[] = {
+	{"four blocks", VMEMCACHE_REPLACEMENT_LRU, 1 << 18, 6, 4, false, false,
+		false, SMALL},
+	{"four blocks, on_evict", VMEMCACHE_REPLACEMENT_LRU, 1 << 18, 6, 4,
+		true, false, false, SMALL},
+	{"four blocks, on_evict and on_miss", VMEMCACHE_REPLACEMENT_LRU,
+		1 << 18, 6, 4, true, true, false, SMALL},
+	{"one block", VMEMCACHE_REPLACEMENT_LRU, 1 << 20, 2, 3, true, true,
+		false, SMALL},
+	{"values of several runs", VMEMCACHE_REPLACEMENT_LRU, 1 << 14, 12, 3,
+		true, true, false, LARGE},
+	{"values of several runs, on_miss", VMEMCACHE_REPLACEMENT_LRU, 1 << 14,
+		12, 3, false, true, false, LARGE},
+	{"room for all", VMEMCACHE_REPLACEMENT_LRU, 1 << 16, 5, 4, false, false,
+		true, SMALL},
+	{"no policy", VMEMCACHE_REPLACEMENT_NONE, 1 << 18, 6, 4, false, false,
+		false, SMALL},
+	{"no policy, on_evict and on_miss", VMEMCACHE_REPLACEMENT_NONE, 1 << 18,
+		6, 4, true, true, false, SMALL},
+	{"no policy, values of several runs", VMEMCACHE_REPLACEMENT_NONE,
+		1 << 14, 12, 3, false, false, false, LARGE},
+};
+
+static void
+test_histories(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(workloads) / sizeof(*workloads); i++) {
+		print_message("%s\n", workloads[i].name);
+		assert_true(workload_run(&workloads[i], testing_seed() + i,
+			testing_operations(ROUNDS)));
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_histories),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * workload.c -- what the cache promises to several threads, as a specification
+ * that a history is checked against
+ *
+ * Every operation takes a stamp from one counter before it calls the cache and
+ * one after it returned. What it found becomes an operation on one key of the
+ * sequential specification in checker.h, whose moment lies between the two:
+ *
+ *   put: 0             ADD, once and whole. It stays until it is evicted
+ *   put: EEXIST        SEE
+ *   put: ENOSPC        LACK: whether the key is there is looked at first
+ *   get: a hit         SEE that version; every byte must be of that version
+ *                      and the true size its size
+ *   get: ENOENT        LACK
+ *   exists             SEE (by size) or LACK
+ *   evict(key): 0      REMOVE; ENOENT: LACK; EAGAIN: SEE
+ *
+ * With on_evict recorded, all evictions are known, and nothing else may be
+ * missing. What the callback adds: it reads the key, which must be a hit. The
+ * entry ends (REMOVE of that version) between the return of the callback and
+ * the return of the operation that evicts, whichever it is. evict(key) that
+ * returned 0 must have caused the end of that key, evict(NULL) that of one,
+ * those that failed none. Without on_evict, an LRU cache may lose an entry at
+ * any time, but never find it again; one without policy never loses any, nor
+ * does one that has room for all keys.
+ *
+ * With on_miss, a get that calls it was a LACK up to there. If the callback
+ * puts that key (and is not told EEXIST), the get must return exactly what was
+ * put, stored or not. Else it looks again, a SEE or LACK after the callback.
+ *
+ * Between rounds all threads rest. Then the walkers of the cache must be
+ * content, no key may be busy, and one more get of each key belongs to the
+ * history: it is also what the next round starts from.
+ */
+#include "workload.h"
+
+#include "fixture.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+enum { RECORDS = 4096, OPERATIONS = 60, DEPTH = 3, THREADS = 8, PAUSE = 20 };
+
+/* A get that is in on_miss. */
+struct asking {
+	struct asking *outer;
+	unsigned key;
+	bool handed;
+	uint64_t version;
+	uint64_t start, end; /* of the callback */
+};
+
+struct worker {
+	struct run *run;
+	unsigned number;
+	uint64_t random;
+	unsigned depth; /* of callbacks */
+	bool working;   /* in a round */
+	struct asking *asking;
+	unsigned count;
+	struct checker_op records[RECORDS];
+	char *buffers[DEPTH + 2]; /* by depth */
+};
+
+struct run {
+	const struct workload *w;
+	VMEMcache *cache;
+	size_t largest;
+	unsigned active; /* threads in this round */
+	bool over;
+	pthread_barrier_t start, end;
+	_Atomic unsigned arrived;
+	struct worker *workers[THREADS];
+	uint64_t state[WORKLOAD_KEYS]; /* where the round started from */
+};
+
+void (*workload_violated)(void);
+
+const struct workload workload_tight = {"room for four",
+	VMEMCACHE_REPLACEMENT_LRU, 1 << 18, 6, 4, true, false, false,
+	{0, 7, 100, 1000, 3000, 20000, 200000, 300000}};
+
+static _Atomic uint64_t now_;
+static _Atomic uint64_t versions;
+static _Atomic unsigned violations;
+static _Thread_local struct worker *self;
+
+static uint64_t
+stamp(void)
+{
+	return vmc_fetch_add_acq_rel(&now_, 1) + 1;
+}
+
+static void
+violation(const char *what, unsigned key)
+{
+	if (vmc_fetch_add_acq_rel(&violations, 1) > 0)
+		return;
+	fprintf(stderr, "violation: %s (key %u)\n", what, key);
+	if (workload_violated)
+		workload_violated();
+}
+
+static void
+expect(bool truth, const char *what, unsigned key)
+{
+	if (!truth)
+		violation(what, key);
+}
+
+void
+workload_pause(unsigned one_in)
+{
+	struct worker *me = self;
+
+	if (!me || !me->working || testing_below(&me->random, one_in) > 0)
+		return;
+	uint64_t until = vmc_load_relaxed(&now_) + PAUSE;
+	for (unsigned i = 0; i < 3 * PAUSE && vmc_load_relaxed(&now_) < until;
+		i++)
+		sched_yield();
+}
+
+/* --- recording --- */
+
+static struct checker_op *
+record(struct worker *me, enum checker_event event, unsigned key, uint64_t call,
+	uint64_t ret)
+{
+	struct checker_op *op = &me->records[me->count++];
+
+	*op = (struct checker_op){.call = call,
+		.ret = ret,
+		.event = event,
+		.key = key,
+		.thread = me->number,
+		.class = CHECKER_ANY_CLASS};
+	return op;
+}
+
+/*
+ * The operation that began when there were `from` records has returned: so
+ * have the evictions it caused. Their number, and the key of the last one.
+ */
+static unsigned
+close_evictions(struct worker *me, unsigned from, uint64_t ret, unsigned *key)
+{
+	unsigned count = 0;
+
+	for (unsigned i = from; i < me->count; i++) {
+		if (me->records[i].ret != 0)
+			continue;
+		me->records[i].ret = ret;
+		*key = me->records[i].key;
+		count++;
+	}
+	return count;
+}
+
+static int
+class_of_size(const struct workload *w, size_t size)
+{
+	for (int class = 0; class < CHECKER_CLASSES; class ++)
+		if (w->sizes[class] == size)
+			return class;
+	return CHECKER_ANY_CLASS;
+}
+
+/* --- operations --- */
+
+static void
+put(struct worker *me, unsigned key)
+{
+	struct run *r = me->run;
+	int class = (int)testing_below(&me->random, CHECKER_CLASSES);
+	/* 28 bits: fixture.h; older ones are long forgotten */
+	uint64_t version =
+		(vmc_fetch_add_relaxed(&versions, 1) % (1 << 24) + 1) *
+			CHECKER_CLASSES +
+		(unsigned)class;
+	unsigned from = me->count, evicted;
+	uint64_t call = stamp();
+	int rc = fixture_put(r->cache, key, version, r->w->sizes[class]);
+	int err = rc ? errno : 0;
+	uint64_t ret = stamp();
+
+	close_evictions(me, from, ret, &evicted);
+	expect(err == 0 || err == EEXIST || err == ENOSPC, "error of put", key);
+	enum checker_event event = err == 0 ? ADD : err == EEXIST ? SEE : LACK;
+	struct checker_op *op = record(me, event, key, call, ret);
+	if (err == 0)
+		op->version = version;
+	if (me->asking && me->asking->key == key && err != EEXIST) {
+		me->asking->handed = true;
+		me->asking->version = version;
+	}
+}
+
+/* What a hit returned is whole; into the record. */
+static void
+check_hit(struct worker *me, struct checker_op *op, const char *buffer,
+	ssize_t n, size_t room, size_t offset, size_t size)
+{
+	size_t left = offset < size ? size - offset : 0;
+	int class = class_of_size(me->run->w, size);
+
+	expect((size_t)n == (left < room ? left : room), "length of get",
+		op->key);
+	expect(class != CHECKER_ANY_CLASS, "size of get", op->key);
+	expect(value_decode(buffer, (size_t)n, offset, op->key, &op->version),
+		"bytes of get", op->key);
+	expect(op->version == 0 ||
+			op->version % CHECKER_CLASSES == (unsigned)class,
+		"size of that version", op->key);
+	op->class = class;
+}
+
+/* True: a hit. */
+static bool
+get(struct worker *me, unsigned key, bool all)
+{
+	struct run *r = me->run;
+	struct asking asking = {.outer = me->asking, .key = key};
+	size_t room = all || testing_below(&me->random, 2)
+			      ? r->largest
+			      : testing_below(&me->random, 300);
+	size_t offset = all || testing_below(&me->random, 2)
+				? 0
+				: testing_below(&me->random, r->largest);
+	uint64_t number = key;
+	size_t size = SIZE_MAX;
+	char *buffer = me->buffers[me->depth];
+
+	me->asking = &asking;
+	uint64_t call = stamp();
+	ssize_t n = vmemcache_get(
+		r->cache, &number, sizeof(number), buffer, room, offset, &size);
+	int err = n < 0 ? errno : 0;
+	uint64_t ret = stamp();
+	me->asking = asking.outer;
+	expect(err == 0 || err == ENOENT, "error of get", key);
+	expect(err == 0 || size == SIZE_MAX, "size told by a miss", key);
+	if (asking.end) {
+		record(me, LACK, key, call, asking.start);
+		call = asking.end;
+	}
+	if (asking.handed) {
+		struct checker_op found = {.key = key};
+		expect(err == 0, "miss of what on_miss has put", key);
+		check_hit(me, &found, buffer, n, room, offset, size);
+		expect(found.version == 0 || found.version == asking.version,
+			"other than what on_miss has put", key);
+		return true;
+	}
+	struct checker_op *op = record(me, err ? LACK : SEE, key, call, ret);
+	if (!err)
+		check_hit(me, op, buffer, n, room, offset, size);
+	return !err;
+}
+
+static void
+exists(struct worker *me, unsigned key)
+{
+	uint64_t number = key;
+	size_t size = SIZE_MAX;
+	uint64_t call = stamp();
+	int rc = vmemcache_exists(
+		me->run->cache, &number, sizeof(number), &size);
+	uint64_t ret = stamp();
+	struct checker_op *op = record(me, rc ? SEE : LACK, key, call, ret);
+
+	op->class = rc ? class_of_size(me->run->w, size) : CHECKER_ANY_CLASS;
+	expect(rc == 0 || rc == 1, "result of exists", key);
+	expect(rc == 0 || op->class != CHECKER_ANY_CLASS, "size of exists",
+		key);
+}
+
+static void
+evict(struct worker *me, unsigned key)
+{
+	unsigned from = me->count, evicted = WORKLOAD_KEYS;
+	uint64_t call = stamp();
+	int err = fixture_evict(me->run->cache, key) ? errno : 0;
+	uint64_t ret = stamp();
+	unsigned count = close_evictions(me, from, ret, &evicted);
+
+	expect(err == 0 || err == ENOENT || err == EAGAIN, "error of evict",
+		key);
+	if (err != 0)
+		record(me, err == ENOENT ? LACK : SEE, key, call, ret);
+	else if (!me->run->w->on_evict)
+		record(me, REMOVE, key, call, ret);
+	if (me->run->w->on_evict) {
+		expect(count == (err == 0), "on_evict of evict", key);
+		expect(err != 0 || evicted == key, "key of on_evict", key);
+	}
+}
+
+static void
+evict_any(struct worker *me)
+{
+	unsigned from = me->count, evicted = WORKLOAD_KEYS;
+	int err = vmemcache_evict(me->run->cache, NULL, 0) ? errno : 0;
+	unsigned count = close_evictions(me, from, stamp(), &evicted);
+
+	expect(err == 0 || err == ESRCH, "error of evict(NULL)", evicted);
+	expect(err != 0 || me->run->w->policy != VMEMCACHE_REPLACEMENT_NONE,
+		"a victim without a policy", evicted);
+	if (me->run->w->on_evict)
+		expect(count == (err == 0), "on_evict of evict(NULL)", evicted);
+}
+
+static void
+operate(struct worker *me)
+{
+	const struct workload *w = me->run->w;
+	unsigned key = (unsigned)testing_below(&me->random, w->keys);
+
+	/* what a round records is limited, callbacks included */
+	if (me->count > RECORDS - 64)
+		return;
+	switch (testing_below(&me->random, 20)) {
+	case 0:
+		if (!w->no_pressure)
+			evict_any(me);
+		break;
+	case 1:
+	case 2:
+		exists(me, key);
+		break;
+	case 3:
+	case 4:
+	case 5:
+		evict(me, key);
+		break;
+	case 6:
+	case 7:
+	case 8:
+	case 9:
+	case 10:
+	case 11:
+	case 12:
+		put(me, key);
+		break;
+	default:
+		get(me, key, false);
+	}
+}
+
+/* --- callbacks --- */
+
+static unsigned
+key_of(const void *bytes, size_t size)
+{
+	uint64_t key = WORKLOAD_KEYS;
+
+	if (size == sizeof(key))
+		memcpy(&key, bytes, sizeof(key));
+	expect(key < WORKLOAD_KEYS, "key of a callback", (unsigned)key);
+	return (unsigned)key;
+}
+
+static void
+on_evict(VMEMcache *cache, const void *bytes, size_t size, void *arg)
+{
+	struct worker *me = self;
+	unsigned key = key_of(bytes, size);
+	struct asking *asking = me->asking;
+
+	(void)cache, (void)arg;
+	me->depth++;
+	unsigned seen = me->count;
+	expect(get(me, key, true), "miss in on_evict", key);
+	struct checker_op found = me->records[seen];
+	if (me->depth <= DEPTH) {
+		switch (testing_below(&me->random, 8)) {
+		case 0:
+			put(me, key);
+			break;
+		case 1:
+			evict(me, key);
+			break;
+		case 2:
+			operate(me);
+			break;
+		}
+	}
+	me->depth--;
+	me->asking = asking;
+	struct checker_op *op = record(me, REMOVE, key, stamp(), 0);
+	op->version = found.version;
+	op->class = found.class;
+}
+
+static void
+on_miss(VMEMcache *cache, const void *bytes, size_t size, void *arg)
+{
+	struct worker *me = self;
+	unsigned key = key_of(bytes, size);
+	struct asking *asking = me->asking;
+
+	(void)cache, (void)arg;
+	asking->start = stamp();
+	expect(asking->key == key, "key of on_miss", key);
+	expect(asking->end == 0, "on_miss called twice", key);
+	if (++me->depth <= DEPTH) {
+		if (testing_below(&me->random, 8) == 0)
+			operate(me);
+		if (testing_below(&me->random, 2))
+			put(me, key);
+	}
+	me->depth--;
+	asking->end = stamp();
+}
+
+/* --- rounds --- */
+
+/* All start at the same time: they are awake when the last one is. */
+static void
+meet(struct run *r)
+{
+	pthread_barrier_wait(&r->start);
+	vmc_fetch_add_acq_rel(&r->arrived, 1);
+	while (vmc_load_acquire(&r->arrived) < r->w->threads)
+		sched_yield();
+}
+
+static void *
+work(void *arg)
+{
+	struct worker *me = self = arg;
+	struct run *r = me->run;
+
+	for (;;) {
+		meet(r);
+		if (r->over)
+			return NULL;
+		me->working = true;
+		for (unsigned i = 0; me->number < r->active && i < OPERATIONS;
+			i++)
+			operate(me);
+		me->working = false;
+		pthread_barrier_wait(&r->end);
+	}
+}
+
+static int
+by_key_and_call(const void *a_arg, const void *b_arg)
+{
+	const struct checker_op *a = a_arg, *b = b_arg;
+
+	if (a->key != b->key)
+		return a->key < b->key ? -1 : 1;
+	return (a->call > b->call) - (a->call < b->call);
+}
+
+/* Everything that was recorded, key by key. */
+static void
+check_history(struct run *r)
+{
+	const struct workload *w = r->w;
+	static struct checker_op ops[(THREADS + 1) * RECORDS];
+	unsigned count = 0;
+	bool vanishing = !w->on_evict && !w->no_pressure &&
+			 w->policy != VMEMCACHE_REPLACEMENT_NONE;
+
+	for (unsigned i = 0; i <= w->threads; i++) {
+		struct worker *worker = r->workers[i];
+		memcpy(ops + count, worker->records,
+			worker->count * sizeof(*ops));
+		count += worker->count;
+		worker->count = 0;
+	}
+	qsort(ops, count, sizeof(*ops), by_key_and_call);
+	for (unsigned from = 0, to; from < count; from = to) {
+		unsigned key = ops[from].key;
+		for (to = from; to < count && ops[to].key == key;)
+			to++;
+		if (!checker_linearizable(ops + from, to - from, r->state[key],
+			    vanishing, stderr))
+			violation("no order of the operations", key);
+		/* the last one is of rest() */
+		r->state[key] = ops[to - 1].event == SEE ? ops[to - 1].version
+							 : CHECKER_ABSENT;
+	}
+}
+
+/* Nobody else uses the cache: what must be true then. */
+static void
+rest(struct run *r)
+{
+	struct worker *me = r->workers[r->w->threads];
+
+	if (vmc_cache_check(r->cache) != 0)
+		violation(vmemcache_errormsg(), WORKLOAD_KEYS);
+	vmemcache_callback_on_miss(r->cache, NULL, NULL);
+	me->depth = DEPTH; /* on_evict does nothing but get */
+	for (unsigned key = 0; key < r->w->keys; key++) {
+		get(me, key, true);
+		const struct checker_op *found = &me->records[me->count - 1];
+		if (found->event == SEE && found->version == 0)
+			evict(me, key); /* too short to know its version */
+	}
+	check_history(r);
+	if (r->w->on_miss)
+		vmemcache_callback_on_miss(r->cache, on_miss, NULL);
+}
+
+/* It can all be taken out again. */
+static void
+empty(struct run *r)
+{
+	for (unsigned key = 0; key < r->w->keys; key++) {
+		int err = fixture_evict(r->cache, key) ? errno : 0;
+		expect(err == 0 || err == ENOENT, "busy at rest", key);
+	}
+	r->workers[r->w->threads]->count = 0;
+	expect(vmc_cache_check(r->cache) == 0 &&
+			fixture_stat(r->cache, VMEMCACHE_STAT_ENTRIES) == 0 &&
+			fixture_stat(r->cache, VMEMCACHE_STAT_POOL_SIZE_USED) ==
+				0,
+		"not empty", WORKLOAD_KEYS);
+}
+
+static void
+make_workers(struct run *r, uint64_t seed)
+{
+	for (unsigned i = 0; i <= r->w->threads; i++) {
+		struct worker *worker = calloc(1, sizeof(*worker));
+		if (!worker)
+			abort();
+		worker->run = r;
+		worker->number = i;
+		worker->random = seed + i * VALUE_ODD;
+		for (unsigned depth = 0; depth < DEPTH + 2; depth++)
+			worker->buffers[depth] = malloc(r->largest + 1);
+		r->workers[i] = worker;
+	}
+}
+
+bool
+workload_run(const struct workload *w, uint64_t seed, uint64_t rounds)
+{
+	struct run r = {.w = w, .over = false};
+	pthread_t threads[THREADS];
+
+	for (int class = 0; class < CHECKER_CLASSES; class ++)
+		if (w->sizes[class] > r.largest)
+			r.largest = w->sizes[class];
+	r.cache = fixture_open(VMEMCACHE_MIN_POOL, w->extent, w->policy);
+	if (w->on_evict)
+		vmemcache_callback_on_evict(r.cache, on_evict, NULL);
+	if (w->on_miss)
+		vmemcache_callback_on_miss(r.cache, on_miss, NULL);
+	make_workers(&r, seed);
+	self = r.workers[w->threads];
+	pthread_barrier_init(&r.start, NULL, w->threads + 1);
+	pthread_barrier_init(&r.end, NULL, w->threads + 1);
+	for (unsigned i = 0; i < w->threads; i++)
+		if (pthread_create(&threads[i], NULL, work, r.workers[i]) != 0)
+			abort();
+	for (uint64_t i = 0; i < rounds && violations == 0; i++) {
+		r.active = 2 + (unsigned)testing_below(
+				       &self->random, w->threads - 1);
+		r.arrived = 0;
+		pthread_barrier_wait(&r.start);
+		pthread_barrier_wait(&r.end);
+		rest(&r);
+	}
+	r.over = true;
+	r.arrived = 0;
+	pthread_barrier_wait(&r.start);
+	for (unsigned i = 0; i < w->threads; i++)
+		pthread_join(threads[i], NULL);
+	if (violations == 0)
+		empty(&r);
+	vmemcache_delete(r.cache);
+	pthread_barrier_destroy(&r.start);
+	pthread_barrier_destroy(&r.end);
+	for (unsigned i = 0; i <= w->threads; i++) {
+		for (unsigned depth = 0; depth < DEPTH + 2; depth++)
+			free(r.workers[i]->buffers[depth]);
+		free(r.workers[i]);
+	}
+	self = NULL;
+	return violations == 0;
+}
