@@ -12,6 +12,11 @@
 #ifndef ROUNDS
 #define ROUNDS 400
 #endif
+#ifdef VMC_TESTING_SANITIZED
+#define SLOWER 8
+#else
+#define SLOWER 1
+#endif
 
 #define SMALL                                                                  \
 	{                                                                      \
@@ -52,7 +57,7 @@ test_histories(void **state)
 	for (size_t i = 0; i < sizeof(workloads) / sizeof(*workloads); i++) {
 		print_message("%s\n", workloads[i].name);
 		assert_true(workload_run(&workloads[i], testing_seed() + i,
-			testing_operations(ROUNDS)));
+			testing_operations(ROUNDS / SLOWER)));
 	}
 }
 
