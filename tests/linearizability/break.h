@@ -35,11 +35,8 @@ break_write(void *to, const void *from, size_t size)
 }
 
 static inline int
-break_insert(struct vmc_critnib *index, void *leaf, vmc_critnib_match_fn *match,
-	const void *arg)
+break_after_insert(int rc)
 {
-	int rc = vmc_critnib_insert(index, leaf, match, arg);
-
 	for (; put_off_count > 0; put_off_count--)
 		if (rc == 0)
 			interleave_copy(put_off[put_off_count - 1].to,
@@ -47,26 +44,24 @@ break_insert(struct vmc_critnib *index, void *leaf, vmc_critnib_match_fn *match,
 				put_off[put_off_count - 1].size);
 	return rc;
 }
+#define vmc_critnib_insert(...)                                                \
+	break_after_insert((vmc_critnib_insert)(__VA_ARGS__))
 #define vmc_pool_write(pool, to, from, size)                                   \
 	((void)(pool), break_write((to), (from), (size)))
-#define vmc_critnib_insert break_insert
 
 #elif defined(BREAK_LINK_FIRST)
 /* The entry can be evicted before it is on its way to the policy. */
 static inline int
-break_insert(struct vmc_critnib *index, void *leaf, vmc_critnib_match_fn *match,
-	const void *arg)
+break_after_insert(int rc, struct vmc_entry *entry)
 {
-	struct vmc_entry *entry = leaf;
-	int rc = vmc_critnib_insert(index, leaf, match, arg);
-
 	if (rc == 0) {
 		atomic_store(&entry->state, VMC_ENTRY_LIVE);
 		workload_pause(8);
 	}
 	return rc;
 }
-#define vmc_critnib_insert break_insert
+#define vmc_critnib_insert(...)                                                \
+	break_after_insert((vmc_critnib_insert)(__VA_ARGS__), e)
 
 #elif defined(BREAK_UNIQUE)
 /* A put does not notice that another one of the key was faster. */
@@ -76,8 +71,11 @@ break_match(const void *leaf, const void *key)
 	(void)leaf, (void)key;
 	return false;
 }
-#define vmc_critnib_insert(index, leaf, match, arg)                            \
-	vmc_critnib_insert(index, leaf, break_match, arg)
+#define vmc_critnib_insert(...)                                                \
+	({                                                                     \
+		vmc_critnib_match_fn *const vmc_entry_match = break_match;     \
+		(vmc_critnib_insert)(__VA_ARGS__);                             \
+	})
 #endif
 
 #endif
