@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * break.h -- cache.c with one rule broken, for broken.c
+ * break.h -- get.c and put.c with one rule broken, for broken.c
  *
- * Included by the compiler before cache.c, of which nothing else is changed.
- * If it no longer breaks what it should, because cache.c has become another,
- * the test fails, as nothing is found.
+ * Included by the compiler before these, of which nothing else is changed. If
+ * it no longer breaks what it should, because they have become others, the
+ * test fails, as nothing is found.
  */
 #ifndef VMC_TESTS_BREAK_H
 #define VMC_TESTS_BREAK_H

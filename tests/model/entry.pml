@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * entry.pml -- the life of an entry (entry.h, cache.c, evict.c): a reader, an
+ * entry.pml -- the life of an entry (entry.h, get.c, put.c, evict.c): a reader, an
  * evictor of keys, a drainer that evicts what the policy says, and a putter
  *
  * Two keys, a block or two of two words each. Every put is a new entry; its number is
