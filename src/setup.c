@@ -146,6 +146,12 @@ vmc_cache_close(struct vmemcache *cache)
 }
 
 static int
+out_of_memory(void)
+{
+	return vmc_fail_const(ENOMEM, "out of memory");
+}
+
+static int
 open_pmem_kind(struct vmemcache *cache, const char *path)
 {
 	memkind_t kind;
@@ -176,7 +182,7 @@ open_kmem_kind(struct vmemcache *cache)
 		return vmc_fail_const(
 			EINVAL, "metadata: a MEMKIND_ variable makes no sense");
 	case MEMKIND_ERROR_MALLOC:
-		return -ENOMEM;
+		return out_of_memory();
 	default:
 		return vmc_fail_const(ENODEV,
 			"metadata: no KMEM node, or none that is closest");
@@ -211,7 +217,7 @@ open_metadata(struct vmemcache *cache, const char *path)
 	cache->uncounted = (struct vmc_memory){
 		.alloc = uncounted_alloc, .free = uncounted_free, .ctx = cache};
 	vmc_lock_init(&cache->policy_lock, VMC_RANK_POLICY);
-	return vmc_thread_self() && own_stripe(cache) ? 0 : -ENOMEM;
+	return vmc_thread_self() && own_stripe(cache) ? 0 : out_of_memory();
 }
 
 int
@@ -237,13 +243,12 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 	rc = vmc_extent_new(&cache->extent, cache->blocks, &cache->memory);
 	if (rc)
 		goto close;
-	rc = vmc_critnib_new(
-		&cache->index, hash_of_leaf, cache, &cache->memory);
-	if (rc)
+	if (vmc_critnib_new(
+		    &cache->index, hash_of_leaf, cache, &cache->memory) ||
+		cache->policy_ops->create(&cache->policy, &cache->memory)) {
+		rc = out_of_memory();
 		goto close;
-	rc = cache->policy_ops->create(&cache->policy, &cache->memory);
-	if (rc)
-		goto close;
+	}
 	cache->dram_baseline = vmc_stripes_sum(&cache->stripes, VMC_COUNT_DRAM);
 	cache->seed = vmc_os_random64();
 	cache->wants_touches = cache->policy_ops->wants_touches;

@@ -13,13 +13,34 @@
 
 /*
  * From now on let `skip` calls of the function through, make the next `count`
- * of them fail with err, then no more. function NULL: any of them all. May be
- * called again (a few times) for another function.
+ * of them fail with err, then no more. function NULL: any of them all. err 0:
+ * what each function most likely fails with. May be called again (a few times)
+ * for another function.
  */
 void fault_arm(const char *function, long skip, long count, int err);
 
+/* A function that a rule for all does not mean; NULL: there is none. */
+void fault_spare(const char *function);
+
 /* Stop all that. Returns how many calls were made to fail. */
 long fault_disarm(void);
+
+/* The last call that was made to fail, and how; NULL and 0: none ever was. */
+const char *fault_last(int *err);
+
+/*
+ * Calls of this thread between the two are the test's own: not counted, never
+ * failing.
+ */
+void fault_exempt(void);
+void fault_exempt_end(void);
+
+/* What the calls have left since the process began. */
+struct fault_ledger {
+	long mapped;    /* bytes, but for those of the default kind's heap */
+	long allocated; /* objects from malloc and relatives, of either heap */
+};
+struct fault_ledger fault_ledger(void);
 
 /*
  * Paths that begin with `from` are looked for below `to` instead, by open and

@@ -90,10 +90,10 @@ vmc_epoch_exit(struct vmc_thread *t)
 uint64_t vmc_epoch_stamp(void);
 
 /*
- * Objects with a stamp below the result are held by no reader. Costs a
- * membarrier(2) (microseconds): call it once for many objects. Never waits
- * for a reader. The caller must not be inside an epoch of its own for its own
- * objects to be found safe.
+ * Objects with a stamp below the result are held by no reader; 0: the system
+ * refused to help. Costs a membarrier(2) (microseconds): call it once for many
+ * objects. Never waits for a reader. The caller must not be inside an epoch of
+ * its own for its own objects to be found safe.
  */
 uint64_t vmc_epoch_safe(void);
 

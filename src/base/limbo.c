@@ -10,7 +10,8 @@
  * Noting an object must not fail, since unlinking cannot be undone; where even
  * the chunk cannot be allocated, the only thing left is to wait for the
  * readers there and then. Readers never wait for anything, so this ends; it
- * happens only when the process is out of memory.
+ * happens only when the process is out of memory. If the system refuses the
+ * barriers as well (a sandbox made later), the object is lost.
  */
 #include "limbo.h"
 
@@ -46,13 +47,16 @@ seal(struct vmc_limbo *limbo)
 	limbo->due = true;
 }
 
-static void
+/* False: the system refuses to tell when they are gone. */
+static bool
 wait_for_readers(void)
 {
 	uint64_t stamp = vmc_epoch_stamp();
+	uint64_t safe;
 
-	while (vmc_epoch_safe() <= stamp)
+	while ((safe = vmc_epoch_safe()) <= stamp && safe != 0)
 		sched_yield();
+	return safe != 0;
 }
 
 bool
@@ -63,10 +67,8 @@ vmc_limbo_add(struct vmc_limbo *limbo, const struct vmc_memory *memory,
 
 	if (!chunk) {
 		chunk = vmc_alloc(memory, sizeof(*chunk));
-		if (!chunk) {
-			wait_for_readers();
-			return false;
-		}
+		if (!chunk) /* lost, rather than waited for in vain */
+			return !wait_for_readers();
 		chunk->count = 0;
 		limbo->open = chunk;
 	}
