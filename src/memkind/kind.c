@@ -216,6 +216,7 @@ int
 vmc_kind_prepare(struct memkind *kind)
 {
 	struct vmc_space space;
+	bool may_pass;
 
 	if (vmc_load_relaxed(&kind->state) == VMC_KIND_FREE &&
 		kind->number < MEMKIND_NUM_BASE_KIND) {
@@ -227,6 +228,11 @@ vmc_kind_prepare(struct memkind *kind)
 		if (kind->error) {
 			vmc_log("kind %s: error %d", kind->type->name,
 				kind->error);
+			may_pass = kind->error == MEMKIND_ERROR_MALLOC ||
+				   kind->error == MEMKIND_ERROR_MMAP ||
+				   kind->error == MEMKIND_ERROR_MBIND;
+			if (may_pass) /* whoever uses it next, tries again */
+				return kind->error;
 			vmc_store_relaxed(&kind->state, VMC_KIND_FAILED);
 		}
 	}

@@ -15,20 +15,20 @@
  *                    less to lose: the slower where capacity was asked for,
  *                    the smaller where speed was
  *
- * Environment and topology are read once, under pthread_once; from then on
- * everything is immutable. Policies are set on address ranges that have not
- * been touched yet (mbind), never on threads.
+ * Environment and topology are read once, unless that fails for want of memory
+ * or descriptors; from then on everything is immutable. Policies are set on
+ * address ranges that have not been touched yet (mbind), never on threads.
  */
 #include "nodes.h"
 
 #include "memkind.h"
 
+#include "base/atomic.h"
 #include "base/os.h"
 
 #include <daxctl/libdaxctl.h>
 #include <errno.h>
 #include <numaif.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,26 +124,29 @@ vmc_nodes_read(struct vmc_node_rules *rules, const char *root)
 	return 0;
 }
 
-static struct vmc_node_rules here;
-static bool here_read;
-
-/* Files that are not there are no failure of whoever asks first. */
-static void
-read_here(void)
-{
-	int saved = errno;
-
-	here_read = vmc_nodes_read(&here, "") == 0;
-	errno = saved;
-}
-
+/* Read by whoever comes first; what others read meanwhile is dropped. */
 const struct vmc_node_rules *
 vmc_nodes_here(void)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	static struct vmc_node_rules *_Atomic here;
+	struct vmc_node_rules *known = vmc_load_acquire(&here);
+	struct vmc_node_rules *fresh;
+	int saved = errno, err;
 
-	pthread_once(&once, read_here);
-	return here_read ? &here : NULL;
+	if (known)
+		return known;
+	fresh = malloc(sizeof(*fresh));
+	err = fresh ? vmc_nodes_read(fresh, "") : -ENOMEM;
+	errno = saved;
+	if (err) {
+		free(fresh);
+		return NULL;
+	}
+	if (vmc_cas_acq_rel(&here, &known, fresh))
+		return fresh;
+	vmc_topology_free(&fresh->topology);
+	free(fresh);
+	return known;
 }
 
 /* Higher is better; 0: nothing known that could be compared. */

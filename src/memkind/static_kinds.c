@@ -294,8 +294,8 @@ place(const struct vmc_node_rules *rules, const struct vmc_kind_type *type,
 int
 vmc_type_space(const struct vmc_kind_type *type, struct vmc_space *space)
 {
-	const struct vmc_node_rules *rules = vmc_nodes_here();
 	int code = vmc_type_available(type);
+	const struct vmc_node_rules *rules = vmc_nodes_here(); /* there now */
 	unsigned slices;
 	size_t slice, unit;
 

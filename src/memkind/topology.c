@@ -115,18 +115,28 @@ vmc_node_parse(const char *text, const struct vmc_node_set *known,
 	return vmc_node_count(set) > 0 ? 0 : -EINVAL;
 }
 
-/* Open a file below root; NULL: there is none. */
+/* Where to read, and whether that failed for what may pass. */
+struct source {
+	const char *root;
+	bool lacking;
+};
+
+/* Open a file below the root; NULL: there is none. */
 static __attribute__((format(printf, 2, 3))) FILE *
-open_in(const char *root, const char *format, ...)
+open_in(struct source *from, const char *format, ...)
 {
 	char path[4096];
 	va_list ap;
-	int n = snprintf(path, sizeof(path), "%s/sys/", root);
+	int n = snprintf(path, sizeof(path), "%s/sys/", from->root);
+	FILE *file;
 
 	va_start(ap, format);
 	vsnprintf(path + n, sizeof(path) - (size_t)n, format, ap);
 	va_end(ap);
-	return fopen(path, "re");
+	file = fopen(path, "re");
+	if (!file && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+		from->lacking = true;
+	return file;
 }
 
 static uint64_t
@@ -204,7 +214,7 @@ read_distances(
 }
 
 static void
-read_attributes(const char *root, struct vmc_topology *topology, unsigned n)
+read_attributes(struct source *from, struct vmc_topology *topology, unsigned n)
 {
 	struct vmc_node *node = &topology->nodes[n];
 	char path[4096];
@@ -214,15 +224,15 @@ read_attributes(const char *root, struct vmc_topology *topology, unsigned n)
 			snprintf(path, sizeof(path),
 				"%s/sys/devices/system/node/node%u/access%d/"
 				"initiators/node%u",
-				root, n, class, i);
+				from->root, n, class, i);
 			if (access(path, F_OK) == 0)
 				vmc_node_add(&node->initiators, i);
 		}
-		node->bandwidth = read_number(open_in(root,
+		node->bandwidth = read_number(open_in(from,
 			"devices/system/node/node%u/access%d/initiators/"
 			"read_bandwidth",
 			n, class));
-		node->latency = read_number(open_in(root,
+		node->latency = read_number(open_in(from,
 			"devices/system/node/node%u/access%d/initiators/"
 			"read_latency",
 			n, class));
@@ -232,12 +242,12 @@ read_attributes(const char *root, struct vmc_topology *topology, unsigned n)
 }
 
 static uint64_t
-read_pool(const char *root, unsigned kib)
+read_pool(struct source *from, unsigned kib)
 {
-	return read_number(open_in(root,
+	return read_number(open_in(from,
 		       "kernel/mm/hugepages/hugepages-%ukB/nr_hugepages",
 		       kib)) +
-	       read_number(open_in(root,
+	       read_number(open_in(from,
 		       "kernel/mm/hugepages/hugepages-%ukB/"
 		       "nr_overcommit_hugepages",
 		       kib));
@@ -259,21 +269,24 @@ one_node(struct vmc_topology *topology)
 int
 vmc_topology_read(struct vmc_topology *topology, const char *root)
 {
+	struct source source = {.root = root}, *from = &source;
 	struct vmc_node_set online;
 	int err = 0;
 
 	*topology = (struct vmc_topology){0};
-	topology->huge_2m = read_pool(root, 2048);
-	topology->huge_1g = read_pool(root, 1048576);
-	read_set(open_in(root, "devices/system/node/online"), &online);
-	read_set(open_in(root, "devices/system/node/has_memory"),
+	topology->huge_2m = read_pool(from, 2048);
+	topology->huge_1g = read_pool(from, 1048576);
+	read_set(open_in(from, "devices/system/node/online"), &online);
+	read_set(open_in(from, "devices/system/node/has_memory"),
 		&topology->memory);
-	read_set(open_in(root, "devices/system/node/has_cpu"),
+	read_set(open_in(from, "devices/system/node/has_cpu"),
 		&topology->processors);
 	for (unsigned i = 0; i < VMC_NODE_WORDS; i++) {
 		topology->memory.words[i] &= online.words[i];
 		topology->processors.words[i] &= online.words[i];
 	}
+	if (source.lacking)
+		return -ENOMEM;
 	if (vmc_node_count(&topology->memory) == 0 ||
 		vmc_node_count(&topology->processors) == 0)
 		return one_node(topology);
@@ -288,11 +301,12 @@ vmc_topology_read(struct vmc_topology *topology, const char *root)
 		if (!vmc_node_has(&online, i))
 			continue;
 		topology->nodes[i].capacity = read_capacity(
-			open_in(root, "devices/system/node/node%u/meminfo", i));
+			open_in(from, "devices/system/node/node%u/meminfo", i));
 		err = read_distances(
-			open_in(root, "devices/system/node/node%u/distance", i),
+			open_in(from, "devices/system/node/node%u/distance", i),
 			&online, &topology->nodes[i]);
-		read_attributes(root, topology, i);
+		read_attributes(from, topology, i);
+		err = err || source.lacking ? -ENOMEM : 0;
 	}
 	if (err)
 		vmc_topology_free(topology);
