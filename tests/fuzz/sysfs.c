@@ -3,8 +3,8 @@
  * sysfs.c -- fuzz target: the machine's nodes as /sys and the environment
  * describe them, and what is chosen from them
  *
- * Files below "/fuzz/sys/" are sections of the input (variables.h). The node
- * numbers of a list may have two digits, or an input would take a second.
+ * Files below "/fuzz/sys/" are sections of the input (variables.h). Nodes
+ * above 31 are left out, or an input would take a second.
  */
 #include "memkind.h"
 #include "memkind/nodes.h"
@@ -61,14 +61,16 @@ __wrap_access(const char *path, int mode)
 static bool
 has_large_numbers(const char *text)
 {
-	unsigned digits = 0;
+	unsigned number = 0;
 
-	for (; text && *text; text++) {
-		digits = isdigit((unsigned char)*text) ? digits + 1 : 0;
-		if (digits > 2)
-			return true;
-	}
-	return false;
+	/* "all", or all others */
+	if (text && strpbrk(text, "a!"))
+		return true;
+	for (; text && *text && number < 32; text++)
+		number = isdigit((unsigned char)*text)
+				 ? number * 10 + (unsigned)(*text - '0')
+				 : 0;
+	return number >= 32;
 }
 
 static bool
