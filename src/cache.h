@@ -173,6 +173,13 @@ void vmc_cache_feed(struct vmemcache *cache, struct vmc_ring *ring, bool wait);
 void vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring);
 void vmc_cache_drain_all(struct vmemcache *cache);
 
+/*
+ * Bring what the next evictions will need into the processor's cache. Once
+ * after each eviction (stripe->evicts), where stores are waited for anyhow.
+ */
+void vmc_cache_fetch_victims(
+	struct vmemcache *cache, struct vmc_stripe *stripe);
+
 /* At the end of an operation that retires: free what can be freed. */
 void vmc_cache_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe);
 

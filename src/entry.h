@@ -18,15 +18,28 @@
  *   LIVE       EVICTING   an evictor (compare    the evictor alone may remove
  *                         and swap)              it; gets still answer
  *   EVICTING   LIVE       that evictor, under    given up: not enough could be
- *                         the policy's lock      evicted; no callback has run
+ *                         the policy's lock      evicted; no callback has run;
+ *                                                in the policy again
  *   EVICTING   DEAD       that evictor, once     blocks are reused from here
  *                         it is out of the index on; gets must look again
  *   DEAD       (freed)    whoever finds it ripe  no reader and no ring holds it
  *                         in a limbo
  *
+ * Where the node is meanwhile, and so who may write it:
+ *
+ *   prev   next           where                    written
+ *   NULL   NULL           not in the policy yet    by its put, then by whoever
+ *                                                  drains it from a ring
+ *   set    set            held by the policy       under its lock
+ *   NULL   a slot, marked reserved for one thread  under the policy's lock
+ *                         as a victim; LIVE all
+ *                         the same
+ *   NULL   any            claimed                  by the evictor alone
+ *
+ * From where to where, and who wins when several want it: evict.c.
+ *
  * Guards: sizes, runs and key are immutable while the entry is in the
- * index; node belongs to the policy's lock, and to the evictor while EVICTING
- * and out of the policy.
+ * index.
  */
 #ifndef VMC_ENTRY_H
 #define VMC_ENTRY_H

@@ -1,26 +1,54 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * evict.c -- taking entries out, and freeing their metadata
+ * evict.c -- choosing victims, taking entries out, and freeing their metadata
  *
  * An evictor first claims an entry: the step LIVE -> EVICTING succeeds for one
  * thread only, and that thread alone goes on to remove it. Whatever finds the
- * entry later (a victim walk, another evict of the key, a touch in a ring)
- * sees that it is not LIVE and leaves it. From then on:
+ * entry later (a walk for victims, another evict of the key, a touch in a ring)
+ * sees that it is not LIVE and leaves it. The way of an entry:
  *
- *   1. out of the policy            (under its lock)
+ *   1. out of the policy, and out of any reserve
  *   2. the on_evict callback runs   (no lock held; gets still answer)
  *   3. out of the index             (a get that starts now misses)
  *   4. state DEAD, blocks given up  (a get in its copy looks again, get.c)
  *   5. the entry goes to the limbo, and is freed when no reader is left that
  *      could know it and after all rings were drained once more
  *
+ * Reserves (lru/reserve.h). A put does not ask the policy for its victim: under
+ * the policy's lock each thread takes several out at once, the oldest first,
+ * into its reserve, from which it claims them one by one without the lock. So
+ * the lock is taken once in several puts, and what the next evictions will
+ * read can be fetched ahead. A reserved entry is LIVE, found and touched like
+ * any other:
+ *
+ *   the owner claims it  exchanges the slot for NULL, then LIVE -> EVICTING,
+ *                        both within one epoch
+ *   evict of its key     LIVE -> EVICTING, then withdraws it under the lock. If
+ *                        the owner was faster, that finds it EVICTING and lets
+ *                        go; within its epoch the entry is not freed
+ *   a drain of touches   withdraws it if it is LIVE, and the policy holds it
+ *                        again, as the most recent. If the owner was faster,
+ *                        the touch comes too late
+ *   a recall             withdraws it, and the policy holds it as the oldest
+ *
+ * All but the owner do so under the lock, and who empties the slot is one. So
+ * an entry is never in the policy and claimed from a reserve, and it is in no
+ * slot when it goes to the limbo. Order: with one thread, what is reserved is
+ * older than all that the policy holds, unless it was touched since; a get that
+ * meets a reserved entry says so (touched), and then the ring is drained before
+ * the next claim. Reserves that their threads leave alone are recalled by
+ * others, and all of them before anything is said to be impossible: what is
+ * reserved is not evicted by others otherwise.
+ *
  * Why 5 is enough for the rings, which hold plain pointers: only a thread
  * within an epoch that found the entry before 3, or the put that made it
  * before it was LIVE, pushes it. Once the limbo says that no such epoch is
  * left, no push can follow; the drain then takes the last pointers out. A
- * drained entry that is not LIVE is skipped, so it cannot get back into the
- * policy: the claim comes before step 1, and both the skip and step 1 are
- * under the policy's lock.
+ * drained entry gets into the policy only while it is LIVE, and either the
+ * policy holds it, or a withdrawal succeeded, or it is in neither and new. Who
+ * claims it after that look takes it out again under the lock; who claimed it
+ * from a reserve emptied the slot first, and the mark that says so goes only
+ * after the claim (chain_append() releases, keep_touch() in touch.c acquires).
  *
  * Whether enough can be evicted is decided before the first callback: victims
  * are claimed until their blocks suffice, and all of them go back to where
@@ -36,30 +64,33 @@
 
 #include <errno.h>
 
-/* A list of victims, the first claimed first. */
-struct chain {
+/* Victims claimed for one operation, the first claimed first. */
+struct claim {
 	struct vmc_policy_node *first;
 	struct vmc_policy_node *last;
+	uint64_t wanted; /* blocks, and one victim at least */
+	uint64_t got;
 };
 
+/* Release: who finds the mark of a reserve gone finds the claim as well. */
 static void
-chain_append(struct chain *chain, struct vmc_policy_node *node)
+chain_append(struct claim *chain, struct vmc_policy_node *node)
 {
-	node->next = NULL;
+	vmc_store_release(&node->next, NULL);
 	if (chain->last)
-		chain->last->next = node;
+		vmc_store_relaxed(&chain->last->next, node);
 	else
 		chain->first = node;
 	chain->last = node;
 }
 
 static struct vmc_policy_node *
-chain_pop(struct chain *chain)
+chain_pop(struct claim *chain)
 {
 	struct vmc_policy_node *node = chain->first;
 
 	if (node) {
-		chain->first = node->next;
+		chain->first = vmc_load_relaxed(&node->next);
 		if (!chain->first)
 			chain->last = NULL;
 	}
@@ -78,153 +109,257 @@ blocks_of(const struct vmc_entry *entry)
 	return blocks;
 }
 
-/* What is worth knowing of victims to come, noted under the policy's lock. */
-struct forecast {
-	unsigned count;
-	uint64_t hash[2];
-	vmc_run run; /* the first one of the very next victim, or 0 */
-};
-
-static struct forecast
-forecast(const struct vmemcache *cache)
+static bool
+enough(const struct claim *claim)
 {
-	struct vmc_policy *policy = cache->policy;
-	struct vmc_policy_node *next[2];
-	struct forecast f = {.count = policy->ops->upcoming(policy, next, 2)};
+	return claim->first && claim->got >= claim->wanted;
+}
 
-	for (unsigned i = 0; i < f.count; i++)
-		f.hash[i] = vmc_cache_hash(cache, vmc_entry_of(next[i]));
-	if (f.count > 0) {
-		uint64_t runs;
-		const vmc_run *run =
-			vmc_runs_view(&vmc_entry_of(next[0])->runs, &runs);
-		f.run = runs ? *run : 0;
+/* LIVE to EVICTING, if it is LIVE; the state it was found in. */
+static uint32_t
+claim_node(struct claim *claim, struct vmc_policy_node *node)
+{
+	struct vmc_entry *e = vmc_entry_of(node);
+	uint32_t state = VMC_ENTRY_LIVE;
+
+	if (vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_EVICTING)) {
+		chain_append(claim, node);
+		claim->got += blocks_of(e);
 	}
-	return f;
+	return state;
 }
 
 /*
- * Fetch what the next evictions will read and write, a stage further for each
- * victim at each call, so that no stage waits: the entry (by the policy), the
- * slot of the index, then the child below it and the first lines of the value.
- * Victims follow each other at random places of a large memory, and without
- * this each of these is a cache miss, one after the other: half of the time of
- * a 1 KiB put.
+ * Put claimed victims back where they were, the last claimed first. Under the
+ * policy's lock.
  */
 static void
-prefetch_victims(struct vmemcache *cache, const struct forecast *f)
-{
-	struct vmc_thread *thread = vmc_thread_self();
-
-	if (f->count < 2)
-		return;
-	vmc_epoch_enter(thread);
-	vmc_critnib_prefetch_bag(cache->index, f->hash[0]);
-	vmc_critnib_prefetch_slot(cache->index, f->hash[1]);
-	vmc_epoch_exit(thread);
-	if (f->run == 0)
-		return;
-	const char *value =
-		cache->pool.base + vmc_run_first(f->run) * cache->block_size;
-	for (unsigned line = 0; line < 16; line++)
-		__builtin_prefetch(value + line * 64, 1);
-}
-
-/* Put claimed victims back where they were, the last claimed first. */
-static void
-give_back(struct vmc_policy *policy, struct chain *claimed)
+give_back(struct vmc_policy *policy, struct claim *claim)
 {
 	struct vmc_policy_node *reversed = NULL;
 	struct vmc_policy_node *node;
 
-	while ((node = chain_pop(claimed))) {
-		node->next = reversed;
+	while ((node = chain_pop(claim))) {
+		vmc_store_relaxed(&node->next, reversed);
 		reversed = node;
 	}
 	while ((node = reversed)) {
-		reversed = node->next;
+		reversed = vmc_load_relaxed(&node->next);
 		policy->ops->restore(policy, node);
 		vmc_store_release(&vmc_entry_of(node)->state, VMC_ENTRY_LIVE);
 	}
+	claim->got = 0;
 }
 
-/* How many of a thread's walks for victims it takes to look at all rings. */
-#define ALL_RINGS_EVERY 16
-
 /*
- * How many ripe objects an operation frees: about as many as a put retires, so
- * that what it allocates next is what was just freed and none pays for
- * hundreds of others; more when the next chunk is waiting already.
- */
-#define FREE_AT_ONCE 4
-#define FREE_IN_HASTE 32
-
-/*
- * Before victims are chosen: feed the policy what could change the choice. The
- * thread's own touches always, so that it sees exact order if it is alone;
- * entries it inserted, only in batches, as they are no candidates while there
- * is an older one; the rings of others now and then, as each costs several
- * lines that these are writing to.
+ * From the thread's own reserve. Within an epoch or under the policy's lock:
+ * another thread may be about to retire the same entry.
  */
 static void
-drain_for_victims(struct vmemcache *cache, struct vmc_stripe *stripe)
+claim_reserved(struct vmc_stripe *stripe, struct claim *claim)
 {
-	if (stripe->evictions++ % ALL_RINGS_EVERY == 0)
-		vmc_cache_drain_all(cache);
-	else if (stripe->touched)
-		vmc_cache_drain(cache, &stripe->ring);
-	stripe->touched = false;
+	struct vmc_policy_node *node;
+
+	while (!enough(claim) && (node = vmc_reserve_take(&stripe->reserve)))
+		claim_node(claim, node);
+}
+
+/* Back to the policy: inserted this moment, so among the most recent ones. */
+static void
+keep_inserting(struct vmc_policy *policy, struct claim *inserting)
+{
+	struct vmc_policy_node *node;
+
+	while ((node = chain_pop(inserting)))
+		policy->ops->touch(policy, &node, 1);
+}
+
+/* From the policy. -ENOSPC: it does not hold enough; all is given back. */
+static int
+claim_held(struct vmc_policy *policy, struct claim *claim)
+{
+	struct claim inserting = {0};
+	struct vmc_policy_node *node;
+
+	while (!enough(claim) && (node = policy->ops->victim(policy)))
+		if (claim_node(claim, node) == VMC_ENTRY_INSERTING)
+			chain_append(&inserting, node);
+	int rc = enough(claim) ? 0 : -ENOSPC;
+	if (rc)
+		give_back(policy, claim);
+	keep_inserting(policy, &inserting);
+	return rc;
 }
 
 /*
- * Claim victims, at least one, that hold `blocks` blocks together. -ENOSPC:
- * the policy does not hold enough, and nothing changed.
+ * How many victims a thread reserves at once, how few must be left for that,
+ * and what part of the pool all threads may have reserved together.
  */
-static int
-claim_held(struct vmc_policy *policy, uint64_t blocks, struct chain *claimed)
-{
-	struct chain inserting = {0};
-	struct vmc_policy_node *node;
-	uint64_t got = 0;
+#define RESERVE_AT_ONCE 8
+#define RESERVE_LOW 4
+#define RESERVE_SHARE 64
 
-	*claimed = (struct chain){0};
-	while (!claimed->first || got < blocks) {
+static void
+reserve_victims(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	struct vmc_policy *policy = cache->policy;
+	uint64_t most = cache->blocks / RESERVE_SHARE / vmc_thread_slots();
+	struct claim inserting = {0};
+	struct vmc_policy_node *node;
+	uint64_t blocks = 0;
+
+	for (unsigned n = 0; n < RESERVE_AT_ONCE && blocks < most; n++) {
 		node = policy->ops->victim(policy);
 		if (!node)
 			break;
 		struct vmc_entry *e = vmc_entry_of(node);
-		uint32_t state = VMC_ENTRY_LIVE;
-		if (vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_EVICTING)) {
-			chain_append(claimed, node);
-			got += blocks_of(e);
+		uint32_t state = vmc_load_acquire(&e->state);
+		if (state == VMC_ENTRY_LIVE) {
+			vmc_reserve_add(&stripe->reserve, node);
+			blocks += blocks_of(e);
 		} else if (state == VMC_ENTRY_INSERTING) {
 			chain_append(&inserting, node);
 		}
 	}
-	bool enough = claimed->first && got >= blocks;
-	if (!enough)
-		give_back(policy, claimed);
-	while ((node = chain_pop(&inserting)))
-		policy->ops->touch(policy, &node, 1);
-	return enough ? 0 : -ENOSPC;
+	keep_inserting(policy, &inserting);
+	stripe->fetched = 0;
 }
 
-/* The same of all entries, also of those still on their way to the policy. */
-static int
-claim_victims(struct vmemcache *cache, struct vmc_stripe *stripe,
-	uint64_t blocks, struct chain *claimed)
+/* What has not changed since the last look is idle: recall it. */
+static void
+recall_idle(struct vmemcache *cache, const struct vmc_stripe *own)
 {
-	vmc_lock_acquire(&cache->policy_lock);
-	drain_for_victims(cache, stripe);
-	int rc = claim_held(cache->policy, blocks, claimed);
+	unsigned slots = vmc_thread_slots();
+
+	for (unsigned slot = 0; slot < slots; slot++) {
+		struct vmc_stripe *s = vmc_stripe_at(&cache->stripes, slot);
+		if (!s || s == own)
+			continue;
+		if (s->reserve.seen == s->reserve.end)
+			vmc_reserve_recall(&s->reserve, cache->policy);
+		s->reserve.seen = s->reserve.end;
+	}
+}
+
+static void
+recall_all(struct vmemcache *cache)
+{
+	unsigned slots = vmc_thread_slots();
+
+	for (unsigned slot = 0; slot < slots; slot++) {
+		struct vmc_stripe *s = vmc_stripe_at(&cache->stripes, slot);
+		if (s)
+			vmc_reserve_recall(&s->reserve, cache->policy);
+	}
+}
+
+/* How many of a thread's visits to the policy it takes to look at all others */
+#define ALL_STRIPES_EVERY 4
+
+/*
+ * Feed the policy what could change its choice: the thread's own ring always,
+ * so that it sees exact order if it is alone; those of others now and then, as
+ * each costs several lines that these are writing to.
+ */
+static void
+visit_policy(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	stripe->touched = false;
+	if (stripe->visits++ % ALL_STRIPES_EVERY == 0) {
+		vmc_cache_drain_all(cache);
+		recall_idle(cache, stripe);
+	} else {
+		vmc_cache_drain(cache, &stripe->ring);
+	}
+}
+
+/*
+ * Claim victims, at least one, that hold as many blocks as are wanted. -ENOSPC:
+ * there are not enough, and nothing changed. Where they came from the reserve
+ * and it is only to be filled up, nobody waits for the lock.
+ */
+static int
+claim_victims(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct claim *claim)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	int rc = 0;
+
+	if (!stripe->touched) {
+		vmc_epoch_enter(thread);
+		claim_reserved(stripe, claim);
+		vmc_epoch_exit(thread);
+	}
+	stripe->evicts = true;
+	if (enough(claim)) {
+		if (vmc_reserve_left(&stripe->reserve) >= RESERVE_LOW ||
+			!vmc_lock_try(&cache->policy_lock))
+			return 0;
+		visit_policy(cache, stripe);
+	} else {
+		vmc_lock_acquire(&cache->policy_lock);
+		visit_policy(cache, stripe);
+		claim_reserved(stripe, claim);
+		rc = claim_held(cache->policy, claim);
+	}
 	if (rc) {
 		vmc_cache_drain_all(cache);
-		rc = claim_held(cache->policy, blocks, claimed);
+		recall_all(cache);
+		rc = claim_held(cache->policy, claim);
+	} else if (vmc_reserve_left(&stripe->reserve) < RESERVE_LOW) {
+		reserve_victims(cache, stripe);
 	}
-	struct forecast f = forecast(cache);
 	vmc_lock_release(&cache->policy_lock);
-	prefetch_victims(cache, &f);
 	return rc;
+}
+
+/* The first lines of a victim's first run. */
+static void
+fetch_value(const struct vmemcache *cache, const struct vmc_entry *e)
+{
+	uint64_t count;
+	const vmc_run *run = vmc_runs_view(&e->runs, &count);
+
+	if (count == 0)
+		return;
+	const char *value =
+		cache->pool.base + vmc_run_first(*run) * cache->block_size;
+	size_t size = vmc_run_count(*run) * cache->block_size;
+	for (size_t at = 0; at < size && at < 1024; at += 64)
+		__builtin_prefetch(value + at, 1);
+}
+
+/*
+ * Victims follow each other at random places of a large memory, and each step
+ * of an eviction would be a cache miss, one after the other. So each call goes
+ * a stage further for each of the next victims: the node of one that the
+ * policy still holds, the slot of the index, the bag it leads to, the value's
+ * first lines.
+ *
+ * In an epoch entries are not freed that were in a slot or held by the policy
+ * since it began: all that is looked at here was.
+ */
+void
+vmc_cache_fetch_victims(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_reserve *reserve = &stripe->reserve;
+	struct vmc_policy_node *node;
+
+	stripe->evicts = false;
+	vmc_epoch_enter(thread);
+	if ((node = vmc_reserve_peek(reserve, 2)))
+		vmc_critnib_prefetch_slot(cache->index,
+			vmc_cache_hash(cache, vmc_entry_of(node)));
+	if ((node = vmc_reserve_peek(reserve, 1)))
+		vmc_critnib_prefetch_bag(cache->index,
+			vmc_cache_hash(cache, vmc_entry_of(node)));
+	if ((node = vmc_reserve_peek(reserve, 0)))
+		fetch_value(cache, vmc_entry_of(node));
+	if (stripe->fetched < RESERVE_AT_ONCE)
+		stripe->fetched++;
+	cache->policy->ops->fetch(cache->policy, stripe->fetched);
+	vmc_epoch_exit(thread);
 }
 
 static void
@@ -282,12 +417,12 @@ int
 vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	uint64_t blocks, vmc_runs *freed)
 {
-	struct chain claimed;
+	struct claim claim = {.wanted = blocks};
 	struct vmc_policy_node *node;
-	int rc = claim_victims(cache, stripe, blocks, &claimed);
+	int rc = claim_victims(cache, stripe, &claim);
 
 	*freed = VMC_RUNS_NONE;
-	while (rc == 0 && (node = chain_pop(&claimed))) {
+	while (rc == 0 && (node = chain_pop(&claim))) {
 		vmc_extent_free(cache->extent, freed);
 		rc = remove_claimed(cache, stripe, vmc_entry_of(node), freed);
 	}
@@ -316,7 +451,11 @@ claim_key(struct vmemcache *cache, struct vmc_thread *thread,
 	if (*rc)
 		return NULL;
 	vmc_lock_acquire(&cache->policy_lock);
-	cache->policy->ops->remove(cache->policy, &e->node);
+	vmc_reserve_slot *slot = vmc_reserve_slot_of(&e->node);
+	if (slot)
+		vmc_reserve_withdraw(slot, &e->node);
+	else
+		cache->policy->ops->remove(cache->policy, &e->node);
 	vmc_lock_release(&cache->policy_lock);
 	return e;
 }
@@ -364,16 +503,27 @@ vmc_cache_evict_victim(struct vmemcache *cache)
 	return 0;
 }
 
+/*
+ * How many ripe objects an operation frees: as many as it retired, so that
+ * what is allocated next is what was just freed, and the allocator's own caches
+ * neither overflow nor run dry; more when the next ones are waiting already.
+ */
+#define FREE_IN_HASTE 32
+
 void
 vmc_cache_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
+	unsigned count = stripe->limbo.added - stripe->reclaimed;
+
+	stripe->reclaimed = stripe->limbo.added;
 	if (stripe->limbo.due && !stripe->ripe) {
 		stripe->ripe = vmc_limbo_ripe(&stripe->limbo);
 		if (stripe->ripe)
 			drain_locked(cache);
 	}
-	if (stripe->ripe)
-		stripe->ripe = vmc_limbo_free_some(stripe->ripe,
-			&cache->uncounted,
-			stripe->limbo.due ? FREE_IN_HASTE : FREE_AT_ONCE);
+	if (stripe->limbo.due)
+		count += FREE_IN_HASTE;
+	if (stripe->ripe && count > 0)
+		stripe->ripe = vmc_limbo_free_some(
+			stripe->ripe, &cache->uncounted, count);
 }

@@ -147,7 +147,7 @@ read_once(struct vmemcache *cache, struct vmc_thread *thread,
 	uint32_t state = vmc_load_acquire(&e->state);
 	if (state <= VMC_ENTRY_LIVE && cache->wants_touches) {
 		pending = vmc_ring_push(&stripe->ring, &e->node);
-		stripe->touched = true;
+		stripe->touched |= vmc_reserve_slot_of(&e->node) != NULL;
 	}
 	vmc_epoch_exit(thread);
 	if (__builtin_expect(state == VMC_ENTRY_DEAD, 0))

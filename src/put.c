@@ -120,7 +120,8 @@ insert(struct vmemcache *cache, struct vmc_stripe *stripe,
 	if (!e)
 		return -ENOMEM;
 	vmc_store_relaxed(&e->state, VMC_ENTRY_INSERTING);
-	e->node.prev = NULL;
+	vmc_store_relaxed(&e->node.prev, NULL);
+	vmc_store_relaxed(&e->node.next, NULL);
 	e->key_size = (uint32_t)key->size;
 	e->value_size = value_size;
 	e->runs = VMC_RUNS_NONE;
@@ -132,6 +133,8 @@ insert(struct vmemcache *cache, struct vmc_stripe *stripe,
 		goto free_entry;
 	if (blocks && !cache->bench[VMEMCACHE_BENCH_NO_MEMCPY])
 		write_value(cache, e, value);
+	if (stripe->evicts)
+		vmc_cache_fetch_victims(cache, stripe);
 	vmc_runs_view(&e->runs, &runs);
 	rc = vmc_critnib_insert(cache->index, key->hash, e,
 		note_of(cache, &e->runs), vmc_entry_match, key);

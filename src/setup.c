@@ -338,6 +338,20 @@ vmc_cache_stat(
 	return -EINVAL;
 }
 
+static uint64_t
+count_reserved(struct vmemcache *cache)
+{
+	uint64_t count = 0;
+	unsigned slots = vmc_thread_slots();
+
+	for (unsigned slot = 0; slot < slots; slot++) {
+		struct vmc_stripe *s = vmc_stripe_at(&cache->stripes, slot);
+		if (s)
+			count += vmc_reserve_count(&s->reserve);
+	}
+	return count;
+}
+
 int
 vmc_cache_check(struct vmemcache *cache)
 {
@@ -348,6 +362,7 @@ vmc_cache_check(struct vmemcache *cache)
 	vmc_lock_acquire(&cache->policy_lock);
 	vmc_cache_drain_all(cache);
 	int rc = cache->policy->ops->check(cache->policy, &held);
+	held += count_reserved(cache);
 	vmc_lock_release(&cache->policy_lock);
 	if (rc == 0)
 		rc = vmc_critnib_check(cache->index);

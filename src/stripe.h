@@ -2,16 +2,18 @@
 /*
  * stripe.h -- what a thread has to itself in a cache
  *
- * Its counters, its ring of touches, its retired metadata, and the gets it is
- * in the middle of. No two living threads have the same stripe of a cache, so
- * the owner writes without locked instructions. A stripe outlives its thread
- * and passes to the next one that gets the same slot (base/epoch.h).
+ * Its counters, its ring of touches, the victims it has reserved, its retired
+ * metadata, and the gets it is in the middle of. No two living threads have the
+ * same stripe of a cache, so the owner writes without locked instructions. A
+ * stripe outlives its thread and passes to the next one that gets the same slot
+ * (base/epoch.h).
  */
 #ifndef VMC_STRIPE_H
 #define VMC_STRIPE_H
 
 #include "base/epoch.h"
 #include "base/limbo.h"
+#include "lru/reserve.h"
 #include "lru/ring.h"
 
 enum vmc_counter {
@@ -34,9 +36,13 @@ struct vmc_stripe {
 	struct vmc_limbo limbo;
 	struct vmc_limbo_chunk *ripe;  /* what no ring and no reader holds */
 	struct vmc_handover *handover; /* the innermost get in on_miss */
-	bool touched;                  /* gets were put into the ring */
-	unsigned evictions;            /* walks for victims, wrapping around */
-	/* see ring.h */
+	unsigned reclaimed;            /* limbo.added as of the last time */
+	bool touched;     /* a get met a reserved entry: drain the ring first */
+	bool evicts;      /* since victims were last fetched ahead */
+	unsigned fetched; /* how far, of those the policy still holds */
+	unsigned visits;  /* to the policy, wrapping around */
+	/* see there */
+	struct vmc_reserve reserve;
 	struct vmc_ring ring;
 };
 

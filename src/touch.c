@@ -10,6 +10,22 @@
  */
 #include "cache.h"
 
+/*
+ * Is a drained touch to be fed to the policy? Not if the entry is on its way
+ * out. What is reserved is taken from there, if it still is. The mark of the
+ * reserve is looked for first: where it is gone through a claim, the state
+ * tells. Under the policy's lock.
+ */
+static bool
+keep_touch(struct vmc_policy_node *node)
+{
+	vmc_reserve_slot *slot = vmc_reserve_slot_of(node);
+
+	if (vmc_load_acquire(&vmc_entry_of(node)->state) > VMC_ENTRY_LIVE)
+		return false;
+	return !slot || vmc_reserve_withdraw(slot, node);
+}
+
 void
 vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring)
 {
@@ -21,8 +37,7 @@ vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring)
 		for (unsigned i = 0; i < taken; i++) {
 			struct vmc_policy_node *node = nodes[i];
 			nodes[kept] = node;
-			kept += vmc_load_acquire(&vmc_entry_of(node)->state) <=
-				VMC_ENTRY_LIVE;
+			kept += keep_touch(node);
 		}
 		cache->policy->ops->touch(cache->policy, nodes, kept);
 	}

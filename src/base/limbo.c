@@ -74,6 +74,7 @@ vmc_limbo_add(struct vmc_limbo *limbo, const struct vmc_memory *memory,
 	}
 	chunk->object[chunk->count].ptr = ptr;
 	chunk->object[chunk->count].size = size;
+	limbo->added++;
 	if (++chunk->count == CHUNK_OBJECTS)
 		seal(limbo);
 	return true;

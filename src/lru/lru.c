@@ -8,11 +8,21 @@
  *   for every held node n:   n.prev.next == n  and  n.next.prev == n
  *   held nodes               == nodes met going round once
  *
- * All calls come under the user's one lock. What costs here is cache misses:
- * moving a node writes to two neighbours that nobody has touched for long.
- * Touches come in batches so that these misses overlap: first every neighbour
- * of the batch is prefetched, then the moves are made. Victims are known in
- * advance: upcoming() lets their user fetch all that evicting them will need.
+ * All calls but fetch() come under the user's one lock. What costs here is
+ * cache misses: moving a node writes to two neighbours that nobody has touched
+ * for long. Touches come in batches so that these misses overlap: first every
+ * neighbour of the batch is prefetched, then the moves are made. Taking victims
+ * follows prev from node to node, a miss each that cannot be foreseen; so users
+ * walk ahead without the lock, one node further at a time.
+ *
+ * Why fetch() may follow prev without the lock, though any node of it may be
+ * taken out meanwhile. Under the lock, prev of a held node is a held node or
+ * the sentinel, and that of any other node is NULL. So a value that is read
+ * from prev of a node was held when it was stored there, and until it was
+ * overwritten. A node freed after it was taken out, and after all walks had
+ * ended that began before that, cannot be met: who took it out overwrote
+ * prev of its neighbour first, and a walk that begins later sees that. The
+ * stores release what the node consists of, and fetch() acquires it.
  *
  * Rejected: a log of touches in place of the list (no neighbour is written,
  * but it must be compacted by walking all entries, and takes 16 to 24 bytes an
@@ -40,18 +50,23 @@ lru_of(struct vmc_policy *policy)
 static void
 link_after(struct vmc_policy_node *node, struct vmc_policy_node *place)
 {
-	node->prev = place;
-	node->next = place->next;
-	place->next->prev = node;
-	place->next = node;
+	struct vmc_policy_node *next = vmc_load_relaxed(&place->next);
+
+	vmc_store_relaxed(&node->next, next);
+	vmc_store_release(&node->prev, place);
+	vmc_store_release(&next->prev, node);
+	vmc_store_relaxed(&place->next, node);
 }
 
 static void
 take_out(struct vmc_policy_node *node)
 {
-	node->prev->next = node->next;
-	node->next->prev = node->prev;
-	node->prev = NULL;
+	struct vmc_policy_node *prev = vmc_load_relaxed(&node->prev);
+	struct vmc_policy_node *next = vmc_load_relaxed(&node->next);
+
+	vmc_store_relaxed(&prev->next, next);
+	vmc_store_release(&next->prev, prev);
+	vmc_store_relaxed(&node->prev, NULL);
 }
 
 static int
@@ -63,7 +78,8 @@ create(struct vmc_policy **policy, const struct vmc_memory *memory)
 		return -ENOMEM;
 	lru->base.ops = &vmc_policy_lru;
 	lru->memory = *memory;
-	lru->sentinel.prev = lru->sentinel.next = &lru->sentinel;
+	vmc_store_relaxed(&lru->sentinel.prev, &lru->sentinel);
+	vmc_store_relaxed(&lru->sentinel.next, &lru->sentinel);
 	*policy = &lru->base;
 	return 0;
 }
@@ -84,11 +100,11 @@ touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
 	struct vmc_policy_node *newest = &lru_of(policy)->sentinel;
 
 	for (unsigned i = 0; i < count; i++) { /* NULL does no harm */
-		__builtin_prefetch(nodes[i]->prev, 1);
-		__builtin_prefetch(nodes[i]->next, 1);
+		__builtin_prefetch(vmc_load_relaxed(&nodes[i]->prev), 1);
+		__builtin_prefetch(vmc_load_relaxed(&nodes[i]->next), 1);
 	}
 	for (unsigned i = 0; i < count; i++) {
-		if (nodes[i]->prev)
+		if (vmc_load_relaxed(&nodes[i]->prev))
 			take_out(nodes[i]);
 		link_after(nodes[i], newest);
 	}
@@ -98,7 +114,7 @@ static void
 remove_node(struct vmc_policy *policy, struct vmc_policy_node *node)
 {
 	(void)policy;
-	if (node->prev)
+	if (vmc_load_relaxed(&node->prev))
 		take_out(node);
 }
 
@@ -106,7 +122,7 @@ static struct vmc_policy_node *
 victim(struct vmc_policy *policy)
 {
 	struct lru *lru = lru_of(policy);
-	struct vmc_policy_node *node = lru->sentinel.prev;
+	struct vmc_policy_node *node = vmc_load_relaxed(&lru->sentinel.prev);
 
 	if (node == &lru->sentinel)
 		return NULL;
@@ -117,21 +133,21 @@ victim(struct vmc_policy *policy)
 static void
 restore(struct vmc_policy *policy, struct vmc_policy_node *node)
 {
-	link_after(node, lru_of(policy)->sentinel.prev);
+	link_after(node, vmc_load_relaxed(&lru_of(policy)->sentinel.prev));
 }
 
-static unsigned
-upcoming(
-	struct vmc_policy *policy, struct vmc_policy_node **nodes, unsigned max)
+/* Where it meets a node that is out, or comes round, it fetches nothing new. */
+static void
+fetch(struct vmc_policy *policy, unsigned ahead)
 {
 	struct vmc_policy_node *sentinel = &lru_of(policy)->sentinel;
-	struct vmc_policy_node *node = sentinel->prev;
-	unsigned n = 0;
+	struct vmc_policy_node *node = vmc_load_acquire(&sentinel->prev);
 
-	for (; n < max && node != sentinel; node = node->prev)
-		nodes[n++] = node;
+	while (ahead-- > 0 && node && node != sentinel)
+		node = vmc_load_acquire(&node->prev);
+	/* and what stands behind it in a small entry */
 	__builtin_prefetch(node, 1);
-	return n;
+	__builtin_prefetch((const char *)(node + 3) - 1, 1);
 }
 
 static int
@@ -142,9 +158,10 @@ check(struct vmc_policy *policy, uint64_t *held)
 
 	*held = 0;
 	do {
-		if (!node->next || node->next->prev != node)
+		struct vmc_policy_node *next = vmc_load_relaxed(&node->next);
+		if (!next || vmc_load_relaxed(&next->prev) != node)
 			return vmc_fail_const(EINVAL, "lru: a link is broken");
-		node = node->next;
+		node = next;
 		++*held;
 	} while (node != &lru->sentinel);
 	--*held;
@@ -160,6 +177,6 @@ const struct vmc_policy_ops vmc_policy_lru = {
 	.remove = remove_node,
 	.victim = victim,
 	.restore = restore,
-	.upcoming = upcoming,
+	.fetch = fetch,
 	.check = check,
 };

@@ -45,14 +45,11 @@ victim(struct vmc_policy *policy)
 	return NULL;
 }
 
-static unsigned
-upcoming(
-	struct vmc_policy *policy, struct vmc_policy_node **nodes, unsigned max)
+static void
+fetch(struct vmc_policy *policy, unsigned ahead)
 {
 	(void)policy;
-	(void)nodes;
-	(void)max;
-	return 0;
+	(void)ahead;
 }
 
 static int
@@ -72,6 +69,6 @@ const struct vmc_policy_ops vmc_policy_none = {
 	.remove = ignore,
 	.victim = victim,
 	.restore = ignore,
-	.upcoming = upcoming,
+	.fetch = fetch,
 	.check = check,
 };

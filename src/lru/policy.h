@@ -3,12 +3,13 @@
  * policy.h -- what is evicted next: the interface of replacement policies
  *
  * A policy orders nodes, which its user embeds in the entries. It knows
- * nothing else of them. The user calls everything but create and destroy under
- * one lock of its own, and feeds touches in batches from the rings.
+ * nothing else of them. The user calls everything but create, destroy and fetch
+ * under one lock of its own, and feeds touches in batches from the rings.
  */
 #ifndef VMC_LRU_POLICY_H
 #define VMC_LRU_POLICY_H
 
+#include "base/atomic.h"
 #include "base/memory.h"
 
 #include <stdbool.h>
@@ -20,8 +21,8 @@
  * and so remove and victim leave it. While it is out, next is its user's.
  */
 struct vmc_policy_node {
-	struct vmc_policy_node *prev;
-	struct vmc_policy_node *next;
+	struct vmc_policy_node *_Atomic prev;
+	struct vmc_policy_node *_Atomic next;
 };
 
 struct vmc_policy;
@@ -50,12 +51,12 @@ struct vmc_policy_ops {
 	void (*restore)(
 		struct vmc_policy *policy, struct vmc_policy_node *node);
 	/*
-	 * The next victims, in order, up to max of them; their number. Only a
-	 * forecast: nothing changes. Brings what is needed to tell the one
-	 * after them into the processor's cache.
+	 * Bring the node into the processor's cache that will be the victim
+	 * after `ahead` others; those before it should be there already. No
+	 * lock is needed, but that no node's memory goes while this runs that
+	 * was held when it began, or later.
 	 */
-	unsigned (*upcoming)(struct vmc_policy *policy,
-		struct vmc_policy_node **nodes, unsigned max);
+	void (*fetch)(struct vmc_policy *policy, unsigned ahead);
 	/*
 	 * Walk everything; 0 and the number of nodes held, or -EINVAL with a
 	 * message where an invariant does not hold. For tests.

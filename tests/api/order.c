@@ -174,11 +174,47 @@ test_several_victims(void **state)
 	vmemcache_delete(o.cache);
 }
 
+/* Uses of what would be evicted next, or soon, between evictions and puts. */
+static void
+test_the_oldest_is_used(void **state)
+{
+	struct oracle o;
+	uint64_t random = testing_seed();
+	uint64_t next = BLOCKS;
+
+	(void)state;
+	oracle_start(&o);
+	for (uint64_t key = 0; key < BLOCKS; key++)
+		put(&o, key, key);
+	for (uint64_t i = 0; i < 3000; i++) {
+		uint64_t key = oldest(&o) + testing_below(&random, 12);
+		bool there = key < KEYS && o.used[key];
+		uint64_t what = testing_below(&random, 4);
+
+		if (what == 0 && there) {
+			get(&o, key);
+		} else if (what == 1 && there && i % 8 == 0) {
+			assert_int_equal(fixture_evict(o.cache, key), 0);
+			o.used[key] = 0;
+			put(&o, key, 0);
+		} else if (what == 2 && next < KEYS) {
+			put(&o, next++, BLOCKS);
+		} else if (what == 3) {
+			uint64_t gone = oldest(&o);
+			evict_victim(&o);
+			put(&o, gone, 0);
+		}
+	}
+	fixture_check(o.cache);
+	vmemcache_delete(o.cache);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_runs_of_puts_and_gets),
+		cmocka_unit_test(test_the_oldest_is_used),
 		cmocka_unit_test(test_as_many_uses_as_a_ring_holds),
 		cmocka_unit_test(test_several_victims),
 	};

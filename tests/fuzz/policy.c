@@ -111,17 +111,6 @@ give_back(struct vmc_policy *policy)
 }
 
 static void
-look_ahead(struct vmc_policy *policy, unsigned max)
-{
-	struct vmc_policy_node *next[NODES];
-	unsigned n = policy->ops->upcoming(policy, next, max);
-
-	fuzz_expect(n == (max < order_count ? max : order_count));
-	for (unsigned i = 0; i < n; i++)
-		fuzz_expect(number_of(next[i]) == order[i]);
-}
-
-static void
 check(struct vmc_policy *policy)
 {
 	uint64_t held;
@@ -153,7 +142,7 @@ step(struct fuzz_input *in, struct vmc_policy *policy, bool is_lru)
 	} else if (op < 235) {
 		give_back(policy);
 	} else if (op < 245) {
-		look_ahead(policy, number);
+		policy->ops->fetch(policy, number);
 	} else {
 		check(policy);
 	}
