@@ -159,9 +159,34 @@ vmc_cache_hash(const struct vmemcache *cache, const struct vmc_entry *entry)
 int vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	uint64_t blocks, vmc_runs *freed);
 
-/* 1 and the size if the key is there, else 0. */
-int vmc_cache_look(struct vmemcache *cache, struct vmc_thread *thread,
-	const struct vmc_key *key, size_t *value_size);
+/*
+ * The first lines of a value of so many bytes. Always inline: gcc takes calls
+ * of functions that only prefetch for superfluous.
+ */
+static inline __attribute__((always_inline)) void
+vmc_prefetch_value(const char *value, size_t size)
+{
+	__builtin_prefetch(value);
+	__builtin_prefetch(value + 64);
+	__builtin_prefetch(value + 128);
+	__builtin_prefetch(value + 192);
+	if (size <= 256)
+		return;
+	__builtin_prefetch(value + 256);
+	__builtin_prefetch(value + 320);
+	__builtin_prefetch(value + 384);
+	__builtin_prefetch(value + 448);
+	if (size <= 512)
+		return;
+	__builtin_prefetch(value + 512);
+	__builtin_prefetch(value + 576);
+	__builtin_prefetch(value + 640);
+	__builtin_prefetch(value + 704);
+	__builtin_prefetch(value + 768);
+	__builtin_prefetch(value + 832);
+	__builtin_prefetch(value + 896);
+	__builtin_prefetch(value + 960);
+}
 
 /* Touches waiting in a ring at which their owner tries to feed the policy. */
 #define VMC_DRAIN_AT 32u
@@ -179,6 +204,10 @@ void vmc_cache_drain_all(struct vmemcache *cache);
  */
 void vmc_cache_fetch_victims(
 	struct vmemcache *cache, struct vmc_stripe *stripe);
+
+/* Fetch what a put into the next victim's blocks will write. In an epoch. */
+void vmc_cache_fetch_room(
+	const struct vmemcache *cache, struct vmc_stripe *stripe);
 
 /* At the end of an operation that retires: free what can be freed. */
 void vmc_cache_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe);

@@ -313,28 +313,13 @@ claim_victims(
 	return rc;
 }
 
-/* The first lines of a victim's first run. */
-static void
-fetch_value(const struct vmemcache *cache, const struct vmc_entry *e)
-{
-	uint64_t count;
-	const vmc_run *run = vmc_runs_view(&e->runs, &count);
-
-	if (count == 0)
-		return;
-	const char *value =
-		cache->pool.base + vmc_run_first(*run) * cache->block_size;
-	size_t size = vmc_run_count(*run) * cache->block_size;
-	for (size_t at = 0; at < size && at < 1024; at += 64)
-		__builtin_prefetch(value + at, 1);
-}
-
 /*
  * Victims follow each other at random places of a large memory, and each step
  * of an eviction would be a cache miss, one after the other. So each call goes
- * a stage further for each of the next victims: the node of one that the
- * policy still holds, the slot of the index, the bag it leads to, the value's
- * first lines.
+ * a stage further: the node of one that the policy still holds, the index's bag
+ * of the next victim but one. What the value of the next will be overwritten
+ * with is known only to the put, which fetches that first of all
+ * (vmc_cache_fetch_room).
  *
  * In an epoch entries are not freed that were in a slot or held by the policy
  * since it began: all that is looked at here was.
@@ -348,18 +333,28 @@ vmc_cache_fetch_victims(struct vmemcache *cache, struct vmc_stripe *stripe)
 
 	stripe->evicts = false;
 	vmc_epoch_enter(thread);
-	if ((node = vmc_reserve_peek(reserve, 2)))
-		vmc_critnib_prefetch_slot(cache->index,
-			vmc_cache_hash(cache, vmc_entry_of(node)));
 	if ((node = vmc_reserve_peek(reserve, 1)))
-		vmc_critnib_prefetch_bag(cache->index,
+		vmc_critnib_prefetch(cache->index,
 			vmc_cache_hash(cache, vmc_entry_of(node)));
-	if ((node = vmc_reserve_peek(reserve, 0)))
-		fetch_value(cache, vmc_entry_of(node));
 	if (stripe->fetched < RESERVE_AT_ONCE)
 		stripe->fetched++;
 	cache->policy->ops->fetch(cache->policy, stripe->fetched);
 	vmc_epoch_exit(thread);
+}
+
+void
+vmc_cache_fetch_room(const struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	struct vmc_policy_node *node = vmc_reserve_peek(&stripe->reserve, 0);
+
+	if (!node)
+		return;
+	uint64_t count;
+	const vmc_run *run = vmc_runs_view(&vmc_entry_of(node)->runs, &count);
+	if (count > 0)
+		vmc_prefetch_value(
+			vmc_block_address(cache, vmc_run_first(*run)),
+			vmc_run_count(*run) * cache->block_size);
 }
 
 static void

@@ -78,32 +78,12 @@ read_value(struct vmemcache *cache, const struct vmc_entry *entry, char *to,
 			n);
 }
 
-/* Always inline: gcc takes calls that only prefetch for superfluous. */
-static inline __attribute__((always_inline)) void
-prefetch_four(const char *from)
-{
-	__builtin_prefetch(from);
-	__builtin_prefetch(from + 64);
-	__builtin_prefetch(from + 128);
-	__builtin_prefetch(from + 192);
-}
-
 /* Where the note says (put.c); a wrong one does no harm: nothing is read. */
 static inline __attribute__((always_inline)) void
 prefetch_value(const struct vmemcache *cache, uint64_t note, size_t offset)
 {
-	uint64_t log = note >> VMC_CRITNIB_NOTE_BITS;
-	const char *value =
-		vmc_block_address(cache, note & UINT32_MAX) + offset;
-
-	prefetch_four(value);
-	if (log > 2) {
-		prefetch_four(value + 256);
-		if (log > 3) {
-			prefetch_four(value + 512);
-			prefetch_four(value + 768);
-		}
-	}
+	vmc_prefetch_value(vmc_block_address(cache, note & UINT32_MAX) + offset,
+		(size_t)64 << (note >> VMC_CRITNIB_NOTE_BITS));
 }
 
 /* The part that a get reads is in one line of two, or in both. */
@@ -265,8 +245,8 @@ vmc_cache_get(struct vmemcache *cache, const void *data, size_t key_size,
 
 /*
  * Fetch what reading these keys will need, a stage for all of them at a time,
- * so that the misses of a stage are under way together: the slots, the bags,
- * and what the first candidates' notes and addresses lead to.
+ * so that the misses of a stage are under way together: the bags, and what the
+ * first candidates' notes and addresses lead to.
  */
 static void
 fetch_all(struct vmemcache *cache, struct vmc_thread *thread,
@@ -275,9 +255,7 @@ fetch_all(struct vmemcache *cache, struct vmc_thread *thread,
 {
 	vmc_epoch_enter(thread);
 	for (size_t i = 0; i < count; i++)
-		vmc_critnib_prefetch_slot(cache->index, keys[i].hash);
-	for (size_t i = 0; i < count; i++)
-		vmc_critnib_prefetch_bag(cache->index, keys[i].hash);
+		vmc_critnib_prefetch(cache->index, keys[i].hash);
 	for (size_t i = 0; i < count; i++) {
 		struct vmc_critnib_candidate c =
 			vmc_critnib_first(cache->index, keys[i].hash, true);
@@ -325,19 +303,6 @@ vmc_cache_get_many(struct vmemcache *cache, struct vmemcache_request *requests,
 }
 
 int
-vmc_cache_look(struct vmemcache *cache, struct vmc_thread *thread,
-	const struct vmc_key *key, size_t *value_size)
-{
-	vmc_epoch_enter(thread);
-	struct vmc_entry *e =
-		vmc_critnib_find(cache->index, key->hash, vmc_entry_match, key);
-	if (e && value_size)
-		*value_size = e->value_size;
-	vmc_epoch_exit(thread);
-	return e != NULL;
-}
-
-int
 vmc_cache_exists(struct vmemcache *cache, const void *data, size_t key_size,
 	size_t *value_size)
 {
@@ -346,5 +311,11 @@ vmc_cache_exists(struct vmemcache *cache, const void *data, size_t key_size,
 	if (!thread)
 		return -ENOMEM;
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
-	return vmc_cache_look(cache, thread, &key, value_size);
+	vmc_epoch_enter(thread);
+	struct vmc_entry *e =
+		vmc_critnib_find(cache->index, key.hash, vmc_entry_match, &key);
+	if (e && value_size)
+		*value_size = e->value_size;
+	vmc_epoch_exit(thread);
+	return e != NULL;
 }

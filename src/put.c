@@ -171,7 +171,14 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 	if (!stripe)
 		return -ENOMEM;
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
-	if (!vmc_cache_look(cache, thread, &key, NULL))
+	/* the bag first: what else is fetched here it would have to wait for */
+	vmc_epoch_enter(thread);
+	vmc_critnib_prefetch(cache->index, key.hash);
+	vmc_cache_fetch_room(cache, stripe);
+	bool there = vmc_critnib_find(cache->index, key.hash, vmc_entry_match,
+			     &key) != NULL;
+	vmc_epoch_exit(thread);
+	if (!there)
 		rc = insert(cache, stripe, &key, value, value_size);
 	if (rc == -EBADF) /* on_evict has returned in a child */
 		return rc;

@@ -25,7 +25,7 @@ struct vmc_limbo {
 	struct vmc_limbo_chunk *oldest; /* sealed, in the order of stamps */
 	struct vmc_limbo_chunk *newest;
 	unsigned added; /* objects in all, wrapping around */
-	bool due; /* a chunk was sealed since vmc_limbo_ripe() */
+	bool due;       /* a chunk was sealed since vmc_limbo_ripe() */
 };
 
 /*

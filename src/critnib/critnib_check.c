@@ -9,20 +9,20 @@
 #include <errno.h>
 
 /*
- * Invariants of the bags that a slot leads to:
- * - every leaf's hash begins with the prefix, of so many bits, and ends with
- *   the leaf's mark;
+ * Invariants of bag `number` and what is chained to it:
+ * - every leaf belongs there by its hash, which ends with the leaf's mark;
  * - a link stands in a last word only; behind one there is a leaf.
  * Adds the leaves to *count.
  */
 static int
-check_bags(const struct vmc_critnib *index, const bag *first, uint64_t prefix,
-	unsigned bits, uint64_t *count)
+check_bags(const struct vmc_critnib *index, unsigned stripe, uint32_t number,
+	uint64_t *count)
 {
-	for (const bag *b = first; b; b = vmc_critnib_next(b)) {
-		unsigned leaves = leaves_in(b);
+	const struct vmc_critnib_root *root = &index->roots.of[stripe];
+	const bag *first = bag_at(root, number);
 
-		if (b != first && !leaves)
+	for (const bag *b = first; b; b = vmc_critnib_next(b)) {
+		if (b != first && !leaves_in(b))
 			return vmc_fail(EINVAL, "critnib: empty chained bag");
 		for (unsigned i = 0; i < WORDS; i++) {
 			uint64_t w = vmc_load_relaxed(&b->word[i]);
@@ -31,7 +31,9 @@ check_bags(const struct vmc_critnib *index, const bag *first, uint64_t prefix,
 			if (!is_leaf(w))
 				continue;
 			uint64_t hash = hash_of(index, w);
-			if (hash >> (64 - bits) != prefix)
+			if (stripe_of(hash) != stripe ||
+				vmc_critnib_bag_number(bags_of(root), hash) !=
+					number)
 				return vmc_fail(
 					EINVAL, "critnib: misplaced leaf");
 			if (hash << MARK_SHIFT >> MARK_SHIFT != w >> MARK_SHIFT)
@@ -42,40 +44,45 @@ check_bags(const struct vmc_critnib *index, const bag *first, uint64_t prefix,
 	return 0;
 }
 
+/* The bags of the last chunk that are not in use are clear. */
+static int
+check_rest(const struct vmc_critnib_root *root)
+{
+	for (uint32_t n = bags_of(root); n % VMC_CRITNIB_CHUNK != 0; n++) {
+		const bag *b = bag_at(root, n);
+		for (unsigned i = 0; b && i < WORDS; i++)
+			if (vmc_load_relaxed(&b->word[i]) != 0)
+				return vmc_fail(
+					EINVAL, "critnib: bag in no use");
+	}
+	return 0;
+}
+
 /*
- * Invariants of a stripe: slots that lead to the same bag are side by side,
- * 2^(D-d) from a multiple of that on; its count is that of its leaves.
+ * Invariants of a stripe: all of its bags are there, or none of one; its count
+ * is that of its leaves.
  */
 static int
 check_stripe(struct vmc_critnib *index, unsigned stripe)
 {
-	uint64_t root = vmc_load_relaxed(&index->roots.of[stripe]);
-	word *slots = root_slots(root);
+	const struct vmc_critnib_root *root = &index->roots.of[stripe];
+	uint32_t bags = bags_of(root);
 	uint64_t count = 0;
-	size_t span;
+	int err = 0;
 
-	for (size_t i = 0; i < root_count(root); i += span) {
-		uint64_t slot = vmc_load_relaxed(&slots[i]);
-		unsigned depth = slot_depth(slot);
-
-		if (depth > root_depth(root))
-			return vmc_fail(EINVAL, "critnib: bag too deep");
-		span = slot_span(root, slot);
-		if (i % span != 0)
-			return vmc_fail(EINVAL, "critnib: slots out of place");
-		for (size_t s = 1; s < span; s++)
-			if (vmc_load_relaxed(&slots[i + s]) != slot)
-				return vmc_fail(
-					EINVAL, "critnib: slots differ");
-		int err = check_bags(index, vmc_critnib_address(slot),
-			(uint64_t)stripe << depth | i / span, 8 + depth,
-			&count);
-		if (err)
-			return err;
+	if (bags == 0 || (bags - 1) / VMC_CRITNIB_CHUNK >=
+				 index->stripes[stripe].capacity)
+		return vmc_fail(EINVAL, "critnib: number of bags");
+	for (uint32_t n = 0; n < bags && !err; n++) {
+		if (bags > 1 && !bag_at(root, n))
+			return vmc_fail(EINVAL, "critnib: bag is missing");
+		err = check_bags(index, stripe, n, &count);
 	}
-	if (count != vmc_load_relaxed(&index->stripes[stripe].count))
-		return vmc_fail(EINVAL, "critnib: count is wrong");
-	return 0;
+	if (!err)
+		err = check_rest(root);
+	if (!err && count != vmc_load_relaxed(&index->stripes[stripe].count))
+		err = vmc_fail(EINVAL, "critnib: count is wrong");
+	return err;
 }
 
 int

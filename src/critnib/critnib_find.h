@@ -3,11 +3,10 @@
  * critnib_find.h -- the lookup, inline, and as much of the structure as it
  * follows
  *
- *   hash   | 8 bits | depth bits of the directory | ... | 12 bits |
- *            stripe   slot                                mark
+ *   hash   | 8 bits | ... number of bits of the bag's number | 12 bits |
+ *            stripe                                             mark
  *
- *   root, a stripe's   63 - depth (16) | address of the directory (48)
- *   slot, 2^depth      depth of the bag (16) | address of the bag (48); 0: none
+ *   bag n of a stripe  in its table, pointer n / 4, place n % 4 of 4 bags
  *   bag, 192 bytes     16 words, then a note for each
  *   word   leaf:       mark (12) | note's top (4) | address (48), bit 0 clear
  *          link:       0 (16) | address of the next bag (48), bit 0 set;
@@ -17,9 +16,9 @@
  * A finder that meets another leaf than it looks for knows by the mark, all
  * but one time in 4096, without touching it. So a find that succeeds waits for
  * two cache misses one after the other, the bag and the leaf, and one that
- * fails for the first of them: the directory is small enough, 1 to 2 bytes a
- * leaf, to stay in the processor's own cache. The note comes with the bag: what
- * it says can be fetched while the leaf is.
+ * fails for the first of them: the tables take a byte for four leaves and stay
+ * in the processor's own cache. The note comes with the bag: what it says can
+ * be fetched while the leaf is.
  *
  * Nothing in between is decided by a branch that depends on what is read: a
  * wrong guess would cost more than the comparing, since the processor could
@@ -52,13 +51,24 @@ struct vmc_critnib_bag {
 	_Atomic uint32_t note[VMC_CRITNIB_WORDS];
 };
 
-/* The first member of struct vmc_critnib. */
-struct vmc_critnib_roots {
+#define VMC_CRITNIB_CHUNK 4u
+
+/* Where the bags of a stripe are. Written under the stripe's lock. */
+struct vmc_critnib_root {
 	/*
-	 * Written under the stripe's lock. Apart from the locks, so that
-	 * readers' lines stay clean.
+	 * Low half: the number of bags, at least 1; high half: how often that
+	 * number has changed, so that a finder sees that it has.
 	 */
-	vmc_critnib_word of[VMC_CRITNIB_STRIPES];
+	_Atomic uint64_t size;
+	struct vmc_critnib_bag *_Atomic *_Atomic table;
+};
+
+/*
+ * The first member of struct vmc_critnib. Apart from the locks, so that
+ * readers' lines stay clean.
+ */
+struct vmc_critnib_roots {
+	struct vmc_critnib_root of[VMC_CRITNIB_STRIPES];
 };
 
 static inline void *
@@ -67,12 +77,49 @@ vmc_critnib_address(uint64_t word)
 	return (void *)(uintptr_t)(word << 16 >> 16 & ~VMC_CRITNIB_LINK);
 }
 
-/* The slot for a hash in the directory of its stripe. */
-static inline vmc_critnib_word *
-vmc_critnib_slot(uint64_t root, uint64_t hash)
+/*
+ * The number of the bag for a hash among so many (at least 1): linear hashing,
+ * see critnib.c.
+ */
+static inline uint32_t
+vmc_critnib_bag_number(uint32_t bags, uint64_t hash)
 {
-	return (vmc_critnib_word *)vmc_critnib_address(root) +
-	       (hash << 8 >> 1 >> (root >> VMC_CRITNIB_ADDRESS_BITS));
+	uint32_t half = UINT32_C(1) << (31 - __builtin_clz(bags));
+	uint32_t number = (uint32_t)(hash >> 12) & (2 * half - 1);
+
+	return number - (number >= bags ? half : 0);
+}
+
+/* Bag so-and-so of a table; NULL: its chunk is not there. */
+static inline struct vmc_critnib_bag *
+vmc_critnib_bag_at(struct vmc_critnib_bag *_Atomic *table, uint32_t number)
+{
+	struct vmc_critnib_bag *chunk =
+		vmc_load_acquire(&table[number / VMC_CRITNIB_CHUNK]);
+
+	return chunk ? chunk + number % VMC_CRITNIB_CHUNK : NULL;
+}
+
+/*
+ * The first bag for that hash, and the size that says so; NULL: none yet. A
+ * table that is too small for the size is never used: a larger one is stored
+ * before the size that needs it, and a smaller one after a smaller size, which
+ * is seen then.
+ */
+static inline struct vmc_critnib_bag *
+vmc_critnib_first_bag(struct vmc_critnib *index, uint64_t hash, uint64_t *size)
+{
+	struct vmc_critnib_root *root =
+		&((struct vmc_critnib_roots *)index)->of[hash >> 56];
+
+	struct vmc_critnib_bag *_Atomic *table;
+
+	do {
+		*size = vmc_load_acquire(&root->size);
+		table = vmc_load_acquire(&root->table);
+	} while (__builtin_expect(vmc_load_acquire(&root->size) != *size, 0));
+	return vmc_critnib_bag_at(
+		table, vmc_critnib_bag_number((uint32_t)*size, hash));
 }
 
 /* A bit for each word that has the mark of the hash, or had it just now. */
@@ -126,15 +173,16 @@ vmc_critnib_next(const struct vmc_critnib_bag *bag)
 struct vmc_critnib_candidate {
 	void *leaf; /* NULL: there is none */
 	uint64_t note;
+	uint64_t size;
 	const struct vmc_critnib_bag *bag;
 	unsigned more;
 };
 
 /* The next candidate of the bag and those behind it. */
-static inline __attribute__((always_inline)) void
-vmc_critnib_go_on(struct vmc_critnib_candidate *c, uint64_t hash)
+static inline __attribute__((always_inline)) bool
+vmc_critnib_next_in_bags(struct vmc_critnib_candidate *c, uint64_t hash)
 {
-	for (;;) {
+	while (c->bag) {
 		for (; c->more; c->more &= c->more - 1) {
 			unsigned i = (unsigned)__builtin_ctz(c->more);
 			uint64_t word = vmc_load_acquire(&c->bag->word[i]);
@@ -146,30 +194,51 @@ vmc_critnib_go_on(struct vmc_critnib_candidate *c, uint64_t hash)
 			c->note = vmc_load_relaxed(&c->bag->note[i]) |
 				  top << VMC_CRITNIB_NOTE_BITS;
 			c->more &= c->more - 1;
-			return;
+			return true;
 		}
 		c->bag = vmc_critnib_next(c->bag);
-		if (!c->bag)
-			break;
-		c->more = vmc_critnib_candidates(c->bag, hash);
+		if (c->bag)
+			c->more = vmc_critnib_candidates(c->bag, hash);
 	}
 	c->leaf = NULL;
+	return false;
+}
+
+/*
+ * On from the candidate to the next. Where there is none, but bags were split
+ * or joined meanwhile, the leaf may have been on its way from one bag to
+ * another: once more, from the start.
+ */
+static inline __attribute__((always_inline)) void
+vmc_critnib_go_on(struct vmc_critnib_candidate *c, struct vmc_critnib *index,
+	uint64_t hash)
+{
+	while (!vmc_critnib_next_in_bags(c, hash)) {
+		struct vmc_critnib_root *root =
+			&((struct vmc_critnib_roots *)index)->of[hash >> 56];
+
+		/* what was read of the bags was read before this */
+		vmc_fence_acquire();
+		if (vmc_load_acquire(&root->size) == c->size)
+			return;
+		c->bag = vmc_critnib_first_bag(index, hash, &c->size);
+		if (c->bag)
+			c->more = vmc_critnib_candidates(c->bag, hash);
+	}
 }
 
 static inline __attribute__((always_inline)) struct vmc_critnib_candidate
 vmc_critnib_first(struct vmc_critnib *index, uint64_t hash, bool notes)
 {
-	struct vmc_critnib_roots *roots = (struct vmc_critnib_roots *)index;
-	uint64_t root = vmc_load_acquire(&roots->of[hash >> 56]);
-	uint64_t slot = vmc_load_acquire(vmc_critnib_slot(root, hash));
-	struct vmc_critnib_candidate c = {.bag = vmc_critnib_address(slot)};
+	struct vmc_critnib_candidate c = {0};
 
+	c.bag = vmc_critnib_first_bag(index, hash, &c.size);
 	if (c.bag) {
 		if (notes)
 			__builtin_prefetch(c.bag->note);
 		c.more = vmc_critnib_candidates(c.bag, hash);
-		vmc_critnib_go_on(&c, hash);
 	}
+	vmc_critnib_go_on(&c, index, hash);
 	return c;
 }
 
@@ -182,7 +251,7 @@ vmc_critnib_first(struct vmc_critnib *index, uint64_t hash, bool notes)
 #define VMC_CRITNIB_FOR_EACH(c, index, hash, notes)                            \
 	for (struct vmc_critnib_candidate c =                                  \
 			vmc_critnib_first((index), (hash), (notes));           \
-		c.leaf; vmc_critnib_go_on(&c, (hash)))
+		c.leaf; vmc_critnib_go_on(&c, (index), (hash)))
 
 /* The leaf met there for which match says true, else NULL. */
 static inline __attribute__((always_inline)) void *
@@ -197,25 +266,14 @@ vmc_critnib_find(struct vmc_critnib *index, uint64_t hash,
 
 /*
  * Bring what a later find, insertion or removal of that hash will read into
- * the cache: first its slot and, once that has arrived, the bag that the slot
- * leads to. Within an epoch.
+ * the cache. Within an epoch.
  */
 static inline void
-vmc_critnib_prefetch_slot(struct vmc_critnib *index, uint64_t hash)
+vmc_critnib_prefetch(struct vmc_critnib *index, uint64_t hash)
 {
-	struct vmc_critnib_roots *roots = (struct vmc_critnib_roots *)index;
-	uint64_t root = vmc_load_acquire(&roots->of[hash >> 56]);
-
-	__builtin_prefetch(vmc_critnib_slot(root, hash));
-}
-
-static inline void
-vmc_critnib_prefetch_bag(struct vmc_critnib *index, uint64_t hash)
-{
-	struct vmc_critnib_roots *roots = (struct vmc_critnib_roots *)index;
-	uint64_t root = vmc_load_acquire(&roots->of[hash >> 56]);
-	uint64_t slot = vmc_load_acquire(vmc_critnib_slot(root, hash));
-	const char *bag = vmc_critnib_address(slot);
+	uint64_t size;
+	const char *bag =
+		(const char *)vmc_critnib_first_bag(index, hash, &size);
 
 	__builtin_prefetch(bag);
 	__builtin_prefetch(bag + 64);

@@ -2,7 +2,7 @@
 /*
  * critnib_internal.h -- what the index is made of, for critnib.c and its check
  *
- * Words, bags and directories are drawn in critnib_find.h.
+ * Words, bags and tables are drawn in critnib_find.h.
  */
 #ifndef VMC_CRITNIB_INTERNAL_H
 #define VMC_CRITNIB_INTERNAL_H
@@ -35,12 +35,19 @@ struct stripe {
 	alignas(LINE) struct vmc_lock lock;
 	/* written under the lock, read without */
 	_Atomic uint64_t count;
+	/* under the lock: pointers that the table has room for */
+	uint32_t capacity;
 };
+
+typedef bag *_Atomic chunk;
+
+#define CHUNK VMC_CRITNIB_CHUNK
+#define CHUNK_SIZE (CHUNK * sizeof(bag))
 
 struct vmc_critnib {
 	struct vmc_critnib_roots roots;
-	/* each stripe's directory until it grows, and again when it is empty */
-	alignas(LINE) word first[STRIPES];
+	/* each stripe's table until it grows */
+	alignas(LINE) chunk first[STRIPES];
 	/* immutable */
 	vmc_critnib_hash_fn *hash_of;
 	const void *hash_arg;
@@ -61,51 +68,17 @@ hash_of(const struct vmc_critnib *index, uint64_t w)
 	return index->hash_of(vmc_critnib_address(w), index->hash_arg);
 }
 
-/* --- a root: the directory of a stripe --- */
-
-static inline uint64_t
-root_of(const word *slots, unsigned depth)
+static inline uint32_t
+bags_of(const struct vmc_critnib_root *root)
 {
-	return (uintptr_t)slots | (uint64_t)(63 - depth) << ADDRESS_BITS;
+	return (uint32_t)vmc_load_relaxed(&root->size);
 }
 
-static inline unsigned
-root_depth(uint64_t root)
+/* Under the lock. */
+static inline bag *
+bag_at(const struct vmc_critnib_root *root, uint32_t number)
 {
-	return 63 - (unsigned)(root >> ADDRESS_BITS);
-}
-
-static inline size_t
-root_count(uint64_t root)
-{
-	return (size_t)1 << root_depth(root);
-}
-
-static inline word *
-root_slots(uint64_t root)
-{
-	return vmc_critnib_address(root);
-}
-
-/* --- a slot: the first bag for all hashes of a prefix --- */
-
-static inline uint64_t
-slot_of(const bag *first, unsigned depth)
-{
-	return (uintptr_t)first | (uint64_t)depth << ADDRESS_BITS;
-}
-
-static inline unsigned
-slot_depth(uint64_t slot)
-{
-	return (unsigned)(slot >> ADDRESS_BITS);
-}
-
-/* So many slots, side by side, lead to the same bag. */
-static inline size_t
-slot_span(uint64_t root, uint64_t slot)
-{
-	return (size_t)1 << (root_depth(root) - slot_depth(slot));
+	return vmc_critnib_bag_at(vmc_load_relaxed(&root->table), number);
 }
 
 /* --- a word --- */

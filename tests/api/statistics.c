@@ -94,7 +94,7 @@ test_counters(void **state)
 static void
 test_dram(void **state)
 {
-	enum { COUNT = 1000, KEY = 100 };
+	enum { COUNT = 4000, KEY = 100 };
 	VMEMcache *cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU);
 	char key[KEY] = {0};
 	unsigned long long last = 0, dram;
