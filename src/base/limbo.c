@@ -19,7 +19,7 @@
 
 #include <sched.h>
 
-#define CHUNK_OBJECTS 1022u
+#define CHUNK_OBJECTS 2046u
 
 struct vmc_limbo_chunk {
 	struct vmc_limbo_chunk *next;

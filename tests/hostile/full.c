@@ -112,7 +112,7 @@ full_while_metadata_grows(const char *dir)
 	}
 
 	/*
-	 * What is evicted gives memory back, but for a chunk of at most 1022
+	 * What is evicted gives memory back, but for a chunk of at most 2046
 	 * entries that waits to be full; and so does the file system.
 	 */
 	for (uint64_t i = 0; i < later; i++) {
