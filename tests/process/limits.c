@@ -12,7 +12,7 @@
 enum { KEYS = 500, SIZE = 1000 };
 
 static bool
-lower(int resource, rlim_t to, struct rlimit *old)
+lower(__rlimit_resource_t resource, rlim_t to, struct rlimit *old)
 {
 	struct rlimit limit;
 
