@@ -161,31 +161,32 @@ int vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 
 /*
  * The first lines of a value of so many bytes. Always inline: gcc takes calls
- * of functions that only prefetch for superfluous.
+ * of functions that only prefetch for superfluous. An address as a number: it
+ * need not be one of the pool.
  */
 static inline __attribute__((always_inline)) void
-vmc_prefetch_value(const char *value, size_t size)
+vmc_prefetch_value(uintptr_t value, size_t size)
 {
-	__builtin_prefetch(value);
-	__builtin_prefetch(value + 64);
-	__builtin_prefetch(value + 128);
-	__builtin_prefetch(value + 192);
+	__builtin_prefetch((void *)value);
+	__builtin_prefetch((void *)(value + 64));
+	__builtin_prefetch((void *)(value + 128));
+	__builtin_prefetch((void *)(value + 192));
 	if (size <= 256)
 		return;
-	__builtin_prefetch(value + 256);
-	__builtin_prefetch(value + 320);
-	__builtin_prefetch(value + 384);
-	__builtin_prefetch(value + 448);
+	__builtin_prefetch((void *)(value + 256));
+	__builtin_prefetch((void *)(value + 320));
+	__builtin_prefetch((void *)(value + 384));
+	__builtin_prefetch((void *)(value + 448));
 	if (size <= 512)
 		return;
-	__builtin_prefetch(value + 512);
-	__builtin_prefetch(value + 576);
-	__builtin_prefetch(value + 640);
-	__builtin_prefetch(value + 704);
-	__builtin_prefetch(value + 768);
-	__builtin_prefetch(value + 832);
-	__builtin_prefetch(value + 896);
-	__builtin_prefetch(value + 960);
+	__builtin_prefetch((void *)(value + 512));
+	__builtin_prefetch((void *)(value + 576));
+	__builtin_prefetch((void *)(value + 640));
+	__builtin_prefetch((void *)(value + 704));
+	__builtin_prefetch((void *)(value + 768));
+	__builtin_prefetch((void *)(value + 832));
+	__builtin_prefetch((void *)(value + 896));
+	__builtin_prefetch((void *)(value + 960));
 }
 
 /* Touches waiting in a ring at which their owner tries to feed the policy. */

@@ -352,8 +352,8 @@ vmc_cache_fetch_room(const struct vmemcache *cache, struct vmc_stripe *stripe)
 	uint64_t count;
 	const vmc_run *run = vmc_runs_view(&vmc_entry_of(node)->runs, &count);
 	if (count > 0)
-		vmc_prefetch_value(
-			vmc_block_address(cache, vmc_run_first(*run)),
+		vmc_prefetch_value((uintptr_t)vmc_block_address(
+					   cache, vmc_run_first(*run)),
 			vmc_run_count(*run) * cache->block_size);
 }
 

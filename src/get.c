@@ -82,7 +82,9 @@ read_value(struct vmemcache *cache, const struct vmc_entry *entry, char *to,
 static inline __attribute__((always_inline)) void
 prefetch_value(const struct vmemcache *cache, uint64_t note, size_t offset)
 {
-	vmc_prefetch_value(vmc_block_address(cache, note & UINT32_MAX) + offset,
+	vmc_prefetch_value((uintptr_t)cache->pool.base +
+				   (note & UINT32_MAX) * cache->block_size +
+				   offset,
 		(size_t)64 << (note >> VMC_CRITNIB_NOTE_BITS));
 }
 

@@ -275,6 +275,8 @@ vmc_critnib_prefetch(struct vmc_critnib *index, uint64_t hash)
 	const char *bag =
 		(const char *)vmc_critnib_first_bag(index, hash, &size);
 
+	if (!bag)
+		return;
 	__builtin_prefetch(bag);
 	__builtin_prefetch(bag + 64);
 	__builtin_prefetch(bag + 128);
