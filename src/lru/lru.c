@@ -145,6 +145,8 @@ fetch(struct vmc_policy *policy, unsigned ahead)
 
 	while (ahead-- > 0 && node && node != sentinel)
 		node = vmc_load_acquire(&node->prev);
+	if (!node)
+		return;
 	/* and what stands behind it in a small entry */
 	__builtin_prefetch(node, 1);
 	__builtin_prefetch((const char *)(node + 3) - 1, 1);

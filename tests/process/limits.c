@@ -114,8 +114,6 @@ static void
 test_address_space(void **state)
 {
 	static char value[SIZE], key[4000];
-	VMEMcache *cache = filled();
-	VMEMcache *next = fixture_new(64 << 20, 0, VMEMCACHE_REPLACEMENT_LRU);
 	struct rlimit old;
 	uint64_t count = 0;
 
@@ -123,9 +121,11 @@ test_address_space(void **state)
 #ifdef VMC_TESTING_SANITIZED
 	skip(); /* which map terabytes */
 #endif
-	if (RUNNING_ON_VALGRIND ||
-		!lower(RLIMIT_AS, address_space() + (1 << 20), &old))
+	if (RUNNING_ON_VALGRIND)
 		skip();
+	VMEMcache *cache = filled();
+	VMEMcache *next = fixture_new(64 << 20, 0, VMEMCACHE_REPLACEMENT_LRU);
+	assert_true(lower(RLIMIT_AS, address_space() + (1 << 20), &old));
 	assert_fails(vmemcache_add(next, FIXTURE_DIR), ENOMEM);
 	check_all(cache);
 	/* keys that need more metadata than there is room for */
