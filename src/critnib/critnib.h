@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * critnib.h -- an index by 64-bit hash
+ * critnib.h -- an index by 64-bit hash, named for the crit-nibble trie that it
+ * began as (critnib.c says why it is none)
  *
  * Leaves are opaque pointers below 2^48, at least 16-byte aligned. With each
  * goes a note of 36 bits, which a find can tell before it has read the leaf.

@@ -181,7 +181,7 @@ test_reader(void **state)
 		pthread_join(thread, NULL);
 		assert_int_equal(reader.result, -1);
 		/* what a thread left that has ended is the next one's */
-		let_others_put(PUTTERS + 1, 4000);
+		let_others_put(PUTTERS + 1, 12000);
 		after = allocated();
 		print_message("held back: %zu KiB, afterwards %zu KiB\n",
 			(peak - before) >> 10,
