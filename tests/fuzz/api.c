@@ -278,6 +278,9 @@ configure(struct frame *f, struct model *m)
 		if (valid && !m->added)
 			m->lru = policy == VMEMCACHE_REPLACEMENT_LRU;
 	} else {
+		/* KMEM: whether it can be added depends on the machine */
+		if (policy == VMEMCACHE_METADATA_KMEM)
+			policy = VMEMCACHE_METADATA_KMEM + 1;
 		valid = policy >= 0 && policy <= VMEMCACHE_METADATA_PMEM;
 		rc = vmemcache_set_metadata(
 			m->cache, (enum vmemcache_metadata)policy);
