@@ -210,7 +210,7 @@ void vmc_cache_fetch_victims(
 void vmc_cache_fetch_room(
 	const struct vmemcache *cache, struct vmc_stripe *stripe);
 
-/* At the end of an operation that retires: free what can be freed. */
+/* Before or after an operation that retires: free what can be freed. */
 void vmc_cache_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe);
 
 #endif

@@ -133,8 +133,6 @@ insert(struct vmemcache *cache, struct vmc_stripe *stripe,
 		goto free_entry;
 	if (blocks && !cache->bench[VMEMCACHE_BENCH_NO_MEMCPY])
 		write_value(cache, e, value);
-	if (stripe->evicts)
-		vmc_cache_fetch_victims(cache, stripe);
 	vmc_runs_view(&e->runs, &runs);
 	rc = vmc_critnib_insert(cache->index, key->hash, e,
 		note_of(cache, &e->runs), vmc_entry_match, key);
@@ -175,6 +173,12 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 	vmc_epoch_enter(thread);
 	vmc_critnib_prefetch(cache->index, key.hash);
 	vmc_cache_fetch_room(cache, stripe);
+	vmc_epoch_exit(thread);
+	/* what the last put left to do, while the bag is on its way */
+	vmc_cache_reclaim(cache, stripe);
+	if (stripe->evicts)
+		vmc_cache_fetch_victims(cache, stripe);
+	vmc_epoch_enter(thread);
 	bool there = vmc_critnib_find(cache->index, key.hash, vmc_entry_match,
 			     &key) != NULL;
 	vmc_epoch_exit(thread);
@@ -186,6 +190,5 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 		vmc_fail_const(EEXIST, "the key is in the cache already");
 	else
 		hand_over(stripe->handover, &key, value, value_size);
-	vmc_cache_reclaim(cache, stripe);
 	return rc;
 }
