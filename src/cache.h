@@ -192,16 +192,15 @@ vmc_prefetch_value(uintptr_t value, size_t size)
 /* Touches waiting in a ring at which their owner tries to feed the policy. */
 #define VMC_DRAIN_AT 32u
 
-/* Feed the policy what is in the ring; unless wait, only if its lock is free.
- */
+/* Feed the policy the ring; unless wait, only if the policy's lock is free. */
 void vmc_cache_feed(struct vmemcache *cache, struct vmc_ring *ring, bool wait);
 /* Feed what is in the rings to the policy. Under the policy's lock. */
 void vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring);
 void vmc_cache_drain_all(struct vmemcache *cache);
 
 /*
- * Bring what the next evictions will need into the processor's cache. Once
- * after each eviction (stripe->evicts), where stores are waited for anyhow.
+ * Bring what the next evictions will need into the processor's cache: once
+ * after each eviction (stripe->evicts), by the next put.
  */
 void vmc_cache_fetch_victims(
 	struct vmemcache *cache, struct vmc_stripe *stripe);

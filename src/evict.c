@@ -317,9 +317,8 @@ claim_victims(
  * Victims follow each other at random places of a large memory, and each step
  * of an eviction would be a cache miss, one after the other. So each call goes
  * a stage further: the node of one that the policy still holds, the index's bag
- * of the next victim but one. What the value of the next will be overwritten
- * with is known only to the put, which fetches that first of all
- * (vmc_cache_fetch_room).
+ * of the next victim but one. The blocks of the next are fetched by the put
+ * that is about to write them (vmc_cache_fetch_room).
  *
  * In an epoch entries are not freed that were in a slot or held by the policy
  * since it began: all that is looked at here was.

@@ -269,7 +269,7 @@ fetch_all(struct vmemcache *cache, struct vmc_thread *thread,
 	vmc_epoch_exit(thread);
 }
 
-/* Values beyond this would throw each other out of the cache. */
+/* What is fetched of so many values, 16 KiB at most, fits the first cache. */
 #define MANY_AT_ONCE 16
 
 ssize_t

@@ -20,7 +20,7 @@
  * in the processor's own cache. The note comes with the bag: what it says can
  * be fetched while the leaf is.
  *
- * Nothing in between is decided by a branch that depends on what is read: a
+ * Which word it is is not decided by a branch that depends on what is read: a
  * wrong guess would cost more than the comparing, since the processor could
  * not go ahead to the misses of the next lookup.
  */
@@ -111,7 +111,6 @@ vmc_critnib_first_bag(struct vmc_critnib *index, uint64_t hash, uint64_t *size)
 {
 	struct vmc_critnib_root *root =
 		&((struct vmc_critnib_roots *)index)->of[hash >> 56];
-
 	struct vmc_critnib_bag *_Atomic *table;
 
 	do {
@@ -160,7 +159,7 @@ vmc_critnib_candidates(const struct vmc_critnib_bag *bag, uint64_t hash)
 #endif
 }
 
-/* The next bag of the same slot; NULL: this is the last one. */
+/* The bag chained behind this one; NULL: it is the last. */
 static inline struct vmc_critnib_bag *
 vmc_critnib_next(const struct vmc_critnib_bag *bag)
 {

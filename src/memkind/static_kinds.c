@@ -12,8 +12,8 @@
  * that addresses do not run out before memory does. Pages are taken when they
  * are touched: what the nodes cannot hold then comes from others if the policy
  * prefers, and if it binds, the kernel kills the process, with the predecessor
- * as with us. A kind that depends on the processor has a slice, with a policy of
- * its own, for each node that has any.
+ * as with us. A kind that depends on the processor has a slice, with a policy
+ * of its own, for each node that has any.
  */
 #include "engine.h"
 #include "kind.h"
