@@ -448,6 +448,9 @@ check(const struct compare *c)
 		bench_refuse("compare: --rounds is 5 to %d", BENCH_MAX_ROUNDS);
 	if (c->gets > 100)
 		bench_refuse("compare: --gets is 0 to 100");
+	if (c->wanted[BENCH_OP_MANY])
+		bench_refuse("compare: only micro has many, as not all peers "
+			     "do");
 	for (size_t i = 0; i < c->sizes.n; i++) {
 		if (c->sizes.at[i] > 512 << 10)
 			bench_refuse("compare: --values are at most 512K, for "

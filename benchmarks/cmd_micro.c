@@ -5,9 +5,10 @@
  * For each size of values: fill a fresh cache until it is full, then measure
  *
  *	get    a key drawn uniformly from all that are there: always a hit
- *	miss   a key that was never put; the floor, which would copy, is left
- *out put    a key never used before: always evicts mixed  gets of keys drawn
- *uniformly from the newer half, and puts
+ *	many   the same by vmemcache_get_many(), in batches
+ *	miss   a key that was never put; it copies nothing: without a floor
+ *	put    a key never used before: always evicts
+ *	mixed  gets of keys drawn uniformly from the newer half, and puts
  *
  * in this order, because puts throw out what the gets look for. What is there
  * is the last `full` values, as long as nothing but puts happened since the
@@ -15,10 +16,10 @@
  * has been used more recently than those that are evicted.
  *
  * A round takes, for each number of threads, a slice on the cache and the
- * same requests on the floor. Times are medians over the rounds; ratio and
- * scaling are medians of the ratios within a round, so that a slow second of
- * the machine hits both sides of the fraction. Percentiles come from slices
- * of their own.
+ * same requests on the floor, and with many a slice of single gets. Times are
+ *medians over the rounds; ratio and scaling are medians of the ratios within a
+ *round, so that a slow second of the machine hits both sides of the fraction.
+ *Percentiles come from slices of their own.
  */
 #include <math.h>
 #include <stdio.h>
@@ -33,7 +34,7 @@
 #include "random.h"
 #include "room.h"
 
-enum { LATENCY_SLICES = 3 };
+enum { LATENCY_SLICES = 3, GAIN = 6 };
 
 struct micro {
 	struct bench_common common;
@@ -62,6 +63,7 @@ struct series {
 	double ratio[BENCH_MAX_ROUNDS];
 	double scaling[BENCH_MAX_ROUNDS];
 	double floor_scaling[BENCH_MAX_ROUNDS];
+	double gain[BENCH_MAX_ROUNDS];      /* of many over get */
 	double cpu_share[BENCH_MAX_ROUNDS]; /* of the CPUs that could be had */
 	double bytes;
 	uint64_t gets;
@@ -69,13 +71,14 @@ struct series {
 	struct bench_histogram latency[2];
 };
 
-static const struct bench_column columns[] = {
+static struct bench_column columns[] = {
 	{"value_bytes", "value", BENCH_BYTES},
 	{"operation", "op", BENCH_TEXT},
 	{"threads", "threads", BENCH_WHOLE},
 	{"ns_per_op", "ns/op", BENCH_ONE_DIGIT},
 	{"floor_ns", "floor", BENCH_ONE_DIGIT},
 	{"ratio", "ratio", BENCH_TWO_DIGITS},
+	[GAIN] = {"times_get", NULL, BENCH_TWO_DIGITS},
 	{"scaling", "scaling", BENCH_TWO_DIGITS},
 	{"floor_scaling", NULL, BENCH_TWO_DIGITS},
 	{"ops_per_second", NULL, BENCH_WHOLE},
@@ -134,6 +137,16 @@ measure_round(struct micro *m, enum bench_operation op, unsigned round,
 		if (op != BENCH_OP_MISS)
 			plain = bench_crew_run(m->load.crew, m->plain, threads,
 				s->slice, NULL);
+		s->gain[round] = NAN;
+		if (op == BENCH_OP_MANY) {
+			bench_load_prepare(
+				&m->load, BENCH_OP_GET, threads, s->slice);
+			s->gain[round] =
+				bench_crew_run(m->load.crew, m->load.store,
+					threads, s->slice, NULL)
+					.ns_per_op /
+				cache.ns_per_op;
+		}
 		s->ns[round] = cache.ns_per_op;
 		s->floor_ns[round] = plain.ns_per_op;
 		s->ratio[round] = cache.ns_per_op / plain.ns_per_op;
@@ -165,6 +178,7 @@ add_row(struct bench_report *r, struct micro *m, const char *operation,
 	bench_cell(r, ns);
 	bench_cell(r, bench_median(s->floor_ns, n));
 	bench_cell(r, bench_median(s->ratio, n));
+	bench_cell(r, bench_median(s->gain, n));
 	if (i == 0) {
 		bench_cell_empty(r);
 		bench_cell_empty(r);
@@ -287,7 +301,7 @@ run(const struct bench_command *command, int argc, char **argv)
 			"short)",
 			bench_parse_size, &m.pool},
 		{"ops", 'o', "OP,...",
-			"of get, miss, put, mixed (default get,put)",
+			"of get, many, miss, put, mixed (default get,put)",
 			bench_parse_operations, &m.wanted},
 		{"values", 'v', "SIZE,...", "(default 256,1K,4K,16K)",
 			bench_parse_sizes, &m.sizes},
@@ -320,6 +334,10 @@ run(const struct bench_command *command, int argc, char **argv)
 	bench_setting_number(r, "rounds", m.rounds);
 	if (m.wanted[BENCH_OP_MIXED])
 		bench_setting_number(r, "gets_percent", m.load.gets);
+	if (m.wanted[BENCH_OP_MANY]) {
+		bench_setting_number(r, "batch", BENCH_BATCH);
+		columns[GAIN].heading = "x get";
+	}
 	bench_table(r, "speed", columns, sizeof(columns) / sizeof(*columns));
 	measure_all(&m, r);
 	bench_note(r, "get: of a random key of a full pool. put: of a new key "
@@ -328,6 +346,11 @@ run(const struct bench_command *command, int argc, char **argv)
 		      "in a plain mapping of the same size; ratio: times the "
 		      "floor, the figure that\ncan be compared between "
 		      "machines. p50 to max: latencies.");
+	if (m.wanted[BENCH_OP_MANY])
+		bench_note(r, "many: gets by calls of 16; its floor copies to "
+			      "16 buffers in turn. x get: how many\ntimes as "
+			      "fast as single gets in the same rounds. Its "
+			      "latencies are of calls.");
 	bench_note_busy(r, m.least_share);
 	bench_finish(r, &m.common, bench_plot_micro);
 	return 0;
@@ -339,6 +362,7 @@ const struct bench_command bench_micro = {
 	.help = "Fills a pool and times one operation at a time, for each "
 		"size of values and\neach number of threads:\n"
 		"  get    of a key drawn at random: always a hit\n"
+		"  many   the same, 16 by a call\n"
 		"  miss   a get of a key that was never put\n"
 		"  put    of a new key: evicts, as the pool is full\n"
 		"  mixed  both, gets of keys used recently\n"

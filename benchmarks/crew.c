@@ -36,14 +36,17 @@ struct worker {
 	/* By the main thread between slices. */
 	struct bench_request *requests;
 	size_t capacity;
-	char *value; /* what is put, and where a get copies to */
-	char *buffer;
+	char *value; /* what is put */
 	size_t value_capacity;
+	char *buffer; /* where gets copy to */
+	size_t buffer_capacity;
+	bool many; /* the slice is of GET_MANY */
+	struct vmemcache_request batch[BENCH_BATCH];
 	pthread_t thread;
 	struct bench_crew *crew;
 
 	/* By the worker during a slice. */
-	char *key;
+	char *key; /* for each of a batch */
 	struct bench_slice slice;
 	uint64_t timed_from;
 	uint64_t timed_to;
@@ -138,17 +141,60 @@ carry_out(struct worker *w, struct bench_store *s, struct bench_request *r)
 }
 
 static void
+get_many(struct worker *w, struct bench_store *s, const struct bench_request *r,
+	size_t n)
+{
+	char *buffer = w->buffer;
+
+	for (size_t i = 0; i < n; i++) {
+		memcpy((char *)w->batch[i].key, &r[i].id, sizeof(r[i].id));
+		w->batch[i].vbuf = buffer;
+		w->batch[i].vbufsize = r[i].size;
+		buffer += r[i].size;
+	}
+	ssize_t hits = s->type->get_many(s, w->batch, n);
+	if (hits < 0)
+		note_failure(w, s);
+	w->slice.gets += n;
+	w->slice.hits += hits < 0 ? 0 : (uint64_t)hits;
+	if (hits == (ssize_t)n)
+		w->slice.bytes += (uint64_t)(buffer - w->buffer);
+}
+
+static inline size_t
+batch_of(const struct bench_request *r, const struct bench_request *end)
+{
+	return end - r < BENCH_BATCH ? (size_t)(end - r) : BENCH_BATCH;
+}
+
+static void
+carry_out_all(struct worker *w, struct bench_store *s, struct bench_request *r,
+	const struct bench_request *end)
+{
+	if (w->many)
+		for (; r < end; r += batch_of(r, end))
+			get_many(w, s, r, batch_of(r, end));
+	else
+		for (; r < end; r++)
+			carry_out(w, s, r);
+}
+
+static void
 carry_out_each_timed(struct worker *w, struct bench_store *s,
 	struct bench_request *r, const struct bench_request *end)
 {
 	uint64_t before = bench_now();
 
-	for (; r < end; r++) {
-		carry_out(w, s, r);
+	while (r < end) {
+		size_t n = w->many ? batch_of(r, end) : 1;
+
+		carry_out_all(w, s, r, r + n);
 		uint64_t after = bench_now();
-		bench_histogram_record(
-			&w->histograms[r->kind != BENCH_GET], after - before);
+		bench_histogram_record(&w->histograms[r->kind == BENCH_PUT ||
+						      r->kind == BENCH_SKIP],
+			after - before);
 		before = after;
+		r += n;
 	}
 }
 
@@ -162,8 +208,11 @@ work_slice(struct worker *w)
 	struct bench_request *timed = r + crew->n / 8;
 	size_t batch = crew->n / 64 + 1 < 64 ? crew->n / 64 + 1 : 64;
 
-	for (; r < timed; r++)
-		carry_out(w, s, r);
+	if (w->many) /* whole ones */
+		batch = (batch + BENCH_BATCH - 1) / BENCH_BATCH * BENCH_BATCH;
+
+	carry_out_all(w, s, r, timed);
+	r = timed;
 	pthread_barrier_wait(&crew->warm);
 
 	uint64_t bytes_before = w->slice.bytes;
@@ -177,8 +226,7 @@ work_slice(struct worker *w)
 		if (crew->each)
 			carry_out_each_timed(w, s, r, stop);
 		else
-			for (struct bench_request *q = r; q < stop; q++)
-				carry_out(w, s, q);
+			carry_out_all(w, s, r, stop);
 		r = stop;
 	}
 	w->timed_to = bench_now();
@@ -188,8 +236,7 @@ work_slice(struct worker *w)
 	w->timed_ops = (uint64_t)(r - timed);
 	w->timed_bytes = w->slice.bytes - bytes_before;
 
-	for (; r < end; r++)
-		carry_out(w, s, r);
+	carry_out_all(w, s, r, end);
 }
 
 static void *
@@ -228,8 +275,12 @@ bench_crew_new(unsigned max_threads, size_t key_size)
 		struct worker *w = &crew->workers[i];
 
 		w->crew = crew;
-		w->key = bench_realloc(NULL, key_size);
-		memset(w->key, 'k', key_size);
+		w->key = bench_realloc(NULL, BENCH_BATCH * key_size);
+		memset(w->key, 'k', BENCH_BATCH * key_size);
+		for (size_t k = 0; k < BENCH_BATCH; k++) {
+			w->batch[k].key = w->key + k * key_size;
+			w->batch[k].key_size = key_size;
+		}
 		int wrong = pthread_create(&w->thread, NULL, work, w);
 		if (wrong)
 			bench_fail(
@@ -277,6 +328,9 @@ prepare(struct worker *w, size_t n)
 {
 	size_t largest = 1;
 
+	w->many = n > 0 && w->requests[0].kind == BENCH_GET_MANY;
+	size_t buffers = w->many ? BENCH_BATCH : 1;
+
 	for (size_t i = 0; i < n; i++) {
 		if (w->requests[i].size > largest)
 			largest = w->requests[i].size;
@@ -284,9 +338,12 @@ prepare(struct worker *w, size_t n)
 	if (largest > w->value_capacity) {
 		w->value_capacity = largest;
 		w->value = bench_realloc(w->value, largest);
-		w->buffer = bench_realloc(w->buffer, largest);
 		memset(w->value, 0xa5, largest);
-		memset(w->buffer, 0, largest);
+	}
+	if (buffers * largest > w->buffer_capacity) {
+		w->buffer_capacity = buffers * largest;
+		w->buffer = bench_realloc(w->buffer, w->buffer_capacity);
+		memset(w->buffer, 0, w->buffer_capacity);
 	}
 	w->slice = (struct bench_slice){0};
 	memset(w->histograms, 0, sizeof(w->histograms));

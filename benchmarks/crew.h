@@ -11,9 +11,13 @@
 #include "histogram.h"
 #include "store.h"
 
+/* How many gets a call of get_many has. */
+enum { BENCH_BATCH = 16 };
+
 enum bench_kind {
 	BENCH_GET,
 	BENCH_PUT,
+	BENCH_GET_MANY,   /* a batch of them a call; in a slice of its own */
 	BENCH_GET_OR_PUT, /* get; on a miss put */
 	BENCH_SKIP        /* nothing: what a refused put becomes */
 };
@@ -52,7 +56,8 @@ struct bench_request *bench_crew_requests(
 /*
  * The first n requests of each of that many threads on the store. With
  * histograms (one for each of GET and PUT, in this order) every single
- * request of the timed part is timed into them, which slows the whole down.
+ * request of the timed part, or batch of GET_MANY, is timed into them, which
+ * slows the whole down.
  * A failure of the store ends the run.
  */
 struct bench_slice bench_crew_run(struct bench_crew *crew,

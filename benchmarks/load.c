@@ -18,6 +18,7 @@ enum { SLICE_NS = 80000000, MAX_SLICE = 1 << 20, BATCH = 16384 };
 
 const char *const bench_operation_name[BENCH_OPERATIONS] = {
 	[BENCH_OP_GET] = "get",
+	[BENCH_OP_MANY] = "many",
 	[BENCH_OP_MISS] = "miss",
 	[BENCH_OP_PUT] = "put",
 	[BENCH_OP_MIXED] = "mixed",
@@ -40,7 +41,7 @@ bench_parse_operations(const char *text, void *into)
 					length) != 0))
 			op++;
 		if (op == BENCH_OPERATIONS)
-			return "operations are get, miss, put and mixed";
+			return "operations are get, many, miss, put and mixed";
 		wanted[op] = true;
 	}
 	return NULL;
@@ -58,11 +59,13 @@ static void
 prepare_one(
 	struct bench_load *l, enum bench_operation op, struct bench_request *r)
 {
-	bool get = op == BENCH_OP_GET || op == BENCH_OP_MISS ||
-		   (op == BENCH_OP_MIXED &&
+	bool get = op != BENCH_OP_PUT &&
+		   (op != BENCH_OP_MIXED ||
 			   bench_random_below(&l->random, 100) < l->gets);
 
-	r->kind = get ? BENCH_GET : BENCH_PUT;
+	r->kind = op == BENCH_OP_MANY ? BENCH_GET_MANY
+		  : get               ? BENCH_GET
+				      : BENCH_PUT;
 	r->id = op == BENCH_OP_MISS ? bench_random(&l->random) | 1ull << 63
 		: get               ? known_id(l)
 				    : l->next_id++;

@@ -16,6 +16,7 @@ enum { BENCH_MAX_ROUNDS = 99 };
 
 enum bench_operation {
 	BENCH_OP_GET,   /* of a key drawn uniformly: a hit */
+	BENCH_OP_MANY,  /* the same, in batches */
 	BENCH_OP_MISS,  /* of a key that was never put */
 	BENCH_OP_PUT,   /* of a key never used before: evicts */
 	BENCH_OP_MIXED, /* gets and puts */

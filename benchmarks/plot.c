@@ -145,27 +145,35 @@ plot_operation(
 		snprintf(block, sizeof(block), "series%zu", k);
 		print_series(script, r, block, operation, threads[k]);
 	}
+	bool floored = strcmp(operation, "miss") != 0;
 	fprintf(script, "set title '%s'\nplot ", operation);
-	for (size_t k = 0; k < n; k++)
+	for (size_t k = 0; k < n; k++) {
+		const char *s = threads[k] == 1 ? "" : "s";
+
 		fprintf(script,
 			"%s$series%zu using 1:2 with linespoints lw 2 pt 7 "
-			"lc rgb '%s' title 'cache, %.0f thread%s', "
-			"$series%zu using 1:3 with linespoints lw 2 pt 6 "
-			"dt 2 lc rgb '%s' title 'floor, %.0f thread%s'",
-			k ? ", " : "", k, colours[k], threads[k],
-			threads[k] == 1 ? "" : "s", k, colours[k], threads[k],
-			threads[k] == 1 ? "" : "s");
+			"lc rgb '%s' title 'cache, %.0f thread%s'",
+			k ? ", " : "", k, colours[k], threads[k], s);
+		if (floored)
+			fprintf(script,
+				", $series%zu using 1:3 with linespoints lw 2 "
+				"pt 6 dt 2 lc rgb '%s' "
+				"title 'floor, %.0f thread%s'",
+				k, colours[k], threads[k], s);
+	}
 	fputc('\n', script);
 }
 
 void
 bench_plot_micro(const struct bench_report *r, const char *path)
 {
-	static const char *const operations[] = {"get", "put", "mixed get"};
-	const char *present[3];
+	static const char *const operations[] = {
+		"get", "many", "miss", "put", "mixed get"};
+	enum { N = sizeof(operations) / sizeof(*operations) };
+	const char *present[N];
 	unsigned n = 0;
 
-	for (size_t k = 0; k < 3; k++) {
+	for (size_t k = 0; k < N; k++) {
 		for (size_t i = 0; i < bench_n_rows(r, "speed"); i++) {
 			if (strcmp(bench_text_at(r, "speed", i, "operation"),
 				    operations[k]) == 0) {

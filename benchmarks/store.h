@@ -37,6 +37,12 @@ struct bench_store_type {
 		const void *value, size_t size);
 	enum bench_result (*get)(struct bench_store *, const struct bench_key *,
 		void *buffer, size_t size);
+	/*
+	 * Gets of keys that begin with the 8 bytes of their number, as
+	 * vmemcache_get_many(). NULL: the store has none.
+	 */
+	ssize_t (*get_many)(
+		struct bench_store *, struct vmemcache_request *, size_t n);
 	/* What went wrong, on the thread where it did. */
 	const char *(*message)(void);
 	void (*close)(struct bench_store *);

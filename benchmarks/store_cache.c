@@ -39,6 +39,13 @@ cache_get(struct bench_store *s, const struct bench_key *key, void *buffer,
 	return errno == ENOENT ? BENCH_MISS : BENCH_FAILED;
 }
 
+static ssize_t
+cache_get_many(
+	struct bench_store *s, struct vmemcache_request *requests, size_t n)
+{
+	return vmemcache_get_many(((struct cache *)s)->cache, requests, n);
+}
+
 static void
 cache_close(struct bench_store *s)
 {
@@ -52,6 +59,7 @@ static const struct bench_store_type cache_type = {
 	.name = "cache",
 	.put = cache_put,
 	.get = cache_get,
+	.get_many = cache_get_many,
 	.message = vmemcache_errormsg,
 	.close = cache_close,
 };

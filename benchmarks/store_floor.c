@@ -67,6 +67,22 @@ floor_get(struct bench_store *s, const struct bench_key *key, void *buffer,
 	return BENCH_DONE;
 }
 
+static ssize_t
+floor_get_many(
+	struct bench_store *s, struct vmemcache_request *requests, size_t n)
+{
+	ssize_t hits = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct vmemcache_request *r = &requests[i];
+		struct bench_key key;
+
+		memcpy(&key.id, r->key, sizeof(key.id));
+		hits += floor_get(s, &key, r->vbuf, r->vbufsize) == BENCH_DONE;
+	}
+	return hits;
+}
+
 static const char *
 floor_message(void)
 {
@@ -86,6 +102,7 @@ static const struct bench_store_type floor_type = {
 	.name = "floor",
 	.put = floor_put,
 	.get = floor_get,
+	.get_many = floor_get_many,
 	.message = floor_message,
 	.close = floor_close,
 };

@@ -78,7 +78,7 @@ rocks_close(bench_store *s)
 }
 
 const bench_store_type rocks_type = {
-	"rocksdb", rocks_put, rocks_get, rocks_message, rocks_close};
+	"rocksdb", rocks_put, rocks_get, nullptr, rocks_message, rocks_close};
 
 bench_store *
 open_store(std::shared_ptr<rocksdb::Cache> cache)

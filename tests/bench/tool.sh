@@ -76,8 +76,8 @@ for size in '' x 4Q -1 1e9 0x10 ' 1' 1..5 9999999999T; do
 done
 refused 'a pool of 1000 bytes' micro --pool 1000
 refused 'extents of 100 bytes' micro --pool 1M --extent 100
-refused 'get, miss, put and mixed' micro --ops get,frob
-refused 'get, miss, put and mixed' micro --ops ''
+refused 'get, many, miss, put and mixed' micro --ops get,frob
+refused 'get, many, miss, put and mixed' micro --ops ''
 refused 'numbers from 1 to 64' micro --threads 0
 refused 'numbers from 1 to 64' micro --threads 1,65
 refused 'out of range' micro --values 0
@@ -93,6 +93,7 @@ for command in compare growth churn util; do
 done
 refused '--rounds is 5 to' compare --rounds 100
 refused '--gets is 0 to 100' compare --gets 101
+refused 'only micro has many' compare --ops get,many
 refused 'at most 512K' compare --values 1M
 refused '--rounds is 5 to' growth --rounds 4
 refused '--value is 1 to' growth --value 0
@@ -130,10 +131,12 @@ grep -q 'open' "$dir/err" || fail "no message of the library"
 # --- a run of each ---
 path="--path $medium"
 small="$path --pool 1M"
-run 0 micro $small --values 256,4K --ops get,miss,put,mixed --threads 1,2 \
+run 0 micro $small --values 256,4K --ops get,many,miss,put,mixed --threads 1,2 \
 	--rounds 5 --json
 is_json micro && contains '"misses": 0' && contains '"floor_ns": [0-9]'
-[ "$(grep -c '"operation"' "$dir/out")" = 20 ] || fail "not 20 rows of micro"
+[ "$(grep -c '"operation"' "$dir/out")" = 24 ] || fail "not 24 rows of micro"
+contains '"operation": "many", .*"floor_ns": [0-9].*"times_get": [0-9]'
+contains '"operation": "get", .*"times_get": null'
 contains '"operation": "miss", .*"floor_ns": null'
 [ -s "$dir/err" ] && fail "a run writes to stderr"
 
