@@ -15,9 +15,9 @@
  * child would otherwise write into the same pool. A call whose callback forks
  * and then returns in the child fails there in the same way.
  *
- * Threads. put, get, exists, evict, get_stat may be called from any number of
- * threads at once. new, set_*, callback_*, add, bench_set and delete belong
- * to one thread, before (delete: after) all others use the cache.
+ * Threads. put, get, get_many, exists, evict, get_stat may be called from any
+ * number of threads at once. new, set_*, callback_*, add, bench_set and delete
+ * belong to one thread, before (delete: after) all others use the cache.
  */
 #ifndef LIBVMEMCACHE_H
 #define LIBVMEMCACHE_H 1
@@ -63,6 +63,12 @@ enum vmemcache_statistic {
 					  system really granted it */
 	VMEMCACHE_STAT_PMEM_SIZE_USED, /* as DRAM_SIZE_USED, of metadata in */
 	VMEMCACHE_STAT_KMEM_SIZE_USED, /* these; the other two are then 0 */
+	VMEMCACHE_STAT_POOL_SIZE,      /* bytes of the pool */
+	VMEMCACHE_STAT_POOL_SIZE_HUGE, /* those in huge pages now; reading it
+					  may take milliseconds, as may */
+	VMEMCACHE_STAT_DRAM_SIZE_HUGE, /* bytes in huge pages of the memory
+					  that the metadata in DRAM of all
+					  caches comes from */
 
 	VMEMCACHE_STATS_NUM
 };
@@ -103,6 +109,14 @@ typedef void vmemcache_on_miss(
 	VMEMcache *cache, const void *key, size_t key_size, void *arg);
 
 /*
+ * Called by vmemcache_add() on its thread, after vmemcache_set_prefault(): so
+ * many of total bytes are there; at last all. Other than 0: stop; add fails.
+ * It must not use the cache.
+ */
+typedef int vmemcache_on_progress(
+	VMEMcache *cache, size_t done, size_t total, void *arg);
+
+/*
  * A new, unconfigured cache: policy LRU, extents of VMEMCACHE_MIN_EXTENT, no
  * size. To be freed with vmemcache_delete(). NULL: ENOMEM.
  */
@@ -128,6 +142,16 @@ int vmemcache_set_eviction_policy(
 int vmemcache_set_metadata(VMEMcache *cache, enum vmemcache_metadata where);
 
 /*
+ * Let vmemcache_add() make every page of the pool present, so that no put is
+ * the first to touch one, on so many threads (or fewer, where they cannot be
+ * started) counting its own. 0, the default: it does not. on_progress may be
+ * NULL: none; arg is handed to it as it is. EALREADY: after add. In
+ * libvmemcache since 1.0.
+ */
+int vmemcache_set_prefault(VMEMcache *cache, unsigned threads,
+	vmemcache_on_progress *on_progress, void *arg);
+
+/*
  * Bind the cache to its medium: a directory, where an unnamed file (mode
  * 0600) is made, its space reserved, and mapped; or a /dev/dax device. With
  * no size set the pool is VMEMCACHE_MIN_POOL, or the whole device.
@@ -138,6 +162,8 @@ int vmemcache_set_metadata(VMEMcache *cache, enum vmemcache_metadata where);
  * ENODEV: metadata in KMEM, and there is no such node, or no single closest
  * one: MEMKIND_DAX_KMEM_NODES can name it. ENOTDIR ("open: Not a directory"):
  * neither a directory nor a dax device. ENOSPC: the file system is full.
+ * ECANCELED: the callback of vmemcache_set_prefault() said so. EBADF: it forked
+ * and returned in the child.
  * ENOMEM, and what open(2), fallocate(2) and mmap(2) say. After a failure the
  * cache can be configured and added again.
  */

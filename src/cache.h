@@ -48,6 +48,9 @@ struct vmemcache {
 	size_t size; /* 0: not set */
 	const struct vmc_policy_ops *policy_ops;
 	enum vmemcache_metadata metadata;
+	unsigned prefault_threads; /* 0: no prefault */
+	vmemcache_on_progress *on_progress;
+	void *on_progress_arg;
 	vmemcache_on_evict *on_evict;
 	void *on_evict_arg;
 	vmemcache_on_miss *on_miss;

@@ -220,6 +220,32 @@ open_metadata(struct vmemcache *cache, const char *path)
 	return vmc_thread_self() && own_stripe(cache) ? 0 : out_of_memory();
 }
 
+/* vmc_pool_progress_fn */
+static int
+on_progress(size_t done, size_t total, void *arg)
+{
+	struct vmemcache *cache = arg;
+	unsigned generation = vmc_fork_generation;
+	int stop =
+		cache->on_progress(cache, done, total, cache->on_progress_arg);
+
+	if (generation != vmc_fork_generation)
+		return vmc_cache_fail_foreign();
+	return stop ? vmc_fail_const(ECANCELED, "prefault: canceled") : 0;
+}
+
+static int
+open_pool(struct vmemcache *cache, const char *path)
+{
+	struct vmc_prefault prefault = {.threads = cache->prefault_threads,
+		.progress = cache->on_progress ? on_progress : NULL,
+		.arg = cache};
+
+	cache->prefaulted = cache->prefault_threads > 0;
+	return vmc_pool_open(&cache->pool, path, cache->size,
+		cache->prefaulted ? &prefault : NULL);
+}
+
 int
 vmc_cache_open(struct vmemcache *cache, const char *path)
 {
@@ -228,7 +254,7 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 	if (cache->size != 0 && cache->block_size > cache->size)
 		return vmc_fail_const(
 			EINVAL, "extent size larger than the cache");
-	rc = vmc_pool_open(&cache->pool, path, cache->size);
+	rc = open_pool(cache, path);
 	if (rc)
 		return rc;
 	cache->blocks = cache->pool.size / cache->block_size;
@@ -268,7 +294,7 @@ vmc_cache_prefault(struct vmemcache *cache)
 		return;
 	cache->prefaulted = true;
 	/* a benchmark's convenience: what could not be touched stays cold */
-	(void)vmc_pool_prefault(&cache->pool, 0, NULL, NULL);
+	(void)vmc_pool_prefault(&cache->pool, &(struct vmc_prefault){0});
 }
 
 /* 0 bytes in all places but one. */
@@ -331,6 +357,15 @@ vmc_cache_stat(
 		return 0;
 	case VMEMCACHE_STAT_PAGE_SIZE:
 		*value = cache->pool.page_size;
+		return 0;
+	case VMEMCACHE_STAT_POOL_SIZE:
+		*value = cache->pool.size;
+		return 0;
+	case VMEMCACHE_STAT_POOL_SIZE_HUGE:
+		*value = vmc_pool_huge_bytes(&cache->pool);
+		return 0;
+	case VMEMCACHE_STAT_DRAM_SIZE_HUGE:
+		*value = vmc_memkind_huge_bytes();
 		return 0;
 	case VMEMCACHE_STATS_NUM:
 		break;

@@ -147,6 +147,20 @@ vmemcache_set_metadata(VMEMcache *cache, enum vmemcache_metadata where)
 }
 
 EXPORT int
+vmemcache_set_prefault(VMEMcache *cache, unsigned threads,
+	vmemcache_on_progress *on_progress, void *arg)
+{
+	int rc = check_configurable(cache);
+
+	if (rc)
+		return (int)result(rc);
+	cache->prefault_threads = threads;
+	cache->on_progress = on_progress;
+	cache->on_progress_arg = arg;
+	return 0;
+}
+
+EXPORT int
 vmemcache_add(VMEMcache *cache, const char *path)
 {
 	if (!cache)

@@ -90,12 +90,18 @@ int vmc_os_reserve(int fd, size_t size);
  */
 int vmc_os_map_file(int fd, size_t size, size_t align, void **addr, bool *sync);
 
+/* Does the file live in memory alone? Its pages are then made, not read. */
+bool vmc_os_in_memory(int fd);
+
 /*
- * Give the fresh, aligned mapping huge pages where the file lives on tmpfs,
- * as far as the system has them. Best effort; to be called after
- * vmc_os_set_length() and before vmc_os_reserve(), which completes it.
+ * Huge pages for a fresh mapping of a file in memory, as far as the system has
+ * them: prefer once for the whole, after vmc_os_set_length(), then make, which
+ * may be called from several threads, for parts that begin at multiples of the
+ * huge page size, and before vmc_os_reserve(), which completes it. False:
+ * there will be no more of them.
  */
-void vmc_os_prefer_huge(int fd, void *addr, size_t size);
+void vmc_os_prefer_huge(void *addr, size_t size);
+bool vmc_os_make_huge(void *addr, size_t size);
 
 /*
  * The size of the pages that faults on the shared file mapping get:
@@ -103,6 +109,16 @@ void vmc_os_prefer_huge(int fd, void *addr, size_t size);
  * base page.
  */
 size_t vmc_os_mapped_page_size(void *addr, size_t size);
+
+/*
+ * The bytes that are mapped by huge pages now, in those mappings of the process
+ * of which is_meant tells so. Asks the kernel, which looks through its page
+ * tables: milliseconds where much is mapped by small pages. 0: it does not
+ * tell, as of persistent memory.
+ */
+size_t vmc_os_huge_bytes(
+	bool (*is_meant)(uintptr_t start, uintptr_t end, const void *arg),
+	const void *arg);
 
 /*
  * Make the pages of a shared file mapping present and writable, without a

@@ -28,6 +28,8 @@
  * to see one page of each block, mapped; making just that one beforehand, and
  * collapsing at once, leaves nothing to copy: it measured a quarter of the
  * time that fallocate(2) takes with small pages, and fills the page tables.
+ * Two threads at different parts do not wait for each other, as they would in
+ * fallocate(2), which holds the file's lock.
  */
 #include "os.h"
 
@@ -35,6 +37,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <pthread.h>
@@ -259,27 +262,32 @@ vmc_os_map_file(int fd, size_t size, size_t align, void **addr, bool *sync)
 	return 0;
 }
 
-void
-vmc_os_prefer_huge(int fd, void *addr, size_t size)
+bool
+vmc_os_in_memory(int fd)
 {
-	size_t huge = vmc_os_huge_page_size();
 	struct statfs fs;
 
-	if (fstatfs(fd, &fs) != 0 || fs.f_type != TMPFS_MAGIC)
-		return;
+	return fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+}
+
+void
+vmc_os_prefer_huge(void *addr, size_t size)
+{
 	madvise(addr, size, MADV_HUGEPAGE);
+}
+
+bool
+vmc_os_make_huge(void *addr, size_t size)
+{
+	size_t huge = vmc_os_huge_page_size();
+
 	if ((uintptr_t)addr % huge != 0)
-		return;
-	for (size_t at = 0; at < size; at += RESERVE_STEP) {
-		size_t part =
-			size - at < RESERVE_STEP ? size - at : RESERVE_STEP;
-		for (size_t block = at; block < at + part; block += huge)
-			if (madvise((char *)addr + block, vmc_os_page_size(),
-				    MADV_POPULATE_WRITE) != 0)
-				return;
-		if (madvise((char *)addr + at, part, MADV_COLLAPSE) != 0)
-			return;
-	}
+		return false;
+	for (size_t at = 0; at < size; at += huge)
+		if (madvise((char *)addr + at, vmc_os_page_size(),
+			    MADV_POPULATE_WRITE) != 0)
+			return false;
+	return madvise(addr, size, MADV_COLLAPSE) == 0;
 }
 
 /* A write that changes nothing, safe beside other writers. */
@@ -326,10 +334,44 @@ vmc_os_mapped_page_size(void *addr, size_t size)
 		touch(block);
 		long first = minor_faults();
 		touch(last);
-		if (first == before || minor_faults() != first)
+		if (first == before || minor_faults() != first) {
+			(void)vmc_os_populate(block, huge);
 			return base;
+		}
 	}
 	return huge;
+}
+
+size_t
+vmc_os_huge_bytes(
+	bool (*is_meant)(uintptr_t start, uintptr_t end, const void *arg),
+	const void *arg)
+{
+	FILE *maps = fopen("/proc/self/smaps", "re");
+	char line[256];
+	size_t kilobytes = 0;
+	bool meant = false;
+
+	if (!maps)
+		return 0;
+	/* a mapping's line, then lines of what is known of it */
+	while (fgets(line, sizeof(line), maps)) {
+		uintptr_t start, end;
+		size_t some;
+
+		if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &start, &end) ==
+			2)
+			meant = is_meant(start, end, arg);
+		else if (meant &&
+			 (sscanf(line, "AnonHugePages: %zu", &some) == 1 ||
+				 sscanf(line, "ShmemPmdMapped: %zu", &some) ==
+					 1 ||
+				 sscanf(line, "FilePmdMapped: %zu", &some) ==
+					 1))
+			kilobytes += some;
+	}
+	fclose(maps);
+	return kilobytes << 10;
 }
 
 int

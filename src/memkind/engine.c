@@ -78,6 +78,21 @@ vmc_memkind_prefer_huge_pages(void)
 	vmc_store_relaxed(&huge_pages, true);
 }
 
+/* The default arenas fill their chunks, see below. */
+static bool
+is_of_default(uintptr_t start, uintptr_t end, const void *arg)
+{
+	(void)end;
+	(void)arg;
+	return vmc_map_owner((void *)start) == VMC_OWNER_DEFAULT;
+}
+
+size_t
+vmc_memkind_huge_bytes(void)
+{
+	return vmc_os_huge_bytes(is_of_default, NULL);
+}
+
 /* A hint is not worth keeping: an address that is not aligned is no use. */
 void *
 vmc_engine_mmap(void *addr, size_t size, int protection, int flags, int fd,

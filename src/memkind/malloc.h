@@ -34,4 +34,7 @@ void vmc_memkind_free_sized(memkind_t kind, void *ptr, size_t size);
  */
 void vmc_memkind_prefer_huge_pages(void);
 
+/* Bytes of the default arenas that are in huge pages now. */
+size_t vmc_memkind_huge_bytes(void);
+
 #endif

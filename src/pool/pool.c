@@ -18,6 +18,12 @@
  * file, space and mapping in one call, with no place in between to ask for
  * huge pages.
  *
+ * A file in memory costs most where its pages are made: that is done before the
+ * space is reserved, which has nothing left to do then, and is prefaulting at
+ * the same time. Elsewhere the space is reserved first, as blocks that are
+ * allocated fault by fault lie scattered. What fails on the way, to get huge
+ * pages above all, is left to the reservation, whose errors are exact.
+ *
  * Prefaulting deals the pool out in steps through one shared counter, so that
  * slow threads hold nobody up and progress is even. It may run beside every
  * other use of the pool. The threads block all signals: the user's handlers
@@ -41,7 +47,7 @@
 
 /* How much a thread prefaults between two reports. */
 #define PREFAULT_STEP ((size_t)16 << 20)
-#define PREFAULT_THREADS_MAX 128
+#define PREFAULT_THREADS_MAX 128u
 
 /* Round up to a multiple of the power of two granule; 0 if that overflows. */
 static size_t
@@ -88,8 +94,157 @@ open_file(struct vmc_pool *pool, const char *path, size_t size, int *fd)
 	return 0;
 }
 
+enum work {
+	HUGE_PAGES, /* make huge ones while there are any */
+	ALL_PAGES   /* make present what is not */
+};
+
+struct job {
+	/* immutable while threads run */
+	char *base;
+	size_t size;
+	size_t step;
+	enum work work;
+	bool prefault;
+	/* atomic */
+	_Atomic size_t next;
+	_Atomic size_t done;
+	_Atomic bool no_huge;
+	_Atomic int err;
+};
+
+static int
+do_step(struct job *job, char *at, size_t part)
+{
+	if (job->work == HUGE_PAGES && !vmc_load_relaxed(&job->no_huge) &&
+		!vmc_os_make_huge(at, part))
+		vmc_store_relaxed(&job->no_huge, true);
+	return job->prefault ? vmc_os_populate(at, part) : 0;
+}
+
+/* False: there is none left, or somebody failed. */
+static bool
+next_step(struct job *job)
+{
+	if (vmc_load_relaxed(&job->err))
+		return false;
+	size_t at = vmc_fetch_add_relaxed(&job->next, job->step);
+	if (at >= job->size)
+		return false;
+	size_t part = job->size - at < job->step ? job->size - at : job->step;
+	int err = do_step(job, job->base + at, part);
+	if (err)
+		vmc_store_relaxed(&job->err, err);
+	else
+		vmc_fetch_add_relaxed(&job->done, part);
+	return !err;
+}
+
+static void *
+step_on(void *arg)
+{
+	while (next_step(arg))
+		;
+	return NULL;
+}
+
+/* Returns how many of the threads run. */
+static unsigned
+start_threads(pthread_t *threads, unsigned count, struct job *job)
+{
+	sigset_t all, old;
+	unsigned started = 0;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	while (started < count &&
+		pthread_create(&threads[started], NULL, step_on, job) == 0)
+		started++;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return started;
+}
+
+static int
+report(const struct vmc_prefault *p, const struct vmc_pool *pool, size_t done)
+{
+	return p && p->progress ? p->progress(done, pool->size, p->arg) : 0;
+}
+
+/* Leaves a message, but for what the callback says. */
+static int
+for_all_steps(struct vmc_pool *pool, enum work work,
+	const struct vmc_prefault *prefault)
+{
+	pthread_t helpers[PREFAULT_THREADS_MAX];
+	struct job job = {.base = pool->base,
+		.size = pool->size,
+		.step = pool->page_size > PREFAULT_STEP ? pool->page_size
+							: PREFAULT_STEP,
+		.work = work,
+		.prefault = prefault};
+	size_t steps = (job.size + job.step - 1) / job.step;
+	unsigned threads = !prefault           ? 1
+			   : prefault->threads ? prefault->threads
+					       : vmc_os_cpu_count();
+	int said = 0;
+
+	if (threads > PREFAULT_THREADS_MAX)
+		threads = PREFAULT_THREADS_MAX;
+	if (threads > steps)
+		threads = (unsigned)steps;
+	unsigned started = start_threads(helpers, threads - 1, &job);
+	while (!said && next_step(&job)) {
+		size_t done = vmc_load_relaxed(&job.done);
+
+		if (done < job.size)
+			said = report(prefault, pool, done);
+	}
+	if (said == -EBADF) /* a child, without these threads */
+		return said;
+	if (said)
+		vmc_store_relaxed(&job.err, said);
+	for (unsigned i = 0; i < started; i++)
+		pthread_join(helpers[i], NULL);
+	if (said)
+		return said;
+	int err = vmc_load_relaxed(&job.err);
+	if (err)
+		return vmc_fail(-err, "!prefault");
+	return report(prefault, pool, pool->size);
+}
+
 int
-vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size)
+vmc_pool_prefault(struct vmc_pool *pool, const struct vmc_prefault *prefault)
+{
+	return for_all_steps(pool, ALL_PAGES, prefault);
+}
+
+/* The mapping's pages and the space behind them; prefault may be NULL. */
+static int
+fill(struct vmc_pool *pool, int fd, const struct vmc_prefault *prefault)
+{
+	bool in_memory = !pool->is_devdax && vmc_os_in_memory(fd);
+	int err = 0, reserved = 0;
+
+	if (in_memory) {
+		vmc_os_prefer_huge(pool->base, pool->size);
+		err = for_all_steps(pool, HUGE_PAGES, prefault);
+	}
+	if (err == -ECANCELED || err == -EBADF)
+		return err;
+	if (!pool->is_devdax)
+		reserved = vmc_os_reserve(fd, pool->size);
+	if (reserved)
+		return vmc_fail(
+			-reserved, "!no space for %zu bytes", pool->size);
+	if (!prefault || (in_memory && !err))
+		return 0;
+	return for_all_steps(pool, ALL_PAGES, prefault);
+}
+
+int
+vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size,
+	const struct vmc_prefault *prefault)
 {
 	size_t align;
 	void *base;
@@ -113,16 +268,13 @@ vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size)
 		vmc_os_close(fd);
 		return vmc_fail(-err, "!mmap");
 	}
-	if (!pool->is_devdax) {
-		vmc_os_prefer_huge(fd, base, pool->size);
-		err = vmc_os_reserve(fd, pool->size);
-	}
+	pool->base = base;
+	err = fill(pool, fd, prefault);
 	vmc_os_close(fd);
 	if (err) {
-		vmc_os_unmap(base, pool->size);
-		return vmc_fail(-err, "!no space for %zu bytes", pool->size);
+		vmc_pool_close(pool);
+		return err;
 	}
-	pool->base = base;
 	pool->is_pmem =
 		sync || pool->is_devdax || pmem_is_pmem(base, pool->size);
 	if (pool->page_size == vmc_os_page_size())
@@ -137,88 +289,26 @@ vmc_pool_close(struct vmc_pool *pool)
 	pool->base = NULL;
 }
 
-struct prefault {
-	/* immutable while threads run */
-	char *base;
-	size_t size;
-	size_t step;
-	/* atomic */
-	_Atomic size_t next;
-	_Atomic size_t done;
-	_Atomic int err;
-};
-
-/* Prefault one step. False: there is none left, or somebody failed. */
 static bool
-prefault_step(struct prefault *job)
+is_of_pool(uintptr_t start, uintptr_t end, const void *arg)
 {
-	if (vmc_load_relaxed(&job->err))
-		return false;
-	size_t at = vmc_fetch_add_relaxed(&job->next, job->step);
-	if (at >= job->size)
-		return false;
-	size_t part = job->size - at < job->step ? job->size - at : job->step;
-	int err = vmc_os_populate(job->base + at, part);
-	if (err)
-		vmc_store_relaxed(&job->err, err);
-	else
-		vmc_fetch_add_relaxed(&job->done, part);
-	return !err;
+	const struct vmc_pool *pool = arg;
+	uintptr_t base = (uintptr_t)pool->base;
+
+	return start < base + pool->size && end > base;
 }
 
-static void *
-prefault_thread(void *arg)
+/* Of DAX and hugetlbfs the system tells what their pages are, not where. */
+size_t
+vmc_pool_huge_bytes(const struct vmc_pool *pool)
 {
-	while (prefault_step(arg))
-		;
-	return NULL;
-}
+	size_t huge = vmc_os_huge_page_size();
+	size_t told =
+		pool->size < huge ? 0 : vmc_os_huge_bytes(is_of_pool, pool);
 
-/* Returns how many of the threads run. */
-static unsigned
-start_threads(pthread_t *threads, unsigned count, struct prefault *job)
-{
-	sigset_t all, old;
-	unsigned started = 0;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	while (started < count && pthread_create(&threads[started], NULL,
-					  prefault_thread, job) == 0)
-		started++;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return started;
-}
-
-int
-vmc_pool_prefault(struct vmc_pool *pool, unsigned threads,
-	vmc_pool_progress_fn *progress, void *arg)
-{
-	pthread_t helpers[PREFAULT_THREADS_MAX];
-	struct prefault job = {.base = pool->base,
-		.size = pool->size,
-		.step = pool->page_size > PREFAULT_STEP ? pool->page_size
-							: PREFAULT_STEP};
-	size_t steps = (job.size + job.step - 1) / job.step;
-
-	if (threads == 0)
-		threads = vmc_os_cpu_count();
-	if (threads > PREFAULT_THREADS_MAX)
-		threads = PREFAULT_THREADS_MAX;
-	if (threads > steps)
-		threads = (unsigned)steps;
-	unsigned started = start_threads(helpers, threads - 1, &job);
-	while (prefault_step(&job))
-		if (progress)
-			progress(vmc_load_relaxed(&job.done), job.size, arg);
-	for (unsigned i = 0; i < started; i++)
-		pthread_join(helpers[i], NULL);
-	int err = vmc_load_relaxed(&job.err);
-	if (err)
-		return vmc_fail(-err, "!prefault");
-	if (progress)
-		progress(job.size, job.size, arg);
-	return 0;
+	if (told == 0 && pool->page_size >= huge)
+		told = pool->size / huge * huge;
+	return told;
 }
 
 void

@@ -24,13 +24,25 @@ struct vmc_pool {
 	bool is_devdax;
 };
 
-/* Called now and then while prefaulting, from the calling thread only. */
-typedef void vmc_pool_progress_fn(uint64_t done, uint64_t total, void *arg);
+/*
+ * Called now and then while prefaulting, from the calling thread only; at the
+ * end with done as large as total. Other than 0, -ECANCELED or -EBADF, ends it
+ * with that; -EBADF: this is a child of fork, which has no other threads.
+ */
+typedef int vmc_pool_progress_fn(size_t done, size_t total, void *arg);
+
+struct vmc_prefault {
+	unsigned threads; /* counting the caller; 0: one a processor; fewer
+			     where they cannot be started */
+	vmc_pool_progress_fn *progress; /* may be NULL */
+	void *arg;
+};
 
 /*
  * Map `size` bytes (0: the default, VMEMCACHE_MIN_POOL or the whole device)
  * of an unnamed file in the directory `path`, or of the device DAX `path`.
- * Space is reserved now, so that a full medium is -ENOSPC here.
+ * Space is reserved now, so that a full medium is -ENOSPC here. Unless prefault
+ * is NULL, every page is present afterwards.
  *
  * Leaves a message. -EINVAL: path is NULL, or the size exceeds the device;
  * -ENOTDIR: neither directory nor device DAX ("open: Not a directory");
@@ -38,17 +50,19 @@ typedef void vmc_pool_progress_fn(uint64_t done, uint64_t total, void *arg);
  * -EACCES, -EROFS, -ENOSPC, -ENOMEM, … as the system says.
  * Nothing is left behind on failure.
  */
-int vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size);
+int vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size,
+	const struct vmc_prefault *prefault);
 void vmc_pool_close(struct vmc_pool *pool);
 
 /*
- * Make every page present, on `threads` threads counting the caller (0: one
- * a processor), or fewer where they cannot be started. Contents are not
- * changed; the pool may be in use. progress may be NULL. Leaves a message;
- * -ENOMEM, … as madvise(2) says.
+ * Make every page present. Contents are not changed; the pool may be in use.
+ * Leaves a message; -ENOMEM, … as madvise(2) says; what progress says.
  */
-int vmc_pool_prefault(struct vmc_pool *pool, unsigned threads,
-	vmc_pool_progress_fn *progress, void *arg);
+int vmc_pool_prefault(
+	struct vmc_pool *pool, const struct vmc_prefault *prefault);
+
+/* Bytes that are in huge pages now, as far as the system tells. */
+size_t vmc_pool_huge_bytes(const struct vmc_pool *pool);
 
 void vmc_pool_pmem_write(void *to, const void *from, size_t size);
 void vmc_pool_pmem_drain(void);

@@ -69,6 +69,7 @@ test_setters(void **state)
 	}
 	assert_fails(vmemcache_set_metadata(cache, VMEMCACHE_METADATA_KMEM + 1),
 		EINVAL);
+	assert_fails(vmemcache_set_prefault(NULL, 1, NULL, NULL), EINVAL);
 	vmemcache_callback_on_evict(NULL, NULL, NULL);
 	vmemcache_callback_on_miss(NULL, NULL, NULL);
 	/* none of that was taken */

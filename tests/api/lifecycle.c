@@ -102,6 +102,7 @@ test_in_use(void **state)
 		EALREADY);
 	assert_fails(vmemcache_set_metadata(cache, VMEMCACHE_METADATA_DRAM),
 		EALREADY);
+	assert_fails(vmemcache_set_prefault(cache, 0, NULL, NULL), EALREADY);
 	assert_fails(vmemcache_add(cache, FIXTURE_DIR), EBUSY);
 	assert_fails(vmemcache_add(cache, "/nonexistent"), EBUSY);
 	assert_fails(vmemcache_add(cache, NULL), EBUSY);

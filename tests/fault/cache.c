@@ -180,6 +180,7 @@ use_cache(void)
 	each_expect(vmemcache_set_size(cache, 1 << 20) == 0);
 	each_expect(vmemcache_set_eviction_policy(cache, manner->policy) == 0);
 	each_expect(vmemcache_set_metadata(cache, manner->metadata) == 0);
+	each_expect(vmemcache_set_prefault(cache, 2, NULL, NULL) == 0);
 	vmemcache_bench_set(cache, VMEMCACHE_BENCH_PREFAULT, 1);
 	if (add(cache)) {
 		for (uint64_t key = 0; key < PUTS; key++) {

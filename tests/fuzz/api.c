@@ -277,6 +277,10 @@ configure(struct frame *f, struct model *m)
 			m->cache, (enum vmemcache_repl_p)policy);
 		if (valid && !m->added)
 			m->lru = policy == VMEMCACHE_REPLACEMENT_LRU;
+	} else if (what >= 252) {
+		valid = true;
+		rc = vmemcache_set_prefault(
+			m->cache, (unsigned)policy + 1, NULL, NULL);
 	} else {
 		/* KMEM: whether it can be added depends on the machine */
 		if (policy == VMEMCACHE_METADATA_KMEM)

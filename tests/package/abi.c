@@ -42,6 +42,9 @@ SAME(VMEMCACHE_STAT_EXTENTS, 9);
 SAME(VMEMCACHE_STAT_PAGE_SIZE, 10);
 SAME(VMEMCACHE_STAT_PMEM_SIZE_USED, 11);
 SAME(VMEMCACHE_STAT_KMEM_SIZE_USED, 12);
+SAME(VMEMCACHE_STAT_POOL_SIZE, 13);
+SAME(VMEMCACHE_STAT_POOL_SIZE_HUGE, 14);
+SAME(VMEMCACHE_STAT_DRAM_SIZE_HUGE, 15);
 SAME(VMEMCACHE_METADATA_DRAM, 0);
 SAME(VMEMCACHE_METADATA_PMEM, 1);
 SAME(VMEMCACHE_METADATA_KMEM, 2);
@@ -76,6 +79,8 @@ static struct {
 	/* since 1.0 */
 	int (*set_metadata)(VMEMcache *, enum vmemcache_metadata);
 	ssize_t (*get_many)(VMEMcache *, struct vmemcache_request *, size_t);
+	int (*set_prefault)(
+		VMEMcache *, unsigned, vmemcache_on_progress *, void *);
 } const volatile api = {
 	vmemcache_new,
 	vmemcache_delete,
@@ -94,6 +99,7 @@ static struct {
 	vmemcache_errormsg,
 	vmemcache_set_metadata,
 	vmemcache_get_many,
+	vmemcache_set_prefault,
 };
 
 int

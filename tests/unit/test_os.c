@@ -426,8 +426,11 @@ test_huge_pages(void **state)
 		assert_int_equal(vmc_os_set_length(fd, size), 0);
 		assert_int_equal(
 			vmc_os_map_file(fd, size, huge, &addr, &sync), 0);
-		if (wanted)
-			vmc_os_prefer_huge(fd, addr, size);
+		if (wanted) {
+			vmc_os_prefer_huge(addr, size);
+			assert_true(vmc_os_in_memory(fd));
+			vmc_os_make_huge(addr, size);
+		}
 		assert_int_equal(vmc_os_reserve(fd, size), 0);
 		assert_true(allocated(fd) >= size);
 		size_t got = vmc_os_mapped_page_size(addr, size);

@@ -24,10 +24,11 @@ struct progress {
 	uint64_t last;
 	uint64_t total;
 	int calls;
+	int answer;
 };
 
-static void
-on_progress(uint64_t done, uint64_t total, void *arg)
+static int
+on_progress(size_t done, size_t total, void *arg)
 {
 	struct progress *p = arg;
 
@@ -36,6 +37,15 @@ on_progress(uint64_t done, uint64_t total, void *arg)
 	assert_int_equal(total, p->total);
 	p->last = done;
 	p->calls++;
+	return p->answer;
+}
+
+/* With a callback where there is something for it to note. */
+static int
+prefault(struct vmc_pool *pool, unsigned threads, struct progress *p)
+{
+	return vmc_pool_prefault(pool,
+		&(struct vmc_prefault){threads, p ? on_progress : NULL, p});
 }
 
 static void
@@ -48,12 +58,10 @@ test_prefault(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(threads) / sizeof(*threads); i++) {
 		struct progress p = {.thread = pthread_self(), .total = size};
-		assert_int_equal(vmc_pool_open(&pool, "/tmp", size), 0);
+		assert_int_equal(vmc_pool_open(&pool, "/tmp", size, NULL), 0);
 		memset(pool.base, 7, 10 * MIB);
 		assert_true(process_smaps_size(pool.base, "Rss") < 40 * MIB);
-		assert_int_equal(
-			vmc_pool_prefault(&pool, threads[i], on_progress, &p),
-			0);
+		assert_int_equal(prefault(&pool, threads[i], &p), 0);
 		assert_int_equal(process_smaps_size(pool.base, "Rss"), size);
 		assert_int_equal(p.last, size);
 		assert_true(p.calls >= 1);
@@ -69,16 +77,15 @@ test_prefault_failing(void **state)
 	struct vmc_pool pool;
 
 	(void)state;
-	assert_int_equal(vmc_pool_open(&pool, "/tmp", 50 * MIB), 0);
+	assert_int_equal(vmc_pool_open(&pool, "/tmp", 50 * MIB, NULL), 0);
 	fault_arm("pthread_create", 0, LONG_MAX, EAGAIN);
-	assert_int_equal(vmc_pool_prefault(&pool, 4, NULL, NULL), 0);
+	assert_int_equal(prefault(&pool, 4, NULL), 0);
 	assert_true(fault_disarm() > 0);
 	assert_int_equal(process_smaps_size(pool.base, "Rss"), 50 * MIB);
 	struct progress p = {.thread = pthread_self(), .total = 50 * MIB};
 	for (long n = 0; n < 4; n++) {
 		fault_arm("madvise", n, 1, ENOMEM);
-		assert_int_equal(
-			vmc_pool_prefault(&pool, 2, on_progress, &p), -ENOMEM);
+		assert_int_equal(prefault(&pool, 2, &p), -ENOMEM);
 		assert_int_equal(fault_disarm(), 1);
 		assert_true(p.last < p.total);
 		assert_string_equal(vmc_error_message(),
@@ -86,6 +93,66 @@ test_prefault_failing(void **state)
 		p.last = 0;
 	}
 	vmc_pool_close(&pool);
+}
+
+/* What is in memory is made at opening, with all that can go wrong there. */
+static void
+test_prefault_at_opening(void **state)
+{
+	static const char *const where[] = {"/dev/shm", "/tmp"};
+	static const char *const failing[] = {
+		NULL, "pthread_create", "madvise", "fstatfs", "fallocate"};
+	struct vmc_pool pool;
+
+	(void)state;
+	for (size_t i = 0; i < 10; i++) {
+		const char *function = failing[i / 2];
+		struct progress p = {
+			.thread = pthread_self(), .total = 50 * MIB};
+
+		/* not the calls for the length, and for the mapping */
+		if (function)
+			fault_arm(function, i / 2 == 3,
+				i / 2 == 4 ? 1 : LONG_MAX,
+				i / 2 == 2 ? EINVAL : 0);
+		int rc = vmc_pool_open(&pool, where[i % 2], 50 * MIB,
+			&(struct vmc_prefault){3, on_progress, &p});
+		fault_disarm();
+		if (i / 2 == 4) {
+			assert_true(rc < 0);
+			continue;
+		}
+		assert_int_equal(rc, 0);
+		assert_int_equal(p.last, 50 * MIB);
+		assert_int_equal(
+			process_smaps_size(pool.base, "Rss"), 50 * MIB);
+		assert_int_equal(
+			process_smaps_size(pool.base, "ShmemPmdMapped") +
+				process_smaps_size(pool.base, "FilePmdMapped"),
+			vmc_pool_huge_bytes(&pool));
+		vmc_pool_close(&pool);
+	}
+}
+
+static void
+test_prefault_stopped(void **state)
+{
+	static const char *const where[] = {"/dev/shm", "/tmp"};
+	int before = process_unnamed_mappings();
+	struct vmc_pool pool;
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		struct progress p = {.thread = pthread_self(),
+			.total = 50 * MIB,
+			.answer = -ECANCELED};
+		assert_int_equal(vmc_pool_open(&pool, where[i % 2], 50 * MIB,
+					 &(struct vmc_prefault){
+						 1 + i / 2, on_progress, &p}),
+			-ECANCELED);
+		assert_int_equal(p.calls, 1);
+		assert_int_equal(process_unnamed_mappings(), before);
+	}
 }
 
 struct writer {
@@ -120,13 +187,13 @@ test_prefault_beside_writers(void **state)
 		pthread_t thread;
 
 		(void)state;
-		assert_int_equal(vmc_pool_open(&pool, "/tmp", 20 * MIB), 0);
+		assert_int_equal(
+			vmc_pool_open(&pool, "/tmp", 20 * MIB, NULL), 0);
 		if (touching)
 			fault_arm("madvise", 0, LONG_MAX, EINVAL);
 		pthread_create(&thread, NULL, write_on, &w);
 		for (int i = 0; i < 20; i++)
-			assert_int_equal(
-				vmc_pool_prefault(&pool, 2, NULL, NULL), 0);
+			assert_int_equal(prefault(&pool, 2, NULL), 0);
 		stop = true;
 		pthread_join(thread, NULL);
 		fault_disarm();
@@ -143,6 +210,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_prefault),
 		cmocka_unit_test(test_prefault_failing),
+		cmocka_unit_test(test_prefault_at_opening),
+		cmocka_unit_test(test_prefault_stopped),
 		cmocka_unit_test(test_prefault_beside_writers),
 	};
 
