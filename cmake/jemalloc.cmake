@@ -26,7 +26,8 @@ if(NOT result EQUAL 0)
 endif()
 message(STATUS "Private jemalloc - ${directory}")
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
-	${CMAKE_SOURCE_DIR}/utils/build-jemalloc)
+	${CMAKE_SOURCE_DIR}/utils/build-jemalloc
+	${CMAKE_SOURCE_DIR}/utils/jemalloc.patch)
 
 add_library(vmc_jemalloc STATIC IMPORTED GLOBAL)
 set_target_properties(vmc_jemalloc PROPERTIES

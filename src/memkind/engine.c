@@ -17,7 +17,8 @@
  * whole address space of a kind with. And memory in use once is used again
  * however large the free piece is that it would be cut from (the default: at
  * most 64 times the size); a kind of limited size would end up with all of it
- * free and nothing to be had. cache_oblivious was turned off when
+ * free and nothing to be had. madvise(2) is not tried out at the start, which
+ * crashed without memory. cache_oblivious was turned off when
  * jemalloc was built: it adds a page to each object of 16 KiB or more.
  *
  * Rejected: hooks on the default arenas. They must be in place before the
@@ -37,7 +38,7 @@
 #include <sys/mman.h>
 
 const char *je_malloc_conf = "oversize_threshold:0,dss:disabled,junk:false,"
-			     "lg_extent_max_active_fit:40";
+			     "lg_extent_max_active_fit:40,trust_madvise:true";
 
 char *vmc_engine_getenv(const char *name);
 char *vmc_engine_secure_getenv(const char *name);

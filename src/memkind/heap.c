@@ -384,14 +384,20 @@ vmc_heap_realloc(struct memkind *kind, void *ptr, size_t size)
 	return moved;
 }
 
+/*
+ * jemalloc's classes, as je_nallocx() has them once it has memory: four to
+ * each power of two, from 16 to 128 one every 16 bytes.
+ */
 void
 vmc_heap_init_classes(void)
 {
 	unsigned class = VMC_BEYOND;
 
-	for (size_t size = 8; size <= VMC_CACHED_MAX;
-		size = je_nallocx(size + 1, 0))
+	for (size_t size = 8, step; size <= VMC_CACHED_MAX; size += step) {
 		vmc_class_sizes[++class] = size;
+		for (step = size < 16 ? 8 : 16; size >= 8 * step;)
+			step *= 2;
+	}
 	class = 1;
 	for (size_t i = 1; i <= TABLE_MAX / 8; i++) {
 		class += i * 8 > vmc_class_sizes[class];

@@ -102,7 +102,6 @@ add(VMEMcache *cache)
 static void *
 in_a_thread(void *arg)
 {
-	each_thread_begins();
 	for (uint64_t key = 10000; key < 10100; key++) {
 		put(arg, key);
 		get(arg, key - 2);

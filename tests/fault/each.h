@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "fault.h"
+#include "memkind/address_map.h"
 #include "memkind/engine.h"
 #include "process.h"
 
@@ -89,18 +90,6 @@ each_recover(void)
 	each_may_fail = false;
 }
 
-/*
- * At the start of a thread of the scenario's: let jemalloc know the thread.
- * Version 5.3 crashes where it has no memory for that.
- */
-static inline void
-each_thread_begins(void)
-{
-	fault_exempt();
-	je_free(je_malloc(1));
-	fault_exempt_end();
-}
-
 static inline int
 each_threads(void)
 {
@@ -123,7 +112,13 @@ each_left(void)
 	for (int i = 0; i < 1000 && each_threads() > 1; i++)
 		usleep(1000);
 	je_mallctl("arenas.narenas", &arenas, &size, NULL, 0);
-	return (struct each_left){.ledger = fault_ledger(),
+	struct fault_ledger ledger = fault_ledger();
+	/* stays, and how much it is depends on the addresses */
+	for (size_t i = 0; i < VMC_MAP_LEVEL_SIZE; i++)
+		ledger.mapped -= vmc_load_relaxed(&vmc_map_root[i])
+					 ? (long)sizeof(vmc_map_leaf)
+					 : 0;
+	return (struct each_left){.ledger = ledger,
 		.descriptors = process_descriptors(),
 		.mappings = process_unnamed_mappings(),
 		.threads = each_threads(),
@@ -163,7 +158,6 @@ each_child(long n, long count, struct each_left *clean)
 		count == 1 ? "failing" : "and all later ones failing");
 	each_when = n ? when : each_when;
 	each_may_fail = n > 0;
-	each_thread_begins();
 	/* without that and memory, what is retired is lost: limbo.c */
 	fault_spare(count == 1 ? NULL : "membarrier");
 	if (n)

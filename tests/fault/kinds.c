@@ -72,7 +72,6 @@ use_heap(memkind_t kind)
 static void *
 in_a_thread(void *kind)
 {
-	each_thread_begins();
 	use_heap(kind);
 	return NULL;
 }
