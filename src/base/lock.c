@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * lock.c -- waiting for a lock, and the rank check of debug builds
+ * lock.c -- waiting for locks and latches, and the rank check of debug builds
  *
  * Locks here are held for a fraction of a microsecond, so a thread that finds
  * one taken tries again for a few microseconds before it sleeps: falling
@@ -14,9 +14,8 @@
  */
 #include "lock.h"
 
-#include "atomic.h"
-
 #include <assert.h>
+#include <time.h>
 
 void
 vmc_lock_init(struct vmc_lock *lock, enum vmc_lock_rank rank)
@@ -31,33 +30,57 @@ vmc_lock_destroy(struct vmc_lock *lock)
 	pthread_mutex_destroy(&lock->mutex);
 }
 
+enum { ROUNDS = 100, PAUSES = 8, NAP_NS = 20000 };
+
+static void
+pause_shortly(void)
+{
+	for (unsigned i = 0; i < PAUSES; i++)
+		vmc_pause();
+}
+
 void
 vmc_lock_wait(struct vmc_lock *lock)
 {
-	for (unsigned round = 0; round < 100; round++) {
-		for (unsigned i = 0; i < 8; i++)
-			vmc_pause();
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		pause_shortly();
 		if (pthread_mutex_trylock(&lock->mutex) == 0)
 			return;
 	}
 	pthread_mutex_lock(&lock->mutex);
 }
 
+void
+vmc_latch_wait(struct vmc_latch *latch)
+{
+	const struct timespec nap = {.tv_nsec = NAP_NS};
+
+	for (unsigned round = 0;; round++) {
+		if (round < ROUNDS)
+			pause_shortly();
+		else
+			nanosleep(&nap, NULL);
+		if (!vmc_load_relaxed(&latch->held) &&
+			!vmc_exchange_acq_rel(&latch->held, true))
+			return;
+	}
+}
+
 #ifndef NDEBUG
 static _Thread_local unsigned held_ranks;
 
 void
-vmc_lock_note_acquire(const struct vmc_lock *lock)
+vmc_lock_note_acquire(enum vmc_lock_rank rank)
 {
-	assert(held_ranks >> lock->rank == 0);
-	held_ranks |= 1u << lock->rank;
+	assert(held_ranks >> rank == 0);
+	held_ranks |= 1u << rank;
 }
 
 void
-vmc_lock_note_release(const struct vmc_lock *lock)
+vmc_lock_note_release(enum vmc_lock_rank rank)
 {
-	assert(held_ranks & 1u << lock->rank);
-	held_ranks &= ~(1u << lock->rank);
+	assert(held_ranks & 1u << rank);
+	held_ranks &= ~(1u << rank);
 }
 
 void

@@ -22,7 +22,7 @@
  * where a bag is can be computed. Bags come in chunks of four, to which each
  * stripe's table points; a chunk stays where it is.
  *
- * Writers lock their stripe. Readers run with them and with each other, and
+ * Writers latch their stripe. Readers run with them and with each other, and
  * find every leaf that is there during all of the find:
  * - a leaf is stored into a free word by release, which pairs with find's
  *   acquire of the word; no other leaf is touched;
@@ -90,14 +90,11 @@ put_into(bag *b, unsigned i, uint64_t leaf, uint32_t note)
 	vmc_store_release(&b->word[i], leaf);
 }
 
-/* A place for a leaf; i is WORDS: in is the last bag, and full. */
-struct place {
-	bag *in;
-	unsigned i;
-};
+/* i is WORDS: in is the last bag, and full. */
+typedef struct vmc_critnib_place place;
 
 /* The first free word in the bag and those chained to it. */
-static struct place
+static place
 find_place(bag *b)
 {
 	for (;;) {
@@ -106,32 +103,32 @@ find_place(bag *b)
 		for (; free; free &= free - 1) {
 			unsigned i = (unsigned)__builtin_ctz(free);
 			if (vmc_load_relaxed(&b->word[i]) == 0)
-				return (struct place){b, i};
+				return (place){b, i};
 		}
 		bag *next = vmc_critnib_next(b);
 		if (!next)
-			return (struct place){b, WORDS};
+			return (place){b, WORDS};
 		b = next;
 	}
 }
 
 /* The same, chaining a bag if there is none. False: no memory. */
 static bool
-make_place(const struct vmc_critnib *index, bag *b, struct place *place)
+make_place(const struct vmc_critnib *index, bag *b, place *where)
 {
 	const unsigned end = WORDS - 1;
 
-	*place = find_place(b);
-	if (place->i < WORDS)
+	*where = find_place(b);
+	if (where->i < WORDS)
 		return true;
-	bag *last = place->in;
+	bag *last = where->in;
 	bag *next = allocate(index, sizeof(*next));
 	if (!next)
 		return false;
 	put_into(next, 0, vmc_load_relaxed(&last->word[end]),
 		vmc_load_relaxed(&last->note[end]));
 	vmc_store_release(&last->word[end], (uintptr_t)next | LINK);
-	*place = (struct place){next, 1};
+	*where = (place){next, 1};
 	return true;
 }
 
@@ -226,11 +223,11 @@ copy_leaves(const struct vmc_critnib *index, const bag *from, unsigned which,
 {
 	for (; which; which &= which - 1) {
 		unsigned i = (unsigned)__builtin_ctz(which);
-		struct place place;
+		place where;
 
-		if (!make_place(index, to, &place))
+		if (!make_place(index, to, &where))
 			return false;
-		put_into(place.in, place.i, vmc_load_relaxed(&from->word[i]),
+		put_into(where.in, where.i, vmc_load_relaxed(&from->word[i]),
 			vmc_load_relaxed(&from->note[i]));
 	}
 	return true;
@@ -297,34 +294,56 @@ join(struct vmc_critnib *index, unsigned stripe)
 	}
 }
 
+static void
+latch(struct vmc_critnib *index, uint64_t hash)
+{
+	vmc_latch_acquire(
+		&index->stripes[stripe_of(hash)].latch, VMC_RANK_INDEX);
+}
+
+static void
+unlatch(struct vmc_critnib *index, uint64_t hash)
+{
+	vmc_latch_release(
+		&index->stripes[stripe_of(hash)].latch, VMC_RANK_INDEX);
+}
+
 int
-vmc_critnib_insert(struct vmc_critnib *index, uint64_t hash, void *leaf,
-	uint64_t note, vmc_critnib_match_fn *match, const void *key)
+vmc_critnib_begin(struct vmc_critnib *index, uint64_t hash,
+	vmc_critnib_match_fn *match, const void *key, place *where)
+{
+	unsigned stripe = stripe_of(hash);
+	struct vmc_critnib_root *root = &index->roots.of[stripe];
+	int err = -ENOMEM;
+
+	latch(index, hash);
+	if (vmc_critnib_find(index, hash, match, key))
+		err = -EEXIST;
+	else if (make_bag(index, stripe, 0) &&
+		 make_place(index,
+			 bag_at(root,
+				 vmc_critnib_bag_number(bags_of(root), hash)),
+			 where))
+		return 0;
+	unlatch(index, hash);
+	return err;
+}
+
+void
+vmc_critnib_publish(struct vmc_critnib *index, uint64_t hash, void *leaf,
+	uint64_t note, const place *where)
 {
 	struct stripe *stripe = &index->stripes[stripe_of(hash)];
-	struct vmc_critnib_root *root = &index->roots.of[stripe_of(hash)];
-	struct place place;
-	int err = -ENOMEM;
+	uint32_t bags = bags_of(&index->roots.of[stripe_of(hash)]);
 
 	assert(leaf != NULL && note <= VMC_CRITNIB_NOTE_MAX);
 	assert(vmc_critnib_address((uintptr_t)leaf) == leaf);
-	vmc_lock_acquire(&stripe->lock);
-	if (vmc_critnib_find(index, hash, match, key)) {
-		err = -EEXIST;
-	} else if (make_bag(index, stripe_of(hash), 0) &&
-		   make_place(index,
-			   bag_at(root,
-				   vmc_critnib_bag_number(bags_of(root), hash)),
-			   &place)) {
-		put_into(place.in, place.i, word_of(leaf, hash, note),
-			(uint32_t)note);
-		vmc_owner_add(&stripe->count, 1);
-		if (vmc_load_relaxed(&stripe->count) > LOAD_OF(bags_of(root)))
-			split(index, stripe_of(hash));
-		err = 0;
-	}
-	vmc_lock_release(&stripe->lock);
-	return err;
+	put_into(
+		where->in, where->i, word_of(leaf, hash, note), (uint32_t)note);
+	vmc_owner_add(&stripe->count, 1);
+	if (vmc_load_relaxed(&stripe->count) > LOAD_OF(bags))
+		split(index, stripe_of(hash));
+	unlatch(index, hash);
 }
 
 /* The first of these bags in which this leaf is, and its word there; NULL. */
@@ -367,7 +386,7 @@ start_over(struct vmc_critnib *index, unsigned stripe)
 }
 
 static int
-remove_locked(struct vmc_critnib *index, uint64_t hash, const void *leaf)
+remove_latched(struct vmc_critnib *index, uint64_t hash, const void *leaf)
 {
 	struct stripe *stripe = &index->stripes[stripe_of(hash)];
 	struct vmc_critnib_root *root = &index->roots.of[stripe_of(hash)];
@@ -393,11 +412,9 @@ remove_locked(struct vmc_critnib *index, uint64_t hash, const void *leaf)
 int
 vmc_critnib_remove(struct vmc_critnib *index, uint64_t hash, const void *leaf)
 {
-	struct stripe *stripe = &index->stripes[stripe_of(hash)];
-
-	vmc_lock_acquire(&stripe->lock);
-	int err = remove_locked(index, hash, leaf);
-	vmc_lock_release(&stripe->lock);
+	latch(index, hash);
+	int err = remove_latched(index, hash, leaf);
+	unlatch(index, hash);
 	return err;
 }
 
@@ -432,7 +449,7 @@ vmc_critnib_new(struct vmc_critnib **out, vmc_critnib_hash_fn *hash_of_leaf,
 		atomic_init(&index->roots.of[i].size, 1);
 		atomic_init(&index->stripes[i].count, 0);
 		index->stripes[i].capacity = 1;
-		vmc_lock_init(&index->stripes[i].lock, VMC_RANK_INDEX);
+		atomic_init(&index->stripes[i].latch.held, false);
 	}
 	*out = index;
 	return 0;
@@ -468,7 +485,6 @@ delete_stripe(struct vmc_critnib *index, unsigned stripe,
 	chunk *table = vmc_load_relaxed(&root->table);
 	uint32_t capacity = index->stripes[stripe].capacity;
 
-	vmc_lock_destroy(&index->stripes[stripe].lock);
 	for (uint32_t i = 0; i < bags_of(root) && bag_at(root, i); i++) {
 		if (drop)
 			drop_leaves(bag_at(root, i), drop, arg);

@@ -9,9 +9,9 @@
  * caller whether a leaf is the one meant: several may have the same hash.
  *
  * Finding (critnib_find.h) takes no lock and writes no shared memory; it must
- * happen within an epoch (base/epoch.h). Inserting and removing lock one stripe
- * of the index and need no epoch; match, hash_of and the functions of memory
- * are called under that lock (rank INDEX).
+ * happen within an epoch (base/epoch.h). Inserting and removing latch one
+ * stripe of the index (rank INDEX) and need no epoch; match, hash_of and the
+ * functions of memory are called under that latch.
  */
 #ifndef VMC_CRITNIB_H
 #define VMC_CRITNIB_H
@@ -41,14 +41,45 @@ int vmc_critnib_new(struct vmc_critnib **index, vmc_critnib_hash_fn *hash_of,
 void vmc_critnib_delete(struct vmc_critnib *index,
 	void (*drop)(void *leaf, void *arg), void *arg);
 
+struct vmc_critnib_bag;
+
+/* A free place for a leaf, in an index that is latched for it. */
+struct vmc_critnib_place {
+	struct vmc_critnib_bag *in;
+	unsigned i;
+};
+
 /*
- * Put the leaf in, unless match says true of one that is there. The leaf and
- * all it points to are visible to a finder that gets it (release/acquire).
- * match is asked about leaves of other hashes too. -EEXIST; -ENOMEM (nothing
- * changed).
+ * Inserting, first part: latch the stripe of the hash and find a place for a
+ * leaf there, unless match says true of one that is there already (it is asked
+ * about leaves of other hashes too). 0: the stripe stays latched until
+ * vmc_critnib_publish(), which must follow soon; what is still missing of the
+ * leaf may be written in between. -EEXIST; -ENOMEM: nothing changed, not
+ * latched.
  */
-int vmc_critnib_insert(struct vmc_critnib *index, uint64_t hash, void *leaf,
-	uint64_t note, vmc_critnib_match_fn *match, const void *key);
+int vmc_critnib_begin(struct vmc_critnib *index, uint64_t hash,
+	vmc_critnib_match_fn *match, const void *key,
+	struct vmc_critnib_place *where);
+
+/*
+ * Second part, which cannot fail: the leaf is in. It and all it points to are
+ * visible to a finder that gets it (release/acquire).
+ */
+void vmc_critnib_publish(struct vmc_critnib *index, uint64_t hash, void *leaf,
+	uint64_t note, const struct vmc_critnib_place *where);
+
+/* Both at once. */
+static inline int
+vmc_critnib_insert(struct vmc_critnib *index, uint64_t hash, void *leaf,
+	uint64_t note, vmc_critnib_match_fn *match, const void *key)
+{
+	struct vmc_critnib_place where;
+	int err = vmc_critnib_begin(index, hash, match, key, &where);
+
+	if (!err)
+		vmc_critnib_publish(index, hash, leaf, note, &where);
+	return err;
+}
 
 /* Take this very leaf out. Never fails for lack of memory. -ENOENT. */
 int vmc_critnib_remove(

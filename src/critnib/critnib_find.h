@@ -53,7 +53,7 @@ struct vmc_critnib_bag {
 
 #define VMC_CRITNIB_CHUNK 4u
 
-/* Where the bags of a stripe are. Written under the stripe's lock. */
+/* Where the bags of a stripe are. Written under the stripe's latch. */
 struct vmc_critnib_root {
 	/*
 	 * Low half: the number of bags, at least 1; high half: how often that
@@ -64,7 +64,7 @@ struct vmc_critnib_root {
 };
 
 /*
- * The first member of struct vmc_critnib. Apart from the locks, so that
+ * The first member of struct vmc_critnib. Apart from the latches, so that
  * readers' lines stay clean.
  */
 struct vmc_critnib_roots {

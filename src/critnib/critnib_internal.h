@@ -32,10 +32,10 @@ static_assert(sizeof(bag) == 192, "three lines");
 
 /* A line of its own: writers of other stripes do not disturb. */
 struct stripe {
-	alignas(LINE) struct vmc_lock lock;
-	/* written under the lock, read without */
+	alignas(LINE) struct vmc_latch latch;
+	/* written under the latch, read without */
 	_Atomic uint64_t count;
-	/* under the lock: pointers that the table has room for */
+	/* under the latch: pointers that the table has room for */
 	uint32_t capacity;
 };
 
@@ -74,7 +74,7 @@ bags_of(const struct vmc_critnib_root *root)
 	return (uint32_t)vmc_load_relaxed(&root->size);
 }
 
-/* Under the lock. */
+/* Under the latch. */
 static inline bag *
 bag_at(const struct vmc_critnib_root *root, uint32_t number)
 {

@@ -34,34 +34,29 @@ break_write(void *to, const void *from, size_t size)
 	put_off[put_off_count++].size = size;
 }
 
-static inline int
-break_after_insert(int rc)
+static inline void
+break_after_publish(void)
 {
 	for (; put_off_count > 0; put_off_count--)
-		if (rc == 0)
-			interleave_copy(put_off[put_off_count - 1].to,
-				put_off[put_off_count - 1].from,
-				put_off[put_off_count - 1].size);
-	return rc;
+		interleave_copy(put_off[put_off_count - 1].to,
+			put_off[put_off_count - 1].from,
+			put_off[put_off_count - 1].size);
 }
-#define vmc_critnib_insert(...)                                                \
-	break_after_insert((vmc_critnib_insert)(__VA_ARGS__))
+#define vmc_critnib_publish(...)                                               \
+	((vmc_critnib_publish)(__VA_ARGS__), break_after_publish())
 #define vmc_pool_write(pool, to, from, size)                                   \
 	((void)(pool), break_write((to), (from), (size)))
 
 #elif defined(BREAK_LINK_FIRST)
 /* The entry can be evicted before it is on its way to the policy. */
-static inline int
-break_after_insert(int rc, struct vmc_entry *entry)
+static inline void
+break_after_publish(struct vmc_entry *entry)
 {
-	if (rc == 0) {
-		atomic_store(&entry->state, VMC_ENTRY_LIVE);
-		workload_pause(8);
-	}
-	return rc;
+	atomic_store(&entry->state, VMC_ENTRY_LIVE);
+	workload_pause(8);
 }
-#define vmc_critnib_insert(...)                                                \
-	break_after_insert((vmc_critnib_insert)(__VA_ARGS__), e)
+#define vmc_critnib_publish(...)                                               \
+	((vmc_critnib_publish)(__VA_ARGS__), break_after_publish(e))
 
 #elif defined(BREAK_UNIQUE)
 /* A put does not notice that another one of the key was faster. */
@@ -71,10 +66,10 @@ break_match(const void *leaf, const void *key)
 	(void)leaf, (void)key;
 	return false;
 }
-#define vmc_critnib_insert(...)                                                \
+#define vmc_critnib_begin(...)                                                 \
 	({                                                                     \
 		vmc_critnib_match_fn *const vmc_entry_match = break_match;     \
-		(vmc_critnib_insert)(__VA_ARGS__);                             \
+		(vmc_critnib_begin)(__VA_ARGS__);                              \
 	})
 #endif
 

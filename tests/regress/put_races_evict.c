@@ -89,12 +89,10 @@ static bool stop_in_index;
 static VMEMcache *midst_cache;
 static uint64_t midst_entries, midst_key;
 
-int __real_vmc_critnib_insert(struct vmc_critnib *index, uint64_t hash,
-	void *leaf, uint64_t note, vmc_critnib_match_fn *match,
-	const void *arg);
-int __wrap_vmc_critnib_insert(struct vmc_critnib *index, uint64_t hash,
-	void *leaf, uint64_t note, vmc_critnib_match_fn *match,
-	const void *arg);
+void __real_vmc_critnib_publish(struct vmc_critnib *index, uint64_t hash,
+	void *leaf, uint64_t note, const struct vmc_critnib_place *where);
+void __wrap_vmc_critnib_publish(struct vmc_critnib *index, uint64_t hash,
+	void *leaf, uint64_t note, const struct vmc_critnib_place *where);
 int __real_pthread_mutex_trylock(pthread_mutex_t *mutex);
 int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex);
 
@@ -109,15 +107,13 @@ stop_here(void)
 }
 
 /* In a put: the entry is in the index, and nowhere else. */
-int
-__wrap_vmc_critnib_insert(struct vmc_critnib *index, uint64_t hash, void *leaf,
-	uint64_t note, vmc_critnib_match_fn *match, const void *arg)
+void
+__wrap_vmc_critnib_publish(struct vmc_critnib *index, uint64_t hash, void *leaf,
+	uint64_t note, const struct vmc_critnib_place *where)
 {
-	int rc = __real_vmc_critnib_insert(index, hash, leaf, note, match, arg);
-
+	__real_vmc_critnib_publish(index, hash, leaf, note, where);
 	if (stop_in_index)
 		stop_here();
-	return rc;
 }
 
 /* In a put: the entry is in the thread's ring, on its way to the policy. */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 static struct vmc_lock policy, other_policy, extent;
+static struct vmc_latch latch;
 
 static int
 setup(void **state)
@@ -41,8 +42,10 @@ rising(void)
 {
 	vmc_lock_assert_none_held();
 	vmc_lock_acquire(&policy);
+	vmc_latch_acquire(&latch, VMC_RANK_INDEX);
 	vmc_lock_acquire(&extent);
 	vmc_lock_release(&policy);
+	vmc_latch_release(&latch, VMC_RANK_INDEX);
 	vmc_lock_release(&extent);
 	vmc_lock_assert_none_held();
 }
@@ -66,6 +69,20 @@ falling_try(void)
 {
 	vmc_lock_acquire(&extent);
 	(void)vmc_lock_try(&policy);
+}
+
+static void
+latch_falling(void)
+{
+	vmc_lock_acquire(&extent);
+	vmc_latch_acquire(&latch, VMC_RANK_INDEX);
+}
+
+static void
+latched_in_callback(void)
+{
+	vmc_latch_acquire(&latch, VMC_RANK_INDEX);
+	vmc_lock_assert_none_held();
 }
 
 static void
@@ -116,6 +133,8 @@ test_ranks(void **state)
 	assert_true(aborts(falling));
 	assert_true(aborts(same_rank));
 	assert_true(aborts(falling_try));
+	assert_true(aborts(latch_falling));
+	assert_true(aborts(latched_in_callback));
 	assert_true(aborts(held_in_callback));
 	assert_true(aborts(released_twice));
 }
@@ -193,6 +212,39 @@ test_exclusion(void **state)
 	assert_int_equal(counter, THREADS * each);
 }
 
+static void *
+count_latched(void *arg)
+{
+	for (uint64_t n = *(uint64_t *)arg; n > 0; n--) {
+		vmc_latch_acquire(&latch, VMC_RANK_INDEX);
+		counter++;
+		/* now and then so long that the others go to sleep */
+		if (n % 10000 == 0)
+			usleep(500);
+		vmc_latch_release(&latch, VMC_RANK_INDEX);
+	}
+	return NULL;
+}
+
+static void
+test_latch(void **state)
+{
+	enum { THREADS = 4 };
+	pthread_t threads[THREADS];
+	uint64_t each = testing_operations(100000);
+
+	(void)state;
+	counter = 0;
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, count_latched, &each),
+			0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(counter, THREADS * each);
+	assert_false(vmc_load_relaxed(&latch.held));
+}
+
 int
 main(void)
 {
@@ -201,6 +253,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_try, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_exclusion, setup, teardown),
+		cmocka_unit_test(test_latch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
