@@ -176,8 +176,7 @@ run(const struct bench_command *command, int argc, char **argv)
 		&c.common, argc, argv);
 	if (c.turnovers < 1)
 		bench_refuse("churn: --turnovers is at least 1");
-	if (c.rounds < 5 || c.rounds > BENCH_MAX_ROUNDS)
-		bench_refuse("churn: --rounds is 5 to %d", BENCH_MAX_ROUNDS);
+	bench_check_rounds(command, c.rounds);
 	bench_refuse_no_eviction(command, &c.common);
 	bench_plot_check(c.common.plot);
 	c.pool = bench_fit_pool(&c.common, c.pool, (size_t)512 << 20, 2);

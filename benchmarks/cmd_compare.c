@@ -444,8 +444,6 @@ look_for_peers(struct compare *c)
 static void
 check(const struct compare *c)
 {
-	if (c->rounds < 5 || c->rounds > BENCH_MAX_ROUNDS)
-		bench_refuse("compare: --rounds is 5 to %d", BENCH_MAX_ROUNDS);
 	if (c->gets > 100)
 		bench_refuse("compare: --gets is 0 to 100");
 	if (c->wanted[BENCH_OP_MANY])
@@ -512,6 +510,7 @@ run(const struct bench_command *command, int argc, char **argv)
 	bench_options(command, options, sizeof(options) / sizeof(*options),
 		&c.common, argc, argv);
 	check(&c);
+	bench_check_rounds(command, c.rounds);
 	bench_refuse_no_eviction(command, &c.common);
 	bench_plot_check(c.common.plot);
 	look_for_peers(&c);

@@ -130,8 +130,7 @@ run(const struct bench_command *command, int argc, char **argv)
 		&g.common, argc, argv);
 	if (g.value < 1 || g.value > 1 << 20)
 		bench_refuse("growth: --value is 1 to 1M");
-	if (g.rounds < 5 || g.rounds > BENCH_MAX_ROUNDS)
-		bench_refuse("growth: --rounds is 5 to %d", BENCH_MAX_ROUNDS);
+	bench_check_rounds(command, g.rounds);
 	bench_refuse_no_eviction(command, &g.common);
 	bench_plot_check(g.common.plot);
 

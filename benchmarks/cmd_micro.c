@@ -244,8 +244,6 @@ check(const struct micro *m)
 		if (m->sizes.at[i] > UINT32_MAX)
 			bench_refuse("micro: --values are below 4 GiB");
 	}
-	if (m->rounds < 5 || m->rounds > BENCH_MAX_ROUNDS)
-		bench_refuse("micro: --rounds is 5 to %d", BENCH_MAX_ROUNDS);
 	if (m->load.gets > 100)
 		bench_refuse("micro: --gets is 0 to 100");
 	if (m->key_size < 8 || m->key_size > 4096)
@@ -320,6 +318,7 @@ run(const struct bench_command *command, int argc, char **argv)
 	bench_options(command, options, sizeof(options) / sizeof(*options),
 		&m.common, argc, argv);
 	check(&m);
+	bench_check_rounds(command, m.rounds);
 	bench_refuse_no_eviction(command, &m.common);
 	bench_plot_check(m.common.plot);
 	m.pool = bench_fit_pool(&m.common, m.pool, (size_t)3 << 29, 2);

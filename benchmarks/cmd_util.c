@@ -135,17 +135,6 @@ turn_over(const struct util *u, struct churn *c,
 	free(buffer);
 }
 
-static uint64_t
-statistic(VMEMcache *cache, int stat)
-{
-	unsigned long long value;
-
-	if (vmemcache_get_stat(cache, (enum vmemcache_statistic)stat, &value,
-		    sizeof(value)))
-		bench_fail("statistic: %s", vmemcache_errormsg());
-	return value;
-}
-
 static double
 mean_of(const struct bench_distribution *sizes)
 {
@@ -174,19 +163,21 @@ measure_space(const struct util *u, const struct bench_distribution *sizes,
 			vmemcache_errormsg());
 	turn_over(u, &c, sizes, gets, part);
 
-	double entries = (double)statistic(c.cache, VMEMCACHE_STAT_ENTRIES);
+	double entries =
+		(double)bench_statistic(c.cache, VMEMCACHE_STAT_ENTRIES);
 	bench_row(r);
 	bench_cell_text(r, "%s", sizes->spec);
 	bench_cell(r, gets);
 	bench_cell(r, 100 * (double)c.requested / (double)u->pool);
 	bench_cell(r, 100 *
-			      (double)statistic(
+			      (double)bench_statistic(
 				      c.cache, VMEMCACHE_STAT_POOL_SIZE_USED) /
 			      (double)u->pool);
 	bench_cell(r, entries);
+	bench_cell(r, (double)bench_statistic(c.cache, VMEMCACHE_STAT_EXTENTS) /
+			      entries);
 	bench_cell(r,
-		(double)statistic(c.cache, VMEMCACHE_STAT_EXTENTS) / entries);
-	bench_cell(r, (double)statistic(c.cache, VMEMCACHE_STAT_HEAP_ENTRIES));
+		(double)bench_statistic(c.cache, VMEMCACHE_STAT_HEAP_ENTRIES));
 	vmemcache_delete(c.cache);
 	free(c.keys);
 }

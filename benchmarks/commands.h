@@ -14,6 +14,7 @@ extern const struct bench_command bench_simul;
 extern const struct bench_command bench_replay;
 extern const struct bench_command bench_growth;
 extern const struct bench_command bench_churn;
+extern const struct bench_command bench_prefault;
 extern const struct bench_command bench_util;
 
 /* The defaults of all commands. */
@@ -26,6 +27,9 @@ extern const struct bench_command bench_util;
 /* Settings that a reader of any result needs. */
 void bench_common_settings(
 	struct bench_report *r, const struct bench_common *common);
+
+/* Refuse less than 5 rounds, or more than there is room for. */
+void bench_check_rounds(const struct bench_command *command, uint64_t rounds);
 
 /* Say so if the threads had less than they could have of the CPUs. */
 void bench_note_busy(struct bench_report *r, double least_share);

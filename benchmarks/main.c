@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "load.h"
 #include "plot.h"
 #include "progress.h"
 
@@ -21,6 +22,7 @@ static const struct bench_command *const commands[] = {
 	&bench_replay,
 	&bench_growth,
 	&bench_churn,
+	&bench_prefault,
 	&bench_util,
 };
 
@@ -33,6 +35,14 @@ bench_common_settings(struct bench_report *r, const struct bench_common *common)
 	bench_setting(r, "policy", "%s", bench_policy_name(common->policy));
 	bench_setting_bytes(r, "extent", common->extent);
 	bench_setting_number(r, "seed", common->seed);
+}
+
+void
+bench_check_rounds(const struct bench_command *command, uint64_t rounds)
+{
+	if (rounds < 5 || rounds > BENCH_MAX_ROUNDS)
+		bench_refuse("%s: --rounds is 5 to %d", command->name,
+			BENCH_MAX_ROUNDS);
 }
 
 void

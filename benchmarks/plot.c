@@ -448,6 +448,56 @@ bench_plot_churn(const struct bench_report *r, const char *path)
 }
 
 void
+bench_plot_prefault(const struct bench_report *r, const char *path)
+{
+	static const char *const names[] = {
+		"ready_ns", "p50_ns", "p99_ns", "p99_9_ns", "max_ns"};
+	size_t n = bench_n_rows(r, "prefault");
+	size_t label = 10;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t length = strlen(bench_text_at(r, "prefault", i, "path"));
+
+		label = length > label ? length : label;
+	}
+	FILE *script = start_plot(
+		path, (unsigned)(2 * (n * (8 * label + 20) + 120)), 480);
+
+	fputs("$rows << END\n", script);
+	for (size_t i = 0; i < n; i++) {
+		double threads = bench_number_at(r, "prefault", i, "threads");
+
+		fprintf(script, "\"%s\\n",
+			bench_text_at(r, "prefault", i, "path"));
+		if (isnan(threads))
+			fputs("none\"", script);
+		else
+			fprintf(script, "%.0f thread%s\"", threads,
+				threads == 1 ? "" : "s");
+		for (size_t k = 0; k < 5; k++)
+			fprintf(script, " %g",
+				bench_number_at(r, "prefault", i, names[k]) /
+					(k ? 1e3 : 1e6));
+		fputc('\n', script);
+	}
+	fputs("END\n", script);
+	fprintf(script,
+		"set style fill solid 0.9 noborder\nset boxwidth 0.6\n"
+		"set grid noxtics\nset bmargin 4\nset xrange [-0.6:%g]\n"
+		"set multiplot layout 1,2 title 'vmemcache-bench prefault'\n"
+		"set yrange [0:*]\nset ylabel 'ms until the pool is ready'\n"
+		"plot $rows using 0:2:xtic(1) with boxes lc rgb '%s' notitle\n"
+		"set yrange [*:*]\nset logscale y\n"
+		"set ylabel 'us per put that fills the pool'\n"
+		"plot for [k=1:4] $rows using 0:k+2:xtic(1) with points "
+		"ps 1.6 pt 7 lc rgb word('%s %s %s %s', k) "
+		"title word('p50 p99 p99.9 max', k)\nunset multiplot\n",
+		(double)n - 0.4, colours[0], colours[0], colours[2], colours[4],
+		colours[1]);
+	end_plot(script, path);
+}
+
+void
 bench_plot_util(const struct bench_report *r, const char *path)
 {
 	FILE *script = start_plot(path, 1040, 480);

@@ -28,6 +28,9 @@ void bench_plot_growth(const struct bench_report *r, const char *path);
 /* A table "churn": ratios and pieces over turnovers. */
 void bench_plot_churn(const struct bench_report *r, const char *path);
 
+/* A table "prefault": time until ready and latencies, a bar a row. */
+void bench_plot_prefault(const struct bench_report *r, const char *path);
+
 /* A table "space" of util: a bar a distribution. */
 void bench_plot_util(const struct bench_report *r, const char *path);
 

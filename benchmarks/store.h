@@ -65,7 +65,9 @@ bench_store_close(struct bench_store *s)
 	s->type->close(s);
 }
 
-/* That statistic of a store from bench_cache_open(). */
+/* That statistic; a failure ends the run. */
+uint64_t bench_statistic(VMEMcache *cache, enum vmemcache_statistic stat);
+/* The same of a store from bench_cache_open(). */
 uint64_t bench_cache_statistic(
 	struct bench_store *s, enum vmemcache_statistic stat);
 

@@ -97,12 +97,17 @@ bench_cache_open(const struct bench_common *common, size_t pool_size)
 }
 
 uint64_t
-bench_cache_statistic(struct bench_store *s, enum vmemcache_statistic stat)
+bench_statistic(VMEMcache *cache, enum vmemcache_statistic stat)
 {
 	unsigned long long value;
 
-	if (vmemcache_get_stat(
-		    ((struct cache *)s)->cache, stat, &value, sizeof(value)))
+	if (vmemcache_get_stat(cache, stat, &value, sizeof(value)))
 		bench_fail("statistic: %s", vmemcache_errormsg());
 	return value;
+}
+
+uint64_t
+bench_cache_statistic(struct bench_store *s, enum vmemcache_statistic stat)
+{
+	return bench_statistic(((struct cache *)s)->cache, stat);
 }

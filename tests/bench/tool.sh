@@ -55,7 +55,7 @@ is_csv() {
 
 # --- help ---
 run 0 -h && contains 'replay'
-for command in micro compare simul replay growth churn util; do
+for command in micro compare simul replay growth churn prefault util; do
 	run 0 $command -h && contains '^usage: .*'$command
 	[ -s "$dir/err" ] && fail "help of $command writes to stderr"
 done
@@ -99,6 +99,10 @@ refused '--rounds is 5 to' growth --rounds 4
 refused '--value is 1 to' growth --value 0
 refused 'out of range' growth --entries 0
 refused '--rounds is 5 to' churn --rounds 4
+refused '--rounds is 5 to' prefault --rounds 4
+refused '--value is 1 to' prefault --value 2M
+refused 'numbers from 1 to 64' prefault --prefault 0
+refused 'more than 4 directories' prefault a b c d e
 refused '--turnovers is at least 1' churn --turnovers 0
 refused '1 byte to 16 MiB' churn --sizes 0
 refused '16 of the largest' churn --pool 1M --sizes 128K
@@ -169,6 +173,10 @@ is_csv 10
 run 0 churn $path --pool 2M --turnovers 3 --rounds 5 --json
 is_json churn && contains '"turnovers": 2,' && contains '"turnovers": 3,'
 
+run 0 prefault --pool 2M --prefault 2 "$medium" "$dir" --csv
+is_csv 11
+[ "$(wc -l <"$dir/out")" = 5 ] || fail "not four rows of prefault"
+
 run 0 util $small --turnovers 2 --entries 1K --json
 is_json util && contains '"used_percent"' && contains '"resident_per_entry"'
 run 0 util $small --turnovers 2 --entries 0 --sizes uniform:1:9K
@@ -187,6 +195,7 @@ run 0 replay $small "$dir/trace.csv"
 contains '101 +96 +0\.050'
 
 if command -v gnuplot >/dev/null; then
+	run 0 prefault $small --plot "$dir/prefault.png"
 	run 0 replay --path "$medium" --pool 1M,2M "$dir/trace.csv" \
 		--plot "$dir/it's a plot.png"
 	head -c 8 "$dir/it's a plot.png" | grep -q PNG || fail "no picture"
