@@ -88,7 +88,7 @@ testing_operations(uint64_t n)
 
 	if (given)
 		return strtoull(given, NULL, 0);
-#ifdef VMC_TSAN
+#if defined(VMC_TSAN) || defined(VMC_COVERAGE)
 	n /= 8;
 #endif
 	return RUNNING_ON_VALGRIND ? n / 32 : n;

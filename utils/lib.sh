@@ -15,6 +15,9 @@ packages_build=(
 	libcmocka-dev                               # unit tests
 )
 
+# What counts and reports what the tests execute.
+packages_coverage=(gcovr python3)
+
 # What `vmemcache-bench compare` measures beside the cache; optional.
 packages_peers=(librocksdb-dev memcached)
 
@@ -86,4 +89,20 @@ build()
 	echo "Building: $1"
 	cmake --build --preset "$@" -j "$(nproc)" ||
 		die "building the preset $1 failed"
+}
+
+# run_counting COMMAND...: run tests, those of the preset coverage among them,
+# and show what they did not execute, whatever the command returns.
+run_counting()
+{
+	local status=0
+
+	find build/coverage -name '*.gcda' -delete
+	rm -f build/coverage/uncovered
+	"$@" || status=$?
+	if [[ -e build/coverage/uncovered ]]; then
+		echo "Not executed:"
+		cat build/coverage/uncovered
+	fi
+	return "$status"
 }

@@ -30,6 +30,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef VMC_COVERAGE /* to execute what is there is enough; it is slow */
+#define EACH_RARELY 10
+#define EACH_COMPARE 0
+#else
+#define EACH_RARELY 50
+#define EACH_COMPARE 1
+#endif
+
 /* A watchdog's patience in seconds; hanging is a failure. */
 #define EACH_PATIENCE 120
 
@@ -167,6 +175,8 @@ each_child(long n, long count, struct each_left *clean)
 	if (n && !fault_last(&err))
 		return EACH_NOT_REACHED;
 	each_may_fail = false;
+	if (!EACH_COMPARE)
+		return EACH_FINE;
 	for (int i = 0; i < 2; i++)
 		each_now->run();
 	left = each_left();
@@ -207,7 +217,7 @@ each_call(const struct each *scenario)
 	each_now = scenario;
 	assert_int_equal(each_process(0, 0, clean), EACH_FINE);
 	for (int mode = 0; mode < 2; mode++) {
-		long n = 1, runs = 0, every = mode ? 10 : 50;
+		long n = 1, runs = 0, every = mode ? 10 : EACH_RARELY;
 		int result = EACH_FINE;
 		for (; result != EACH_NOT_REACHED && wrong < 10; runs++) {
 			result = each_process(n, mode ? LONG_MAX : 1, clean);
