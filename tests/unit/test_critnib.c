@@ -54,6 +54,17 @@ load(uint64_t bag_count)
 	return bag_count * 15 / 2;
 }
 
+/* Where memory is not short there is no chunk without a bag in use. */
+static void
+expect_no_spare_chunk(struct fixture *f, unsigned stripe)
+{
+	chunk *table = f->index->roots.of[stripe].table;
+	uint32_t used = (bags(f, stripe) + CHUNK - 1) / CHUNK;
+
+	for (uint32_t i = used; i < f->index->stripes[stripe].capacity; i++)
+		assert_null(table[i]);
+}
+
 /* A bag more as soon as there are too many leaves, one less at half of that. */
 static void
 test_number_of_bags(void **state)
@@ -70,6 +81,7 @@ test_number_of_bags(void **state)
 		before = now;
 		assert_int_equal(bags(&f, 0), now);
 		assert_int_equal(version(&f, 0), changes);
+		expect_no_spare_chunk(&f, 0);
 	}
 	for (uint64_t count = f.leaf_count; count-- > 0;) {
 		assert_int_equal(take_out(&f, &f.leaves[count]), 0);
@@ -82,6 +94,7 @@ test_number_of_bags(void **state)
 		before = now;
 		assert_int_equal(bags(&f, 0), now);
 		assert_int_equal(version(&f, 0), changes);
+		expect_no_spare_chunk(&f, 0);
 	}
 	fixture_end(&f);
 }

@@ -250,6 +250,10 @@ test_arguments(void **state)
 	assert_int_equal(vmc_extent_new(&e, 0, &memory), -EINVAL);
 	assert_int_equal(vmc_extent_new(&e, VMC_EXTENT_BLOCKS_MAX + 1, &memory),
 		-EINVAL);
+	counts.fail_at =
+		-2; /* as many as can be are too many only for memory */
+	assert_int_equal(
+		vmc_extent_new(&e, VMC_EXTENT_BLOCKS_MAX, &memory), -ENOMEM);
 	assert_null(e);
 	assert_int_equal(counts.objects, 0);
 

@@ -183,6 +183,27 @@ test_exact_prefers_long(void **state)
 	assert_int_equal(vmc_freelist_exact(&list, 1, part), 0);
 }
 
+/* Any two lengths are found, wherever their sum lies in its word. */
+static void
+test_exact_pairs(void **state)
+{
+	uint64_t step = RUNNING_ON_VALGRIND ? 31 : 1;
+	vmc_run part[VMC_FREELIST_PARTS];
+
+	(void)state;
+	for (uint64_t a = 1; a < 511; a += step)
+		for (uint64_t b = 1; b <= a && a + b < 512; b += step) {
+			struct vmc_freelist list;
+
+			list.count = 0;
+			vmc_freelist_add(&list, vmc_run_make(0, a));
+			vmc_freelist_add(&list, vmc_run_make(a + 1, b));
+			assert_int_equal(
+				vmc_freelist_exact(&list, a + b, part), 2);
+			assert_int_equal(list.count, 0);
+		}
+}
+
 /* Taking runs out of a full list touches nothing behind it. */
 static void
 test_nothing_behind(void **state)
@@ -214,6 +235,7 @@ main(void)
 		cmocka_unit_test(test_fit_and_cut),
 		cmocka_unit_test(test_nothing_behind),
 		cmocka_unit_test(test_exact),
+		cmocka_unit_test(test_exact_pairs),
 		cmocka_unit_test(test_exact_prefers_long),
 	};
 

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# mutate.sh BUILD -- does utils/mutate find what it should? On one small file:
+# what survives is listed; without the list it is a failure, and so is an entry
+# for a mutant that there is none of.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+mutate()
+{
+	utils/mutate --build "$1" --kept "$folder/kept" --unit "${@:2}" \
+		src/lru/lru.c
+}
+
+mutate "$1"
+if mutate "$1" --known /dev/null; then
+	echo "what is not listed was let pass" >&2
+	exit 1
+fi
+cp tests/mutants.txt "$folder/list"
+printf 'src/lru/lru.c\ttake_out\tno such code\tno reason\n' >>"$folder/list"
+if mutate "$1" --known "$folder/list"; then
+	echo "an entry for nothing was let pass" >&2
+	exit 1
+fi
