@@ -5,6 +5,7 @@
  */
 #include "testing.h"
 
+#include "base/error.h"
 #include "extent/extent.h"
 #include "extent/freelist.h"
 
@@ -381,6 +382,8 @@ test_no_memory(void **state)
 		if (result == 0)
 			break;
 		assert_int_equal(result, -ENOMEM);
+		assert_string_equal(vmc_error_message(),
+			"no memory for the runs of a value");
 		assert_int_equal(m->counts.objects, objects);
 		assert_int_equal(
 			vmc_extent_free_blocks(m->extent), before.blocks);
@@ -494,6 +497,17 @@ test_arrays_are_retired(void **state)
 		vmc_extent_exchange(e, &none, 2, &several, &missing), 0);
 	vmc_extent_free(e, &several);
 	assert_int_equal(retired, 3);
+	/* dropped: the array goes, the blocks stay taken */
+	assert_int_equal(
+		vmc_extent_exchange(e, &none, 3, &several, &missing), 0);
+	vmc_extent_drop(e, &several);
+	assert_int_equal(retired, 4);
+	assert_int_equal(several.word, 0);
+	assert_int_equal(vmc_extent_free_blocks(e), 0);
+	for (uint64_t i = 0; i < 6; i += 2) {
+		next = vmc_runs_one(vmc_run_make(i, 1));
+		vmc_extent_free(e, &next);
+	}
 	for (int i = 1; i < 6; i += 2)
 		vmc_extent_free(e, &one[i]);
 	assert_int_equal(vmc_extent_free_runs(e), 1);

@@ -219,6 +219,42 @@ test_no_memory(void **state)
 	assert_int_equal(counts.objects, 0);
 }
 
+/* Memory that begins so many bytes behind a cache line. */
+struct unaligned {
+	uintptr_t offset, end;
+	char space[40000];
+};
+
+static void *
+alloc_unaligned(void *ctx, size_t size)
+{
+	struct unaligned *u = ctx;
+	uintptr_t begin = ((uintptr_t)u->space + 63) / 64 * 64 + u->offset;
+
+	u->end = begin + size;
+	assert_true(u->end <= (uintptr_t)(u + 1));
+	return (void *)begin;
+}
+
+/* Siblings share a cache line, and the last ones end within the memory. */
+static void
+test_at_any_address(void **state)
+{
+	struct unaligned u;
+	const struct vmc_memory memory = {.alloc = alloc_unaligned, .ctx = &u};
+	struct vmc_freemap map;
+
+	(void)state;
+	for (u.offset = 0; u.offset < 64; u.offset += 16) {
+		assert_int_equal(vmc_freemap_init(&map, 200000, &memory), 0);
+		assert_int_equal((uintptr_t)map.word % 64, 0);
+		for (unsigned l = 0; l <= map.root; l++)
+			assert_int_equal((uintptr_t)map.node[l] % 64, 0);
+		uintptr_t end = (uintptr_t)(map.node[map.root] + 8);
+		assert_in_range(end, u.end - 64, u.end);
+	}
+}
+
 /* The check finds what does not fit: a bit, a summary, a block past the end. */
 static void
 test_check(void **state)
@@ -251,6 +287,7 @@ main(void)
 		cmocka_unit_test(test_across_nodes),
 		cmocka_unit_test(test_largest),
 		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_at_any_address),
 		cmocka_unit_test(test_check),
 	};
 
