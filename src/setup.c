@@ -96,11 +96,15 @@ drop_entry(void *leaf, void *arg)
 }
 
 /*
- * In a child whose metadata is in a file: that memory is the parent's, who
- * uses it, locks and all. Nothing of it is looked at, only unmapped.
+ * In a child: the parent's other threads are not there to finish what they
+ * were in the middle of at the fork, an entry may be in two bags, a list may
+ * begin with what was freed; and in a file the memory is the parent's, who
+ * goes on. So nothing of it is looked at. A file is unmapped; what came from a
+ * heap stays allocated, in pages that the child shares until it writes to
+ * them.
  */
 static void
-forget_shared_metadata(struct vmemcache *cache)
+forget_metadata(struct vmemcache *cache)
 {
 	unsigned slots = vmc_thread_slots();
 
@@ -120,9 +124,8 @@ void
 vmc_cache_close(struct vmemcache *cache)
 {
 	cache->closing = true;
-	if (cache->usable_in && vmc_cache_is_foreign(cache) &&
-		cache->metadata == VMEMCACHE_METADATA_PMEM)
-		forget_shared_metadata(cache);
+	if (cache->usable_in && vmc_cache_is_foreign(cache))
+		forget_metadata(cache);
 	if (cache->index)
 		vmc_critnib_delete(cache->index, drop_entry, cache);
 	if (cache->policy)

@@ -104,10 +104,7 @@ int vmc_extent_exchange(struct vmc_extent *extent, vmc_runs *give,
 /* Give back only. Never fails. */
 void vmc_extent_free(struct vmc_extent *extent, vmc_runs *give);
 
-/*
- * Drop runs before vmc_extent_delete(): the array goes, the blocks stay taken.
- * Takes no lock: in a forked child, a thread that is not there may hold it.
- */
+/* Before vmc_extent_delete(): the runs' array goes, the blocks stay taken. */
 void vmc_extent_drop(struct vmc_extent *extent, vmc_runs *runs);
 
 /* Exact when no call is under way. */
