@@ -128,6 +128,18 @@ fork_in_get(enum vmemcache_metadata metadata)
 	assert_int_equal(n, -1);
 	assert_int_equal(errno, ENOENT);
 	parent_checks(cache, &f);
+
+	struct vmemcache_request requests[3] = {0};
+	for (int i = 0; i < 3; i++) {
+		requests[i].key = &key;
+		requests[i].key_size = sizeof(key);
+	}
+	f.left = 1;
+	n = vmemcache_get_many(cache, requests, 3);
+	if (f.child == 0)
+		child_ends(cache, n);
+	assert_int_equal(n, 0);
+	parent_checks(cache, &f);
 	vmemcache_delete(cache);
 }
 

@@ -196,14 +196,23 @@ code_with(const char *name, const char *value)
 static int
 create_and_exit(void)
 {
+	static char region[1 << 20];
 	memkind_t kind;
-	int code = memkind_create_pmem("/tmp", 0, &kind);
+	int code = memkind_create_fixed(region, sizeof(region), &kind);
+	bool all_alike = memkind_set_bg_threads(true) == code &&
+			 memkind_set_bg_threads(false) == code;
+
+	if (!code)
+		memkind_destroy_kind(kind);
+	all_alike = all_alike && memkind_create_pmem("/tmp", 0, &kind) == code;
 	void *ptr = memkind_malloc(MEMKIND_DEFAULT, 100);
 	bool works = ptr;
 
 	memkind_free(MEMKIND_DEFAULT, ptr);
 	if (!works) /* the default kind does in any case */
 		return 98;
+	if (!all_alike)
+		return 96;
 	if (code)
 		return -code;
 	works = memkind_malloc(kind, 100);

@@ -578,6 +578,23 @@ test_devdax(void **state)
 	rmdir(path);
 }
 
+static bool
+is_any(uintptr_t start, uintptr_t end, const void *arg)
+{
+	(void)start, (void)end, (void)arg;
+	return true;
+}
+
+/* The kernel cannot be asked: no huge page is known of. */
+static void
+test_huge_bytes_unknown(void **state)
+{
+	(void)state;
+	fault_arm("fopen", 0, 1, EMFILE);
+	assert_int_equal(vmc_os_huge_bytes(is_any, NULL), 0);
+	assert_int_equal(fault_disarm(), 1);
+}
+
 int
 main(void)
 {
@@ -602,6 +619,7 @@ main(void)
 		cmocka_unit_test(test_populate_by_touching),
 		cmocka_unit_test_setup_teardown(
 			test_devdax, make_directory, remove_directory),
+		cmocka_unit_test(test_huge_bytes_unknown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
