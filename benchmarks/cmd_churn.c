@@ -85,12 +85,8 @@ add_row(const struct churn *c, struct bench_load *l, struct bench_store *plain,
 	bench_cell(r, values);
 	bench_cell(r, runs / values);
 	bench_cell(r, free_runs);
-	bench_cell(r, get.ns);
-	bench_cell(r, get.floor_ns);
-	bench_cell(r, get.ratio);
-	bench_cell(r, put.ns);
-	bench_cell(r, put.floor_ns);
-	bench_cell(r, put.ratio);
+	bench_load_cells(r, &get);
+	bench_load_cells(r, &put);
 }
 
 /* Untimed traffic until values of so many bytes have been put. */

@@ -73,13 +73,9 @@ measure(const struct growth *g, uint64_t entries, const struct bench_dram *d,
 
 	bench_row(r);
 	bench_cell(r, (double)entries);
-	bench_cell(r, get.ns);
-	bench_cell(r, get.floor_ns);
-	bench_cell(r, get.ratio);
+	bench_load_cells(r, &get);
 	bench_cell(r, miss.ns);
-	bench_cell(r, put.ns);
-	bench_cell(r, put.floor_ns);
-	bench_cell(r, put.ratio);
+	bench_load_cells(r, &put);
 	bench_cell(r, d->resident);
 	bench_cell(r, d->counted);
 }

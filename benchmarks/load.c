@@ -144,3 +144,11 @@ bench_load_measure(struct bench_load *l, struct bench_store *plain,
 	return (struct bench_pair){bench_median(ns, rounds),
 		bench_median(floor_ns, rounds), bench_median(ratio, rounds)};
 }
+
+void
+bench_load_cells(struct bench_report *r, const struct bench_pair *pair)
+{
+	bench_cell(r, pair->ns);
+	bench_cell(r, pair->floor_ns);
+	bench_cell(r, pair->ratio);
+}

@@ -11,6 +11,7 @@
 
 #include "crew.h"
 #include "distribution.h"
+#include "report.h"
 
 enum { BENCH_MAX_ROUNDS = 99 };
 
@@ -67,5 +68,8 @@ struct bench_pair {
 struct bench_pair bench_load_measure(struct bench_load *l,
 	struct bench_store *plain, enum bench_operation op, unsigned threads,
 	unsigned rounds);
+
+/* Those three, as cells in this order. */
+void bench_load_cells(struct bench_report *r, const struct bench_pair *pair);
 
 #endif

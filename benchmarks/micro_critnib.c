@@ -5,19 +5,25 @@
  * Per line, an index of so many leaves (64 bytes each, random hashes):
  *
  *	find, miss   random leaves that are there, random hashes that are not
- *	floor        the same leaves read through an array instead: the one
- *	             cache miss that no index can save
+ *	floor        the same leaves read by their number instead: the one cache
+ *	             miss that no index can save
+ *	alone        each waits for the one before: what one takes by itself
+ *	in a row     none waits: the processor overlaps what it can, as it does
+ *	             with gets of small values
  *	insert       filling it; remove: emptying it in the order of insertion
  *	turn         one random leaf out, one in
  *	bytes        a leaf after filling (after turning as many), roots and all
  *
- * Finds and floor are interleaved, and each waits for the one before, as they
- * would with a value copied between them; misses overlap. The figures of these
- * three are medians of five.
+ * All are interleaved; medians of five. Misses are in a row: what comes of one
+ * is a branch, which the processor does not wait for anyway. Whether one waits
+ *is not left to the compiler: alone, which leaf is next is computed from what
+ *was found, a zero of which it cannot know; in a row, from the number alone,
+ *and what was found is added up.
  *
  * Usage: micro_critnib [leaves...]
  */
 #include "base/os.h"
+#include "crew.h"
 #include "critnib/critnib_find.h"
 #include "random.h"
 
@@ -122,48 +128,51 @@ read_leaf(struct run_of_benchmark *b, uint64_t i)
 	return b->leaves[i].hash;
 }
 
-static double
-measure(struct run_of_benchmark *b, lookup_fn *lookup)
+/* 0, which no compiler knows, once x is there. */
+static inline uint64_t
+zero_of(uint64_t x)
 {
-	uint64_t start = vmc_os_clock_ns(), last = 0;
+	__asm__("and $0, %0" : "+r"(x) : : "cc");
+	return x;
+}
+
+static double
+measure(struct run_of_benchmark *b, lookup_fn *lookup, bool alone)
+{
+	uint64_t start = vmc_os_clock_ns(), sum = 0;
 
 	for (unsigned n = 0; n < LOOKUPS; n++) {
-		/* adds nothing, but has to wait for the one before */
-		uint64_t x = bench_random(&b->random) + (last >> 63 & 1);
-		last = lookup(b, bench_scale(x, b->count));
+		uint64_t x = bench_random(&b->random);
+
+		if (alone)
+			x += zero_of(sum);
+		sum += lookup(b, bench_scale(x, b->count));
 	}
-	sink = last;
+	sink = sum;
 	return (double)(vmc_os_clock_ns() - start) / LOOKUPS;
-}
-
-static int
-by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double
-median(double *values)
-{
-	qsort(values, ROUNDS, sizeof(*values), by_value);
-	return values[ROUNDS / 2];
 }
 
 static void
 look_up_all(struct run_of_benchmark *b)
 {
-	double finds[ROUNDS], misses[ROUNDS], floors[ROUNDS];
+	double finds[2][ROUNDS], floors[2][ROUNDS], misses[ROUNDS];
 
 	for (unsigned r = 0; r < ROUNDS; r++) {
-		floors[r] = measure(b, read_leaf);
-		finds[r] = measure(b, find);
-		misses[r] = measure(b, miss);
+		for (int alone = 0; alone < 2; alone++) {
+			floors[alone][r] = measure(b, read_leaf, alone);
+			finds[alone][r] = measure(b, find, alone);
+		}
+		misses[r] = measure(b, miss, false);
 	}
-	double floor = median(floors);
-	printf(" find %5.0f (floor %4.0f, ratio %.2f) miss %4.0f",
-		median(finds), floor, median(finds) / floor, median(misses));
+	for (int alone = 1; alone >= 0; alone--) {
+		double floor = bench_median(floors[alone], ROUNDS);
+		double found = bench_median(finds[alone], ROUNDS);
+
+		printf(" %s: find %4.0f (floor %4.0f, ratio %.2f)",
+			alone ? "alone" : "in a row", found, floor,
+			found / floor);
+	}
+	printf(" miss %4.0f", bench_median(misses, ROUNDS));
 }
 
 static void

@@ -21,8 +21,10 @@
  * Usage: micro_extent [mebibytes [turnovers]]; 0 turnovers: second part only
  */
 #include "base/os.h"
+#include "crew.h"
 #include "distribution.h"
 #include "extent/extent.h"
+#include "heap.h"
 #include "random.h"
 
 #include <inttypes.h>
@@ -57,24 +59,6 @@ struct churn {
 	uint64_t ns;
 	uint64_t intervals;
 };
-
-static void *
-memory_alloc(void *ctx, size_t size)
-{
-	(void)ctx;
-	return malloc(size);
-}
-
-static void
-memory_free(void *ctx, void *ptr, size_t size)
-{
-	(void)ctx;
-	(void)size;
-	free(ptr);
-}
-
-static const struct vmc_memory memory = {
-	.alloc = memory_alloc, .free = memory_free, .retire = memory_free};
 
 static void
 churn_new(struct churn *c, struct vmc_extent *extent, const char *sizes,
@@ -230,7 +214,7 @@ measure_runs(const char *sizes, enum victims victims, unsigned thousandths,
 	struct churn c;
 	uint64_t puts = 0;
 
-	if (vmc_extent_new(&extent, blocks, &memory))
+	if (vmc_extent_new(&extent, blocks, &bench_heap))
 		exit(1);
 	churn_new(&c, extent, sizes, victims, blocks);
 	c.slack = blocks * thousandths / 1000;
@@ -292,14 +276,6 @@ contend(struct churn *half, int threads)
 	return (double)ns / threads / PUTS;
 }
 
-static int
-by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static void
 measure_threads(const char *sizes, uint64_t blocks)
 {
@@ -307,7 +283,7 @@ measure_threads(const char *sizes, uint64_t blocks)
 	struct vmc_extent *extent;
 	struct churn half[2];
 
-	if (vmc_extent_new(&extent, blocks, &memory))
+	if (vmc_extent_new(&extent, blocks, &bench_heap))
 		exit(1);
 	for (int i = 0; i < 2; i++) {
 		churn_new(&half[i], extent, sizes, RANDOM, blocks);
@@ -317,11 +293,10 @@ measure_threads(const char *sizes, uint64_t blocks)
 		one[i] = contend(half, 1);
 		two[i] = contend(half, 2);
 	}
-	qsort(one, ROUNDS, sizeof(*one), by_value);
-	qsort(two, ROUNDS, sizeof(*two), by_value);
-	printf("%-18s one %.0f, two %.0f: second %+.0f\n", sizes,
-		one[ROUNDS / 2], two[ROUNDS / 2],
-		two[ROUNDS / 2] - one[ROUNDS / 2]);
+	double alone = bench_median(one, ROUNDS);
+	double both = bench_median(two, ROUNDS);
+	printf("%-18s one %.0f, two %.0f: second %+.0f\n", sizes, alone, both,
+		both - alone);
 	for (int i = 0; i < 2; i++)
 		churn_delete(&half[i]);
 	vmc_extent_delete(extent);

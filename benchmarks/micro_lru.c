@@ -15,6 +15,7 @@
  */
 #include "base/os.h"
 #include "crew.h"
+#include "heap.h"
 #include "lru/ring.h"
 #include "random.h"
 
@@ -28,24 +29,6 @@ struct entry {
 	struct vmc_policy_node node;
 	char rest[96 - sizeof(struct vmc_policy_node)];
 };
-
-static void *
-memory_alloc(void *ctx, size_t size)
-{
-	(void)ctx;
-	return malloc(size);
-}
-
-static void
-memory_free(void *ctx, void *ptr, size_t size)
-{
-	(void)ctx;
-	(void)size;
-	free(ptr);
-}
-
-static const struct vmc_memory memory = {
-	.alloc = memory_alloc, .free = memory_free, .retire = memory_free};
 
 static struct vmc_ring ring;
 static volatile uintptr_t sink;
@@ -108,7 +91,7 @@ run(uint64_t count)
 	struct times t;
 	uint64_t random = 1;
 
-	if (!entries || vmc_policy_lru.create(&policy, &memory))
+	if (!entries || vmc_policy_lru.create(&policy, &bench_heap))
 		exit(1);
 	for (uint64_t i = 0; i < count; i++) {
 		struct vmc_policy_node *node = &entries[i].node;
