@@ -31,6 +31,27 @@ process_descriptors(void)
 	return count;
 }
 
+/*
+ * How many threads the process has. One that was joined may be on its way out
+ * still, so unless it is one, they are given half a minute to go.
+ */
+static inline int
+process_threads(void)
+{
+	int count = 0;
+
+	for (int i = 0; i < 30000 && count != 1; i++) {
+		DIR *dir = opendir("/proc/self/task");
+		if (i > 0)
+			usleep(1000);
+		count = -2; /* "." and ".." */
+		while (readdir(dir) != NULL)
+			count++;
+		closedir(dir);
+	}
+	return count;
+}
+
 /* How many mappings of files without a name the process has. */
 static inline int
 process_unnamed_mappings(void)

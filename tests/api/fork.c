@@ -20,7 +20,7 @@ in_child(int (*test)(VMEMcache *), VMEMcache *cache)
 	fflush(NULL);
 	pid_t child = fork();
 	if (child == 0) {
-		alarm(60);
+		alarm(240);
 		_exit(test(cache));
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
@@ -177,13 +177,17 @@ static void
 test_child_of_many_threads(void **state)
 {
 	enum { THREADS = 3 };
-	struct busy b = {
-		.cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU)};
+	struct busy b = {0};
 	pthread_t threads[THREADS];
 
 	(void)state;
 	if (RUNNING_ON_VALGRIND)
 		skip(); /* the child leaks what its lost threads had */
+#ifdef VMC_TESTING_SANITIZED
+	/* its allocator is locked for ever where a thread was in it */
+	skip();
+#endif
+	b.cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU);
 	testing_seed(); /* before there are threads */
 	for (int i = 0; i < THREADS; i++)
 		assert_int_equal(

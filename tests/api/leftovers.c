@@ -10,32 +10,17 @@
 struct process {
 	int descriptors;
 	int unnamed_mappings;
-	unsigned long threads;
-	unsigned long kilobytes;
+	int threads;
+	size_t size;
 };
-
-static unsigned long
-status_field(const char *name)
-{
-	FILE *f = fopen("/proc/self/status", "re");
-	char line[256];
-	unsigned long value = 0;
-
-	assert_non_null(f);
-	while (fgets(line, sizeof(line), f))
-		if (strncmp(line, name, strlen(name)) == 0)
-			value = strtoul(line + strlen(name), NULL, 10);
-	fclose(f);
-	return value;
-}
 
 static struct process
 process_now(void)
 {
 	return (struct process){.descriptors = process_descriptors(),
 		.unnamed_mappings = process_unnamed_mappings(),
-		.threads = status_field("Threads:"),
-		.kilobytes = status_field("VmSize:")};
+		.threads = process_threads(),
+		.size = process_status_size("VmSize")};
 }
 
 /* Entries in the directory, "." and ".." not counted. */
@@ -110,7 +95,7 @@ lives_leave_nothing(const char *parent)
 #ifndef VMC_TESTING_SANITIZED
 	/* 15 pools would be 100 MiB; memory of the allocators is not exact */
 	if (!RUNNING_ON_VALGRIND)
-		assert_true(after.kilobytes < before.kilobytes + 16 * 1024);
+		assert_true(after.size < before.size + (16 << 20));
 #endif
 	assert_int_equal(rmdir(dir), 0);
 }

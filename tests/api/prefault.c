@@ -40,7 +40,7 @@ on_progress(VMEMcache *cache, size_t done, size_t total, void *arg)
 		fflush(NULL);
 		p->child = fork();
 		if (p->child == 0)
-			alarm(60);
+			alarm(240);
 		else
 			waitpid(p->child, &p->status, 0);
 		p->forks = false;

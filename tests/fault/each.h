@@ -98,27 +98,13 @@ each_recover(void)
 	each_may_fail = false;
 }
 
-static inline int
-each_threads(void)
-{
-	DIR *dir = opendir("/proc/self/task");
-	int count = -2;
-
-	while (readdir(dir) != NULL)
-		count++;
-	closedir(dir);
-	return count;
-}
-
 static inline struct each_left
 each_left(void)
 {
 	unsigned arenas = 0;
 	size_t size = sizeof(arenas);
+	int threads = process_threads(); /* and what they leave */
 
-	/* a thread that was joined may be on its way out still */
-	for (int i = 0; i < 1000 && each_threads() > 1; i++)
-		usleep(1000);
 	je_mallctl("arenas.narenas", &arenas, &size, NULL, 0);
 	struct fault_ledger ledger = fault_ledger();
 	/* stays, and how much it is depends on the addresses */
@@ -129,7 +115,7 @@ each_left(void)
 	return (struct each_left){.ledger = ledger,
 		.descriptors = process_descriptors(),
 		.mappings = process_unnamed_mappings(),
-		.threads = each_threads(),
+		.threads = threads,
 		.arenas = arenas};
 }
 

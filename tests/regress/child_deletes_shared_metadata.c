@@ -39,7 +39,7 @@ keep_busy(void *arg)
 static void
 test_delete_while_the_parent_goes_on(void **state)
 {
-	struct busy b = {.cache = fixture_new(0, 0, VMEMCACHE_REPLACEMENT_LRU)};
+	struct busy b = {0};
 	pthread_t threads[THREADS];
 	uint64_t forks = testing_operations(20);
 	int status;
@@ -47,7 +47,12 @@ test_delete_while_the_parent_goes_on(void **state)
 	(void)state;
 	if (RUNNING_ON_VALGRIND)
 		skip(); /* the child leaks what its lost threads had */
+#ifdef VMC_TESTING_SANITIZED
+	/* its allocator is locked for ever where a thread was in it */
+	skip();
+#endif
 	testing_seed();
+	b.cache = fixture_new(0, 0, VMEMCACHE_REPLACEMENT_LRU);
 	assert_int_equal(
 		vmemcache_set_metadata(b.cache, VMEMCACHE_METADATA_PMEM), 0);
 	assert_int_equal(vmemcache_add(b.cache, FIXTURE_DIR), 0);
@@ -57,7 +62,7 @@ test_delete_while_the_parent_goes_on(void **state)
 	for (uint64_t i = 0; i < forks; i++) {
 		pid_t child = fork();
 		if (child == 0) {
-			alarm(60);
+			alarm(240);
 			vmemcache_delete(b.cache);
 			_exit(0);
 		}

@@ -31,7 +31,7 @@ fork_now(VMEMcache *cache, const void *key, size_t key_size, void *arg)
 	fflush(NULL);
 	f->child = fork();
 	if (f->child == 0)
-		alarm(60);
+		alarm(240);
 	else
 		assert_int_equal(waitpid(f->child, &f->status, 0), f->child);
 }

@@ -307,7 +307,7 @@ in_child(int (*test)(void *), void *arg)
 	fflush(NULL);
 	pid_t child = fork();
 	if (child == 0) {
-		alarm(60);
+		alarm(240);
 		_exit(test(arg));
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
