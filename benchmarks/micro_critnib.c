@@ -14,11 +14,10 @@
  *	turn         one random leaf out, one in
  *	bytes        a leaf after filling (after turning as many), roots and all
  *
- * All are interleaved; medians of five. Misses are in a row: what comes of one
- * is a branch, which the processor does not wait for anyway. Whether one waits
- *is not left to the compiler: alone, which leaf is next is computed from what
- *was found, a zero of which it cannot know; in a row, from the number alone,
- *and what was found is added up.
+ * All are interleaved; medians of five. Whether one waits is not left to the
+ * compiler: alone, which leaf is next is computed from what was found, a zero
+ * of which it cannot know; in a row, from the number alone. Misses are in a
+ * row: what comes of one is a branch, which the processor does not wait for.
  *
  * Usage: micro_critnib [leaves...]
  */
