@@ -196,24 +196,27 @@ vmc_os_current_node(void)
 }
 
 int
-vmc_os_check_dax(const char *directory)
+vmc_os_file_check_dax(int fd)
 {
 	size_t page = vmc_os_page_size();
-	void *at;
+	void *at = mmap(NULL, page, PROT_READ | PROT_WRITE,
+		MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
+
+	if (at == MAP_FAILED)
+		return -EOPNOTSUPP;
+	munmap(at, page);
+	return 0;
+}
+
+int
+vmc_os_check_dax(const char *directory)
+{
 	int fd, err;
 
 	err = vmc_os_open_unnamed(directory, &fd);
 	if (err)
 		return err;
-	err = vmc_os_file_reserve(fd, 0, page);
-	if (!err) {
-		at = mmap(NULL, page, PROT_READ | PROT_WRITE,
-			MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
-		if (at == MAP_FAILED)
-			err = -EOPNOTSUPP;
-		else
-			munmap(at, page);
-	}
+	err = vmc_os_file_check_dax(fd);
 	vmc_os_close(fd);
 	return err;
 }

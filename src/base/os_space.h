@@ -67,7 +67,8 @@ void vmc_os_small_pages(void *addr, size_t size);
 /* The NUMA node of the processor that the caller runs on. */
 unsigned vmc_os_current_node(void);
 
-/* 0: the directory is on persistent memory with DAX; -EOPNOTSUPP: not. */
+/* 0: the file, or the directory, is on DAX memory; -EOPNOTSUPP: not. */
+int vmc_os_file_check_dax(int fd);
 int vmc_os_check_dax(const char *directory);
 
 #endif

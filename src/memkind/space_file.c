@@ -46,6 +46,22 @@ enum unit_state { VIRGIN, WHOLE, PARTLY };
 /* A unit is at most this part of the limit: the rest of one is waste. */
 #define UNITS_IN_LIMIT 64
 
+/*
+ * Except with DAX, where the pages that a process gets are no larger than what
+ * was reserved at once, however the file is mapped.
+ */
+static size_t
+unit_for(int fd, size_t slice)
+{
+	size_t unit = VMC_OS_CHUNK;
+
+	if (vmc_os_file_check_dax(fd) == 0)
+		return unit;
+	while (unit > SMALLEST_UNIT && unit > slice / UNITS_IN_LIMIT)
+		unit /= 2;
+	return unit;
+}
+
 static bool
 charge(struct vmc_space *space, size_t size)
 {
@@ -165,8 +181,7 @@ vmc_space_file(struct vmc_space *space, const char *directory, size_t limit,
 	*space = (struct vmc_space){.medium = &vmc_medium_file,
 		.slice = limit,
 		.slices = slices,
-		.limit = limit,
-		.unit = VMC_OS_CHUNK};
+		.limit = limit};
 	err = vmc_os_open_unnamed(directory, &space->fd);
 	if (err)
 		return err;
@@ -179,9 +194,7 @@ vmc_space_file(struct vmc_space *space, const char *directory, size_t limit,
 		err = largest(space->fd, &space->slice);
 		space->limit = SIZE_MAX / 2;
 	}
-	while (space->unit > SMALLEST_UNIT &&
-		space->unit > space->slice / UNITS_IN_LIMIT)
-		space->unit /= 2;
+	space->unit = unit_for(space->fd, space->slice);
 	if (!err && space->slice > SIZE_MAX / 4 / slices)
 		err = -EFBIG;
 	if (!err)

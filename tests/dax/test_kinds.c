@@ -247,17 +247,45 @@ test_capacity(void **state)
 
 /*
  * On the DAX mount: every page is of a file of that device, and 2 MiB of it
- * are one fault.
+ * are one fault, also where small objects are written to as they come and
+ * the kind is small.
  */
 static void
-test_pmem_on_dax(void **state)
+use_dax(const char *dir, size_t limit, size_t object, size_t count)
 {
-	const char *dir = getenv("LAB_FSDAX");
-	const size_t size = (size_t)32 << 20;
+	const size_t size = object * count;
 	struct rusage before, after;
 	char want[32], got[32];
 	struct stat st;
 	memkind_t kind;
+
+	assert_int_equal(stat(dir, &st), 0);
+	snprintf(want, sizeof(want), "%02x:%02x", major(st.st_dev),
+		minor(st.st_dev));
+	assert_int_equal(memkind_create_pmem(dir, limit, &kind), 0);
+	memkind_free(kind, memkind_malloc(kind, object));
+	getrusage(RUSAGE_SELF, &before);
+	for (size_t i = 0; i < count; i++) {
+		char *p = memkind_malloc(kind, object);
+		assert_non_null(p);
+		memset(p, 1, object);
+		if (i % (1 + ((size_t)1 << 20) / object) == 0) {
+			process_mapped_device(p, got);
+			assert_string_equal(got, want);
+		}
+	}
+	getrusage(RUSAGE_SELF, &after);
+	long faults = after.ru_minflt - before.ru_minflt;
+	printf("%ld faults for %zu MiB of %zu on %s\n", faults, size >> 20,
+		limit >> 20, got);
+	assert_in_range(faults, 1, (size >> 21) + 512);
+	memkind_destroy_kind(kind);
+}
+
+static void
+test_pmem_on_dax(void **state)
+{
+	const char *dir = getenv("LAB_FSDAX");
 
 	(void)state;
 	if (dir == NULL)
@@ -267,27 +295,10 @@ test_pmem_on_dax(void **state)
 		memkind_check_dax_path("/dev/shm"), MEMKIND_ERROR_MMAP);
 	assert_int_equal(memkind_check_dax_path(getenv("LAB_DEVDAX")),
 		MEMKIND_ERROR_RUNTIME);
-	assert_int_equal(stat(dir, &st), 0);
-	snprintf(want, sizeof(want), "%02x:%02x", major(st.st_dev),
-		minor(st.st_dev));
-	/* a small limit would mean reservations of less than 2 MiB */
-	assert_int_equal(memkind_create_pmem(dir, 0, &kind), 0);
-	char *p = memkind_malloc(kind, size);
-	assert_non_null(p);
-	for (size_t at = 0; at < size; at += 4096) {
-		if (at % (1 << 20) == 0) {
-			process_mapped_device(p + at, got);
-			assert_string_equal(got, want);
-		}
-	}
-	getrusage(RUSAGE_SELF, &before);
-	memset(p, 1, size);
-	getrusage(RUSAGE_SELF, &after);
-	long faults = after.ru_minflt - before.ru_minflt;
-	printf("%ld faults for %zu MiB on %s\n", faults, size >> 20, got);
-	assert_in_range(faults, 1, (size >> 21) + 2 * 512 + 8);
-	memkind_free(kind, p);
-	memkind_destroy_kind(kind);
+	use_dax(dir, 0, (size_t)32 << 20, 1);
+	use_dax(dir, 0, 4000, 4000);
+	use_dax(dir, (size_t)64 << 20, 4000, 8000);
+	use_dax(dir, MEMKIND_PMEM_MIN_SIZE, 4000, 2000);
 }
 
 /* A device of one's own mapping, as user memory. */

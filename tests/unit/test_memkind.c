@@ -440,8 +440,10 @@ test_many_kinds_leave_no_trace(void **state)
 	assert_int_equal(
 		memkind_create_pmem(directory(), 16 * MIB, &kinds[count]),
 		MEMKIND_ERROR_TOOMANY);
+	/* with DAX each takes 2 MiB, for which the medium may be too small */
 	for (unsigned i = 0; i < count; i++)
-		assert_non_null(vmc_memkind_malloc(kinds[i], 100));
+		assert_true(vmc_memkind_malloc(kinds[i], 100) ||
+			    memkind_check_dax_path(directory()) == 0);
 	while (count > 0)
 		memkind_destroy_kind(kinds[--count]);
 	assert_int_equal(process_descriptors(), descriptors);
