@@ -167,7 +167,7 @@ vmc_kind_create(const struct vmc_kind_type *type, struct vmc_space *space,
 	ssize_t decay, struct memkind **created)
 {
 	struct memkind *kind;
-	int err = -EMFILE;
+	int err = -EUSERS;
 
 	vmc_kinds_init();
 	vmc_lock_acquire(&vmc_kinds_lock);

@@ -103,7 +103,7 @@ unsigned vmc_kind_slice(struct memkind *kind);
 
 /*
  * Make a kind of this type in a free place of the table, on this space, which
- * it takes over. On failure (-ENOMEM, -EMFILE: the table is full, -EEXIST:
+ * it takes over. On failure (-ENOMEM, -EUSERS: the table is full, -EEXIST:
  * some of this user memory is in a kind already) the space is destroyed.
  */
 int vmc_kind_create(const struct vmc_kind_type *type, struct vmc_space *space,

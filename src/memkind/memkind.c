@@ -111,7 +111,7 @@ code_of(int err)
 {
 	errno = -err;
 	switch (err) {
-	case -EMFILE:
+	case -EUSERS:
 		return MEMKIND_ERROR_TOOMANY;
 	case -ENOMEM:
 		return MEMKIND_ERROR_MALLOC;

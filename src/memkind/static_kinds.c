@@ -392,7 +392,7 @@ create_from(int partition, bool fallback, memkind_t *kind)
 				: MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE;
 	err = vmc_kind_create(type, &space, VMC_DECAY_MS, kind);
 	return err == 0         ? MEMKIND_SUCCESS
-	       : err == -EMFILE ? MEMKIND_ERROR_TOOMANY
+	       : err == -EUSERS ? MEMKIND_ERROR_TOOMANY
 				: MEMKIND_ERROR_MALLOC;
 }
 

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_memkind_codes.c -- the codes for what the system refuses
+ *
+ * Each with the call that fails, and that nothing stays behind. Codes for
+ * bad arguments are in test_memkind.c, those for machines that lack a kind in
+ * test_memkind_machines.c.
+ */
+#include "testing.h"
+
+#include "memkind/kind.h"
+#include "memkind/malloc.h"
+
+#include "base/os.h"
+#include "fault.h"
+#include "process.h"
+
+#include <errno.h>
+
+#define MIB ((size_t)1 << 20)
+
+/* First of all: nodes are read once, and it is tried again after a failure. */
+static void
+test_no_memory_for_nodes(void **state)
+{
+	(void)state;
+	fault_arm("malloc", 0, 100, ENOMEM);
+	assert_int_equal(
+		memkind_check_available(MEMKIND_REGULAR), MEMKIND_ERROR_MALLOC);
+	assert_int_equal(memkind_get_capacity(MEMKIND_REGULAR), -1);
+	fault_disarm();
+	assert_int_equal(memkind_check_available(MEMKIND_REGULAR), 0);
+	assert_true(memkind_get_capacity(MEMKIND_REGULAR) > 0);
+}
+
+/* Whatever mapping is refused: the code, errno, and no trace. */
+static void
+test_no_addresses(void **state)
+{
+	static char region[16 << 20];
+	int descriptors = process_descriptors(), mappings;
+	memkind_t kind;
+
+	(void)state;
+	assert_int_equal(memkind_create_pmem("/tmp", 16 * MIB, &kind), 0);
+	memkind_destroy_kind(kind);
+	mappings = process_unnamed_mappings();
+	for (long skip = 0;; skip++) {
+		fault_arm("mmap", skip, 1, ENOMEM);
+		errno = 0;
+		int code = memkind_create_pmem("/tmp", 16 * MIB, &kind);
+		int err = errno;
+		if (fault_disarm() == 0) {
+			assert_int_equal(code, 0);
+			memkind_destroy_kind(kind);
+			break;
+		}
+		if (code == 0) { /* the failure was not one that matters */
+			memkind_destroy_kind(kind);
+			continue;
+		}
+		assert_int_equal(code, MEMKIND_ERROR_MALLOC);
+		assert_int_equal(err, ENOMEM);
+	}
+	assert_int_equal(process_descriptors(), descriptors);
+	assert_int_equal(process_unnamed_mappings(), mappings);
+	fault_arm("mmap", 0, 1, ENOMEM);
+	assert_int_equal(memkind_create_fixed(region, sizeof(region), &kind),
+		MEMKIND_ERROR_MALLOC);
+	assert_int_equal(fault_disarm(), 1);
+}
+
+/* A static kind that could not start says why, and starts the next time. */
+static void
+test_static_kinds_start_later(void **state)
+{
+	static const struct {
+		const char *call;
+		int err, code;
+	} failures[] = {{"mmap", ENOMEM, MEMKIND_ERROR_MMAP},
+		{"mbind", EINVAL, MEMKIND_ERROR_MBIND}};
+	void *ptr;
+
+	(void)state;
+	if (RUNNING_ON_VALGRIND ||
+		memkind_check_available(MEMKIND_REGULAR) != 0)
+		skip();
+	for (size_t i = 0; i < 2; i++) {
+		fault_arm(failures[i].call, 0, 100, failures[i].err);
+		errno = 0;
+		assert_null(vmc_memkind_malloc(MEMKIND_REGULAR, 100));
+		assert_int_equal(errno, ENOMEM);
+		fault_disarm();
+		assert_int_equal(MEMKIND_REGULAR->error, failures[i].code);
+	}
+	ptr = vmc_memkind_malloc(MEMKIND_REGULAR, 100);
+	assert_non_null(ptr);
+	vmc_memkind_free(MEMKIND_REGULAR, ptr);
+}
+
+/* Created kinds are as many, and the codes the same, whoever makes them. */
+static void
+test_too_many(void **state)
+{
+	static char region[2][4096] __attribute__((aligned(4096)));
+	memkind_t kinds[MEMKIND_MAX_KIND], kind;
+	unsigned count = 0;
+
+	(void)state;
+	if (RUNNING_ON_VALGRIND) /* all of memory, as often as there are kinds
+				  */
+		skip();
+	while (memkind_create_pmem("/tmp", 16 * MIB, &kinds[count]) == 0)
+		count++;
+	assert_int_equal(count, MEMKIND_MAX_KIND - MEMKIND_NUM_BASE_KIND);
+	errno = 0;
+	assert_int_equal(memkind_create_fixed(region[0], 4096, &kind),
+		MEMKIND_ERROR_TOOMANY);
+	memkind_destroy_kind(kinds[--count]);
+	assert_int_equal(memkind_create_fixed(region[0], 4096, &kind), 0);
+	assert_int_equal(memkind_create_fixed(region[1], 4096, &kinds[count]),
+		MEMKIND_ERROR_TOOMANY);
+	memkind_destroy_kind(kind);
+	while (count > 0)
+		memkind_destroy_kind(kinds[--count]);
+}
+
+/* jemalloc has no arena left: no memory, and none is lost. */
+static void
+test_no_arena(void **state)
+{
+	memkind_t kind;
+	void *ptr;
+
+	(void)state;
+	assert_int_equal(memkind_create_pmem("/tmp", 16 * MIB, &kind), 0);
+	fault_arm("vmc_engine_arena_create", 0, 100, EAGAIN);
+	errno = 0;
+	assert_null(vmc_memkind_malloc(kind, 100));
+	assert_int_equal(errno, ENOMEM);
+	assert_int_equal(
+		vmc_memkind_posix_memalign(kind, &ptr, 64, 100), ENOMEM);
+	assert_true(fault_disarm() > 0);
+	ptr = vmc_memkind_malloc(kind, 100);
+	assert_non_null(ptr);
+	vmc_memkind_free(kind, ptr);
+	memkind_destroy_kind(kind);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_memory_for_nodes),
+		cmocka_unit_test(test_no_addresses),
+		cmocka_unit_test(test_static_kinds_start_later),
+		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_no_arena),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
