@@ -102,14 +102,15 @@ hook_dalloc(extent_hooks_t *hooks, void *addr, size_t size, bool committed,
 	return false;
 }
 
-/* Have the medium change the range; true: it did not. */
+/* Have the medium change a part of the extent; true: it did not. */
 static bool
-change(const struct vmc_arena *arena,
+change(struct vmc_arena *arena,
 	int (*how)(struct vmc_space *space, size_t offset, size_t size),
 	const char *addr, size_t size)
 {
 	int saved = errno;
-	bool failed = how(arena->space, (size_t)(addr - arena->space->base),
+	bool failed = !arena->inert &&
+		      how(arena->space, (size_t)(addr - arena->space->base),
 			      size) != 0;
 
 	errno = saved;
@@ -120,29 +121,31 @@ static bool
 hook_commit(extent_hooks_t *hooks, void *addr, size_t size, size_t offset,
 	size_t length, unsigned index)
 {
-	const struct vmc_arena *arena = (struct vmc_arena *)hooks;
-	const struct vmc_medium *medium = arena->space->medium;
+	struct vmc_arena *arena = (struct vmc_arena *)hooks;
 
-	(void)size;
-	(void)index;
-	return !arena->inert && medium->commit &&
-	       change(arena, medium->commit, (char *)addr + offset, length);
+	(void)size, (void)index;
+	return arena->space->medium->commit &&
+	       change(arena, arena->space->medium->commit,
+		       (char *)addr + offset, length);
+}
+
+static int
+decommit(struct vmc_space *space, size_t offset, size_t size)
+{
+	return vmc_load_relaxed(&space->hoard)
+		       ? -ENOTSUP
+		       : space->medium->decommit(space, offset, size);
 }
 
 static bool
 hook_decommit(extent_hooks_t *hooks, void *addr, size_t size, size_t offset,
 	size_t length, unsigned index)
 {
-	const struct vmc_arena *arena = (struct vmc_arena *)hooks;
-	const struct vmc_medium *medium = arena->space->medium;
+	struct vmc_arena *arena = (struct vmc_arena *)hooks;
 
-	(void)size;
-	(void)index;
-	if (!medium->decommit)
-		return true;
-	return !arena->inert && (vmc_load_relaxed(&arena->space->hoard) ||
-					change(arena, medium->decommit,
-						(char *)addr + offset, length));
+	(void)size, (void)index;
+	return !arena->space->medium->decommit ||
+	       change(arena, decommit, (char *)addr + offset, length);
 }
 
 static bool
