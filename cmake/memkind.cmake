@@ -27,17 +27,18 @@ install(FILES ${MEMKIND_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
 vmc_pkg_config(memkind)
 
-# memkind_tool(<program> <call that answers> <what the nodes have>)
-function(memkind_tool program call name)
+# memkind_tool(<program> <call that answers> <what the nodes have>
+#	<exit status if there are none>)
+function(memkind_tool program call name none)
 	add_executable(${program} memkind/nodes_tool.c)
 	target_link_libraries(${program} PRIVATE memkind)
 	target_compile_definitions(${program} PRIVATE
-		NODES_CALL=${call} NODES_NAME="${name}")
+		NODES_CALL=${call} NODES_NAME="${name}" NODES_NONE=${none})
 	set_target_properties(${program} PROPERTIES
 		INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
 	install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()
 memkind_tool(memkind-hbw-nodes
-	memkind_hbw_all_get_mbind_nodemask "high-bandwidth")
+	memkind_hbw_all_get_mbind_nodemask "high-bandwidth" 1)
 memkind_tool(memkind-auto-dax-kmem-nodes
-	memkind_dax_kmem_all_get_mbind_nodemask "DAX KMEM")
+	memkind_dax_kmem_all_get_mbind_nodemask "DAX KMEM" 3)

@@ -5,10 +5,11 @@
  * Print which nodes libmemkind takes for high-bandwidth memory, or for
  * persistent memory used as volatile memory, as a list that numactl and the
  * MEMKIND_*_NODES variables understand. One program, built twice: the build
- * says which call answers and what the nodes are called. It is linked with
- * the library, so it cannot disagree with it.
+ * says which call answers, what the nodes are called, and the exit status where
+ * there are none. It is linked with the library, so it cannot disagree with it.
  *
- * Exit status: 0, 1 if there are no such nodes, 2 for a bad argument.
+ * Exit status: 0, 2 for a bad argument, NODES_NONE (1 or 3, as the tools of
+ * memkind 1.14 have it).
  */
 #include "memkind.h"
 
@@ -61,7 +62,7 @@ main(int argc, char **argv)
 		memkind_error_message(code, text, sizeof(text));
 		fprintf(stderr, "%s: no " NODES_NAME " memory: %s\n", argv[0],
 			text);
-		return 1;
+		return NODES_NONE;
 	}
 	for (unsigned i = 0; i < MAX_NODES; i++) {
 		if (!(mask[i / WORD_BITS] >> i % WORD_BITS & 1))

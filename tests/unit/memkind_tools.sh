@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# memkind_tools.sh TOOL VARIABLE -- a tool that lists nodes: what it prints, and
-# how it ends
+# memkind_tools.sh TOOL VARIABLE NONE -- a tool that lists nodes: what it prints,
+# and how it ends; NONE if there are none
 set -u
-tool=$1 variable=$2 bad=0
+tool=$1 variable=$2 none=$3 bad=0
 
 # expect CODE OUTPUT ENVIRONMENT [ARGUMENT...]
 expect()
@@ -19,8 +19,8 @@ expect()
 }
 
 expect 0 0 "$variable=0"
-expect 1 "" "$variable=0-"
-expect 1 "" "$variable="
+expect "$none" "" "$variable=0-"
+expect "$none" "" "$variable="
 expect 0 1.14.0 "$variable=0" --version
 expect 0 1.14.0 "$variable=0" -v
 expect 2 "" "$variable=0" --nonsense
