@@ -5,6 +5,7 @@
 #ifndef VMC_TESTS_MACHINE_H
 #define VMC_TESTS_MACHINE_H
 
+#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -71,6 +72,36 @@ machine_node(unsigned n, const char *distances, unsigned gib,
 			return false;
 	}
 	return true;
+}
+
+/*
+ * Two sockets, nodes 0 and 1, with fast memory beside each, 2 and 3; node 5 is
+ * large and slow.
+ */
+static inline bool
+machine_two_sockets(const char *root)
+{
+	return machine_start(root, "0-3,5", "0-1") &&
+	       machine_node(0, "10 20 15 25 30", 4, 0, 100000, 100) &&
+	       machine_node(1, "20 10 25 15 40", 4, 1, 100000, 100) &&
+	       machine_node(2, "15 25 10 30 35", 1, 0, 400000, 120) &&
+	       machine_node(3, "25 15 30 10 45", 1, 1, 400000, 120) &&
+	       machine_node(5, "30 40 35 45 10", 16, 0, 20000, 300);
+}
+
+static inline int
+machine_remove_one(
+	const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+/* Everything below the root, and the root. 0, or -1. */
+static inline int
+machine_remove(const char *root)
+{
+	return nftw(root, machine_remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 #endif

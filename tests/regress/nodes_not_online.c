@@ -8,61 +8,35 @@
  */
 #include "testing.h"
 
+#include "machine.h"
 #include "memkind.h"
 #include "memkind/nodes.h"
 
-#include <ftw.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static char root[] = "/tmp/vmc-nodes-XXXXXX";
 
-static void
-put(const char *name, const char *text)
-{
-	char path[256];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/sys/devices/system/node/%s", root,
-		name);
-	file = fopen(path, "w");
-	assert_non_null(file);
-	fputs(text, file);
-	fclose(file);
-}
-
+/* Which nodes are online is up to each test. */
 static int
 make_machine(void **state)
 {
-	static const char *const dirs[] = {"/sys", "/sys/devices",
-		"/sys/devices/system", "/sys/devices/system/node"};
-	char path[256];
-
 	(void)state;
 	assert_non_null(mkdtemp(root));
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
-		snprintf(path, sizeof(path), "%s%s", root, dirs[i]);
-		assert_int_equal(mkdir(path, 0700), 0);
-	}
-	put("has_memory", "0-1,700\n");
-	put("has_cpu", "0-2\n");
+	machine_start(root, "0-1,700", "0-2");
 	return 0;
-}
-
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
 }
 
 static int
 remove_machine(void **state)
 {
 	(void)state;
-	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return machine_remove(root);
+}
+
+static void
+put_online(const char *nodes)
+{
+	assert_true(machine_file("devices/system/node/online", nodes));
 }
 
 static void
@@ -71,7 +45,7 @@ only_online_nodes_count(void **state)
 	struct vmc_topology t;
 
 	(void)state;
-	put("online", "0-1\n");
+	put_online("0-1");
 	assert_int_equal(vmc_topology_read(&t, root), 0);
 	assert_int_equal(t.end, 2);
 	assert_int_equal(vmc_node_count(&t.memory), 2);
@@ -85,7 +59,7 @@ none_online_is_one_node(void **state)
 	struct vmc_topology t;
 
 	(void)state;
-	put("online", "no nodes\n");
+	put_online("no nodes");
 	assert_int_equal(vmc_topology_read(&t, root), 0);
 	assert_int_equal(t.end, 1);
 	assert_true(vmc_node_has(&t.memory, 0));
@@ -101,7 +75,7 @@ wrong_variable_names_no_node(void **state)
 	struct vmc_node_rules rules;
 
 	(void)state;
-	put("online", "0-1\n");
+	put_online("0-1");
 	setenv("MEMKIND_HBW_NODES", "0,x", 1);
 	setenv("MEMKIND_DAX_KMEM_NODES", "1,5", 1);
 	assert_int_equal(vmc_nodes_read(&rules, root), 0);

@@ -9,13 +9,12 @@
 #include "memkind/malloc.h"
 
 #include "base/os_space.h"
+#include "heap.h"
 #include "process.h"
 
 #include <errno.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define MIB ((size_t)1 << 20)
 
 /* A size that no heap has is a failure to be reported, not the end. */
 #pragma GCC visibility push(default)
@@ -55,89 +54,6 @@ make_pmem(size_t size)
 	return kind;
 }
 
-/* What a caller may rely on, whatever the kind. */
-static void
-heap_contract(memkind_t kind)
-{
-	void *ptr, *other;
-
-	errno = 77;
-	assert_null(vmc_memkind_malloc(kind, 0));
-	assert_null(vmc_memkind_calloc(kind, 0, 8));
-	assert_null(vmc_memkind_calloc(kind, 8, 0));
-	assert_int_equal(errno, 77);
-	assert_null(vmc_memkind_malloc(kind, SIZE_MAX / 2));
-	assert_int_equal(errno, ENOMEM);
-	errno = 0;
-	assert_null(vmc_memkind_calloc(kind, SIZE_MAX / 4, 5));
-	assert_int_equal(errno, ENOMEM);
-	vmc_memkind_free(kind, NULL);
-	vmc_memkind_free(NULL, NULL);
-	assert_int_equal(vmc_memkind_usable_size(kind, NULL), 0);
-	assert_null(memkind_defrag_reallocate(kind, NULL));
-
-	for (size_t size = 1; size < 3 * MIB; size += 1 + size / 3) {
-		ptr = vmc_memkind_malloc(kind, size);
-		assert_non_null(ptr);
-		assert_true(vmc_memkind_usable_size(kind, ptr) >= size);
-		assert_int_equal(vmc_memkind_usable_size(kind, ptr),
-			vmc_memkind_usable_size(NULL, ptr));
-		assert_int_equal((uintptr_t)ptr % (size < 16 ? 8 : 16), 0);
-		memset(ptr, 0xaa, vmc_memkind_usable_size(kind, ptr));
-		assert_ptr_equal(memkind_detect_kind(ptr), kind);
-		assert_ptr_equal(
-			memkind_detect_kind((char *)ptr + size - 1), kind);
-		vmc_memkind_free(kind, ptr);
-		ptr = vmc_memkind_calloc(kind, 1, size);
-		assert_non_null(ptr);
-		for (size_t i = 0; i < size; i++)
-			assert_int_equal(((char *)ptr)[i], 0);
-		memset(ptr, 0xbb, size);
-		other = vmc_memkind_realloc(NULL, ptr, size * 2 + 1);
-		assert_non_null(other);
-		for (size_t i = 0; i < size; i++)
-			assert_int_equal(((unsigned char *)other)[i], 0xbb);
-		other = vmc_memkind_realloc(kind, other, size / 2 + 1);
-		assert_non_null(other);
-		assert_int_equal(((unsigned char *)other)[size / 2], 0xbb);
-		assert_null(vmc_memkind_realloc(kind, other, 0));
-	}
-	ptr = vmc_memkind_realloc(kind, NULL, 100);
-	assert_non_null(ptr);
-	vmc_memkind_free_sized(kind, ptr, 100);
-}
-
-static void
-aligned_contract(memkind_t kind)
-{
-	const size_t page_of_kind = 4096;
-	void *ptr = &ptr;
-
-	errno = 77;
-	assert_int_equal(vmc_memkind_posix_memalign(kind, &ptr, 3, 10), EINVAL);
-	assert_null(ptr);
-	assert_int_equal(vmc_memkind_posix_memalign(kind, &ptr, 4, 10), EINVAL);
-	assert_int_equal(vmc_memkind_posix_memalign(kind, &ptr, 0, 10), EINVAL);
-	assert_int_equal(vmc_memkind_posix_memalign(kind, &ptr, 64, 0), 0);
-	assert_null(ptr);
-	assert_int_equal(
-		vmc_memkind_posix_memalign(kind, &ptr, 64, SIZE_MAX / 2),
-		ENOMEM);
-	assert_null(ptr);
-	for (size_t align = 8; align <= 512 * page_of_kind; align *= 2) {
-		for (size_t size = 1; size < 100000; size = size * 5 + 1) {
-			assert_int_equal(vmc_memkind_posix_memalign(
-						 kind, &ptr, align, size),
-				0);
-			assert_int_equal((uintptr_t)ptr % align, 0);
-			assert_true(vmc_memkind_usable_size(kind, ptr) >= size);
-			memset(ptr, 0xcc, size);
-			vmc_memkind_free(align & 0x5555 ? kind : NULL, ptr);
-		}
-	}
-	assert_int_equal(errno, 77);
-}
-
 static void
 test_heap_of_each_kind(void **state)
 {
@@ -169,7 +85,7 @@ test_heap_of_each_kind(void **state)
 			continue;
 		}
 		heap_contract(kinds[i]);
-		aligned_contract(kinds[i]);
+		heap_aligned_contract(kinds[i]);
 	}
 	memkind_destroy_kind(pmem);
 	memkind_destroy_kind(fixed);
@@ -289,32 +205,6 @@ test_create_kind(void **state)
 		MEMKIND_ERROR_INVALID);
 }
 
-/* Nearly all of it can be had, and again after it was all given back. */
-static void
-fill_and_empty(memkind_t kind, size_t capacity, size_t size)
-{
-	size_t most = capacity / size + 1, count, before = 0;
-	void **objects = malloc(most * sizeof(*objects));
-
-	for (int round = 0; round < 3; round++) {
-		for (count = 0; count < most; count++) {
-			objects[count] = vmc_memkind_malloc(kind, size);
-			if (!objects[count])
-				break;
-			memset(objects[count], round, size);
-		}
-		assert_int_equal(errno, ENOMEM);
-		assert_true((double)(count * size) >= 0.95 * (double)capacity);
-		assert_true(count >= before - before / 100);
-		before = count;
-		for (size_t i = 0; i < count; i++) {
-			assert_int_equal(((char *)objects[i])[size - 1], round);
-			vmc_memkind_free(kind, objects[i]);
-		}
-	}
-	free(objects);
-}
-
 static void
 test_exhaustion(void **state)
 {
@@ -323,15 +213,15 @@ test_exhaustion(void **state)
 	memkind_t kind = make_pmem(size);
 
 	(void)state;
-	fill_and_empty(kind, size, 512);
-	fill_and_empty(kind, size, 4096);
+	heap_fill_and_empty(kind, size, 512, 95);
+	heap_fill_and_empty(kind, size, 4096, 95);
 	memkind_update_cached_stats();
 	vmc_engine_arena_purge(kind->arenas[0]->index);
 	assert_int_equal(vmc_os_file_occupied(kind->space.fd, &occupied), 0);
 	assert_true(occupied <= size / 20);
 	memkind_destroy_kind(kind);
 	assert_int_equal(memkind_create_fixed(region, size, &kind), 0);
-	fill_and_empty(kind, size, 512);
+	heap_fill_and_empty(kind, size, 512, 95);
 	assert_int_equal(memkind_get_capacity(kind) / (ssize_t)MIB, 15);
 	memkind_destroy_kind(kind);
 	free(region);

@@ -147,54 +147,48 @@ check_refused(const struct expected expected[KINDS])
 	return wrong + (process_descriptors() != descriptors);
 }
 
-/* Two sockets, fast memory beside each, a pool of huge pages. */
 static bool
 make_two_sockets(void)
 {
-	return machine_start("", "0-3,5", "0-1") &&
+	return machine_two_sockets("") &&
 	       machine_file("kernel/mm/hugepages/hugepages-2048kB/nr_hugepages",
-		       "512") &&
-	       machine_node(0, "10 20 15 25 30", 4, 0, 100000, 100) &&
-	       machine_node(1, "20 10 25 15 40", 4, 1, 100000, 100) &&
-	       machine_node(2, "15 25 10 30 35", 1, 0, 400000, 120) &&
-	       machine_node(3, "25 15 30 10 45", 1, 1, 400000, 120) &&
-	       machine_node(5, "30 40 35 45 10", 16, 0, 20000, 300);
+		       "512");
 }
+
+static const struct expected of_two_sockets[KINDS] = {[REGULAR] = {0, 8},
+	[HUGETLB] = {0, 1},
+	[GBTLB] = {NO_POOL, 0},
+	[INTERLEAVE] = {0, 26},
+	[HBW] = {0, 2},
+	[HBW_ALL] = {0, 2},
+	[HBW_PREFERRED] = {0, -1},
+	[HBW_INTERLEAVE] = {0, 2},
+	[HBW_HUGETLB] = {0, -1},
+	[HBW_ALL_HUGETLB] = {0, -1},
+	[HBW_PREFERRED_HUGETLB] = {0, -1},
+	[HBW_GBTLB] = {NO_POOL, 0},
+	[HBW_PREFERRED_GBTLB] = {NO_POOL, 0},
+	[DAX_KMEM] = {0, 16},
+	[DAX_KMEM_ALL] = {0, 16},
+	[DAX_KMEM_PREFERRED] = {0, -1},
+	[DAX_KMEM_INTERLEAVE] = {0, 16},
+	[CAPACITY] = {0, 16},
+	[CAPACITY_PREFERRED] = {0, -1},
+	[CAPACITY_LOCAL] = {0, 20},
+	[CAPACITY_LOCAL_PREFERRED] = {0, -1},
+	[LATENCY] = {0, 8},
+	[LATENCY_PREFERRED] = {0, -1},
+	[BANDWIDTH] = {0, 2},
+	[BANDWIDTH_PREFERRED] = {0, -1}};
 
 static int
 two_sockets(const char *sys)
 {
-	static const struct expected expected[KINDS] = {[REGULAR] = {0, 8},
-		[HUGETLB] = {0, 1},
-		[GBTLB] = {NO_POOL, 0},
-		[INTERLEAVE] = {0, 26},
-		[HBW] = {0, 2},
-		[HBW_ALL] = {0, 2},
-		[HBW_PREFERRED] = {0, -1},
-		[HBW_INTERLEAVE] = {0, 2},
-		[HBW_HUGETLB] = {0, -1},
-		[HBW_ALL_HUGETLB] = {0, -1},
-		[HBW_PREFERRED_HUGETLB] = {0, -1},
-		[HBW_GBTLB] = {NO_POOL, 0},
-		[HBW_PREFERRED_GBTLB] = {NO_POOL, 0},
-		[DAX_KMEM] = {0, 16},
-		[DAX_KMEM_ALL] = {0, 16},
-		[DAX_KMEM_PREFERRED] = {0, -1},
-		[DAX_KMEM_INTERLEAVE] = {0, 16},
-		[CAPACITY] = {0, 16},
-		[CAPACITY_PREFERRED] = {0, -1},
-		[CAPACITY_LOCAL] = {0, 20},
-		[CAPACITY_LOCAL_PREFERRED] = {0, -1},
-		[LATENCY] = {0, 8},
-		[LATENCY_PREFERRED] = {0, -1},
-		[BANDWIDTH] = {0, 2},
-		[BANDWIDTH_PREFERRED] = {0, -1}};
-
 	(void)sys;
 	setenv("MEMKIND_DAX_KMEM_NODES", "5", 1);
 	if (!make_two_sockets())
 		return PROCESS_REFUSED;
-	return check_kinds(expected) + check_refused(expected);
+	return check_kinds(of_two_sockets) + check_refused(of_two_sockets);
 }
 
 /* Nothing but nodes: the firmware says nothing, two are equally large. */
@@ -302,33 +296,13 @@ equally_close(const char *sys)
 static int
 malformed_lists(const char *sys)
 {
-	static const struct expected expected[KINDS] = {[REGULAR] = {0, 8},
-		[HUGETLB] = {0, 1},
-		[GBTLB] = {NO_POOL, 0},
-		[INTERLEAVE] = {0, 26},
-		[HBW] = {WRONG, 0},
-		[HBW_ALL] = {WRONG, 0},
-		[HBW_PREFERRED] = {WRONG, 0},
-		[HBW_INTERLEAVE] = {WRONG, 0},
-		[HBW_HUGETLB] = {WRONG, 0},
-		[HBW_ALL_HUGETLB] = {WRONG, 0},
-		[HBW_PREFERRED_HUGETLB] = {WRONG, 0},
-		[HBW_GBTLB] = {WRONG, 0},
-		[HBW_PREFERRED_GBTLB] = {WRONG, 0},
-		[DAX_KMEM] = {WRONG, 0},
-		[DAX_KMEM_ALL] = {WRONG, 0},
-		[DAX_KMEM_PREFERRED] = {WRONG, 0},
-		[DAX_KMEM_INTERLEAVE] = {WRONG, 0},
-		[CAPACITY] = {0, 16},
-		[CAPACITY_PREFERRED] = {0, -1},
-		[CAPACITY_LOCAL] = {0, 20},
-		[CAPACITY_LOCAL_PREFERRED] = {0, -1},
-		[LATENCY] = {0, 8},
-		[LATENCY_PREFERRED] = {0, -1},
-		[BANDWIDTH] = {0, 2},
-		[BANDWIDTH_PREFERRED] = {0, -1}};
+	struct expected expected[KINDS];
 
 	(void)sys;
+	for (int i = 0; i < KINDS; i++)
+		expected[i] = of_two_sockets[i];
+	for (int i = HBW; i <= DAX_KMEM_INTERLEAVE; i++)
+		expected[i] = (struct expected){WRONG, 0};
 	setenv("MEMKIND_DAX_KMEM_NODES", "4", 1);
 	setenv("MEMKIND_HBW_NODES", "2-", 1);
 	if (!make_two_sockets())

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * test_memkind_nodes.c -- node lists, and the choice of nodes on a machine
- * that is made of files: two sockets with DRAM, high-bandwidth and
- * persistent memory, numbers with a gap
+ * that is made of files, the numbers of whose nodes have a gap
  */
 #include "testing.h"
 
@@ -11,45 +10,28 @@
 #include "memkind/nodes.h"
 
 #include <errno.h>
-#include <ftw.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static char root[] = "/tmp/vmc-nodes-XXXXXX";
 
-/* Nodes 0 and 1 have processors; 2 and 3 are fast, 5 is large and slow. */
 static int
 make_machine(void **state)
 {
 	(void)state;
 	assert_non_null(mkdtemp(root));
-	machine_start(root, "0-3,5", "0-1");
+	machine_two_sockets(root);
 	machine_file("kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "3");
 	machine_file("kernel/mm/hugepages/hugepages-2048kB/"
 		     "nr_overcommit_hugepages",
 		"4");
-	machine_node(0, "10 20 15 25 30", 4, 0, 100000, 100);
-	machine_node(1, "20 10 25 15 40", 4, 1, 100000, 100);
-	machine_node(2, "15 25 10 30 35", 1, 0, 400000, 120);
-	machine_node(3, "25 15 30 10 45", 1, 1, 400000, 120);
-	machine_node(5, "30 40 35 45 10", 16, 0, 20000, 300);
 	return 0;
-}
-
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
 }
 
 static int
 remove_machine(void **state)
 {
 	(void)state;
-	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return machine_remove(root);
 }
 
 static void

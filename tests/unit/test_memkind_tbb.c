@@ -8,16 +8,13 @@
  */
 #include "testing.h"
 
+#include "heap.h"
 #include "memkind/kind.h"
-#include "memkind/malloc.h"
 
 #include <dlfcn.h>
-#include <errno.h>
 #include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define MIB ((size_t)1 << 20)
 
 static bool have_library;
 
@@ -46,86 +43,35 @@ test_without_library(void **state)
 }
 
 static void
-heap_contract(memkind_t kind, size_t largest)
-{
-	void *ptr;
-
-	assert_null(vmc_memkind_malloc(kind, 0));
-	for (size_t size = 1; size < largest; size = size * 3 / 2 + 1) {
-		ptr = vmc_memkind_malloc(kind, size);
-		assert_non_null(ptr);
-		assert_true(vmc_memkind_usable_size(NULL, ptr) >= size);
-		memset(ptr, 0xaa, size);
-		assert_ptr_equal(memkind_detect_kind(ptr), kind);
-		ptr = vmc_memkind_realloc(kind, ptr, size * 2);
-		assert_non_null(ptr);
-		for (size_t i = 0; i < size; i++)
-			assert_int_equal(((unsigned char *)ptr)[i], 0xaa);
-		vmc_memkind_free(size & 1 ? kind : NULL, ptr);
-		ptr = vmc_memkind_calloc(kind, size, 1);
-		assert_non_null(ptr);
-		for (size_t i = 0; i < size; i++)
-			assert_int_equal(((char *)ptr)[i], 0);
-		vmc_memkind_free(kind, ptr);
-		assert_int_equal(
-			vmc_memkind_posix_memalign(kind, &ptr, 1024, size), 0);
-		assert_int_equal((uintptr_t)ptr % 1024, 0);
-		memset(ptr, 0xbb, size);
-		vmc_memkind_free(NULL, ptr);
-	}
-	errno = 0;
-	assert_null(vmc_memkind_malloc(kind, SIZE_MAX / 2));
-	assert_int_equal(errno, ENOMEM);
-}
-
-static void
 test_heap(void **state)
 {
-	memkind_t pmem = make_pmem(64 * MIB), fixed;
+	memkind_t kinds[] = {
+		make_pmem(64 * MIB), NULL, MEMKIND_DEFAULT, MEMKIND_REGULAR};
 	char *region = malloc(64 * MIB);
+	int count =
+		RUNNING_ON_VALGRIND || memkind_check_available(MEMKIND_REGULAR)
+			? 3
+			: 4;
 
 	(void)state;
 	memset(region, 0xee, 64 * MIB);
-	heap_contract(pmem, 4 * MIB);
-	assert_int_equal(memkind_create_fixed(region, 64 * MIB, &fixed), 0);
-	heap_contract(fixed, 4 * MIB);
-	if (!RUNNING_ON_VALGRIND &&
-		memkind_check_available(MEMKIND_REGULAR) == 0)
-		heap_contract(MEMKIND_REGULAR, 4 * MIB);
-	heap_contract(MEMKIND_DEFAULT, 4 * MIB);
-	memkind_destroy_kind(pmem);
-	memkind_destroy_kind(fixed);
+	assert_int_equal(memkind_create_fixed(region, 64 * MIB, &kinds[1]), 0);
+	for (int i = 0; i < count; i++) {
+		heap_contract(kinds[i]);
+		heap_aligned_contract(kinds[i]);
+	}
+	memkind_destroy_kind(kinds[0]);
+	memkind_destroy_kind(kinds[1]);
 	free(region);
 }
 
-/* Full, and not full any more. */
 static void
 test_exhaustion(void **state)
 {
-	enum { SIZE = 5000 };
 	memkind_t kind = make_pmem(16 * MIB);
-	size_t most = 16 * MIB / SIZE, count, before = 0;
-	void **objects = malloc(most * sizeof(*objects));
 
 	(void)state;
-	for (int round = 0; round < 3; round++) {
-		errno = 0;
-		for (count = 0; count < most; count++) {
-			objects[count] = vmc_memkind_malloc(kind, SIZE);
-			if (!objects[count])
-				break;
-			memset(objects[count], round, SIZE);
-		}
-		assert_int_equal(errno, ENOMEM);
-		assert_true(count * SIZE > 12 * MIB);
-		assert_true(count >= before - before / 10);
-		before = count;
-		for (size_t i = 0; i < count; i++) {
-			assert_int_equal(((char *)objects[i])[SIZE - 1], round);
-			vmc_memkind_free(kind, objects[i]);
-		}
-	}
-	free(objects);
+	heap_fill_and_empty(kind, 16 * MIB, 5000, 75);
 	memkind_destroy_kind(kind);
 }
 
