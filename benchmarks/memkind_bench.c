@@ -5,16 +5,17 @@
  *     memkind_bench [--csv | --json] [DIRECTORY [ROUNDS]]
  *
  * Every subject is a process of its own, started anew in each round, subjects
- * taking turns; the table shows the median of the rounds. Times are the
- * thread's own processor time. The
- * program is linked with our libmemkind; for the predecessor it is started with
- * that library preloaded, whose place it takes because the names agree. The
- * PMEM kind is made in DIRECTORY (/dev/shm), of 1 GiB.
+ * taking turns; the tables show the medians of the rounds, and the medians of
+ * the ratios within a round. Times are the thread's own processor time, but for
+ * "cross". The program is linked with our libmemkind; for the predecessor it is
+ * started with that library preloaded, whose place it takes because the names
+ * agree. The PMEM kind is made in DIRECTORY (/dev/shm), of 1 GiB.
  *
  * pair    allocate, touch, free: nanoseconds for all three
  * batch   the same for 1000 objects, all allocated before any is freed
  * churn   replace a random one of 20000 objects
- * cross   one thread allocates, another frees
+ * cross   one thread allocates, another frees, both by the clock
+ *         (memkind_bench_handover.c)
  * x2      two threads doing it, nanoseconds for each
  * and of a file of 256 MiB, what memkind_bench_space.c says
  */
@@ -24,7 +25,6 @@
 #include "report.h"
 
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -41,7 +41,15 @@
 void *engine_malloc(size_t size);
 void engine_free(void *ptr);
 
-enum heap { HEAP_LIBC, HEAP_ENGINE, HEAP_DEFAULT, HEAP_PMEM, HEAP_NULL };
+enum heap {
+	HEAP_LIBC,
+	HEAP_ENGINE,
+	HEAP_DEFAULT,
+	HEAP_REGULAR,
+	HEAP_FIXED,
+	HEAP_PMEM,
+	HEAP_NULL
+};
 
 /* "NULL": freed without naming the kind. */
 static const struct subject {
@@ -53,6 +61,8 @@ static const struct subject {
 	{{"jemalloc", "jemalloc", BENCH_ONE_DIGIT}, JEMALLOC, HEAP_LIBC},
 	{{"engine", "engine", BENCH_ONE_DIGIT}, "", HEAP_ENGINE},
 	{{"default", "default", BENCH_ONE_DIGIT}, "", HEAP_DEFAULT},
+	{{"regular", "regular", BENCH_ONE_DIGIT}, "", HEAP_REGULAR},
+	{{"fixed", "fixed", BENCH_ONE_DIGIT}, "", HEAP_FIXED},
 	{{"pmem", "pmem", BENCH_ONE_DIGIT}, "", HEAP_PMEM},
 	{{"pmem_null", "pmem, NULL", BENCH_ONE_DIGIT}, "", HEAP_NULL},
 	{{"old_default", "1.14 default", BENCH_ONE_DIGIT}, PREDECESSOR,
@@ -62,6 +72,22 @@ static const struct subject {
 		HEAP_NULL},
 };
 #define SUBJECTS (sizeof(subjects) / sizeof(subjects[0]))
+
+/* What is worth dividing by what, by the subjects' names. */
+static const struct ratio {
+	struct bench_column column;
+	const char *of, *to;
+} ratios[] = {
+	{{"default_engine", "default/engine", BENCH_TWO_DIGITS}, "default",
+		"engine"},
+	{{"pmem_engine", "pmem/engine", BENCH_TWO_DIGITS}, "pmem", "engine"},
+	{{"null_pmem", "NULL/pmem", BENCH_TWO_DIGITS}, "pmem_null", "pmem"},
+	{{"old_default_default", "1.14 default/default", BENCH_TWO_DIGITS},
+		"old_default", "default"},
+	{{"old_pmem_pmem", "1.14 pmem/pmem", BENCH_TWO_DIGITS}, "old_pmem",
+		"pmem"},
+};
+#define RATIOS (sizeof(ratios) / sizeof(ratios[0]))
 
 static enum heap heap;
 static memkind_t kind;
@@ -199,48 +225,37 @@ run_loop(void *arguments)
 	return NULL;
 }
 
-/*
- * Batches handed over whole, so that waiting costs nothing that is counted:
- * the sum of what the one spends allocating and the other freeing.
- */
-#define BATCH 1000
-#define BATCHES 200
-static void *handed[2][BATCH];
-static sem_t full, drained;
-
-static void *
-consume(void *time)
+void *
+memkind_bench_allocate(size_t size)
 {
-	for (int i = 0; i < BATCHES; i++) {
-		sem_wait(&full);
-		double start = now(CLOCK_THREAD_CPUTIME_ID);
-		for (int j = 0; j < BATCH; j++)
-			release(handed[i & 1][j]);
-		*(double *)time += now(CLOCK_THREAD_CPUTIME_ID) - start;
-		sem_post(&drained);
-	}
-	return NULL;
+	return must(allocate(size));
 }
 
-static double
-cross(size_t size)
+void
+memkind_bench_release(void *ptr)
 {
-	double freeing = 0, allocating = 0;
-	pthread_t thread;
+	release(ptr);
+}
 
-	sem_init(&full, 0, 0);
-	sem_init(&drained, 0, 2);
-	pthread_create(&thread, NULL, consume, &freeing);
-	for (int i = 0; i < BATCHES; i++) {
-		sem_wait(&drained);
-		double start = now(CLOCK_THREAD_CPUTIME_ID);
-		for (int j = 0; j < BATCH; j++)
-			handed[i & 1][j] = must(allocate(size));
-		allocating += now(CLOCK_THREAD_CPUTIME_ID) - start;
-		sem_post(&full);
+/* The kind of the subject; false: it cannot be had. */
+static bool
+open_kind(const char *directory)
+{
+	const size_t size = (size_t)1 << 30;
+
+	switch (heap) {
+	case HEAP_REGULAR:
+		kind = MEMKIND_REGULAR;
+		return memkind_check_available(kind) == 0;
+	case HEAP_FIXED:
+		return memkind_create_fixed(malloc(size), size, &kind) == 0;
+	case HEAP_PMEM:
+	case HEAP_NULL:
+		return memkind_create_pmem(directory, size, &kind) == 0;
+	default:
+		kind = MEMKIND_DEFAULT;
+		return true;
 	}
-	pthread_join(thread, NULL);
-	return (allocating + freeing) / (BATCHES * BATCH);
 }
 
 static int
@@ -251,9 +266,7 @@ work(const struct subject *subject, const char *directory)
 	pthread_t other;
 
 	heap = subject->heap;
-	kind = MEMKIND_DEFAULT;
-	if (heap >= HEAP_PMEM &&
-		memkind_create_pmem(directory, (size_t)1 << 30, &kind) != 0)
+	if (!open_kind(directory))
 		return 1;
 	for (size_t s = 0; s < sizeof(all) / sizeof(all[0]); s++) {
 		for (size_t l = 0; l < LOOPS; l++) {
@@ -263,16 +276,15 @@ work(const struct subject *subject, const char *directory)
 			run_loop(&shares[0]);
 			printf("%s_%zu %f\n", loops[l].name, all[s],
 				shares[0].time);
-			if (all[s] > 4096)
-				continue;
 			pthread_create(&other, NULL, run_loop, &shares[1]);
 			run_loop(&shares[0]);
 			pthread_join(other, NULL);
 			printf("%s_x2_%zu %f\n", loops[l].name, all[s],
 				(shares[0].time + shares[1].time) / 2);
 		}
-		if (all[s] <= 4096)
-			printf("cross_%zu %f\n", all[s], cross(all[s]));
+		double time = memkind_bench_handover(all[s]);
+		if (time > 0)
+			printf("cross_%zu %f\n", all[s], time);
 		fflush(stdout);
 	}
 	if (heap == HEAP_PMEM) {
@@ -289,8 +301,7 @@ work(const struct subject *subject, const char *directory)
 
 static struct row {
 	char name[32];
-	double values[SUBJECTS][MOST_ROUNDS];
-	int counts[SUBJECTS];
+	double values[SUBJECTS][MOST_ROUNDS]; /* by round; 0: none */
 } rows[MOST_ROWS];
 static size_t row_count;
 
@@ -309,7 +320,7 @@ row_of(const char *name)
 
 /* One process; a subject that crashes has no further values in this round. */
 static void
-run_subject(const char *self, size_t number, const char *directory)
+run_subject(const char *self, size_t number, const char *directory, int round)
 {
 	const struct subject *subject = &subjects[number];
 	char text[16], name[32];
@@ -335,10 +346,8 @@ run_subject(const char *self, size_t number, const char *directory)
 	}
 	close(pipes[1]);
 	out = fdopen(pipes[0], "r");
-	while (out && fscanf(out, "%31s %lf", name, &value) == 2) {
-		struct row *row = row_of(name);
-		row->values[number][row->counts[number]++] = value;
-	}
+	while (out && fscanf(out, "%31s %lf", name, &value) == 2)
+		row_of(name)->values[number][round] = value;
 	if (out)
 		fclose(out);
 	waitpid(pid, NULL, 0);
@@ -352,11 +361,39 @@ compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static double
-median(double *values, int count)
+double
+memkind_bench_median(double *values, long count)
 {
 	qsort(values, (size_t)count, sizeof(*values), compare);
 	return values[count / 2];
+}
+
+/* The median of what the rounds say of a, or of a / b; of none: an empty cell.
+ */
+static void
+print_cell(struct bench_report *r, const double *a, const double *b)
+{
+	double values[MOST_ROUNDS];
+	long count = 0;
+
+	for (int i = 0; i < MOST_ROUNDS; i++) {
+		if (a[i] > 0 && (!b || b[i] > 0))
+			values[count++] = b ? a[i] / b[i] : a[i];
+	}
+	if (count > 0)
+		bench_cell(r, memkind_bench_median(values, count));
+	else
+		bench_cell_empty(r);
+}
+
+static const double *
+values_of(const struct row *row, const char *subject)
+{
+	size_t i = 0;
+
+	while (strcmp(subjects[i].column.name, subject) != 0)
+		i++;
+	return row->values[i];
 }
 
 static void
@@ -365,6 +402,7 @@ print_rows(const char *directory, int rounds, enum bench_format format)
 	struct bench_report *r = bench_report_new("kinds");
 	struct bench_column columns[SUBJECTS + 1] = {
 		{"measured", "", BENCH_TEXT}};
+	struct bench_column divided[RATIOS + 1] = {columns[0]};
 
 	bench_setting(r, "path", "%s", directory);
 	bench_setting_number(r, "rounds", (uint64_t)rounds);
@@ -374,13 +412,18 @@ print_rows(const char *directory, int rounds, enum bench_format format)
 	for (size_t i = 0; i < row_count; i++) {
 		bench_row(r);
 		bench_cell_text(r, "%s", rows[i].name);
-		for (size_t s = 0; s < SUBJECTS; s++) {
-			if (rows[i].counts[s] > 0)
-				bench_cell(r, median(rows[i].values[s],
-						      rows[i].counts[s]));
-			else
-				bench_cell_empty(r);
-		}
+		for (size_t s = 0; s < SUBJECTS; s++)
+			print_cell(r, rows[i].values[s], NULL);
+	}
+	for (size_t s = 0; s < RATIOS; s++)
+		divided[s + 1] = ratios[s].column;
+	bench_table(r, "ratios", divided, RATIOS + 1);
+	for (size_t i = 0; i < row_count; i++) {
+		bench_row(r);
+		bench_cell_text(r, "%s", rows[i].name);
+		for (size_t s = 0; s < RATIOS; s++)
+			print_cell(r, values_of(&rows[i], ratios[s].of),
+				values_of(&rows[i], ratios[s].to));
 	}
 	bench_report_print(r, format, stdout);
 	bench_report_free(r);
@@ -419,7 +462,7 @@ main(int argc, char **argv)
 		for (size_t s = 0; s < SUBJECTS; s++) {
 			fprintf(stderr, "\rround %d of %d, %s\033[K", round + 1,
 				rounds, subjects[s].column.heading);
-			run_subject("/proc/self/exe", s, directory);
+			run_subject("/proc/self/exe", s, directory, round);
 		}
 	}
 	fprintf(stderr, "\r\033[K");
