@@ -8,9 +8,9 @@
  * call any more. In each process the scenario follows twice without a failure:
  * that must succeed, and leave what the same left where nothing ever failed.
  *
- * The first 200 calls of a scenario all have their turn, of the later ones,
- * which are ever the same, about every 50th of what came before;
- * $VMC_FAULT_ALL=1: all of them.
+ * The first calls of a scenario (200; 40 in a sanitizer's build) all have their
+ * turn, of the later ones, which are ever the same, about every 50th (10th) of
+ * what came before; $VMC_FAULT_ALL=1: all of them.
  */
 #ifndef VMC_TESTS_EACH_H
 #define VMC_TESTS_EACH_H
@@ -31,15 +31,24 @@
 #include <unistd.h>
 
 #ifdef VMC_COVERAGE /* to execute what is there is enough; it is slow */
-#define EACH_RARELY 10
 #define EACH_COMPARE 0
 #else
-#define EACH_RARELY 50
 #define EACH_COMPARE 1
+#endif
+#if defined(VMC_COVERAGE) || defined(VMC_TESTING_SANITIZED)
+#define EACH_RARELY 10
+#else
+#define EACH_RARELY 50
 #endif
 
 /* A watchdog's patience in seconds; hanging is a failure. */
 #define EACH_PATIENCE 120
+
+#ifdef VMC_TESTING_SANITIZED
+#define EACH_FIRST 40
+#else
+#define EACH_FIRST 200
+#endif
 
 struct each {
 	const char *name;
@@ -208,7 +217,7 @@ each_call(const struct each *scenario)
 		for (; result != EACH_NOT_REACHED && wrong < 10; runs++) {
 			result = each_process(n, mode ? LONG_MAX : 1, clean);
 			wrong += result == EACH_WRONG;
-			n += 1 + (n > 200 && !all ? n / every : 0);
+			n += 1 + (n > EACH_FIRST && !all ? n / every : 0);
 		}
 		printf("%s: %ld calls, %ld runs\n", scenario->name, n, runs);
 	}
