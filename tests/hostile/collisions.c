@@ -112,9 +112,9 @@ test_lowest_bits(void **state)
 {
 	(void)state;
 	colliding_hash = lowest_bits;
-	fill_and_empty(keys_on_one_hash());
+	fill_and_empty(keys_on_one_hash() / 2);
 	colliding_hash = extremes;
-	fill_and_empty(keys_on_one_hash());
+	fill_and_empty(keys_on_one_hash() / 2);
 }
 
 /* A full cache that is deleted as it is. */
