@@ -158,6 +158,37 @@ test_across_nodes(void **state)
 	teardown(&m);
 }
 
+/* Short runs of random lengths, with every edge of a word among them. */
+static void
+test_find_short(void **state)
+{
+	int rounds = RUNNING_ON_VALGRIND ? 2 : 50;
+
+	(void)state;
+	for (int round = 0; round < rounds; round++) {
+		uint64_t longest = 1 + (uint64_t)round % 40, at;
+		struct model m;
+
+		setup(&m, 3000);
+		for (uint64_t b = 0, n; b < m.map.blocks; b += n) {
+			b += testing_below(&m.random, longest);
+			if (b >= m.map.blocks)
+				break;
+			n = equal_blocks(&m, b, longest);
+			mark(&m, b, n, true);
+		}
+		compare(&m);
+		for (uint64_t want = 1; want <= 2 * longest; want++) {
+			uint64_t first = lowest(&m, want);
+			assert_int_equal(vmc_freemap_find(&m.map, want, &at),
+				first < m.map.blocks);
+			if (first < m.map.blocks)
+				assert_int_equal(at, first);
+		}
+		teardown(&m);
+	}
+}
+
 static void *
 reserve(void *ctx, size_t size)
 {
@@ -221,7 +252,7 @@ test_no_memory(void **state)
 
 /* Memory that begins so many bytes behind a cache line. */
 struct unaligned {
-	uintptr_t offset, end;
+	uintptr_t offset, begin, end;
 	char space[40000];
 };
 
@@ -229,11 +260,10 @@ static void *
 alloc_unaligned(void *ctx, size_t size)
 {
 	struct unaligned *u = ctx;
-	uintptr_t begin = ((uintptr_t)u->space + 63) / 64 * 64 + u->offset;
-
-	u->end = begin + size;
+	u->begin = ((uintptr_t)u->space + 63) / 64 * 64 + u->offset;
+	u->end = u->begin + size;
 	assert_true(u->end <= (uintptr_t)(u + 1));
-	return (void *)begin;
+	return (void *)u->begin;
 }
 
 /* Siblings share a cache line, and the last ones end within the memory. */
@@ -246,12 +276,14 @@ test_at_any_address(void **state)
 
 	(void)state;
 	for (u.offset = 0; u.offset < 64; u.offset += 16) {
-		assert_int_equal(vmc_freemap_init(&map, 200000, &memory), 0);
+		assert_int_equal(vmc_freemap_init(&map, 65536, &memory), 0);
+		/* bits, and summaries of 64 chunks, of 8 times 8, of all */
+		assert_int_equal(map.size, 65536 / 8 + 8 * (64 + 8 + 8) + 64);
 		assert_int_equal((uintptr_t)map.word % 64, 0);
+		assert_in_range((uintptr_t)map.word, u.begin, u.begin + 63);
 		for (unsigned l = 0; l <= map.root; l++)
 			assert_int_equal((uintptr_t)map.node[l] % 64, 0);
-		uintptr_t end = (uintptr_t)(map.node[map.root] + 8);
-		assert_in_range(end, u.end - 64, u.end);
+		assert_true((uintptr_t)(map.node[map.root] + 8) <= u.end);
 	}
 }
 
@@ -285,6 +317,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_across_nodes),
+		cmocka_unit_test(test_find_short),
 		cmocka_unit_test(test_largest),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_at_any_address),

@@ -134,6 +134,34 @@ test_recall(void **state)
 	}
 }
 
+/* Every slot is filled: the first of them is the one behind the last. */
+static void
+test_full(void **state)
+{
+	struct vmc_policy_node many[VMC_RESERVE_SIZE];
+	struct fixture f;
+
+	(void)state;
+	for (size_t s = 0; s < STARTS; s++) {
+		fixture_start(&f, starts[s]);
+		memset(many, 0, sizeof(many));
+		for (unsigned i = 0; i < VMC_RESERVE_SIZE; i++)
+			vmc_reserve_add(&f.reserve, &many[i]);
+		f.nodes[0].prev = &f.nodes[1]; /* behind the slots */
+		assert_int_equal(
+			vmc_reserve_count(&f.reserve), VMC_RESERVE_SIZE);
+		for (unsigned i = 0; i < VMC_RESERVE_SIZE; i++)
+			assert_ptr_equal(
+				vmc_reserve_peek(&f.reserve, i), &many[i]);
+		assert_null(vmc_reserve_peek(&f.reserve, VMC_RESERVE_SIZE));
+		vmc_reserve_recall(&f.reserve, f.policy);
+		for (unsigned i = 0; i < VMC_RESERVE_SIZE; i++)
+			assert_ptr_equal(
+				f.policy->ops->victim(f.policy), &many[i]);
+		fixture_end(&f);
+	}
+}
+
 /* An owner that takes, and a holder of the lock that withdraws, at once. */
 struct race {
 	struct vmc_reserve reserve;
@@ -190,6 +218,7 @@ main(void)
 		cmocka_unit_test(test_oldest_first),
 		cmocka_unit_test(test_withdrawn_and_taken),
 		cmocka_unit_test(test_recall),
+		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_one_has_it),
 	};
 

@@ -44,10 +44,14 @@ test_order(void **state)
 
 		assert_int_equal(vmc_ring_take(ring, out, VMC_RING_SIZE), 0);
 		while (taken < 4 * VMC_RING_SIZE) {
-			for (int i = 0; i < 7 && in < 4 * VMC_RING_SIZE; i++)
-				assert_true(vmc_ring_push(ring, &nodes[in++]));
+			for (int i = 0; i < 7 && in < 4 * VMC_RING_SIZE; i++) {
+				uint32_t n = vmc_ring_push(ring, &nodes[in++]);
+				assert_int_equal(n, in - taken);
+			}
 			assert_int_equal(ring_pending(ring), in - taken);
+			memset(out, 0, sizeof(out));
 			unsigned n = vmc_ring_take(ring, out, 6);
+			assert_null(out[n]);
 			assert_int_equal(n, in - taken < 6 ? in - taken : 6);
 			for (unsigned i = 0; i < n; i++)
 				assert_ptr_equal(out[i], &nodes[taken++]);
