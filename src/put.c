@@ -83,15 +83,40 @@ hand_over(struct vmc_handover *to, const struct vmc_key *key, const void *value,
 	to->result = (ssize_t)n;
 }
 
+/*
+ * How many blocks should be free before so many are taken: a few more, while
+ * anything can be evicted, lest values are cut into more and more runs
+ * (extent.c). Not where a value is large beside these few: then as many fit the
+ * pool as they say; nor in a pool so small that a few are less than one value.
+ */
+#define KEPT_FROM_BLOCKS 65536
+
+static uint64_t
+free_for(const struct vmemcache *cache, uint64_t blocks)
+{
+	uint64_t kept = cache->blocks / VMC_EXTENT_KEPT;
+
+	return cache->blocks < KEPT_FROM_BLOCKS || blocks > kept / 4
+		       ? blocks
+		       : blocks + kept;
+}
+
 /* Blocks for a value into *runs, evicting as needed. */
 static int
 take_blocks(struct vmemcache *cache, struct vmc_stripe *stripe, uint64_t blocks,
 	vmc_runs *runs)
 {
+	uint64_t have = vmc_extent_free_blocks(cache->extent);
+	uint64_t wanted = blocks > 0 ? free_for(cache, blocks) : 0;
 	vmc_runs freed = VMC_RUNS_NONE;
 	uint64_t missing;
 	int rc;
 
+	if (have < wanted) {
+		rc = vmc_cache_make_room(cache, stripe, wanted - have, &freed);
+		if (rc && rc != -ENOSPC)
+			return rc;
+	}
 	while ((rc = vmc_extent_exchange(cache->extent, &freed, blocks, runs,
 			&missing)) == -ENOSPC) {
 		rc = vmc_cache_make_room(cache, stripe, missing, &freed);

@@ -5,7 +5,7 @@
  * A free block is in one of two places. The map (freemap.c) holds any number,
  * a bit each: a pool with room. The list (freelist.c) holds runs given back
  * lately: in a full cache, where every put takes what was evicted for it,
- * that is all there are, and the map is not touched. Invariants:
+ * that is nearly all there are. Invariants:
  *
  *	the blocks of a listed run are `used` in the map
  *	no listed run touches another, nor a free block of the map
@@ -17,16 +17,22 @@
  *	3. if there are none: into the shortest listed run that is long enough;
  *	4. if none is: into the longest run there is, and so on with the rest.
  *
- * Rule 2 keeps values together over a long life: a full pool has no free
- * neighbours to coalesce with, so each cut run stays cut. Runs per value after
- * 20 turnovers and nanoseconds per put, sizes uniform and log-uniform to 256
- * blocks (benchmarks/micro_extent.c):
+ * Values stay together over a long life by rule 2, and by some free blocks: in
+ * a pool without any, no run that comes back has a free neighbour to join, so
+ * each cut run stays cut. So the caller keeps one part in VMC_EXTENT_KEPT free
+ * where it can. Runs per value when any value may be the next victim, sizes
+ * log-uniform and uniform to 256 blocks (benchmarks/micro_extent.c; 128 runs
+ * listed in the first two and the last):
  *
- *	victims                  oldest first         any
- *	map alone, next fit      1.51  1.27  340 ns   14.2  11.9  2700 ns
- *	list without rule 2      1.01  1.00   45 ns   11.0   8.1   700 ns
- *	all rules                1.01  1.00   45 ns    6.1   5.9   390 ns
- *	all, 1 % kept free       1.00  1.00   50 ns    2.4   2.2   570 ns
+ *	turnovers                  20    200          20    200
+ *	map alone, next fit      11.9                14.2
+ *	list without rule 2       8.1                11.0
+ *	all rules                 5.9   13.9          6.1   10.5
+ *	all, a 256th kept free    2.4    2.2          3.2    2.8
+ *	that, few runs listed     2.9    4.2
+ *
+ * Those that no list has room for wait in the map, so the list grows with the
+ * pool. Where the oldest value is always the next victim it takes 1.0 runs.
  *
  * Any thread may call anything. One lock covers map and list; the counters
  * are written under it and read without. One run of the wanted length is
@@ -82,6 +88,17 @@ struct pieces {
 	vmc_run few[2 * VMC_FREELIST_PARTS];
 };
 
+/* Room for what a full cache keeps free (VMC_EXTENT_KEPT), and more. */
+static uint32_t
+list_room(uint64_t blocks)
+{
+	uint32_t room = VMC_EXTENT_LISTED_MIN;
+
+	while (room < blocks / VMC_EXTENT_KEPT / 4 && room < 65536)
+		room *= 2;
+	return room;
+}
+
 int
 vmc_extent_new(struct vmc_extent **extent, uint64_t blocks,
 	const struct vmc_memory *memory)
@@ -95,6 +112,11 @@ vmc_extent_new(struct vmc_extent **extent, uint64_t blocks,
 	memset(e, 0, sizeof(*e));
 	e->memory = *memory;
 	int result = vmc_freemap_init(&e->map, blocks, memory);
+	if (result == 0) {
+		result = vmc_freelist_init(&e->list, list_room(blocks), memory);
+		if (result != 0)
+			vmc_freemap_fini(&e->map);
+	}
 	if (result != 0) {
 		vmc_free(memory, e, sizeof(*e));
 		return result;
@@ -112,6 +134,7 @@ vmc_extent_delete(struct vmc_extent *extent)
 	struct vmc_memory memory = extent->memory;
 
 	vmc_lock_destroy(&extent->lock);
+	vmc_freelist_fini(&extent->list, &memory);
 	vmc_freemap_fini(&extent->map);
 	vmc_free(&memory, extent, sizeof(*extent));
 }
@@ -126,9 +149,9 @@ release_run(struct vmc_extent *e, uint64_t first, uint64_t count)
 		vmc_freemap_release(&e->map, first, count);
 		return;
 	}
-	if (e->list.count == VMC_FREELIST_ROOM) {
-		vmc_run shortest = vmc_freelist_cut(
-			&e->list, VMC_FREELIST_ROOM - 1, VMC_RUN_COUNT_MAX);
+	if (e->list.count == e->list.room) {
+		vmc_run shortest = vmc_freelist_cut(&e->list,
+			vmc_freelist_shortest(&e->list), VMC_RUN_COUNT_MAX);
 		vmc_freemap_release(&e->map, vmc_run_first(shortest),
 			vmc_run_count(shortest));
 	}
@@ -166,15 +189,16 @@ claim_from_map(struct vmc_extent *e, uint64_t count)
 static vmc_run
 claim_run(struct vmc_extent *e, uint64_t blocks)
 {
-	uint64_t longest = vmc_freemap_longest(&e->map), at;
+	uint64_t mapped = vmc_freemap_longest(&e->map);
 
-	if (longest >= blocks)
+	if (mapped >= blocks)
 		return claim_from_map(e, blocks);
-	if (vmc_freelist_fit(&e->list, blocks, &at))
+	vmc_listed at = vmc_freelist_fit(&e->list, blocks);
+	if (!at)
+		at = vmc_freelist_longest(&e->list);
+	if (at && vmc_run_count(vmc_freelist_run(&e->list, at)) >= mapped)
 		return vmc_freelist_cut(&e->list, at, blocks);
-	if (e->list.count > 0 && vmc_run_count(e->list.run[0]) >= longest)
-		return vmc_freelist_cut(&e->list, 0, blocks);
-	return claim_from_map(e, longest);
+	return claim_from_map(e, mapped);
 }
 
 static void
@@ -352,31 +376,25 @@ vmc_extent_free_runs(const struct vmc_extent *extent)
 	return vmc_load_relaxed(&extent->free_runs);
 }
 
-/* The list is in order and apart from the map; what it has in *blocks. */
+/* No listed run touches another or the map; what they have in *blocks. */
 static int
-check_list(const struct vmc_extent *e, uint64_t *blocks)
+check_list(struct vmc_extent *e, uint64_t *blocks)
 {
-	const vmc_run *run = e->list.run;
+	int result = vmc_freelist_check(&e->list, blocks);
 
-	*blocks = 0;
-	for (uint64_t i = 0; i < e->list.count; i++) {
-		uint64_t first = vmc_run_first(run[i]);
-		uint64_t count = vmc_run_count(run[i]);
-		*blocks += count;
-		if (count == 0 || first + count > e->map.blocks)
+	for (vmc_listed at = 0;
+		result == 0 && (at = vmc_freelist_next(&e->list, at)) != 0;) {
+		vmc_run run = vmc_freelist_run(&e->list, at);
+		uint64_t first = vmc_run_first(run);
+		uint64_t end = first + vmc_run_count(run);
+		if (end > e->map.blocks)
 			return vmc_fail_const(EINVAL, "listed run: no run");
-		if (i > 0 && count > vmc_run_count(run[i - 1]))
-			return vmc_fail_const(EINVAL, "listed run: order");
-		for (uint64_t k = 0; k < e->list.count; k++)
-			if (k != i && vmc_run_first(run[k]) - first <= count)
-				return vmc_fail_const(
-					EINVAL, "listed runs touch");
-		for (uint64_t b = first - 1; b != first + count + 1; b++)
+		for (uint64_t b = first - 1; b != end + 1; b++)
 			if (vmc_freemap_is_free(&e->map, b))
 				return vmc_fail_const(EINVAL,
 					"listed run touches free blocks");
 	}
-	return 0;
+	return result;
 }
 
 int

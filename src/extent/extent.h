@@ -78,6 +78,15 @@ vmc_runs_view(const vmc_runs *r, uint64_t *count)
 	return &r->word;
 }
 
+/*
+ * The part of a pool, a 256th, that should stay free where values of several
+ * sizes come and go: see extent.c.
+ */
+#define VMC_EXTENT_KEPT 256
+
+/* The free runs listed even of a small pool. */
+#define VMC_EXTENT_LISTED_MIN 128
+
 struct vmc_extent;
 
 /* All blocks free. -ENOMEM; -EINVAL for 0 or over VMC_EXTENT_BLOCKS_MAX. */

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * freelist.c -- a few free runs, the longest first
+ * freelist.c -- free runs, by length and by place
  *
  * See extent.c for what the list is for and for the measurements behind it.
- * It is an array sorted by length, so the candidates for a combination are
- * its first entries, and everything is a scan of a few cache lines that the
- * put before has just used.
+ * Each run is in the bin of its length, a doubly linked list whose members are
+ * told by number, and in two hash tables, chained, under its first block and
+ * under the block behind its end: so what a run that comes back touches is
+ * found in two lookups, however many runs are listed. Lengths from 256 on share
+ * bins, sixteen to a power of two (as in Masmano's TLSF, 2004).
+ *
+ * Invariants: a bin's bit is set where the bin is not empty; every listed run
+ * is in its bin and in both tables, and no two touch; nodes that are not listed
+ * are `spare`, chained through next, or have never been used.
  *
  * Which whole runs add up to a wanted length is the subset-sum problem, small
  * enough here to be solved by bits: bit s of reach[i] says that some of the
@@ -17,73 +23,274 @@
  */
 #include "freelist.h"
 
+#include "base/error.h"
+
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 /* Sums below 64 * REACH_WORDS are tried. */
 #define REACH_WORDS 8
 
-static void
-remove_at(struct vmc_freelist *list, uint64_t index)
+/* How many runs of a shared bin are looked at for one that is long enough. */
+#define LOOK_AT 8
+
+struct vmc_freelist_node {
+	vmc_run run;
+	vmc_listed prev, next;             /* in the bin */
+	vmc_listed after_first, after_end; /* in the hash tables */
+};
+
+static unsigned
+bin_of(uint64_t count)
 {
-	memmove(list->run + index, list->run + index + 1,
-		(list->count - index - 1) * sizeof(*list->run));
-	list->count--;
+	if (count < 256)
+		return (unsigned)count;
+	unsigned log = 63 - (unsigned)__builtin_clzll(count);
+
+	return 256 + 16 * (log - 8) + (unsigned)(count >> (log - 4) & 15);
+}
+
+static uint64_t
+end_of(vmc_run run)
+{
+	return vmc_run_first(run) + vmc_run_count(run);
+}
+
+static vmc_listed *
+slot_of(const struct vmc_freelist *list, vmc_listed *table, uint64_t block)
+{
+	return &table[block * UINT64_C(0x9e3779b97f4a7c15) >> 32 &
+		      (list->room - 1)];
+}
+
+int
+vmc_freelist_init(struct vmc_freelist *list, uint32_t room,
+	const struct vmc_memory *memory)
+{
+	size_t table = room * sizeof(vmc_listed);
+
+	memset(list, 0, sizeof(*list));
+	list->room = room;
+	list->used = 1;
+	list->node = vmc_alloc(memory, (room + 1) * sizeof(*list->node));
+	list->by_first = vmc_alloc(memory, table);
+	list->by_end = vmc_alloc(memory, table);
+	if (!list->node || !list->by_first || !list->by_end) {
+		vmc_freelist_fini(list, memory);
+		return -ENOMEM;
+	}
+	memset(list->by_first, 0, table);
+	memset(list->by_end, 0, table);
+	return 0;
+}
+
+static void
+free_unless_null(const struct vmc_memory *memory, void *p, size_t size)
+{
+	if (p)
+		vmc_free(memory, p, size);
 }
 
 void
-vmc_freelist_join(struct vmc_freelist *list, uint64_t *first, uint64_t *count)
+vmc_freelist_fini(struct vmc_freelist *list, const struct vmc_memory *memory)
 {
-	uint64_t before = *first, after = before + *count;
+	size_t table = list->room * sizeof(vmc_listed);
 
-	for (uint64_t i = 0; i < list->count;) {
-		uint64_t at = vmc_run_first(list->run[i]);
-		uint64_t length = vmc_run_count(list->run[i]);
-		if (at != after && at + length != before) {
-			i++;
-			continue;
-		}
-		if (at < before)
-			*first = at;
-		*count += length;
-		remove_at(list, i);
-	}
+	free_unless_null(
+		memory, list->node, (list->room + 1) * sizeof(*list->node));
+	free_unless_null(memory, list->by_first, table);
+	free_unless_null(memory, list->by_end, table);
+}
+
+vmc_run
+vmc_freelist_run(const struct vmc_freelist *list, vmc_listed at)
+{
+	return list->node[at].run;
 }
 
 void
 vmc_freelist_add(struct vmc_freelist *list, vmc_run run)
 {
-	uint64_t count = vmc_run_count(run), at = list->count++;
+	unsigned bin = bin_of(vmc_run_count(run));
+	vmc_listed *first = slot_of(list, list->by_first, vmc_run_first(run));
+	vmc_listed *end = slot_of(list, list->by_end, end_of(run));
+	vmc_listed at = list->spare;
 
-	assert(at < VMC_FREELIST_ROOM);
-	for (; at > 0 && vmc_run_count(list->run[at - 1]) < count; at--)
-		list->run[at] = list->run[at - 1];
-	list->run[at] = run;
+	assert(list->count < list->room);
+	if (at)
+		list->spare = list->node[at].next;
+	else
+		at = list->used++;
+	list->node[at] = (struct vmc_freelist_node){.run = run,
+		.next = list->bin[bin],
+		.after_first = *first,
+		.after_end = *end};
+	*first = *end = at;
+	if (list->bin[bin])
+		list->node[list->bin[bin]].prev = at;
+	list->bin[bin] = at;
+	list->filled[bin / 64] |= UINT64_C(1) << bin % 64;
+	list->count++;
+}
+
+static void
+take_out(struct vmc_freelist *list, vmc_listed at)
+{
+	struct vmc_freelist_node *n = &list->node[at];
+	unsigned bin = bin_of(vmc_run_count(n->run));
+	vmc_listed *link = slot_of(list, list->by_first, vmc_run_first(n->run));
+
+	while (*link != at)
+		link = &list->node[*link].after_first;
+	*link = n->after_first;
+	link = slot_of(list, list->by_end, end_of(n->run));
+	while (*link != at)
+		link = &list->node[*link].after_end;
+	*link = n->after_end;
+
+	if (n->prev)
+		list->node[n->prev].next = n->next;
+	else
+		list->bin[bin] = n->next;
+	if (n->next)
+		list->node[n->next].prev = n->prev;
+	if (!list->bin[bin])
+		list->filled[bin / 64] &= ~(UINT64_C(1) << bin % 64);
+	n->next = list->spare;
+	list->spare = at;
+	list->count--;
+}
+
+/* The listed run that ends before this block, or 0. */
+static vmc_listed
+listed_before(const struct vmc_freelist *list, uint64_t block)
+{
+	vmc_listed at = *slot_of(list, list->by_end, block);
+
+	while (at && end_of(list->node[at].run) != block)
+		at = list->node[at].after_end;
+	return at;
+}
+
+/* The listed run that begins at this block, or 0. */
+static vmc_listed
+listed_after(const struct vmc_freelist *list, uint64_t block)
+{
+	vmc_listed at = *slot_of(list, list->by_first, block);
+
+	while (at && vmc_run_first(list->node[at].run) != block)
+		at = list->node[at].after_first;
+	return at;
+}
+
+void
+vmc_freelist_join(struct vmc_freelist *list, uint64_t *first, uint64_t *count)
+{
+	vmc_listed before = listed_before(list, *first);
+	vmc_listed after = listed_after(list, *first + *count);
+
+	if (before) {
+		*count += vmc_run_count(list->node[before].run);
+		*first = vmc_run_first(list->node[before].run);
+		take_out(list, before);
+	}
+	if (after) {
+		*count += vmc_run_count(list->node[after].run);
+		take_out(list, after);
+	}
 }
 
 vmc_run
-vmc_freelist_cut(struct vmc_freelist *list, uint64_t index, uint64_t count)
+vmc_freelist_cut(struct vmc_freelist *list, vmc_listed at, uint64_t count)
 {
-	vmc_run run = list->run[index];
+	vmc_run run = list->node[at].run;
 	uint64_t first = vmc_run_first(run), length = vmc_run_count(run);
 
-	remove_at(list, index);
+	take_out(list, at);
 	if (count >= length)
 		return run;
 	vmc_freelist_add(list, vmc_run_make(first + count, length - count));
 	return vmc_run_make(first, count);
 }
 
-bool
-vmc_freelist_fit(
-	const struct vmc_freelist *list, uint64_t count, uint64_t *index)
+/* The first bin from this one on that is not empty; VMC_FREELIST_BINS: none. */
+static unsigned
+filled_from(const struct vmc_freelist *list, unsigned bin)
 {
-	uint64_t i = list->count;
+	for (unsigned w = bin / 64; w * 64 < VMC_FREELIST_BINS; w++) {
+		uint64_t set = list->filled[w];
+		if (w == bin / 64)
+			set &= ~UINT64_C(0) << bin % 64;
+		if (set)
+			return w * 64 + (unsigned)__builtin_ctzll(set);
+	}
+	return VMC_FREELIST_BINS;
+}
 
-	while (i > 0 && vmc_run_count(list->run[i - 1]) < count)
-		i--;
-	*index = i - 1;
-	return i > 0;
+/* The last one up to this that is not empty; 0: none, as no run is that short.
+ */
+static unsigned
+filled_to(const struct vmc_freelist *list, unsigned bin)
+{
+	for (unsigned w = bin / 64 + 1; w-- > 0;) {
+		uint64_t set = list->filled[w];
+		if (w == bin / 64)
+			set &= ~UINT64_C(0) >> (63 - bin % 64);
+		if (set)
+			return w * 64 + 63 - (unsigned)__builtin_clzll(set);
+	}
+	return 0;
+}
+
+vmc_listed
+vmc_freelist_fit(const struct vmc_freelist *list, uint64_t count)
+{
+	unsigned bin = filled_from(list, bin_of(count));
+
+	if (bin == bin_of(count)) {
+		vmc_listed at = list->bin[bin];
+		for (unsigned i = 0; at && i < LOOK_AT; i++) {
+			if (vmc_run_count(list->node[at].run) >= count)
+				return at;
+			at = list->node[at].next;
+		}
+		bin = filled_from(list, bin + 1);
+	}
+	return bin < VMC_FREELIST_BINS ? list->bin[bin] : 0;
+}
+
+vmc_listed
+vmc_freelist_longest(const struct vmc_freelist *list)
+{
+	return list->bin[filled_to(list, VMC_FREELIST_BINS - 1)];
+}
+
+vmc_listed
+vmc_freelist_shortest(const struct vmc_freelist *list)
+{
+	return list->count ? list->bin[filled_from(list, 0)] : 0;
+}
+
+/* The longest runs of up to so many blocks, the longest first. */
+static unsigned
+candidates(const struct vmc_freelist *list, uint64_t count,
+	vmc_listed run[VMC_FREELIST_PARTS])
+{
+	unsigned n = 0;
+
+	for (unsigned bin = filled_to(list, bin_of(count)); bin;
+		bin = filled_to(list, bin - 1)) {
+		vmc_listed at = list->bin[bin];
+		for (; at; at = list->node[at].next) {
+			if (vmc_run_count(list->node[at].run) > count)
+				continue;
+			run[n++] = at;
+			if (n == VMC_FREELIST_PARTS)
+				return n;
+		}
+	}
+	return n;
 }
 
 /* to = from | from << shift, in so many words */
@@ -112,26 +319,91 @@ vmc_freelist_exact(struct vmc_freelist *list, uint64_t count,
 	vmc_run part[VMC_FREELIST_PARTS])
 {
 	uint64_t reach[VMC_FREELIST_PARTS + 1][REACH_WORDS];
-	uint64_t begin = 0, i = 0;
-	unsigned words = (unsigned)(count / 64) + 1, parts = 0;
+	vmc_listed run[VMC_FREELIST_PARTS];
+	unsigned words = (unsigned)(count / 64) + 1, parts = 0, i = 0;
 
 	if (count >= 64 * REACH_WORDS)
 		return 0;
-	while (begin < list->count && vmc_run_count(list->run[begin]) > count)
-		begin++;
+	unsigned n = candidates(list, count, run);
 	memset(reach[0], 0, words * sizeof(*reach[0]));
 	reach[0][0] = 1;
 	for (; !reaches(reach[i], count); i++) {
-		if (i == VMC_FREELIST_PARTS || begin + i == list->count)
+		if (i == n)
 			return 0;
 		shift_or(reach[i + 1], reach[i],
-			vmc_run_count(list->run[begin + i]), words);
+			vmc_run_count(list->node[run[i]].run), words);
 	}
 	for (; count > 0; i--)
 		if (!reaches(reach[i - 1], count)) {
-			part[parts] = list->run[begin + i - 1];
+			part[parts] = list->node[run[i - 1]].run;
 			count -= vmc_run_count(part[parts++]);
-			remove_at(list, begin + i - 1);
+			take_out(list, run[i - 1]);
 		}
 	return parts;
+}
+
+vmc_listed
+vmc_freelist_next(const struct vmc_freelist *list, vmc_listed at)
+{
+	unsigned bin = 0;
+
+	if (at) {
+		if (list->node[at].next)
+			return list->node[at].next;
+		bin = bin_of(vmc_run_count(list->node[at].run)) + 1;
+	}
+	bin = filled_from(list, bin);
+	return bin < VMC_FREELIST_BINS ? list->bin[bin] : 0;
+}
+
+static unsigned
+times_in_chain(const struct vmc_freelist *list, vmc_listed at)
+{
+	const struct vmc_freelist_node *n = &list->node[at];
+	unsigned found = 0;
+	vmc_listed i;
+
+	for (i = *slot_of(list, list->by_first, vmc_run_first(n->run)); i;
+		i = list->node[i].after_first)
+		found += i == at;
+	for (i = *slot_of(list, list->by_end, end_of(n->run)); i;
+		i = list->node[i].after_end)
+		found += i == at;
+	return found;
+}
+
+int
+vmc_freelist_check(const struct vmc_freelist *list, uint64_t *blocks)
+{
+	uint32_t count = 0, spare = 0;
+	vmc_listed at, prev;
+
+	*blocks = 0;
+	for (unsigned bin = 0; bin < VMC_FREELIST_BINS; bin++) {
+		if ((list->filled[bin / 64] >> bin % 64 & 1) !=
+			(list->bin[bin] != 0))
+			return vmc_fail_const(EINVAL, "free runs: bin's bit");
+		for (prev = 0, at = list->bin[bin]; at;
+			prev = at, at = list->node[at].next, count++) {
+			uint64_t first = vmc_run_first(list->node[at].run);
+			uint64_t blocks_here =
+				vmc_run_count(list->node[at].run);
+			*blocks += blocks_here;
+			if (list->node[at].prev != prev ||
+				bin_of(blocks_here) != bin || bin == 0)
+				return vmc_fail_const(EINVAL, "free runs: bin");
+			if (times_in_chain(list, at) != 2)
+				return vmc_fail_const(
+					EINVAL, "free runs: hash tables");
+			if (listed_after(list, first + blocks_here) ||
+				listed_before(list, first))
+				return vmc_fail_const(
+					EINVAL, "listed runs touch");
+		}
+	}
+	for (at = list->spare; at; at = list->node[at].next)
+		spare++;
+	if (count != list->count || count + spare + 1 != list->used)
+		return vmc_fail_const(EINVAL, "free runs: count");
+	return 0;
 }

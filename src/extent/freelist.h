@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * freelist.h -- a few free runs, the longest first
+ * freelist.h -- a bounded number of free runs, by length and by place
  *
  * No locking: the caller (extent.c) lets one thread in at a time.
  */
@@ -12,15 +12,37 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define VMC_FREELIST_ROOM 128
 /* Combinations are looked for among this many runs. */
 #define VMC_FREELIST_PARTS 16
 
-/* Zeroed: empty. Lengths fall; no two runs touch. */
+/* A bin for each length below 256, sixteen for each power of two from there. */
+#define VMC_FREELIST_BINS (256 + 16 * (VMC_RUN_COUNT_BITS - 8))
+
+/* A listed run, by its number; 0 is none. */
+typedef uint32_t vmc_listed;
+
+struct vmc_freelist_node;
+
 struct vmc_freelist {
-	uint64_t count;
-	vmc_run run[VMC_FREELIST_ROOM];
+	uint32_t count;
+	uint32_t room; /* a power of two */
+	/* bins that are not empty, and the newest run of each */
+	uint64_t filled[(VMC_FREELIST_BINS + 63) / 64];
+	vmc_listed bin[VMC_FREELIST_BINS];
+	vmc_listed spare; /* nodes that were used before */
+	uint32_t used;    /* nodes below this number */
+	struct vmc_freelist_node *node;
+	/* hash tables over the first block of runs, and the one behind them */
+	vmc_listed *by_first, *by_end;
 };
+
+/* Empty, for so many runs, a power of two. -ENOMEM. */
+int vmc_freelist_init(struct vmc_freelist *list, uint32_t room,
+	const struct vmc_memory *memory);
+void vmc_freelist_fini(
+	struct vmc_freelist *list, const struct vmc_memory *memory);
+
+vmc_run vmc_freelist_run(const struct vmc_freelist *list, vmc_listed at);
 
 /* Take the runs that touch the blocks out of the list, and join them. */
 void vmc_freelist_join(
@@ -31,11 +53,15 @@ void vmc_freelist_add(struct vmc_freelist *list, vmc_run run);
 
 /* Take the first `count` blocks of a run, all if it has no more. */
 vmc_run vmc_freelist_cut(
-	struct vmc_freelist *list, uint64_t index, uint64_t count);
+	struct vmc_freelist *list, vmc_listed at, uint64_t count);
 
-/* The shortest run of at least `count` blocks: true, and where it stands. */
-bool vmc_freelist_fit(
-	const struct vmc_freelist *list, uint64_t count, uint64_t *index);
+/*
+ * A run of at least `count` blocks, the shortest or, from 256 blocks on, one
+ * about that short; of the longest (to a sixteenth); one of the shortest.
+ */
+vmc_listed vmc_freelist_fit(const struct vmc_freelist *list, uint64_t count);
+vmc_listed vmc_freelist_longest(const struct vmc_freelist *list);
+vmc_listed vmc_freelist_shortest(const struct vmc_freelist *list);
 
 /*
  * Take whole runs that together have exactly `count` blocks, few rather than
@@ -43,5 +69,11 @@ bool vmc_freelist_fit(
  */
 unsigned vmc_freelist_exact(struct vmc_freelist *list, uint64_t count,
 	vmc_run part[VMC_FREELIST_PARTS]);
+
+/* The next in some order, from 0 on; 0 after the last. */
+vmc_listed vmc_freelist_next(const struct vmc_freelist *list, vmc_listed at);
+
+/* Walk everything; the listed blocks. 0, or -EINVAL with a message. */
+int vmc_freelist_check(const struct vmc_freelist *list, uint64_t *blocks);
 
 #endif

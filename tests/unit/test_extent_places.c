@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "extent/extent.h"
-#include "extent/freelist.h"
 
 enum { MANY = 900 };
 
@@ -139,7 +138,7 @@ neighbours_join(uint64_t beside)
 		expect_next(i, 1);
 	for (uint64_t i = 1; i < MANY; i += 3)
 		give(i, 1);
-	assert_true(vmc_extent_free_runs(extent) > 2 * VMC_FREELIST_ROOM);
+	assert_true(vmc_extent_free_runs(extent) > 2 * VMC_EXTENT_LISTED_MIN);
 	for (uint64_t i = beside; i < MANY; i += 3) {
 		give(i, 1);
 		assert_int_equal(vmc_extent_free_runs(extent), MANY / 3);
