@@ -391,8 +391,10 @@ remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
 
 	vmc_lock_assert_none_held();
 	if (cache->on_evict) {
+		stripe->nested++;
 		cache->on_evict(
 			cache, e->key, e->key_size, cache->on_evict_arg);
+		stripe->nested--;
 		if (vmc_cache_is_foreign(cache))
 			return vmc_cache_fail_foreign();
 	}

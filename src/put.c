@@ -87,18 +87,21 @@ hand_over(struct vmc_handover *to, const struct vmc_key *key, const void *value,
  * How many blocks should be free before so many are taken: a few more, while
  * anything can be evicted, lest values are cut into more and more runs
  * (extent.c). Not where a value is large beside these few: then as many fit the
- * pool as they say; nor in a pool so small that a few are less than one value.
+ * pool as they say; nor in a pool so small that a few are less than one value;
+ * nor within on_evict, where each victim may lead to the next put.
  */
 #define KEPT_FROM_BLOCKS 65536
 
 static uint64_t
-free_for(const struct vmemcache *cache, uint64_t blocks)
+free_for(const struct vmemcache *cache, const struct vmc_stripe *stripe,
+	uint64_t blocks)
 {
 	uint64_t kept = cache->blocks / VMC_EXTENT_KEPT;
 
-	return cache->blocks < KEPT_FROM_BLOCKS || blocks > kept / 4
-		       ? blocks
-		       : blocks + kept;
+	if (cache->blocks < KEPT_FROM_BLOCKS || blocks > kept / 4 ||
+		stripe->nested > 0)
+		return blocks;
+	return blocks + kept;
 }
 
 /* Blocks for a value into *runs, evicting as needed. */
@@ -107,7 +110,7 @@ take_blocks(struct vmemcache *cache, struct vmc_stripe *stripe, uint64_t blocks,
 	vmc_runs *runs)
 {
 	uint64_t have = vmc_extent_free_blocks(cache->extent);
-	uint64_t wanted = blocks > 0 ? free_for(cache, blocks) : 0;
+	uint64_t wanted = blocks > 0 ? free_for(cache, stripe, blocks) : 0;
 	vmc_runs freed = VMC_RUNS_NONE;
 	uint64_t missing;
 	int rc;

@@ -41,6 +41,7 @@ struct vmc_stripe {
 	bool evicts;      /* since victims were last fetched ahead */
 	unsigned fetched; /* how far, of those the policy still holds */
 	unsigned visits;  /* to the policy, wrapping around */
+	unsigned nested;  /* calls of on_evict that have not returned */
 	/* see there */
 	struct vmc_reserve reserve;
 	struct vmc_ring ring;

@@ -49,6 +49,7 @@ static const char *spared;
 static _Atomic long failed;
 static const char *_Atomic last_function;
 static atomic_int last_err;
+static atomic_bool was_err[256];
 static _Atomic long mapped, allocated;
 /* of the calling thread */
 static _Thread_local bool is_exempt;
@@ -87,6 +88,12 @@ fault_last(int *err)
 {
 	*err = last_err;
 	return last_function;
+}
+
+bool
+fault_was(int err)
+{
+	return err > 0 && err < 256 && was_err[err];
 }
 
 void
@@ -131,6 +138,7 @@ hit(const char *function, int usual_err)
 		errno = rule->err ? rule->err : usual_err;
 		last_function = function;
 		last_err = errno;
+		was_err[errno] = true;
 		return true;
 	}
 	return false;

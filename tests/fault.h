@@ -27,6 +27,8 @@ long fault_disarm(void);
 
 /* The last call that was made to fail, and how; NULL and 0: none ever was. */
 const char *fault_last(int *err);
+/* Has any call failed with that? */
+bool fault_was(int err);
 
 /*
  * Calls of this thread between the two are the test's own: not counted, never

@@ -92,17 +92,19 @@ build()
 }
 
 # run_counting COMMAND...: run tests, those of the preset coverage among them,
-# and show what they did not execute, whatever the command returns.
+# and show what they did not execute, whatever the command returns. The sum of
+# all tests comes last, once more.
 run_counting()
 {
-	local status=0
+	local log=build/coverage/ctest.log status=0
 
 	find build/coverage -name '*.gcda' -delete
 	rm -f build/coverage/uncovered
-	"$@" || status=$?
+	"$@" 2>&1 | tee "$log" || status=$?
 	if [[ -e build/coverage/uncovered ]]; then
 		echo "Not executed:"
 		cat build/coverage/uncovered
+		sed -n '/^[0-9]*% tests passed/,$p' "$log"
 	fi
 	return "$status"
 }

@@ -114,8 +114,10 @@ vmc_extent_new(struct vmc_extent **extent, uint64_t blocks,
 	int result = vmc_freemap_init(&e->map, blocks, memory);
 	if (result == 0) {
 		result = vmc_freelist_init(&e->list, list_room(blocks), memory);
-		if (result != 0)
+		if (result != 0) {
 			vmc_freemap_fini(&e->map);
+			vmc_fail_const(ENOMEM, "no memory for the extents");
+		}
 	}
 	if (result != 0) {
 		vmc_free(memory, e, sizeof(*e));

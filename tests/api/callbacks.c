@@ -181,7 +181,8 @@ test_put_within_on_evict(void **state)
 {
 	struct seen seen = {0};
 	VMEMcache *cache = fixture_open(64 << 20, 0, VMEMCACHE_REPLACEMENT_LRU);
-	const size_t values = (64 << 20) / (256 * DEPTH);
+	/* the rest is large enough to fill the pool to the last block */
+	const size_t values = (64 << 20) / (256 * DEPTH) - 1;
 
 	(void)state;
 	vmemcache_callback_on_evict(cache, put_smaller, &seen);

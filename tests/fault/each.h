@@ -89,10 +89,7 @@ each_wrong(const char *file, int line, const char *what)
 static inline bool
 each_excuse(int err)
 {
-	int injected;
-
-	return each_may_fail && fault_last(&injected) &&
-	       (err == ENOMEM || err == injected);
+	return each_may_fail && (err == ENOMEM || fault_was(err));
 }
 
 /* If something has failed by now, nothing more does. */

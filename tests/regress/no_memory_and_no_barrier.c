@@ -27,7 +27,7 @@ evicting_does_not_hang(void **state)
 }
 
 /* What cannot be noted is lost; that it is no more is said in limbo.c. */
-const char *__asan_default_options(void);
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
 
 const char *
 __asan_default_options(void)
