@@ -88,7 +88,8 @@ hand_over(struct vmc_handover *to, const struct vmc_key *key, const void *value,
  * anything can be evicted, lest values are cut into more and more runs
  * (extent.c). Not where a value is large beside these few: then as many fit the
  * pool as they say; nor in a pool so small that a few are less than one value;
- * nor within on_evict, where each victim may lead to the next put.
+ * nor where the policy never has a victim; nor within on_evict, where each
+ * victim may lead to the next put.
  */
 #define KEPT_FROM_BLOCKS 65536
 
@@ -99,7 +100,7 @@ free_for(const struct vmemcache *cache, const struct vmc_stripe *stripe,
 	uint64_t kept = cache->blocks / VMC_EXTENT_KEPT;
 
 	if (cache->blocks < KEPT_FROM_BLOCKS || blocks > kept / 4 ||
-		stripe->nested > 0)
+		!cache->wants_touches || stripe->nested > 0)
 		return blocks;
 	return blocks + kept;
 }
@@ -116,7 +117,11 @@ take_blocks(struct vmemcache *cache, struct vmc_stripe *stripe, uint64_t blocks,
 	int rc;
 
 	if (have < wanted) {
-		rc = vmc_cache_make_room(cache, stripe, wanted - have, &freed);
+		/* what a large value has taken comes back bit by bit */
+		missing = wanted - have;
+		if (missing > 2 * blocks)
+			missing = 2 * blocks;
+		rc = vmc_cache_make_room(cache, stripe, missing, &freed);
 		if (rc && rc != -ENOSPC)
 			return rc;
 	}

@@ -160,12 +160,12 @@ open_pmem_kind(struct vmemcache *cache, const char *path)
 	memkind_t kind;
 	int code = memkind_create_pmem(path, 0, &kind);
 
+	if (code == MEMKIND_ERROR_TOOMANY)
+		errno = EMFILE;
+	if (code == MEMKIND_ERROR_ENVIRON || cache->pool.is_devdax)
+		errno = EINVAL;
 	if (code != 0)
-		return vmc_fail(
-			code == MEMKIND_ERROR_ENVIRON || cache->pool.is_devdax
-				? EINVAL
-				: errno,
-			"!metadata: no PMEM kind in %s", path);
+		return vmc_fail(errno, "!metadata: no PMEM kind in %s", path);
 	cache->kind = kind;
 	return 0;
 }

@@ -2,7 +2,8 @@
 /*
  * lock.c -- waiting for locks and latches, and the rank check of debug builds
  *
- * Locks here are held for a fraction of a microsecond, so a thread that finds
+ * Locks here are held for a fraction of a microsecond, latches for as long as
+ * it takes to copy a value of up to 16 KiB, so a thread that finds
  * one taken tries again for a few microseconds before it sleeps: falling
  * asleep and being woken costs more than that, and delays whoever releases.
  * It does go to sleep then, since the holder may have been preempted.
@@ -15,6 +16,7 @@
 #include "lock.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <time.h>
 
 void
@@ -54,16 +56,21 @@ void
 vmc_latch_wait(struct vmc_latch *latch)
 {
 	const struct timespec nap = {.tv_nsec = NAP_NS};
+	int cancel, saved = errno;
 
-	for (unsigned round = 0;; round++) {
+	/* a thread that is cancelled in its nap would leave its work half done
+	 */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	for (unsigned round = 0; vmc_load_relaxed(&latch->held) ||
+				 vmc_exchange_acq_rel(&latch->held, true);
+		round++) {
 		if (round < ROUNDS)
 			pause_shortly();
 		else
 			nanosleep(&nap, NULL);
-		if (!vmc_load_relaxed(&latch->held) &&
-			!vmc_exchange_acq_rel(&latch->held, true))
-			return;
 	}
+	pthread_setcancelstate(cancel, NULL);
+	errno = saved;
 }
 
 #ifndef NDEBUG

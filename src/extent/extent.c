@@ -21,8 +21,8 @@
  * a pool without any, no run that comes back has a free neighbour to join, so
  * each cut run stays cut. So the caller keeps one part in VMC_EXTENT_KEPT free
  * where it can. Runs per value when any value may be the next victim, sizes
- * log-uniform and uniform to 256 blocks (benchmarks/micro_extent.c; 128 runs
- * listed in the first two and the last):
+ * log-uniform and uniform to 256 blocks (benchmarks/micro_extent.c; at most 128
+ * runs listed in the first two and the last):
  *
  *	turnovers                  20    200          20    200
  *	map alone, next fit      11.9                14.2

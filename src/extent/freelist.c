@@ -32,8 +32,12 @@
 /* Sums below 64 * REACH_WORDS are tried. */
 #define REACH_WORDS 8
 
-/* How many runs of a shared bin are looked at for one that is long enough. */
+/*
+ * How many runs of a shared bin are looked at for one that is long enough, and
+ * of any bin for those that are short enough.
+ */
 #define LOOK_AT 8
+#define CANDIDATES_AT (2 * VMC_FREELIST_PARTS)
 
 struct vmc_freelist_node {
 	vmc_run run;
@@ -214,7 +218,10 @@ vmc_freelist_cut(struct vmc_freelist *list, vmc_listed at, uint64_t count)
 	return vmc_run_make(first, count);
 }
 
-/* The first bin from this one on that is not empty; VMC_FREELIST_BINS: none. */
+/*
+ * The first bin from this one on that is not empty, and the last up to it. 0:
+ * none, as no run is that short and that bin always empty.
+ */
 static unsigned
 filled_from(const struct vmc_freelist *list, unsigned bin)
 {
@@ -225,11 +232,9 @@ filled_from(const struct vmc_freelist *list, unsigned bin)
 		if (set)
 			return w * 64 + (unsigned)__builtin_ctzll(set);
 	}
-	return VMC_FREELIST_BINS;
+	return 0;
 }
 
-/* The last one up to this that is not empty; 0: none, as no run is that short.
- */
 static unsigned
 filled_to(const struct vmc_freelist *list, unsigned bin)
 {
@@ -257,7 +262,7 @@ vmc_freelist_fit(const struct vmc_freelist *list, uint64_t count)
 		}
 		bin = filled_from(list, bin + 1);
 	}
-	return bin < VMC_FREELIST_BINS ? list->bin[bin] : 0;
+	return list->bin[bin];
 }
 
 vmc_listed
@@ -269,7 +274,7 @@ vmc_freelist_longest(const struct vmc_freelist *list)
 vmc_listed
 vmc_freelist_shortest(const struct vmc_freelist *list)
 {
-	return list->count ? list->bin[filled_from(list, 0)] : 0;
+	return list->bin[filled_from(list, 0)];
 }
 
 /* The longest runs of up to so many blocks, the longest first. */
@@ -282,7 +287,8 @@ candidates(const struct vmc_freelist *list, uint64_t count,
 	for (unsigned bin = filled_to(list, bin_of(count)); bin;
 		bin = filled_to(list, bin - 1)) {
 		vmc_listed at = list->bin[bin];
-		for (; at; at = list->node[at].next) {
+		for (unsigned i = 0; at && i < CANDIDATES_AT;
+			at = list->node[at].next, i++) {
 			if (vmc_run_count(list->node[at].run) > count)
 				continue;
 			run[n++] = at;
@@ -352,8 +358,7 @@ vmc_freelist_next(const struct vmc_freelist *list, vmc_listed at)
 			return list->node[at].next;
 		bin = bin_of(vmc_run_count(list->node[at].run)) + 1;
 	}
-	bin = filled_from(list, bin);
-	return bin < VMC_FREELIST_BINS ? list->bin[bin] : 0;
+	return list->bin[filled_from(list, bin)];
 }
 
 static unsigned

@@ -25,15 +25,15 @@ struct vmc_freelist_node;
 
 struct vmc_freelist {
 	uint32_t count;
-	uint32_t room; /* a power of two */
-	/* bins that are not empty, and the newest run of each */
-	uint64_t filled[(VMC_FREELIST_BINS + 63) / 64];
-	vmc_listed bin[VMC_FREELIST_BINS];
-	vmc_listed spare; /* nodes that were used before */
+	uint32_t room;    /* a power of two */
 	uint32_t used;    /* nodes below this number */
+	vmc_listed spare; /* nodes that were used before */
 	struct vmc_freelist_node *node;
 	/* hash tables over the first block of runs, and the one behind them */
 	vmc_listed *by_first, *by_end;
+	/* bins that are not empty, and the newest run of each */
+	uint64_t filled[(VMC_FREELIST_BINS + 63) / 64];
+	vmc_listed bin[VMC_FREELIST_BINS];
 };
 
 /* Empty, for so many runs, a power of two. -ENOMEM. */

@@ -3,13 +3,15 @@
  * engine.c -- the private jemalloc: its configuration, what it asks of the
  * C library, and its controls as functions
  *
- * utils/build-jemalloc points five of jemalloc's calls into the C library
+ * utils/build-jemalloc points six of jemalloc's calls into the C library
  * here. Three would read a configuration that is the host program's business
- * (MALLOC_CONF, /etc/malloc.conf): they find nothing. The other two are how
- * its default arenas, which serve MEMKIND_DEFAULT, get and return address
- * space: they enter it into the address map, so that a pointer of the default
- * kind is told from one of the program's malloc. Whole aligned chunks are
- * mapped for that, whose rest beyond the size asked for stays unused.
+ * (MALLOC_CONF, /etc/malloc.conf): they find nothing. Two are how its default
+ * arenas, which serve MEMKIND_DEFAULT, get and return address space: they
+ * enter it into the address map, so that a pointer of the default kind is told
+ * from one of the program's malloc. Whole aligned chunks are mapped for that,
+ * whose rest beyond the size asked for stays unused. The sixth is for what
+ * jemalloc does at a fork, which is to hold all its locks: that happens within
+ * ours (kind.c), as elsewhere, and not in the order in which the two began.
  *
  * Configuration. Huge allocations get no arena of their own, which would keep
  * a second set of free pages. No sbrk: that memory is the program's. retain
@@ -46,6 +48,8 @@ ssize_t vmc_engine_readlink(const char *path, char *buffer, size_t size);
 void *vmc_engine_mmap(void *addr, size_t size, int protection, int flags,
 	int fd, off_t offset);
 int vmc_engine_munmap(void *addr, size_t size);
+int vmc_engine_pthread_atfork(
+	void (*before)(void), void (*in_parent)(void), void (*in_child)(void));
 
 char *
 vmc_engine_getenv(const char *name)
@@ -69,6 +73,41 @@ vmc_engine_readlink(const char *path, char *buffer, size_t size)
 	(void)size;
 	errno = ENOENT;
 	return -1;
+}
+
+static struct {
+	void (*before)(void), (*in_parent)(void), (*in_child)(void);
+} at_fork;
+static _Atomic bool at_fork_known;
+static bool forking; /* from before to after, by the thread that forks */
+
+int
+vmc_engine_pthread_atfork(
+	void (*before)(void), void (*in_parent)(void), void (*in_child)(void))
+{
+	at_fork.before = before;
+	at_fork.in_parent = in_parent;
+	at_fork.in_child = in_child;
+	vmc_store_release(&at_fork_known, true);
+	return 0;
+}
+
+void
+vmc_engine_before_fork(void)
+{
+	forking = vmc_load_acquire(&at_fork_known);
+	if (forking)
+		at_fork.before();
+}
+
+void
+vmc_engine_after_fork(bool child)
+{
+	if (forking && child)
+		at_fork.in_child();
+	else if (forking)
+		at_fork.in_parent();
+	forking = false;
 }
 
 static _Atomic bool huge_pages;
@@ -130,8 +169,8 @@ vmc_engine_mmap(void *addr, size_t size, int protection, int flags, int fd,
 
 /*
  * With retain jemalloc unmaps only what an alignment above the chunk's size
- * left over. A chunk that goes in part
- * keeps its owner, because the rest of it is still ours.
+ * left over. A chunk that goes in part keeps its owner, because the rest of it
+ * is still ours.
  */
 int
 vmc_engine_munmap(void *addr, size_t size)

@@ -16,6 +16,13 @@
 #include <vmc_jemalloc.h>
 
 /*
+ * Around fork(), in the thread that forks, inside all locks under which
+ * jemalloc is called.
+ */
+void vmc_engine_before_fork(void);
+void vmc_engine_after_fork(bool child);
+
+/*
  * Create an arena on these hooks, which its metadata comes from as well.
  * -EAGAIN: there are too many already.
  */

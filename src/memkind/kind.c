@@ -267,17 +267,20 @@ static void
 before_fork(void)
 {
 	vmc_lock_acquire(&vmc_kinds_lock);
+	vmc_engine_before_fork();
 }
 
 static void
 after_fork(void)
 {
+	vmc_engine_after_fork(false);
 	vmc_lock_release(&vmc_kinds_lock);
 }
 
 static void
 after_fork_in_child(void)
 {
+	vmc_engine_after_fork(true);
 	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++) {
 		struct memkind *kind = &vmc_kinds[i];
 		bool shared = kind->space.medium == &vmc_medium_file;

@@ -186,12 +186,14 @@ for_all_steps(struct vmc_pool *pool, enum work work,
 	unsigned threads = !prefault           ? 1
 			   : prefault->threads ? prefault->threads
 					       : vmc_os_cpu_count();
-	int said = 0;
+	int said = 0, cancel;
 
 	if (threads > PREFAULT_THREADS_MAX)
 		threads = PREFAULT_THREADS_MAX;
 	if (threads > steps)
 		threads = (unsigned)steps;
+	/* the threads work with what is on this one's stack */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	unsigned started = start_threads(helpers, threads - 1, &job);
 	while (!said && next_step(&job)) {
 		size_t done = vmc_load_relaxed(&job.done);
@@ -200,11 +202,12 @@ for_all_steps(struct vmc_pool *pool, enum work work,
 			said = report(prefault, pool, done);
 	}
 	if (said == -EBADF) /* a child, without these threads */
-		return said;
+		started = 0;
 	if (said)
 		vmc_store_relaxed(&job.err, said);
 	for (unsigned i = 0; i < started; i++)
 		pthread_join(helpers[i], NULL);
+	pthread_setcancelstate(cancel, NULL);
 	if (said)
 		return said;
 	int err = vmc_load_relaxed(&job.err);

@@ -97,6 +97,29 @@ test_large(void **state)
 	}
 }
 
+/* What a large value took of the free blocks comes back a little at a time. */
+static void
+test_no_flood(void **state)
+{
+	VMEMcache *cache = fixture_open(POOL, BLOCK, VMEMCACHE_REPLACEMENT_LRU);
+	uint64_t key = 0;
+
+	(void)state;
+	while (fixture_stat(cache, VMEMCACHE_STAT_EVICT) == 0)
+		assert_int_equal(fixture_put(cache, key++, 1, 1024), 0);
+	assert_int_equal(fixture_put(cache, key++, 1, 300 * BLOCK), 0);
+	for (int i = 0; i < 300; i++) {
+		uint64_t before = fixture_stat(cache, VMEMCACHE_STAT_EVICT);
+		assert_int_equal(fixture_put(cache, key++, 1, 1024), 0);
+		assert_in_range(
+			fixture_stat(cache, VMEMCACHE_STAT_EVICT) - before, 1,
+			i < 100 ? 2 : 1);
+	}
+	expect_full(cache, 4 * BLOCK);
+	fixture_check(cache);
+	vmemcache_delete(cache);
+}
+
 int
 main(void)
 {
@@ -104,6 +127,7 @@ main(void)
 		cmocka_unit_test(test_pieces),
 		cmocka_unit_test(test_one_size),
 		cmocka_unit_test(test_large),
+		cmocka_unit_test(test_no_flood),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,6 +25,7 @@ static void
 begin(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
+	memset(&f->list, 0xa5, sizeof(f->list));
 	f->memory = testing_memory_of(&f->counts);
 	f->random = testing_seed();
 	assert_int_equal(vmc_freelist_init(&f->list, ROOM, &f->memory), 0);
@@ -276,6 +277,25 @@ test_long_runs(void **state)
 	end(&f);
 }
 
+/* Lengths that share a bin, and the next bin. */
+static void
+test_shared_bin(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	add(&f, 0, 1010);
+	add(&f, 2000, 1000);
+	assert_int_equal(length_of(&f, vmc_freelist_fit(&f.list, 1005)), 1010);
+	assert_int_equal(vmc_freelist_fit(&f.list, 1011), 0);
+	add(&f, 4000, 1024);
+	assert_int_equal(length_of(&f, vmc_freelist_fit(&f.list, 1005)), 1010);
+	assert_int_equal(length_of(&f, vmc_freelist_fit(&f.list, 1011)), 1024);
+	compare(&f);
+	end(&f);
+}
+
 static int
 longer_first(const void *a, const void *b)
 {
@@ -407,6 +427,7 @@ main(void)
 		cmocka_unit_test(test_join_many),
 		cmocka_unit_test(test_fit_and_cut),
 		cmocka_unit_test(test_long_runs),
+		cmocka_unit_test(test_shared_bin),
 		cmocka_unit_test(test_exact),
 		cmocka_unit_test(test_exact_pairs),
 		cmocka_unit_test(test_exact_prefers_long),
