@@ -105,6 +105,7 @@ heap_fill_and_empty(memkind_t kind, size_t capacity, size_t size, int percent)
 	void **objects = malloc(most * sizeof(*objects));
 
 	for (int round = 0; round < 3; round++) {
+		errno = 0;
 		for (count = 0; count < most; count++) {
 			objects[count] = vmc_memkind_malloc(kind, size);
 			if (!objects[count])

@@ -71,8 +71,9 @@ test_all_pages(void **state)
 
 		assert_int_equal(vmemcache_add(cache, media[i % 2]), 0);
 		assert_int_equal(p.last, SIZE);
-		assert_int_equal(
-			process_smaps_size(cache->pool.base, "Rss"), SIZE);
+		/* less where memory is short, and some of it taken back */
+		assert_in_range(process_smaps_size(cache->pool.base, "Rss"),
+			SIZE - SIZE / 20, SIZE);
 		assert_int_equal(fixture_put(cache, 1, 1, 5000), 0);
 		assert_true(fixture_has(cache, 1, 1, 5000));
 		fixture_check(cache);

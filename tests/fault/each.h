@@ -42,7 +42,7 @@
 #endif
 
 /* A watchdog's patience in seconds; hanging is a failure. */
-#define EACH_PATIENCE 120
+#define EACH_PATIENCE 240
 
 #ifdef VMC_TESTING_SANITIZED
 #define EACH_FIRST 40

@@ -15,7 +15,7 @@ struct herd {
 	unsigned count;
 };
 
-/* As many as a quarter of what is free has room for: others want some too. */
+/* As many as an eighth of what is free has room for: others want some too. */
 static unsigned
 affordable(void)
 {
@@ -26,7 +26,7 @@ affordable(void)
 	most /= 5;
 #endif
 	assert_int_equal(statvfs(FIXTURE_DIR, &fs), 0);
-	uint64_t room = fs.f_bavail * fs.f_frsize / 4 / VMEMCACHE_MIN_POOL;
+	uint64_t room = fs.f_bavail * fs.f_frsize / 8 / VMEMCACHE_MIN_POOL;
 	return room < most ? (unsigned)room : most;
 }
 

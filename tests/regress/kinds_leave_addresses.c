@@ -60,7 +60,7 @@ test_kinds_that_were_leave_no_trace(void **state)
 	for (uint64_t i = 0; i < n + 10; i++) {
 		if (i == 10) {
 			addresses = process_status_size("VmSize");
-			resident = process_status_size("VmRSS");
+			resident = process_status_size("RssAnon");
 			mappings = process_mappings();
 		}
 		use_and_destroy(make_pmem());
@@ -73,7 +73,7 @@ test_kinds_that_were_leave_no_trace(void **state)
 	if (RUNNING_ON_VALGRIND)
 		return;
 	assert_true(process_status_size("VmSize") <= addresses + 8 * MIB);
-	assert_true(process_status_size("VmRSS") <= resident + 4 * MIB);
+	assert_true(process_status_size("RssAnon") <= resident + 4 * MIB);
 	assert_true(process_mappings() <= mappings + 4);
 #else
 	(void)addresses;

@@ -270,7 +270,7 @@ forks(struct soak *soak)
 	pid_t child = fork();
 
 	if (child == 0) {
-		alarm(120);
+		alarm(240);
 		_exit(in_child(soak));
 	}
 	count(&soak_counts.forks);

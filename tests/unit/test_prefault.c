@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sys/mman.h>
 
 #define MIB ((size_t)1 << 20)
 
@@ -48,6 +49,14 @@ prefault(struct vmc_pool *pool, unsigned threads, struct progress *p)
 		&(struct vmc_prefault){threads, p ? on_progress : NULL, p});
 }
 
+/* All of it but what the system, short of memory, has taken back. */
+static void
+assert_resident(const struct vmc_pool *pool)
+{
+	assert_in_range(process_smaps_size(pool->base, "Rss"),
+		pool->size - pool->size / 20, pool->size);
+}
+
 static void
 test_prefault(void **state)
 {
@@ -62,7 +71,7 @@ test_prefault(void **state)
 		memset(pool.base, 7, 10 * MIB);
 		assert_true(process_smaps_size(pool.base, "Rss") < 40 * MIB);
 		assert_int_equal(prefault(&pool, threads[i], &p), 0);
-		assert_int_equal(process_smaps_size(pool.base, "Rss"), size);
+		assert_resident(&pool);
 		assert_int_equal(p.last, size);
 		assert_true(p.calls >= 1);
 		for (size_t at = 0; at < size; at += 509)
@@ -78,10 +87,15 @@ test_prefault_failing(void **state)
 
 	(void)state;
 	assert_int_equal(vmc_pool_open(&pool, "/tmp", 50 * MIB, NULL), 0);
+	/* kernels before 5.14 do not know it */
+	if (madvise(pool.base, 4096, MADV_POPULATE_WRITE) && errno == EINVAL) {
+		vmc_pool_close(&pool);
+		skip();
+	}
 	fault_arm("pthread_create", 0, LONG_MAX, EAGAIN);
 	assert_int_equal(prefault(&pool, 4, NULL), 0);
 	assert_true(fault_disarm() > 0);
-	assert_int_equal(process_smaps_size(pool.base, "Rss"), 50 * MIB);
+	assert_resident(&pool);
 	struct progress p = {.thread = pthread_self(), .total = 50 * MIB};
 	for (long n = 0; n < 4; n++) {
 		fault_arm("madvise", n, 1, ENOMEM);
@@ -124,8 +138,7 @@ test_prefault_at_opening(void **state)
 		}
 		assert_int_equal(rc, 0);
 		assert_int_equal(p.last, 50 * MIB);
-		assert_int_equal(
-			process_smaps_size(pool.base, "Rss"), 50 * MIB);
+		assert_resident(&pool);
 		assert_int_equal(
 			process_smaps_size(pool.base, "ShmemPmdMapped") +
 				process_smaps_size(pool.base, "FilePmdMapped"),
