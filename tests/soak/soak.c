@@ -238,7 +238,8 @@ main(int argc, char *argv[])
 	for (int i = 0; i < SOAK_WORKS; i++)
 		pthread_join(threads[i], NULL);
 	check(&soak, count * every);
-	bool good = failures() == 0 && is_flat(lines, count);
+	/* caches that still fill are not flat */
+	bool good = failures() == 0 && (every < 1 || is_flat(lines, count));
 	good = is_empty_at_the_end(&soak) && good;
 	for (int i = 0; i < SOAK_CACHES; i++)
 		vmemcache_delete(soak.cache[i]);
