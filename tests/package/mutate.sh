@@ -12,7 +12,10 @@ trap 'rm -rf "$folder"' EXIT
 mutate()
 {
 	utils/mutate --build "$1" --kept "$folder/kept" --unit "${@:2}" \
-		src/lru/lru.c
+		src/lru/lru.c >"$folder/out" || {
+		cat "$folder/out"
+		return 1
+	}
 }
 
 mutate "$1"
@@ -20,9 +23,11 @@ if mutate "$1" --known /dev/null; then
 	echo "what is not listed was let pass" >&2
 	exit 1
 fi
+grep -q 'src/lru/lru.c:[0-9]* survived:' "$folder/out"
 cp tests/mutants.txt "$folder/list"
 printf 'src/lru/lru.c\ttake_out\tno such code\tno reason\n' >>"$folder/list"
 if mutate "$1" --known "$folder/list"; then
 	echo "an entry for nothing was let pass" >&2
 	exit 1
 fi
+grep -q 'listed, but there is none: .*no such code' "$folder/out"
