@@ -17,9 +17,9 @@
  *
  * A round takes, for each number of threads, a slice on the cache and the
  * same requests on the floor, and with many a slice of single gets. Times are
- *medians over the rounds; ratio and scaling are medians of the ratios within a
- *round, so that a slow second of the machine hits both sides of the fraction.
- *Percentiles come from slices of their own.
+ * medians over the rounds; ratio and scaling are medians of the ratios within a
+ * round, so that a slow second of the machine hits both sides of the fraction.
+ * Percentiles come from slices of their own.
  */
 #include <math.h>
 #include <stdio.h>

@@ -17,10 +17,11 @@
  * releases over which the blocks went from the evictor to W's thread) E1 comes
  * before R3, which reads DEAD. So a state other than DEAD at R3 means that all
  * bytes of R1 are the value's. The bytes were visible from the start, since
- * the entry was found through the index (release in insert, acquire in find).
- * A reader that reads DEAD looks the key up again: the evictor took the entry
- * out of the index before E1, so it cannot find the same one twice. The
- * entry itself, its runs and the index's nodes are kept by the epoch.
+ * the entry was found through the index (release in vmc_critnib_publish(),
+ * acquire in find). A reader that reads DEAD looks the key up again: the
+ * evictor took the entry out of the index before E1, so it cannot find the
+ * same one twice. The entry itself, its runs and the index's nodes are kept
+ * by the epoch.
  *
  * What a get waits for is memory. The index's note says where the value begins
  * (prefetch_value), so that two misses follow each other, the bag's and those

@@ -4,7 +4,7 @@
  * split, join, chain and start over, against a reader without a lock
  *
  * Bags of two words, one to two of them in a stripe and more chained to those,
- * each in a chunk of its own; four leaves. Writers lock the stripe, so one
+ * each in a chunk of its own; four leaves. Writers latch the stripe, so one
  * process is all of them: it inserts, removes, splits and joins in any order,
  * and any allocation of it may fail. Each access to shared memory is a step; the
  * first look at a bag's words takes them in either order. Stores and loads are

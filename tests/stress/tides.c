@@ -8,7 +8,7 @@
 
 #include <pthread.h>
 
-/* The index grows at 65536 entries. */
+/* The index grows and shrinks bag by bag. */
 enum { WRITERS = 2, READERS = 2, STAYING = 50, PASSING = 36000 };
 
 /* Numbers of keys: those that stay, then the writers' in turns. */

@@ -23,7 +23,7 @@ test_random_operations_without_memory(void **state)
 				(long)testing_below(&f.random, 4) - 2;
 			if (!step(&f, i < 1500 ? 80 : 40)) {
 				short_of_memory++;
-				/* at most the directory has grown */
+				/* at most a table or a bag was added */
 				assert_true(f.counts.bytes >= before);
 			}
 			check(&f);
