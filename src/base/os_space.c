@@ -28,6 +28,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef MAP_HUGE_SHIFT
@@ -37,6 +38,23 @@
 /* Enough that only a broken system runs out of them. */
 #define TRIES 64
 #define MOST_SLACK ((size_t)1 << 30)
+
+/*
+ * Threads whose calls alternate find each other's room in their way again and
+ * again: each goes to sleep for a time of its own, which its stack tells.
+ */
+static void
+step_aside(int tries)
+{
+	struct timespec nap;
+	int cancel;
+
+	nap.tv_sec = 0;
+	nap.tv_nsec = (long)((uintptr_t)&nap / 4096 * 40503 % 997) * tries * 50;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	nanosleep(&nap, NULL);
+	pthread_setcancelstate(cancel, NULL);
+}
 
 /*
  * Threads that do this at once are given the same room, from the top: each
@@ -65,6 +83,8 @@ map_aligned(size_t size, size_t align, int protection, int flags, int fd,
 			munmap(*addr, size);
 		else if (errno != EEXIST)
 			return -errno;
+		if (i > 2)
+			step_aside(i);
 	}
 	return -ENOMEM;
 }
