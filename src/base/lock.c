@@ -3,10 +3,10 @@
  * lock.c -- waiting for locks and latches, and the rank check of debug builds
  *
  * Locks here are held for a fraction of a microsecond, latches for as long as
- * it takes to copy a value of up to 16 KiB, so a thread that finds
- * one taken tries again for a few microseconds before it sleeps: falling
- * asleep and being woken costs more than that, and delays whoever releases.
- * It does go to sleep then, since the holder may have been preempted.
+ * it takes to copy a value of up to 16 KiB, so a thread that finds one taken
+ * tries again for a few microseconds before it sleeps: falling asleep and being
+ * woken costs more than that, and delays whoever releases. It does go to sleep
+ * then, since the holder may have been preempted.
  *
  * Each thread keeps a bit per rank it holds. Acquiring a rank at or below one
  * already held is a programmer's error: two threads doing it in opposite
@@ -58,8 +58,7 @@ vmc_latch_wait(struct vmc_latch *latch)
 	const struct timespec nap = {.tv_nsec = NAP_NS};
 	int cancel, saved = errno;
 
-	/* a thread that is cancelled in its nap would leave its work half done
-	 */
+	/* one that is cancelled in its nap would leave its work half done */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	for (unsigned round = 0; vmc_load_relaxed(&latch->held) ||
 				 vmc_exchange_acq_rel(&latch->held, true);
