@@ -150,7 +150,7 @@ vmc_cache_key(const struct vmemcache *cache, const void *data, size_t size)
 static inline uint64_t
 vmc_cache_hash(const struct vmemcache *cache, const struct vmc_entry *entry)
 {
-	return vmc_hash(entry->key, entry->key_size, cache->seed);
+	return vmc_hash(entry->key, vmc_entry_key_size(entry), cache->seed);
 }
 
 /*
@@ -206,6 +206,9 @@ void vmc_cache_drain_all(struct vmemcache *cache);
  * after each eviction (stripe->evicts), by the next put.
  */
 void vmc_cache_fetch_victims(
+	struct vmemcache *cache, struct vmc_stripe *stripe);
+/* Half a put later, where there is more to do. */
+void vmc_cache_fetch_more_victims(
 	struct vmemcache *cache, struct vmc_stripe *stripe);
 
 /* Fetch what a put into the next victim's blocks will write. In an epoch. */

@@ -2,8 +2,10 @@
 /*
  * entry.h -- one object per item, and its one lifecycle
  *
- *   offset 0      16      20         24     32           40
- *          | node | state | key_size | runs | value_size | key ... |
+ *   offset 0      20         24     32           38      40
+ *          | node | key_size | runs | value_size | state | key ... |
+ *
+ * key_size is in the node's padding, value_size has 48 bits.
  *
  * One allocation, of 48 bytes with a key of up to 8. The value's bytes are in
  * the pool, in the blocks that runs names.
@@ -60,10 +62,10 @@ enum vmc_entry_state {
 
 struct vmc_entry {
 	struct vmc_policy_node node;
-	_Atomic uint32_t state;
-	uint32_t key_size;
 	vmc_runs runs;
-	size_t value_size;
+	uint32_t value_size_low;
+	uint16_t value_size_high;
+	_Atomic uint16_t state;
 	unsigned char key[];
 };
 
@@ -77,9 +79,21 @@ struct vmc_key {
 };
 
 static inline size_t
+vmc_entry_value_size(const struct vmc_entry *entry)
+{
+	return entry->value_size_low | (size_t)entry->value_size_high << 32;
+}
+
+static inline uint32_t
+vmc_entry_key_size(const struct vmc_entry *entry)
+{
+	return entry->node.of_user;
+}
+
+static inline size_t
 vmc_entry_size(const struct vmc_entry *entry)
 {
-	return sizeof(*entry) + entry->key_size;
+	return sizeof(*entry) + vmc_entry_key_size(entry);
 }
 
 static inline struct vmc_entry *
@@ -110,7 +124,7 @@ vmc_entry_match(const void *leaf, const void *key_arg)
 	const struct vmc_entry *entry = leaf;
 	const struct vmc_key *key = key_arg;
 
-	return entry->key_size == key->size &&
+	return vmc_entry_key_size(entry) == key->size &&
 	       vmc_key_equal(entry->key, key->data, key->size);
 }
 

@@ -120,7 +120,7 @@ static uint32_t
 claim_node(struct claim *claim, struct vmc_policy_node *node)
 {
 	struct vmc_entry *e = vmc_entry_of(node);
-	uint32_t state = VMC_ENTRY_LIVE;
+	uint16_t state = VMC_ENTRY_LIVE;
 
 	if (vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_EVICTING)) {
 		chain_append(claim, node);
@@ -195,7 +195,7 @@ claim_held(struct vmc_policy *policy, struct claim *claim)
  * How many victims a thread reserves at once, how few must be left for that,
  * and what part of the pool all threads may have reserved together.
  */
-#define RESERVE_AT_ONCE 8
+#define RESERVE_AT_ONCE VMC_POLICY_AHEAD
 #define RESERVE_LOW 4
 #define RESERVE_SHARE 64
 
@@ -222,7 +222,7 @@ reserve_victims(struct vmemcache *cache, struct vmc_stripe *stripe)
 		}
 	}
 	keep_inserting(policy, &inserting);
-	stripe->fetched = 0;
+	stripe->walk.from = NULL;
 }
 
 /* What has not changed since the last look is idle: recall it. */
@@ -332,12 +332,30 @@ vmc_cache_fetch_victims(struct vmemcache *cache, struct vmc_stripe *stripe)
 
 	stripe->evicts = false;
 	vmc_epoch_enter(thread);
-	if ((node = vmc_reserve_peek(reserve, 1)))
-		vmc_critnib_prefetch(cache->index,
-			vmc_cache_hash(cache, vmc_entry_of(node)));
-	if (stripe->fetched < RESERVE_AT_ONCE)
-		stripe->fetched++;
-	cache->policy->ops->fetch(cache->policy, stripe->fetched);
+	if ((node = vmc_reserve_peek(reserve, 1))) {
+		uint64_t hash = vmc_cache_hash(cache, vmc_entry_of(node));
+		vmc_critnib_prefetch(cache->index, hash);
+		vmc_critnib_prefetch_latch(cache->index, hash);
+	}
+	if (vmc_reserve_left(reserve) <= RESERVE_LOW)
+		vmc_prefetch_write(&cache->policy_lock);
+	cache->policy->ops->fetch(cache->policy, &stripe->walk);
+	vmc_epoch_exit(thread);
+}
+
+/*
+ * Two threads walk to the same nodes, and whoever comes first takes them. So
+ * they walk twice as fast as one that is alone.
+ */
+void
+vmc_cache_fetch_more_victims(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+
+	if (!stripe->evicts || !stripe->walk.raced)
+		return;
+	vmc_epoch_enter(thread);
+	cache->policy->ops->fetch(cache->policy, &stripe->walk);
 	vmc_epoch_exit(thread);
 }
 
@@ -392,8 +410,8 @@ remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
 	vmc_lock_assert_none_held();
 	if (cache->on_evict) {
 		stripe->nested++;
-		cache->on_evict(
-			cache, e->key, e->key_size, cache->on_evict_arg);
+		cache->on_evict(cache, e->key, vmc_entry_key_size(e),
+			cache->on_evict_arg);
 		stripe->nested--;
 		if (vmc_cache_is_foreign(cache))
 			return vmc_cache_fail_foreign();
@@ -430,7 +448,7 @@ static struct vmc_entry *
 claim_key(struct vmemcache *cache, struct vmc_thread *thread,
 	const struct vmc_key *key, int *rc)
 {
-	uint32_t state = VMC_ENTRY_LIVE;
+	uint16_t state = VMC_ENTRY_LIVE;
 
 	*rc = 0;
 	vmc_epoch_enter(thread);

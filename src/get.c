@@ -93,8 +93,8 @@ prefetch_value(const struct vmemcache *cache, uint64_t note, size_t offset)
 static inline __attribute__((always_inline)) void
 prefetch_entry(const struct vmc_entry *e)
 {
+	__builtin_prefetch(&e->node.next);
 	__builtin_prefetch(&e->state);
-	__builtin_prefetch(&e->value_size);
 }
 
 /*
@@ -122,7 +122,7 @@ read_once(struct vmemcache *cache, struct vmc_thread *thread,
 		vmc_epoch_exit(thread);
 		return -ENOENT;
 	}
-	size_t size = e->value_size;
+	size_t size = vmc_entry_value_size(e);
 	size_t n = vmc_bytes_wanted(size, buffer, buffer_size, offset);
 	if (n > 0 && !cache->bench[VMEMCACHE_BENCH_NO_MEMCPY])
 		read_value(cache, e, buffer, n, offset);
@@ -318,7 +318,7 @@ vmc_cache_exists(struct vmemcache *cache, const void *data, size_t key_size,
 	struct vmc_entry *e =
 		vmc_critnib_find(cache->index, key.hash, vmc_entry_match, &key);
 	if (e && value_size)
-		*value_size = e->value_size;
+		*value_size = vmc_entry_value_size(e);
 	vmc_epoch_exit(thread);
 	return e != NULL;
 }

@@ -2,10 +2,10 @@
 /*
  * put.c -- writing
  *
- * A put fills an entry and blocks that nobody else knows, then inserts
- * the entry into the index (the point where the value appears), records it in
- * the thread's ring for the policy, and makes it LIVE. As an INSERTING entry
- * it cannot be evicted, so the put may use it until that last store.
+ * A put fills an entry and blocks that nobody else knows, publishes the entry
+ * in the index (the point where the value appears), records it in the thread's
+ * ring for the policy, and makes it LIVE. As an INSERTING entry it cannot be
+ * evicted, so the put may use it until that last store.
  *
  * The ring never loses an insertion: the put drains it where it is full.
  * What is evicted, and how: evict.c.
@@ -19,6 +19,9 @@
 static uint64_t
 blocks_for(const struct vmemcache *cache, size_t size)
 {
+	if (cache->bench[VMEMCACHE_BENCH_INDEX_ONLY] ||
+		cache->bench[VMEMCACHE_BENCH_NO_ALLOC])
+		return 0;
 	return size / cache->block_size + (size % cache->block_size != 0);
 }
 
@@ -26,7 +29,7 @@ static void
 write_value(struct vmemcache *cache, const struct vmc_entry *entry,
 	const char *value)
 {
-	size_t left = entry->value_size;
+	size_t left = vmc_entry_value_size(entry);
 	uint64_t count;
 	const vmc_run *run = vmc_runs_view(&entry->runs, &count);
 
@@ -145,34 +148,44 @@ take_blocks(struct vmemcache *cache, struct vmc_stripe *stripe, uint64_t blocks,
  */
 #define WRITE_LATCHED 16384
 
+/* NULL: no memory. */
+static struct vmc_entry *
+make_entry(
+	struct vmemcache *cache, const struct vmc_key *key, size_t value_size)
+{
+	struct vmc_entry *e = NULL;
+
+	if (key->size <= UINT32_MAX)
+		e = vmc_alloc(&cache->memory, sizeof(*e) + key->size);
+	if (!e)
+		return NULL;
+	vmc_store_relaxed(&e->state, VMC_ENTRY_INSERTING);
+	vmc_store_relaxed(&e->node.prev, NULL);
+	vmc_store_relaxed(&e->node.next, NULL);
+	vmc_store_relaxed(&e->node.hint, 0);
+	e->node.of_user = (uint32_t)key->size;
+	e->value_size_low = (uint32_t)value_size;
+	e->value_size_high = (uint16_t)(value_size >> 32);
+	e->runs = VMC_RUNS_NONE;
+	if (key->size)
+		memcpy(e->key, key->data, key->size);
+	return e;
+}
+
 static int
 insert(struct vmemcache *cache, struct vmc_stripe *stripe,
 	const struct vmc_key *key, const void *value, size_t value_size)
 {
-	bool allocate = !cache->bench[VMEMCACHE_BENCH_INDEX_ONLY] &&
-			!cache->bench[VMEMCACHE_BENCH_NO_ALLOC];
-	uint64_t blocks = allocate ? blocks_for(cache, value_size) : 0;
+	uint64_t blocks = blocks_for(cache, value_size);
 	struct vmc_critnib_place where;
 	uint64_t runs;
-	int rc;
 
 	if (blocks > cache->blocks)
 		return vmc_fail_const(ENOSPC, "value larger than the cache");
-	struct vmc_entry *e = NULL;
-	if (key->size <= UINT32_MAX)
-		e = vmc_alloc(&cache->memory, sizeof(*e) + key->size);
+	struct vmc_entry *e = make_entry(cache, key, value_size);
 	if (!e)
 		return -ENOMEM;
-	vmc_store_relaxed(&e->state, VMC_ENTRY_INSERTING);
-	vmc_store_relaxed(&e->node.prev, NULL);
-	vmc_store_relaxed(&e->node.next, NULL);
-	e->key_size = (uint32_t)key->size;
-	e->value_size = value_size;
-	e->runs = VMC_RUNS_NONE;
-	if (key->size)
-		memcpy(e->key, key->data, key->size);
-
-	rc = take_blocks(cache, stripe, blocks, &e->runs);
+	int rc = take_blocks(cache, stripe, blocks, &e->runs);
 	if (rc)
 		goto free_entry;
 	bool small = value_size <= WRITE_LATCHED;
@@ -196,6 +209,7 @@ insert(struct vmemcache *cache, struct vmc_stripe *stripe,
 			vmc_cache_feed(cache, &stripe->ring, false);
 	}
 	vmc_store_release(&e->state, VMC_ENTRY_LIVE);
+	vmc_cache_fetch_more_victims(cache, stripe);
 	vmc_count(stripe, VMC_COUNT_PUT, 1);
 	vmc_count(stripe, VMC_COUNT_EXTENTS, runs);
 	return 0;
@@ -221,6 +235,7 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 	/* the bag first: what else is fetched here it would have to wait for */
 	vmc_epoch_enter(thread);
 	vmc_critnib_prefetch(cache->index, key.hash);
+	vmc_critnib_prefetch_latch(cache->index, key.hash);
 	vmc_cache_fetch_room(cache, stripe);
 	vmc_epoch_exit(thread);
 	/* what the last put left to do, while the bag is on its way */

@@ -101,4 +101,19 @@ vmc_pause(void)
 #endif
 }
 
+/*
+ * Ask for a line that will be written: no other processor has it then. gcc
+ * makes this of its builtin only for processors that it knows to have it;
+ * on others the instruction does nothing.
+ */
+static inline __attribute__((always_inline)) void
+vmc_prefetch_write(const void *p)
+{
+#if defined(__x86_64__)
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)p));
+#else
+	__builtin_prefetch(p, 1);
+#endif
+}
+
 #endif

@@ -15,6 +15,7 @@
  */
 #include "limbo.h"
 
+#include "atomic.h"
 #include "epoch.h"
 
 #include <sched.h>
@@ -25,11 +26,23 @@ struct vmc_limbo_chunk {
 	struct vmc_limbo_chunk *next;
 	uint64_t stamp;
 	unsigned count;
-	struct {
+	struct object {
 		void *ptr;
 		size_t size;
 	} object[CHUNK_OBJECTS];
 };
+
+/*
+ * The object that is freed next, some time before: allocators give out first
+ * what was freed last, and whoever gets it writes to it at once. A small one
+ * is in two lines at most.
+ */
+static void
+fetch(const struct object *next)
+{
+	vmc_prefetch_write(next->ptr);
+	vmc_prefetch_write((const char *)next->ptr + next->size - 1);
+}
 
 static void
 seal(struct vmc_limbo *limbo)
@@ -114,8 +127,10 @@ vmc_limbo_free_some(struct vmc_limbo_chunk *chunk,
 			vmc_free(memory, chunk->object[chunk->count].ptr,
 				chunk->object[chunk->count].size);
 		}
-		if (chunk->count > 0)
+		if (chunk->count > 0) {
+			fetch(&chunk->object[chunk->count - 1]);
 			break;
+		}
 		vmc_free(memory, chunk, sizeof(*chunk));
 		chunk = next;
 	}

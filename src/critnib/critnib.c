@@ -308,6 +308,12 @@ unlatch(struct vmc_critnib *index, uint64_t hash)
 		&index->stripes[stripe_of(hash)].latch, VMC_RANK_INDEX);
 }
 
+void
+vmc_critnib_prefetch_latch(struct vmc_critnib *index, uint64_t hash)
+{
+	vmc_prefetch_write(&index->stripes[stripe_of(hash)]);
+}
+
 int
 vmc_critnib_begin(struct vmc_critnib *index, uint64_t hash,
 	vmc_critnib_match_fn *match, const void *key, place *where)

@@ -49,6 +49,10 @@ struct vmc_critnib_place {
 	unsigned i;
 };
 
+/* Soon that hash will be inserted or removed: fetch its latch, to be written.
+ */
+void vmc_critnib_prefetch_latch(struct vmc_critnib *index, uint64_t hash);
+
 /*
  * Inserting, first part: latch the stripe of the hash and find a place for a
  * leaf there, unless match says true of one that is there already (it is asked

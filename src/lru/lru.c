@@ -13,7 +13,11 @@
  * for long. Touches come in batches so that these misses overlap: first every
  * neighbour of the batch is prefetched, then the moves are made. Taking victims
  * follows prev from node to node, a miss each that cannot be foreseen; so users
- * walk ahead without the lock, one node further at a time.
+ * walk ahead without the lock, one node further at a time. And where a batch
+ * was fed, each node has a hint, which is where the fourth after it was: so
+ * that the walk has several misses under way, not one after the other. A hint
+ * is an address to fetch from and is never followed; what it leads to may be
+ * elsewhere in the order by now, or freed.
  *
  * Why fetch() may follow prev without the lock, though any node of it may be
  * taken out meanwhile. Under the lock, prev of a held node is a held node or
@@ -69,6 +73,28 @@ take_out(struct vmc_policy_node *node)
 	vmc_store_relaxed(&node->prev, NULL);
 }
 
+/* Entries begin at such addresses. */
+#define HINT_UNIT 16
+#define HINT_AHEAD 4
+
+static void
+set_hint(struct vmc_policy_node *node, const struct vmc_policy_node *to)
+{
+	intptr_t units = ((intptr_t)to - (intptr_t)node) / HINT_UNIT;
+
+	if (units != (int32_t)units)
+		units = 0;
+	vmc_store_relaxed(&node->hint, (int32_t)units);
+}
+
+/* The node, and what stands behind it in a small entry. */
+static inline __attribute__((always_inline)) void
+prefetch(uintptr_t node)
+{
+	__builtin_prefetch((const void *)node);
+	__builtin_prefetch((const void *)(node + 47));
+}
+
 static int
 create(struct vmc_policy **policy, const struct vmc_memory *memory)
 {
@@ -100,13 +126,15 @@ touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
 	struct vmc_policy_node *newest = &lru_of(policy)->sentinel;
 
 	for (unsigned i = 0; i < count; i++) { /* NULL does no harm */
-		__builtin_prefetch(vmc_load_relaxed(&nodes[i]->prev), 1);
-		__builtin_prefetch(vmc_load_relaxed(&nodes[i]->next), 1);
+		__builtin_prefetch(vmc_load_relaxed(&nodes[i]->prev));
+		__builtin_prefetch(vmc_load_relaxed(&nodes[i]->next));
 	}
 	for (unsigned i = 0; i < count; i++) {
 		if (vmc_load_relaxed(&nodes[i]->prev))
 			take_out(nodes[i]);
 		link_after(nodes[i], newest);
+		if (i + HINT_AHEAD < count)
+			set_hint(nodes[i], nodes[i + HINT_AHEAD]);
 	}
 }
 
@@ -138,18 +166,29 @@ restore(struct vmc_policy *policy, struct vmc_policy_node *node)
 
 /* Where it meets a node that is out, or comes round, it fetches nothing new. */
 static void
-fetch(struct vmc_policy *policy, unsigned ahead)
+fetch(struct vmc_policy *policy, struct vmc_policy_walk *walk)
 {
 	struct vmc_policy_node *sentinel = &lru_of(policy)->sentinel;
 	struct vmc_policy_node *node = vmc_load_acquire(&sentinel->prev);
+	struct vmc_policy_node *before = node;
 
-	while (ahead-- > 0 && node && node != sentinel)
+	if (node != walk->from) {
+		walk->raced = walk->from != NULL;
+		walk->from = node;
+		walk->ahead = 0;
+	}
+	if (walk->ahead < VMC_POLICY_AHEAD)
+		walk->ahead++;
+	for (unsigned i = 0; i < walk->ahead && node && node != sentinel; i++) {
+		before = node;
 		node = vmc_load_acquire(&node->prev);
+	}
 	if (!node)
 		return;
-	/* and what stands behind it in a small entry */
-	__builtin_prefetch(node, 1);
-	__builtin_prefetch((const char *)(node + 3) - 1, 1);
+	prefetch((uintptr_t)node);
+	/* of one that has arrived */
+	intptr_t hint = vmc_load_relaxed(&before->hint);
+	prefetch((uintptr_t)before + (uintptr_t)(hint * HINT_UNIT));
 }
 
 static int

@@ -46,10 +46,10 @@ victim(struct vmc_policy *policy)
 }
 
 static void
-fetch(struct vmc_policy *policy, unsigned ahead)
+fetch(struct vmc_policy *policy, struct vmc_policy_walk *walk)
 {
 	(void)policy;
-	(void)ahead;
+	(void)walk;
 }
 
 static int

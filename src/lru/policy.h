@@ -23,7 +23,22 @@
 struct vmc_policy_node {
 	struct vmc_policy_node *_Atomic prev;
 	struct vmc_policy_node *_Atomic next;
+	/* the policy's, whether it holds the node or not; 0 at first */
+	_Atomic int32_t hint;
+	uint32_t of_user; /* what would be padding: never the policy's */
 };
+
+/* How far a thread has come in fetching victims. All zero: nowhere. */
+struct vmc_policy_walk {
+	/* the next victim then: an address, not followed. NULL: start over */
+	const struct vmc_policy_node *from;
+	unsigned ahead;
+	/* it was another one before, without a start: others take them, too */
+	bool raced;
+};
+
+/* So many victims are fetched ahead at most. */
+#define VMC_POLICY_AHEAD 16u
 
 struct vmc_policy;
 
@@ -51,12 +66,11 @@ struct vmc_policy_ops {
 	void (*restore)(
 		struct vmc_policy *policy, struct vmc_policy_node *node);
 	/*
-	 * Bring the node into the processor's cache that will be the victim
-	 * after `ahead` others; those before it should be there already. No
+	 * Bring one more of the next victims into the processor's cache. No
 	 * lock is needed, but that no node's memory goes while this runs that
 	 * was held when it began, or later.
 	 */
-	void (*fetch)(struct vmc_policy *policy, unsigned ahead);
+	void (*fetch)(struct vmc_policy *policy, struct vmc_policy_walk *walk);
 	/*
 	 * Walk everything; 0 and the number of nodes held, or -EINVAL with a
 	 * message where an invariant does not hold. For tests.

@@ -24,7 +24,7 @@
 
 #include <stdalign.h>
 
-#define VMC_RESERVE_SIZE 16u
+#define VMC_RESERVE_SIZE 32u
 
 typedef struct vmc_policy_node *_Atomic vmc_reserve_slot;
 

@@ -406,6 +406,32 @@ test_put_without_memory(void **state)
 	vmemcache_delete(cache);
 }
 
+/* A full, large pool, in which puts evict early. */
+static void
+test_put_without_memory_in_a_full_pool(void **state)
+{
+	VMEMcache *cache =
+		fixture_open((size_t)16 << 20, 256, VMEMCACHE_REPLACEMENT_LRU);
+	uint64_t key = 0;
+
+	(void)state;
+	while (fixture_stat(cache, VMEMCACHE_STAT_EVICT) < 3)
+		assert_int_equal(fixture_put(cache, key++, 1, 4096), 0);
+	for (int i = 0; i < 20; i++) {
+		fail_at = -2;
+		assert_int_equal(fixture_put(cache, key, 1, 4096), -1);
+		assert_int_equal(errno, ENOMEM);
+		fail_at = -1;
+		fixture_check(cache);
+		assert_int_equal(fixture_exists(cache, key), 0);
+	}
+	assert_int_equal(fixture_put(cache, key, 1, 4096), 0);
+	while (vmemcache_evict(cache, NULL, 0) == 0)
+		;
+	fixture_check_empty(cache);
+	vmemcache_delete(cache);
+}
+
 int
 main(void)
 {
@@ -421,6 +447,7 @@ main(void)
 		cmocka_unit_test(test_errormsg),
 		cmocka_unit_test(test_add_without_memory),
 		cmocka_unit_test(test_put_without_memory),
+		cmocka_unit_test(test_put_without_memory_in_a_full_pool),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,6 +120,29 @@ test_no_flood(void **state)
 	vmemcache_delete(cache);
 }
 
+/* A key that is there: nothing changes, however full the pool is. */
+static void
+test_refused(void **state)
+{
+	VMEMcache *cache = fixture_open(POOL, BLOCK, VMEMCACHE_REPLACEMENT_LRU);
+	uint64_t key = 0;
+
+	(void)state;
+	for (uint64_t evicted = 0; evicted < 3; evicted++) {
+		while (fixture_stat(cache, VMEMCACHE_STAT_EVICT) == evicted)
+			assert_int_equal(fixture_put(cache, key++, 1, 1024), 0);
+		for (int i = 0; i < 100; i++) {
+			assert_int_equal(
+				fixture_put(cache, key - 1, 2, 1024), -1);
+			assert_int_equal(errno, EEXIST);
+		}
+		assert_int_equal(
+			fixture_stat(cache, VMEMCACHE_STAT_EVICT), evicted + 1);
+		assert_true(fixture_has(cache, key - 1, 1, 1024));
+	}
+	vmemcache_delete(cache);
+}
+
 int
 main(void)
 {
@@ -128,6 +151,7 @@ main(void)
 		cmocka_unit_test(test_one_size),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_no_flood),
+		cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@ static const struct {
 } policies[] = {{&vmc_policy_lru, true}, {&vmc_policy_none, false}};
 
 static struct vmc_policy_node nodes[NODES];
+static struct vmc_policy_walk walk;
 static struct vmc_ring ring;
 
 /* what is in the ring, the oldest first */
@@ -142,7 +143,8 @@ step(struct fuzz_input *in, struct vmc_policy *policy, bool is_lru)
 	} else if (op < 235) {
 		give_back(policy);
 	} else if (op < 245) {
-		policy->ops->fetch(policy, number);
+		walk.from = number & 1 ? walk.from : NULL;
+		policy->ops->fetch(policy, &walk);
 	} else {
 		check(policy);
 	}
@@ -159,6 +161,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct vmc_policy *policy;
 
 	memset(nodes, 0, sizeof(nodes));
+	memset(&walk, 0, sizeof(walk));
 	/* at the start of the count, or shortly before it wraps around */
 	uint32_t start = which & 4 ? UINT32_MAX - fuzz_byte(&in) : 0;
 	vmc_store_relaxed(&ring.head, start);

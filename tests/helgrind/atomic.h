@@ -128,4 +128,10 @@ vmc_copy_racing(void *to, const void *from, size_t size)
 	memcpy(to, from, size);
 }
 
+static inline void
+vmc_prefetch_write(const void *p)
+{
+	(void)p;
+}
+
 #endif

@@ -9,6 +9,7 @@
 #include "lru/policy.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 
 enum { NODES = 60, BATCH = 40 };
 
@@ -17,6 +18,7 @@ struct fixture {
 	struct vmc_memory memory;
 	const struct vmc_policy_ops *ops;
 	struct vmc_policy *policy;
+	struct vmc_policy_walk walk;
 	struct vmc_policy_node nodes[NODES];
 	/* the oracle: the next victim first */
 	unsigned order[NODES];
@@ -52,7 +54,7 @@ check(struct fixture *f)
 	uint64_t held;
 	bool in[NODES] = {false};
 
-	f->ops->fetch(f->policy, f->held % 7); /* changes nothing */
+	f->ops->fetch(f->policy, &f->walk); /* changes nothing */
 	if (f->ops->check(f->policy, &held) != 0)
 		fail_msg("%s", vmc_error_message());
 	assert_int_equal(held, f->held);
@@ -242,6 +244,78 @@ test_check_sees_damage(void **state)
 	fixture_end(&f);
 }
 
+/* How far it gets, and that it notices who else takes victims. */
+static void
+test_walk(void **state)
+{
+	struct fixture f;
+	unsigned all[BATCH];
+
+	(void)state;
+	fixture_start(&f, &vmc_policy_lru);
+	f.ops->fetch(f.policy, &f.walk); /* in an empty list */
+	assert_ptr_not_equal(f.walk.from, NULL);
+	for (unsigned i = 0; i < BATCH; i++)
+		all[i] = i;
+	do_touch(&f, all, BATCH);
+	f.walk.from = NULL;
+	for (unsigned n = 1; n < BATCH; n++) {
+		f.ops->fetch(f.policy, &f.walk);
+		assert_ptr_equal(f.walk.from, &f.nodes[0]);
+		assert_int_equal(f.walk.ahead,
+			n < VMC_POLICY_AHEAD ? n : VMC_POLICY_AHEAD);
+		assert_false(f.walk.raced);
+	}
+	assert_ptr_equal(f.ops->victim(f.policy), &f.nodes[0]);
+	f.ops->fetch(f.policy, &f.walk);
+	assert_ptr_equal(f.walk.from, &f.nodes[1]);
+	assert_int_equal(f.walk.ahead, 1);
+	assert_true(f.walk.raced);
+	assert_ptr_equal(f.ops->victim(f.policy), &f.nodes[1]);
+	f.walk.from = NULL;
+	f.ops->fetch(f.policy, &f.walk);
+	assert_false(f.walk.raced);
+	fixture_end(&f);
+}
+
+/* A hint leads to the fourth node after it in its batch, if it reaches. */
+static void
+test_hints(void **state)
+{
+	struct fixture f;
+	unsigned some[7] = {9, 3, 50, 0, 20, 8, 59};
+
+	(void)state;
+	fixture_start(&f, &vmc_policy_lru);
+	do_touch(&f, some, 7);
+	for (unsigned i = 0; i < 7; i++) {
+		char *node = (char *)&f.nodes[some[i]];
+		ptrdiff_t to =
+			i + 4 < 7 ? (char *)&f.nodes[some[i + 4]] - node : 0;
+		assert_int_equal(f.nodes[some[i]].hint, to / 16);
+	}
+
+	/* 64 GiB apart: an address that is never followed */
+	size_t far = (size_t)1 << 36;
+	char *room = mmap(NULL, far + 4096, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (room == MAP_FAILED) { /* a limit of address space */
+		fixture_end(&f);
+		return;
+	}
+	char *end = room + far + 64;
+	assert_int_equal(mprotect(room, 4096, PROT_READ | PROT_WRITE), 0);
+	assert_int_equal(mprotect(room + far, 4096, PROT_READ | PROT_WRITE), 0);
+	struct vmc_policy_node *nodes[5] = {(void *)room, &f.nodes[1],
+		&f.nodes[2], &f.nodes[3], (void *)end};
+	f.ops->touch(f.policy, nodes, 5);
+	assert_int_equal(nodes[0]->hint, 0);
+	f.ops->remove(f.policy, nodes[0]);
+	f.ops->remove(f.policy, nodes[4]);
+	munmap(room, far + 4096);
+	fixture_end(&f);
+}
+
 static void
 test_none_holds_nothing(void **state)
 {
@@ -270,6 +344,8 @@ main(void)
 		cmocka_unit_test(test_lru_destroyed_full),
 		cmocka_unit_test(test_lru_without_memory),
 		cmocka_unit_test(test_check_sees_damage),
+		cmocka_unit_test(test_walk),
+		cmocka_unit_test(test_hints),
 		cmocka_unit_test(test_none_holds_nothing),
 	};
 
