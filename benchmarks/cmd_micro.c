@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "distance.h"
 #include "load.h"
 #include "plot.h"
 #include "progress.h"
@@ -65,6 +66,7 @@ struct series {
 	double floor_scaling[BENCH_MAX_ROUNDS];
 	double gain[BENCH_MAX_ROUNDS];      /* of many over get */
 	double cpu_share[BENCH_MAX_ROUNDS]; /* of the CPUs that could be had */
+	double distance[BENCH_MAX_ROUNDS];  /* before the slice: it changes */
 	double bytes;
 	uint64_t gets;
 	uint64_t hits;
@@ -85,6 +87,7 @@ static struct bench_column columns[] = {
 	{"bytes_per_second", NULL, BENCH_WHOLE},
 	{"misses", NULL, BENCH_WHOLE},
 	{"cpu_share", NULL, BENCH_TWO_DIGITS},
+	{"distance_ns", "apart", BENCH_DURATION},
 	{"p50_ns", "p50", BENCH_DURATION},
 	{"p99_ns", "p99", BENCH_DURATION},
 	{"p99_9_ns", "p99.9", BENCH_DURATION},
@@ -130,6 +133,7 @@ measure_round(struct micro *m, enum bench_operation op, unsigned round,
 		struct series *s = &series[i];
 		unsigned threads = (unsigned)m->threads.at[i];
 
+		s->distance[round] = threads > 1 ? bench_distance() : NAN;
 		bench_load_prepare(&m->load, op, threads, s->slice);
 		struct bench_slice cache = bench_crew_run(
 			m->load.crew, m->load.store, threads, s->slice, NULL);
@@ -190,6 +194,7 @@ add_row(struct bench_report *r, struct micro *m, const char *operation,
 	bench_cell(r, s->bytes * 1e9 / ns);
 	bench_cell(r, (double)(s->gets - s->hits));
 	bench_cell(r, cpu_share);
+	bench_cell(r, bench_median(s->distance, n));
 	bench_cell(r, (double)bench_histogram_quantile(latency, 0.5));
 	bench_cell(r, (double)bench_histogram_quantile(latency, 0.99));
 	bench_cell(r, (double)bench_histogram_quantile(latency, 0.999));
@@ -344,7 +349,8 @@ run(const struct bench_command *command, int argc, char **argv)
 		      "time, all threads together. floor: the same copies\n"
 		      "in a plain mapping of the same size; ratio: times the "
 		      "floor, the figure that\ncan be compared between "
-		      "machines. p50 to max: latencies.");
+		      "machines. apart: the time a word takes from one\n"
+		      "processor to another. p50 to max: latencies.");
 	if (m.wanted[BENCH_OP_MANY])
 		bench_note(r, "many: gets by calls of 16; its floor copies to "
 			      "16 buffers in turn. x get: how many\ntimes as "
