@@ -35,22 +35,46 @@ struct memkind vmc_kinds[MEMKIND_MAX_KIND];
 struct vmc_lock vmc_kinds_lock = {
 	.mutex = PTHREAD_MUTEX_INITIALIZER, .rank = VMC_RANK_KIND};
 
-/* Where each kind's space is, 0 and 0 for none. */
+/*
+ * Where each kind's space is, 0 and 0 for none. Written under the lock: version
+ * is odd meanwhile, and has changed after it.
+ */
 static struct {
+	_Atomic uint32_t version;
 	_Atomic uintptr_t first, end;
 } bounds[MEMKIND_MAX_KIND];
 
+/*
+ * The stores of set_bounds() release and these loads acquire: who read a bound
+ * after the version changed reads a changed version behind it. What changes is
+ * not the kind of an address that somebody asks about, whose object is there
+ * all the time: look further.
+ */
 static struct memkind *
 find_in_bounds(const void *ptr)
 {
 	uintptr_t addr = (uintptr_t)ptr;
 
 	for (unsigned i = MEMKIND_MAX_KIND; i-- > 0;) {
+		uint32_t version = vmc_load_acquire(&bounds[i].version);
 		if (addr < vmc_load_acquire(&bounds[i].end) &&
-			addr >= vmc_load_acquire(&bounds[i].first))
+			addr >= vmc_load_acquire(&bounds[i].first) &&
+			version % 2 == 0 &&
+			version == vmc_load_relaxed(&bounds[i].version))
 			return &vmc_kinds[i];
 	}
 	return NULL;
+}
+
+static void
+set_bounds(unsigned i, uintptr_t first, uintptr_t end)
+{
+	uint32_t version = vmc_load_relaxed(&bounds[i].version);
+
+	vmc_store_relaxed(&bounds[i].version, version + 1);
+	vmc_store_release(&bounds[i].first, first);
+	vmc_store_release(&bounds[i].end, end);
+	vmc_store_release(&bounds[i].version, version + 2);
 }
 
 struct memkind *
@@ -89,14 +113,12 @@ static int
 map_space(struct memkind *kind, unsigned owner)
 {
 	const struct vmc_space *space = &kind->space;
-	bool none = owner == VMC_OWNER_NONE;
-	uintptr_t first = none ? 0 : (uintptr_t)space->base;
+	uintptr_t first = (uintptr_t)space->base;
 
-	/* whoever sees the end sees the new first as well, or none */
-	vmc_store_release(&bounds[kind->number].end, 0);
-	vmc_store_release(&bounds[kind->number].first, first);
-	vmc_store_release(&bounds[kind->number].end,
-		none ? 0 : first + vmc_space_size(space));
+	if (owner == VMC_OWNER_NONE)
+		set_bounds(kind->number, 0, 0);
+	else
+		set_bounds(kind->number, first, first + vmc_space_size(space));
 	if (space->medium == &vmc_medium_user)
 		return map_user_space(kind, owner);
 	return vmc_map_set(space->base, vmc_space_size(space), owner);
