@@ -18,7 +18,8 @@
  * other work per put; `second` is what a put takes longer with two, medians
  * of five.
  *
- * Usage: micro_extent [mebibytes [turnovers]]; 0 turnovers: second part only
+ * Usage: micro_extent [mebibytes [turnovers]], 2 mebibytes or more; 0
+ *turnovers: second part only
  */
 #include "base/os.h"
 #include "crew.h"
@@ -327,11 +328,15 @@ main(int argc, char **argv)
 {
 	static const char *const shared[] = {"fixed:1", "fixed:64",
 		"uniform:1:2", "uniform:32:96", "log-uniform:1:256"};
-	uint64_t blocks =
-		(argc > 1 ? strtoull(argv[1], NULL, 0) : 256) * BLOCKS_PER_MIB;
+	uint64_t mebibytes = argc > 1 ? strtoull(argv[1], NULL, 0) : 256;
+	uint64_t blocks = mebibytes * BLOCKS_PER_MIB;
 	unsigned turnovers =
 		argc > 2 ? (unsigned)strtoul(argv[2], NULL, 0) : 20;
 
+	if (mebibytes < 2) { /* a half of it is less than a few values */
+		fprintf(stderr, "micro_extent: at least 2 MiB\n");
+		return 2;
+	}
 	if (turnovers > 0)
 		measure_all_runs(blocks, turnovers);
 	for (int i = 0; i < 5; i++)
