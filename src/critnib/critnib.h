@@ -49,8 +49,7 @@ struct vmc_critnib_place {
 	unsigned i;
 };
 
-/* Soon that hash will be inserted or removed: fetch its latch, to be written.
- */
+/* A leaf of that hash will soon be inserted or removed: fetch the latch. */
 void vmc_critnib_prefetch_latch(struct vmc_critnib *index, uint64_t hash);
 
 /*

@@ -106,6 +106,7 @@ create(struct vmc_policy **policy, const struct vmc_memory *memory)
 	lru->memory = *memory;
 	vmc_store_relaxed(&lru->sentinel.prev, &lru->sentinel);
 	vmc_store_relaxed(&lru->sentinel.next, &lru->sentinel);
+	vmc_store_relaxed(&lru->sentinel.hint, 0);
 	*policy = &lru->base;
 	return 0;
 }
