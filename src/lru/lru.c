@@ -106,7 +106,6 @@ create(struct vmc_policy **policy, const struct vmc_memory *memory)
 	lru->memory = *memory;
 	vmc_store_relaxed(&lru->sentinel.prev, &lru->sentinel);
 	vmc_store_relaxed(&lru->sentinel.next, &lru->sentinel);
-	vmc_store_relaxed(&lru->sentinel.hint, 0);
 	*policy = &lru->base;
 	return 0;
 }
@@ -184,7 +183,7 @@ fetch(struct vmc_policy *policy, struct vmc_policy_walk *walk)
 		before = node;
 		node = vmc_load_acquire(&node->prev);
 	}
-	if (!node)
+	if (!node || before == sentinel)
 		return;
 	prefetch((uintptr_t)node);
 	/* of one that has arrived */
