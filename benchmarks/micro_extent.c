@@ -18,8 +18,8 @@
  * other work per put; `second` is what a put takes longer with two, medians
  * of five.
  *
- * Usage: micro_extent [mebibytes [turnovers]], 2 mebibytes or more; 0
- *turnovers: second part only
+ * Usage: micro_extent [mebibytes [turnovers]]
+ * At least 2 mebibytes; 0 turnovers: second part only
  */
 #include "base/os.h"
 #include "crew.h"

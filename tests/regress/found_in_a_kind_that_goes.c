@@ -31,8 +31,7 @@ come_and_go(void *room)
 static void
 test_found_where_it_is(void **state)
 {
-	/* 3 MiB from an odd address on: no chunk for itself; below the others
-	 */
+	/* not at a chunk's border: none is all its own; below the other */
 	const size_t all = (size_t)16 << 20;
 	uint64_t times = testing_operations(3000000);
 	memkind_t kind;
