@@ -37,6 +37,9 @@
 
 #include <errno.h>
 
+/* Of so many runs the beginnings are fetched while the first is copied. */
+#define RUNS_AHEAD 8
+
 /* The n bytes from offset on of a value in several runs. */
 static void
 read_runs(struct vmemcache *cache, const struct vmc_entry *entry, char *to,
@@ -46,6 +49,11 @@ read_runs(struct vmemcache *cache, const struct vmc_entry *entry, char *to,
 	const vmc_run *run = vmc_runs_view(&entry->runs, &count);
 	size_t length = vmc_run_count(*run) * cache->block_size;
 
+	/* of the first, the index's note has told */
+	for (uint64_t i = 1; i < count && i <= RUNS_AHEAD; i++)
+		vmc_prefetch_value((uintptr_t)vmc_block_address(
+					   cache, vmc_run_first(run[i])),
+			vmc_run_count(run[i]) * cache->block_size);
 	while (offset >= length) {
 		offset -= length;
 		length = vmc_run_count(*++run) * cache->block_size;
