@@ -180,8 +180,11 @@ test_reader(void **state)
 		vmc_store_release(&reader.phase, GO_ON);
 		pthread_join(thread, NULL);
 		assert_int_equal(reader.result, -1);
-		/* what a thread left that has ended is the next one's */
-		let_others_put(PUTTERS + 1, 12000);
+		/*
+		 * What a thread left that has ended is the next one's, and each
+		 * put frees several.
+		 */
+		let_others_put(PUTTERS + 1, 12000 + puts / 8);
 		after = allocated();
 		print_message("held back: %zu KiB, afterwards %zu KiB\n",
 			(peak - before) >> 10,
