@@ -5,7 +5,7 @@
  *
  * Who does not know a cache's seed cannot make such keys (SECURITY.md).
  * VMC_TEST_KEYS is the number of keys on one hash. It takes time by its square:
- * 3000 by default, 100000 take a minute or two, 1000000 hours.
+ * 3000 by default, 100000 take a minute or two, 1000000 two hours.
  */
 #include "fixture.h"
 

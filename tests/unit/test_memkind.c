@@ -222,7 +222,8 @@ test_exhaustion(void **state)
 	memkind_destroy_kind(kind);
 	assert_int_equal(memkind_create_fixed(region, size, &kind), 0);
 	heap_fill_and_empty(kind, size, 512, 95);
-	assert_int_equal(memkind_get_capacity(kind) / (ssize_t)MIB, 15);
+	/* all of the region but what is before the first page it begins */
+	assert_in_range(memkind_get_capacity(kind) / (ssize_t)MIB, 15, 16);
 	memkind_destroy_kind(kind);
 	free(region);
 }
