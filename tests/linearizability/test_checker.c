@@ -162,10 +162,11 @@ static void
 test_same_answer_as_all_orders(void **state)
 {
 	uint64_t random = testing_seed();
-	unsigned yes = 0, no = 0;
+	uint64_t histories = testing_operations(20000);
+	uint64_t yes = 0, no = 0;
 
 	(void)state;
-	for (uint64_t i = testing_operations(20000); i > 0; i--) {
+	for (uint64_t i = 0; i < histories; i++) {
 		struct checker_op ops[MOST];
 		unsigned count = 1 + (unsigned)testing_below(&random, MOST);
 		for (unsigned k = 0; k < count; k++) {
@@ -179,7 +180,8 @@ test_same_answer_as_all_orders(void **state)
 		yes += expected;
 		no += !expected;
 	}
-	assert_true(yes > 100 && no > 100);
+	/* many of either */
+	assert_true(yes > histories / 50 && no > histories / 50);
 }
 
 /* A thousand operations, each near its moment, in an order that exists. */
