@@ -181,7 +181,8 @@ run(uint64_t count)
 	uint64_t start = vmc_os_clock_ns();
 
 	b.leaves = aligned_alloc(64, count * sizeof(*b.leaves));
-	if (!b.leaves || vmc_critnib_new(&b.index, hash_of, NULL, &memory))
+	if (!b.leaves ||
+		vmc_critnib_new(&b.index, count, hash_of, NULL, &memory))
 		exit(1);
 	for (uint64_t i = 0; i < count; i++)
 		insert(&b, i, 1);

@@ -272,8 +272,9 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 	rc = vmc_extent_new(&cache->extent, cache->blocks, &cache->memory);
 	if (rc)
 		goto close;
-	if (vmc_critnib_new(
-		    &cache->index, hash_of_leaf, cache, &cache->memory) ||
+	/* entries without a block are few */
+	if (vmc_critnib_new(&cache->index, cache->blocks, hash_of_leaf, cache,
+		    &cache->memory) ||
 		cache->policy_ops->create(&cache->policy, &cache->memory)) {
 		rc = out_of_memory();
 		goto close;

@@ -30,9 +30,13 @@ typedef bool vmc_critnib_match_fn(const void *leaf, const void *key);
 
 #define VMC_CRITNIB_NOTE_MAX ((UINT64_C(1) << 36) - 1)
 
-/* An empty index; hash_of gets arg. memory needs retire. -ENOMEM. */
-int vmc_critnib_new(struct vmc_critnib **index, vmc_critnib_hash_fn *hash_of,
-	const void *arg, const struct vmc_memory *memory);
+/*
+ * An empty index, meant for so many leaves at most, though it takes more;
+ * hash_of gets arg. memory needs retire. -ENOMEM.
+ */
+int vmc_critnib_new(struct vmc_critnib **index, uint64_t most_leaves,
+	vmc_critnib_hash_fn *hash_of, const void *arg,
+	const struct vmc_memory *memory);
 
 /*
  * Frees the index and all its parts, at once (nobody may be using it), handing

@@ -19,7 +19,7 @@ check_bags(const struct vmc_critnib *index, unsigned stripe, uint32_t number,
 	uint64_t *count)
 {
 	const struct vmc_critnib_root *root = &index->roots.of[stripe];
-	const bag *first = bag_at(root, number);
+	const bag *first = bag_at(index, stripe, number);
 
 	for (const bag *b = first; b; b = vmc_critnib_next(b)) {
 		if (b != first && !leaves_in(b))
@@ -46,10 +46,12 @@ check_bags(const struct vmc_critnib *index, unsigned stripe, uint32_t number,
 
 /* The bags of the last chunk that are not in use are clear. */
 static int
-check_rest(const struct vmc_critnib_root *root)
+check_rest(const struct vmc_critnib *index, unsigned stripe)
 {
-	for (uint32_t n = bags_of(root); n % VMC_CRITNIB_CHUNK != 0; n++) {
-		const bag *b = bag_at(root, n);
+	uint32_t n = bags_of(&index->roots.of[stripe]);
+
+	for (; !is_first_of_chunk(index, n); n++) {
+		const bag *b = bag_at(index, stripe, n);
 		for (unsigned i = 0; b && i < WORDS; i++)
 			if (vmc_load_relaxed(&b->word[i]) != 0)
 				return vmc_fail(
@@ -70,16 +72,16 @@ check_stripe(struct vmc_critnib *index, unsigned stripe)
 	uint64_t count = 0;
 	int err = 0;
 
-	if (bags == 0 || (bags - 1) / VMC_CRITNIB_CHUNK >=
-				 index->stripes[stripe].capacity)
+	if (bags == 0 ||
+		chunk_of(index, bags - 1) >= index->stripes[stripe].capacity)
 		return vmc_fail(EINVAL, "critnib: number of bags");
 	for (uint32_t n = 0; n < bags && !err; n++) {
-		if (bags > 1 && !bag_at(root, n))
+		if (bags > 1 && !bag_at(index, stripe, n))
 			return vmc_fail(EINVAL, "critnib: bag is missing");
 		err = check_bags(index, stripe, n, &count);
 	}
 	if (!err)
-		err = check_rest(root);
+		err = check_rest(index, stripe);
 	if (!err && count != vmc_load_relaxed(&index->stripes[stripe].count))
 		err = vmc_fail(EINVAL, "critnib: count is wrong");
 	return err;

@@ -6,7 +6,7 @@
  *   hash   | 8 bits | ... number of bits of the bag's number | 12 bits |
  *            stripe                                             mark
  *
- *   bag n of a stripe  in its table, pointer n / 4, place n % 4 of 4 bags
+ *   bag n of a stripe  in one of the chunks that its table leads to
  *   bag, 192 bytes     16 words, then a note for each
  *   word   leaf:       mark (12) | note's top (4) | address (48), bit 0 clear
  *          link:       0 (16) | address of the next bag (48), bit 0 set;
@@ -16,13 +16,15 @@
  * A finder that meets another leaf than it looks for knows by the mark, all
  * but one time in 4096, without touching it. So a find that succeeds waits for
  * two cache misses one after the other, the bag and the leaf, and one that
- * fails for the first of them: the tables take a byte for four leaves and stay
- * in the processor's own cache. The note comes with the bag: what it says can
- * be fetched while the leaf is.
+ * fails for the first of them: the tables are so small that they stay in the
+ * processor's own cache. The note comes with the bag: what it says can be
+ * fetched while the leaf is.
  *
  * Which word it is is not decided by a branch that depends on what is read: a
  * wrong guess would cost more than the comparing, since the processor could
- * not go ahead to the misses of the next lookup.
+ * not go ahead to the misses of the next lookup. How far it goes ahead is a
+ * question of how few instructions there are: hence only what is usual is
+ * inline.
  */
 #ifndef VMC_CRITNIB_FIND_H
 #define VMC_CRITNIB_FIND_H
@@ -42,6 +44,8 @@
 #define VMC_CRITNIB_ADDRESS_BITS 48
 #define VMC_CRITNIB_MARK_SHIFT 52
 #define VMC_CRITNIB_NOTE_BITS 32
+#define VMC_CRITNIB_SIZE_BITS 32
+#define VMC_CRITNIB_CHUNK_BITS 5
 
 typedef _Atomic uint64_t vmc_critnib_word;
 
@@ -51,16 +55,21 @@ struct vmc_critnib_bag {
 	_Atomic uint32_t note[VMC_CRITNIB_WORDS];
 };
 
-#define VMC_CRITNIB_CHUNK 4u
+/*
+ * What a table has of a chunk: the address where bag 0 would be, if the bags
+ * before the chunk stood before it, and 1 more. 0: it is not there.
+ */
+typedef _Atomic uintptr_t vmc_critnib_chunk;
 
 /* Where the bags of a stripe are. Written under the stripe's latch. */
 struct vmc_critnib_root {
 	/*
-	 * Low half: the number of bags, at least 1; high half: how often that
+	 * 32 bits: the number of bags, at least 1. 5 bits: the power of two of
+	 * the bags in a chunk, which never changes. 27 bits: how often the
 	 * number has changed, so that a finder sees that it has.
 	 */
 	_Atomic uint64_t size;
-	struct vmc_critnib_bag *_Atomic *_Atomic table;
+	vmc_critnib_chunk *_Atomic table;
 };
 
 /*
@@ -84,20 +93,22 @@ vmc_critnib_address(uint64_t word)
 static inline uint32_t
 vmc_critnib_bag_number(uint32_t bags, uint64_t hash)
 {
-	uint32_t half = UINT32_C(1) << (31 - __builtin_clz(bags));
-	uint32_t number = (uint32_t)(hash >> 12) & (2 * half - 1);
+	/* ^ for -, as gcc makes one instruction of it then */
+	uint32_t mask = (UINT32_C(2) << (31 ^ __builtin_clz(bags))) - 1;
+	uint32_t number = (uint32_t)(hash >> 12) & mask;
 
-	return number - (number >= bags ? half : 0);
+	return number & (mask >> (number >= bags));
 }
 
 /* Bag so-and-so of a table; NULL: its chunk is not there. */
 static inline struct vmc_critnib_bag *
-vmc_critnib_bag_at(struct vmc_critnib_bag *_Atomic *table, uint32_t number)
+vmc_critnib_bag_at(vmc_critnib_chunk *table, uint64_t size, uint32_t number)
 {
-	struct vmc_critnib_bag *chunk =
-		vmc_load_acquire(&table[number / VMC_CRITNIB_CHUNK]);
+	uint32_t at = number >> (size >> VMC_CRITNIB_SIZE_BITS & 31);
+	uintptr_t chunk = vmc_load_acquire(&table[at]);
+	uintptr_t offset = number * sizeof(struct vmc_critnib_bag);
 
-	return chunk ? chunk + number % VMC_CRITNIB_CHUNK : NULL;
+	return chunk ? (struct vmc_critnib_bag *)(chunk - 1 + offset) : NULL;
 }
 
 /*
@@ -111,14 +122,14 @@ vmc_critnib_first_bag(struct vmc_critnib *index, uint64_t hash, uint64_t *size)
 {
 	struct vmc_critnib_root *root =
 		&((struct vmc_critnib_roots *)index)->of[hash >> 56];
-	struct vmc_critnib_bag *_Atomic *table;
+	vmc_critnib_chunk *table;
 
 	do {
 		*size = vmc_load_acquire(&root->size);
 		table = vmc_load_acquire(&root->table);
 	} while (__builtin_expect(vmc_load_acquire(&root->size) != *size, 0));
 	return vmc_critnib_bag_at(
-		table, vmc_critnib_bag_number((uint32_t)*size, hash));
+		table, *size, vmc_critnib_bag_number((uint32_t)*size, hash));
 }
 
 /* A bit for each word that has the mark of the hash, or had it just now. */
@@ -177,68 +188,66 @@ struct vmc_critnib_candidate {
 	unsigned more;
 };
 
-/* The next candidate of the bag and those behind it. */
-static inline __attribute__((always_inline)) bool
-vmc_critnib_next_in_bags(struct vmc_critnib_candidate *c, uint64_t hash)
+/* Are the bags of that hash as they were when there were `size`? */
+static inline bool
+vmc_critnib_unchanged(
+	const struct vmc_critnib *index, uint64_t hash, uint64_t size)
 {
-	while (c->bag) {
-		for (; c->more; c->more &= c->more - 1) {
-			unsigned i = (unsigned)__builtin_ctz(c->more);
-			uint64_t word = vmc_load_acquire(&c->bag->word[i]);
+	const struct vmc_critnib_roots *roots = (const void *)index;
 
-			c->leaf = vmc_critnib_address(word);
-			if (!c->leaf || word & VMC_CRITNIB_LINK)
-				continue;
-			uint64_t top = word >> VMC_CRITNIB_ADDRESS_BITS & 15;
-			c->note = vmc_load_relaxed(&c->bag->note[i]) |
-				  top << VMC_CRITNIB_NOTE_BITS;
-			c->more &= c->more - 1;
-			return true;
-		}
-		c->bag = vmc_critnib_next(c->bag);
-		if (c->bag)
-			c->more = vmc_critnib_candidates(c->bag, hash);
-	}
-	c->leaf = NULL;
-	return false;
+	/* what was read of the bags was read before this */
+	vmc_fence_acquire();
+	return vmc_load_acquire(&roots->of[hash >> 56].size) == size;
+}
+
+/* The first of the words that are set in `more`; false: it is no leaf. */
+static inline __attribute__((always_inline)) bool
+vmc_critnib_take(struct vmc_critnib_candidate *c,
+	const struct vmc_critnib_bag *bag, unsigned more, uint64_t size)
+{
+	unsigned i = (unsigned)__builtin_ctz(more);
+	uint64_t word = vmc_load_acquire(&bag->word[i]);
+	uint64_t top = word >> VMC_CRITNIB_ADDRESS_BITS & 15;
+
+	c->leaf = vmc_critnib_address(word);
+	c->note =
+		vmc_load_relaxed(&bag->note[i]) | top << VMC_CRITNIB_NOTE_BITS;
+	c->size = size;
+	c->bag = bag;
+	c->more = more & (more - 1);
+	return c->leaf && !(word & VMC_CRITNIB_LINK);
 }
 
 /*
- * On from the candidate to the next. Where there is none, but bags were split
- * or joined meanwhile, the leaf may have been on its way from one bag to
- * another: once more, from the start.
+ * The next candidate among the words that are set in `more`, and in the bags
+ * behind this one. Where there is none, but bags were split or joined since
+ * there were `size`, the leaf may have been on its way from one bag to another:
+ * once more, from the start.
  */
-static inline __attribute__((always_inline)) void
-vmc_critnib_go_on(struct vmc_critnib_candidate *c, struct vmc_critnib *index,
-	uint64_t hash)
-{
-	while (!vmc_critnib_next_in_bags(c, hash)) {
-		struct vmc_critnib_root *root =
-			&((struct vmc_critnib_roots *)index)->of[hash >> 56];
-
-		/* what was read of the bags was read before this */
-		vmc_fence_acquire();
-		if (vmc_load_acquire(&root->size) == c->size)
-			return;
-		c->bag = vmc_critnib_first_bag(index, hash, &c->size);
-		if (c->bag)
-			c->more = vmc_critnib_candidates(c->bag, hash);
-	}
-}
+struct vmc_critnib_candidate vmc_critnib_go_on(struct vmc_critnib *index,
+	uint64_t hash, const struct vmc_critnib_bag *bag, unsigned more,
+	uint64_t size);
 
 static inline __attribute__((always_inline)) struct vmc_critnib_candidate
 vmc_critnib_first(struct vmc_critnib *index, uint64_t hash, bool notes)
 {
-	struct vmc_critnib_candidate c = {0};
+	struct vmc_critnib_candidate c;
+	unsigned more = 0;
+	uint64_t size;
+	const struct vmc_critnib_bag *bag =
+		vmc_critnib_first_bag(index, hash, &size);
 
-	c.bag = vmc_critnib_first_bag(index, hash, &c.size);
-	if (c.bag) {
+	if (__builtin_expect(bag != NULL, 1)) {
 		if (notes)
-			__builtin_prefetch(c.bag->note);
-		c.more = vmc_critnib_candidates(c.bag, hash);
+			__builtin_prefetch(bag->note);
+		more = vmc_critnib_candidates(bag, hash);
+		if (more && vmc_critnib_take(&c, bag, more, size))
+			return c;
+		if (!more && !vmc_critnib_next(bag) &&
+			vmc_critnib_unchanged(index, hash, size))
+			return (struct vmc_critnib_candidate){0};
 	}
-	vmc_critnib_go_on(&c, index, hash);
-	return c;
+	return vmc_critnib_go_on(index, hash, bag, more, size);
 }
 
 /*
@@ -250,7 +259,8 @@ vmc_critnib_first(struct vmc_critnib *index, uint64_t hash, bool notes)
 #define VMC_CRITNIB_FOR_EACH(c, index, hash, notes)                            \
 	for (struct vmc_critnib_candidate c =                                  \
 			vmc_critnib_first((index), (hash), (notes));           \
-		c.leaf; vmc_critnib_go_on(&c, (index), (hash)))
+		c.leaf;                                                        \
+		c = vmc_critnib_go_on((index), (hash), c.bag, c.more, c.size))
 
 /* The leaf met there for which match says true, else NULL. */
 static inline __attribute__((always_inline)) void *

@@ -20,6 +20,8 @@ enum {
 	LINE = 64,
 };
 
+#define SIZE_BITS VMC_CRITNIB_SIZE_BITS
+#define CHUNK_BITS VMC_CRITNIB_CHUNK_BITS
 #define LINK VMC_CRITNIB_LINK
 #define ADDRESS_BITS VMC_CRITNIB_ADDRESS_BITS
 #define MARK_SHIFT VMC_CRITNIB_MARK_SHIFT
@@ -39,10 +41,7 @@ struct stripe {
 	uint32_t capacity;
 };
 
-typedef bag *_Atomic chunk;
-
-#define CHUNK VMC_CRITNIB_CHUNK
-#define CHUNK_SIZE (CHUNK * sizeof(bag))
+typedef vmc_critnib_chunk chunk;
 
 struct vmc_critnib {
 	struct vmc_critnib_roots roots;
@@ -74,11 +73,55 @@ bags_of(const struct vmc_critnib_root *root)
 	return (uint32_t)vmc_load_relaxed(&root->size);
 }
 
+/* --- chunks of bags --- */
+
+static inline unsigned
+chunk_log(const struct vmc_critnib *index)
+{
+	uint64_t size = vmc_load_relaxed(&index->roots.of[0].size);
+
+	return size >> SIZE_BITS & ((1u << CHUNK_BITS) - 1);
+}
+
+static inline size_t
+chunk_size(const struct vmc_critnib *index)
+{
+	return sizeof(bag) << chunk_log(index);
+}
+
+static inline uint32_t
+chunk_of(const struct vmc_critnib *index, uint32_t number)
+{
+	return number >> chunk_log(index);
+}
+
+static inline bool
+is_first_of_chunk(const struct vmc_critnib *index, uint32_t number)
+{
+	return chunk_of(index, number) << chunk_log(index) == number;
+}
+
+/* What a table has of a chunk, and back; NULL for 0. */
+static inline uintptr_t
+chunk_from(const struct vmc_critnib *index, const bag *bags, uint32_t at)
+{
+	return (uintptr_t)bags - at * chunk_size(index) + 1;
+}
+
+static inline bag *
+bags_in(const struct vmc_critnib *index, uintptr_t c, uint32_t at)
+{
+	return c ? (bag *)(c - 1 + at * chunk_size(index)) : NULL;
+}
+
 /* Under the latch. */
 static inline bag *
-bag_at(const struct vmc_critnib_root *root, uint32_t number)
+bag_at(const struct vmc_critnib *index, unsigned stripe, uint32_t number)
 {
-	return vmc_critnib_bag_at(vmc_load_relaxed(&root->table), number);
+	const struct vmc_critnib_root *root = &index->roots.of[stripe];
+
+	return vmc_critnib_bag_at(vmc_load_relaxed(&root->table),
+		vmc_load_relaxed(&root->size), number);
 }
 
 /* --- a word --- */

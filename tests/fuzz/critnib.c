@@ -157,7 +157,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct vmc_critnib *index;
 
 	leaf_count = in_count = 0;
-	fuzz_expect(vmc_critnib_new(&index, hash_of, NULL, &memory) == 0);
+	fuzz_expect(vmc_critnib_new(&index, size, hash_of, NULL, &memory) == 0);
 	while (fuzz_more(&in))
 		step(&in, index, &counts);
 	counts.fail_at = -1;

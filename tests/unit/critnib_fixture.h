@@ -100,8 +100,10 @@ fixture_start(struct fixture *f, size_t leaf_count, hash_fn *shape)
 		f->leaves[i].hash = shape(&f->random);
 		f->leaves[i].key = i;
 	}
-	assert_int_equal(vmc_critnib_new(&f->index, leaf_hash, hash_argument,
-				 &f->memory),
+	/* chunks of any size */
+	uint64_t most = UINT64_C(1) << testing_below(&f->random, 24);
+	assert_int_equal(vmc_critnib_new(&f->index, most, leaf_hash,
+				 hash_argument, &f->memory),
 		0);
 	f->bytes_empty = f->counts.bytes;
 }

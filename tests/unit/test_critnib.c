@@ -44,7 +44,9 @@ test_random_operations(void **state)
 static uint32_t
 version(struct fixture *f, unsigned stripe)
 {
-	return (uint32_t)(f->index->roots.of[stripe].size >> 32);
+	uint64_t size = f->index->roots.of[stripe].size;
+
+	return (uint32_t)(size >> (SIZE_BITS + CHUNK_BITS));
 }
 
 /* The most leaves that so many bags are for, and twice the fewest. */
@@ -59,10 +61,10 @@ static void
 expect_no_spare_chunk(struct fixture *f, unsigned stripe)
 {
 	chunk *table = f->index->roots.of[stripe].table;
-	uint32_t used = (bags(f, stripe) + CHUNK - 1) / CHUNK;
+	uint32_t used = chunk_of(f->index, bags(f, stripe) - 1) + 1;
 
 	for (uint32_t i = used; i < f->index->stripes[stripe].capacity; i++)
-		assert_null(table[i]);
+		assert_int_equal(table[i], 0);
 }
 
 /* A bag more as soon as there are too many leaves, one less at half of that. */
@@ -272,7 +274,7 @@ test_check_sees_damage(void **state)
 		expect_damage(&f);
 		root->size -= (uint64_t)more;
 	}
-	bag *b = bag_at(root, 0);
+	bag *b = bag_at(f.index, 0, 0);
 	bag empty = {0};
 	uint64_t last = b->word[WORDS - 1];
 	b->word[WORDS - 1] = (uintptr_t)&empty | LINK;

@@ -51,7 +51,7 @@ test_new_without_memory(void **state)
 	(void)state;
 	for (long n = 0; err; n++) {
 		counts.fail_at = n;
-		err = vmc_critnib_new(&index, leaf_hash, NULL, &memory);
+		err = vmc_critnib_new(&index, 1, leaf_hash, NULL, &memory);
 		assert_true(err == 0 || err == -ENOMEM);
 		assert_true(err == 0 || counts.objects == 0);
 	}
@@ -102,7 +102,8 @@ test_new_at_any_address(void **state)
 	assert_non_null(u);
 	for (u->offset = 0; u->offset < LINE; u->offset += 16) {
 		assert_int_equal(
-			vmc_critnib_new(&index, leaf_hash, NULL, &memory), 0);
+			vmc_critnib_new(&index, 1, leaf_hash, NULL, &memory),
+			0);
 		assert_int_equal((uintptr_t)index % LINE, 0);
 		assert_true((char *)index >= u->begin);
 		assert_true((char *)(index + 1) <= u->begin + u->size);
@@ -258,7 +259,8 @@ test_space(void **state)
 
 		fixture_start(&f, 2 * half, hash_random);
 		long fixed = (long)sizeof(struct vmc_critnib);
-		long most = 29 * (long)half + STRIPES * (long)CHUNK_SIZE;
+		long most =
+			29 * (long)half + STRIPES * (long)chunk_size(f.index);
 		for (size_t i = 0; i < half; i++)
 			assert_int_equal(insert(&f, &f.leaves[i]), 0);
 		assert_in_range(f.counts.bytes - fixed, 0, most);
@@ -269,6 +271,43 @@ test_space(void **state)
 		assert_in_range(f.counts.bytes - fixed, 0, most);
 		check(&f);
 		fixture_end(&f);
+	}
+}
+
+/* The more leaves are expected, the larger the chunks, within limits. */
+static void
+test_size_of_chunks(void **state)
+{
+	/* of leaves that 64 chunks in each stripe are for */
+	const uint64_t four = UINT64_C(64) * 4 * STRIPES * 7;
+	const struct {
+		uint64_t most;
+		size_t bags;
+	} expected[] = {
+		{0, 4},
+		{1, 4},
+		{four, 4},
+		{5 * four / 4, 8},
+		{2 * four, 8},
+		{9 * four / 4, 16},
+		{16 * four, 64},
+		{32 * four, 128},
+		{64 * four, 128},
+		{UINT64_MAX, 128},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+		struct testing_memory counts;
+		struct vmc_memory memory = testing_memory_of(&counts);
+		struct vmc_critnib *index;
+
+		assert_int_equal(vmc_critnib_new(&index, expected[i].most,
+					 leaf_hash, NULL, &memory),
+			0);
+		assert_int_equal(
+			chunk_size(index), expected[i].bags * sizeof(bag));
+		vmc_critnib_delete(index, NULL, NULL);
 	}
 }
 
@@ -284,6 +323,7 @@ main(void)
 		cmocka_unit_test(test_growth_without_memory),
 		cmocka_unit_test(test_place_used_again),
 		cmocka_unit_test(test_space),
+		cmocka_unit_test(test_size_of_chunks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

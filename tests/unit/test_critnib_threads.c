@@ -276,7 +276,8 @@ test_readers_and_writers(void **state)
 		s->stop = false;
 		pthread_mutex_init(&s->limbo_lock, NULL);
 		assert_int_equal(
-			vmc_critnib_new(&s->index, leaf_hash, NULL, &s->memory),
+			vmc_critnib_new(&s->index, UINT64_C(1) << 3 * round,
+				leaf_hash, NULL, &s->memory),
 			0);
 		for (uint64_t i = 0; i < STAYING; i++)
 			assert_int_equal(
