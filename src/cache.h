@@ -202,10 +202,11 @@ void vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring);
 void vmc_cache_drain_all(struct vmemcache *cache);
 
 /*
- * Bring what the next evictions will need into the processor's cache: once
- * after each eviction (stripe->evicts), by the next put.
+ * Bring what the next evictions will need into the processor's cache, and
+ * reserve victims if few are left: once after each eviction (stripe->evicts),
+ * by the next put.
  */
-void vmc_cache_fetch_victims(
+void vmc_cache_prepare_evictions(
 	struct vmemcache *cache, struct vmc_stripe *stripe);
 /* Half a put later, where there is more to do. */
 void vmc_cache_fetch_more_victims(

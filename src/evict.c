@@ -275,8 +275,7 @@ visit_policy(struct vmemcache *cache, struct vmc_stripe *stripe)
 
 /*
  * Claim victims, at least one, that hold as many blocks as are wanted. -ENOSPC:
- * there are not enough, and nothing changed. Where they came from the reserve
- * and it is only to be filled up, nobody waits for the lock.
+ * there are not enough, and nothing changed.
  */
 static int
 claim_victims(
@@ -291,17 +290,12 @@ claim_victims(
 		vmc_epoch_exit(thread);
 	}
 	stripe->evicts = true;
-	if (enough(claim)) {
-		if (vmc_reserve_left(&stripe->reserve) >= RESERVE_LOW ||
-			!vmc_lock_try(&cache->policy_lock))
-			return 0;
-		visit_policy(cache, stripe);
-	} else {
-		vmc_lock_acquire(&cache->policy_lock);
-		visit_policy(cache, stripe);
-		claim_reserved(stripe, claim);
-		rc = claim_held(cache->policy, claim);
-	}
+	if (enough(claim))
+		return 0;
+	vmc_lock_acquire(&cache->policy_lock);
+	visit_policy(cache, stripe);
+	claim_reserved(stripe, claim);
+	rc = claim_held(cache->policy, claim);
 	if (rc) {
 		vmc_cache_drain_all(cache);
 		recall_all(cache);
@@ -311,6 +305,18 @@ claim_victims(
 	}
 	vmc_lock_release(&cache->policy_lock);
 	return rc;
+}
+
+/* Reserve the next victims where few are left. Nobody waits for the lock. */
+static void
+fill_reserve(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	if (vmc_reserve_left(&stripe->reserve) >= RESERVE_LOW ||
+		!vmc_lock_try(&cache->policy_lock))
+		return;
+	visit_policy(cache, stripe);
+	reserve_victims(cache, stripe);
+	vmc_lock_release(&cache->policy_lock);
 }
 
 /*
@@ -324,7 +330,7 @@ claim_victims(
  * since it began: all that is looked at here was.
  */
 void
-vmc_cache_fetch_victims(struct vmemcache *cache, struct vmc_stripe *stripe)
+vmc_cache_prepare_evictions(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_reserve *reserve = &stripe->reserve;
@@ -341,6 +347,7 @@ vmc_cache_fetch_victims(struct vmemcache *cache, struct vmc_stripe *stripe)
 		vmc_prefetch_write(&cache->policy_lock);
 	cache->policy->ops->fetch(cache->policy, &stripe->walk);
 	vmc_epoch_exit(thread);
+	fill_reserve(cache, stripe);
 }
 
 /*

@@ -241,7 +241,7 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 	/* what the last put left to do, while the bag is on its way */
 	vmc_cache_reclaim(cache, stripe);
 	if (stripe->evicts)
-		vmc_cache_fetch_victims(cache, stripe);
+		vmc_cache_prepare_evictions(cache, stripe);
 	vmc_epoch_enter(thread);
 	bool there = vmc_critnib_find(cache->index, key.hash, vmc_entry_match,
 			     &key) != NULL;
