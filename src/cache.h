@@ -163,24 +163,24 @@ int vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	uint64_t blocks, vmc_runs *freed);
 
 /*
- * The first lines of a value of so many bytes. Always inline: gcc takes calls
+ * The first 4, 8 or 16 lines of a value. Always inline: gcc takes calls
  * of functions that only prefetch for superfluous. An address as a number: it
  * need not be one of the pool.
  */
 static inline __attribute__((always_inline)) void
-vmc_prefetch_value(uintptr_t value, size_t size)
+vmc_prefetch_lines(uintptr_t value, bool eight, bool sixteen)
 {
 	__builtin_prefetch((void *)value);
 	__builtin_prefetch((void *)(value + 64));
 	__builtin_prefetch((void *)(value + 128));
 	__builtin_prefetch((void *)(value + 192));
-	if (size <= 256)
+	if (!eight)
 		return;
 	__builtin_prefetch((void *)(value + 256));
 	__builtin_prefetch((void *)(value + 320));
 	__builtin_prefetch((void *)(value + 384));
 	__builtin_prefetch((void *)(value + 448));
-	if (size <= 512)
+	if (!sixteen)
 		return;
 	__builtin_prefetch((void *)(value + 512));
 	__builtin_prefetch((void *)(value + 576));
@@ -190,6 +190,13 @@ vmc_prefetch_value(uintptr_t value, size_t size)
 	__builtin_prefetch((void *)(value + 832));
 	__builtin_prefetch((void *)(value + 896));
 	__builtin_prefetch((void *)(value + 960));
+}
+
+/* Those of a value of so many bytes. */
+static inline __attribute__((always_inline)) void
+vmc_prefetch_value(uintptr_t value, size_t size)
+{
+	vmc_prefetch_lines(value, size > 256, size > 512);
 }
 
 /* Touches waiting in a ring at which their owner tries to feed the policy. */

@@ -89,12 +89,12 @@ read_value(struct vmemcache *cache, const struct vmc_entry *entry, char *to,
 
 /* Where the note says (put.c); a wrong one does no harm: nothing is read. */
 static inline __attribute__((always_inline)) void
-prefetch_value(const struct vmemcache *cache, uint64_t note, size_t offset)
+prefetch_value(const struct vmemcache *cache,
+	const struct vmc_critnib_candidate *c, size_t offset)
 {
-	vmc_prefetch_value((uintptr_t)cache->pool.base +
-				   (note & UINT32_MAX) * cache->block_size +
-				   offset,
-		(size_t)64 << (note >> VMC_CRITNIB_NOTE_BITS));
+	vmc_prefetch_lines((uintptr_t)cache->pool.base +
+				   c->note * cache->block_size + offset,
+		c->note_top > 2, c->note_top > 3);
 }
 
 /* The part that a get reads is in one line of two, or in both. */
@@ -120,7 +120,7 @@ read_once(struct vmemcache *cache, struct vmc_thread *thread,
 	vmc_epoch_enter(thread);
 	VMC_CRITNIB_FOR_EACH(c, cache->index, key->hash, true)
 	{
-		prefetch_value(cache, c.note, offset);
+		prefetch_value(cache, &c, offset);
 		if (vmc_entry_match(c.leaf, key)) {
 			e = c.leaf;
 			break;
@@ -184,25 +184,23 @@ ask_on_miss(struct vmemcache *cache, struct vmc_stripe *stripe,
 /* The rest of a get that did not succeed at once: look again, ask, look. */
 static __attribute__((noinline)) ssize_t
 get_on(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_handover *request,
-	ssize_t so_far)
+	struct vmc_stripe *stripe, struct vmc_handover request, ssize_t so_far)
 {
 	ssize_t n = so_far;
 
 	if (n == -EAGAIN)
-		n = read_again(cache, thread, stripe, request);
+		n = read_again(cache, thread, stripe, &request);
 	if (n >= 0) {
 		vmc_count(stripe, VMC_COUNT_HIT, 1);
 		return n;
 	}
 	vmc_count(stripe, VMC_COUNT_MISS, 1);
 	if (cache->on_miss) {
-		struct vmc_handover handover = *request;
-		n = ask_on_miss(cache, stripe, &handover);
+		n = ask_on_miss(cache, stripe, &request);
 		if (n == -ENOENT && vmc_cache_is_foreign(cache))
 			return vmc_cache_fail_foreign();
 		if (n == -ENOENT) /* somebody else may have put it */
-			n = read_again(cache, thread, stripe, request);
+			n = read_again(cache, thread, stripe, &request);
 	}
 	return n == -ENOENT ? vmc_fail_const(ENOENT, "no such key") : n;
 }
@@ -217,7 +215,7 @@ get_key(struct vmemcache *cache, struct vmc_thread *thread,
 
 	if (__builtin_expect(n < 0, 0))
 		return get_on(cache, thread, stripe,
-			&(struct vmc_handover){.key = *key,
+			(struct vmc_handover){.key = *key,
 				.buffer = buffer,
 				.buffer_size = buffer_size,
 				.offset = offset,
@@ -254,6 +252,9 @@ vmc_cache_get(struct vmemcache *cache, const void *data, size_t key_size,
 		cache, data, key_size, buffer, buffer_size, offset, value_size);
 }
 
+/* What is fetched of so many values, 16 KiB at most, fits the first cache. */
+#define MANY_AT_ONCE 16
+
 /*
  * Fetch what reading these keys will need, a stage for all of them at a time,
  * so that the misses of a stage are under way together: the bags, and what the
@@ -264,22 +265,21 @@ fetch_all(struct vmemcache *cache, struct vmc_thread *thread,
 	const struct vmemcache_request *requests, const struct vmc_key *keys,
 	size_t count)
 {
+	struct vmc_critnib_spot spots[MANY_AT_ONCE];
+
 	vmc_epoch_enter(thread);
 	for (size_t i = 0; i < count; i++)
-		vmc_critnib_prefetch(cache->index, keys[i].hash);
+		spots[i] = vmc_critnib_prefetch(cache->index, keys[i].hash);
 	for (size_t i = 0; i < count; i++) {
-		struct vmc_critnib_candidate c =
-			vmc_critnib_first(cache->index, keys[i].hash, true);
+		struct vmc_critnib_candidate c = vmc_critnib_first(
+			cache->index, keys[i].hash, spots[i], true);
 		if (!c.leaf)
 			continue;
 		prefetch_entry(c.leaf);
-		prefetch_value(cache, c.note, requests[i].offset);
+		prefetch_value(cache, &c, requests[i].offset);
 	}
 	vmc_epoch_exit(thread);
 }
-
-/* What is fetched of so many values, 16 KiB at most, fits the first cache. */
-#define MANY_AT_ONCE 16
 
 ssize_t
 vmc_cache_get_many(struct vmemcache *cache, struct vmemcache_request *requests,

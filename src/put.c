@@ -174,7 +174,8 @@ make_entry(
 
 static int
 insert(struct vmemcache *cache, struct vmc_stripe *stripe,
-	const struct vmc_key *key, const void *value, size_t value_size)
+	const struct vmc_key *key, struct vmc_critnib_spot spot,
+	const void *value, size_t value_size)
 {
 	uint64_t blocks = blocks_for(cache, value_size);
 	struct vmc_critnib_place where;
@@ -192,7 +193,7 @@ insert(struct vmemcache *cache, struct vmc_stripe *stripe,
 	if (!small)
 		write_value(cache, e, value);
 	rc = vmc_critnib_begin(
-		cache->index, key->hash, vmc_entry_match, key, &where);
+		cache->index, key->hash, spot, vmc_entry_match, key, &where);
 	if (rc)
 		goto free_blocks;
 	if (small)
@@ -234,7 +235,8 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
 	/* the bag first: what else is fetched here it would have to wait for */
 	vmc_epoch_enter(thread);
-	vmc_critnib_prefetch(cache->index, key.hash);
+	struct vmc_critnib_spot spot =
+		vmc_critnib_prefetch(cache->index, key.hash);
 	vmc_critnib_prefetch_latch(cache->index, key.hash);
 	vmc_cache_fetch_room(cache, stripe);
 	vmc_epoch_exit(thread);
@@ -243,11 +245,12 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 	if (stripe->evicts)
 		vmc_cache_prepare_evictions(cache, stripe);
 	vmc_epoch_enter(thread);
-	bool there = vmc_critnib_find(cache->index, key.hash, vmc_entry_match,
-			     &key) != NULL;
+	spot = vmc_critnib_refresh(cache->index, key.hash, spot);
+	bool there = vmc_critnib_find_from(cache->index, key.hash, spot,
+			     vmc_entry_match, &key) != NULL;
 	vmc_epoch_exit(thread);
 	if (!there)
-		rc = insert(cache, stripe, &key, value, value_size);
+		rc = insert(cache, stripe, &key, spot, value, value_size);
 	if (rc == -EBADF) /* on_evict has returned in a child */
 		return rc;
 	if (rc == -EEXIST) /* the get finds what is there */

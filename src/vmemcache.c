@@ -65,7 +65,7 @@ static inline bool
 usable(const VMEMcache *cache, const void *key, size_t key_size)
 {
 	return cache && !vmc_cache_is_foreign(cache) &&
-	       key_size <= (key ? PTRDIFF_MAX : 0);
+	       key_size <= PTRDIFF_MAX && (key || key_size == 0);
 }
 
 EXPORT VMEMcache *

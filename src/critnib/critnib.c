@@ -316,7 +316,9 @@ vmc_critnib_go_on(struct vmc_critnib *index, uint64_t hash, const bag *b,
 		}
 		if (vmc_critnib_unchanged(index, hash, size))
 			return (struct vmc_critnib_candidate){0};
-		b = vmc_critnib_first_bag(index, hash, &size);
+		struct vmc_critnib_spot spot = vmc_critnib_spot_of(index, hash);
+		b = spot.bag;
+		size = spot.size;
 		more = b ? vmc_critnib_candidates(b, hash) : 0;
 	}
 }
@@ -343,21 +345,21 @@ vmc_critnib_prefetch_latch(struct vmc_critnib *index, uint64_t hash)
 
 int
 vmc_critnib_begin(struct vmc_critnib *index, uint64_t hash,
-	vmc_critnib_match_fn *match, const void *key, place *where)
+	struct vmc_critnib_spot spot, vmc_critnib_match_fn *match,
+	const void *key, place *where)
 {
-	unsigned stripe = stripe_of(hash);
-	struct vmc_critnib_root *root = &index->roots.of[stripe];
 	int err = -ENOMEM;
 
 	latch(index, hash);
-	if (vmc_critnib_find(index, hash, match, key))
-		err = -EEXIST;
-	else if (make_bag(index, stripe, 0) &&
-		 make_place(index,
-			 bag_at(index, stripe,
-				 vmc_critnib_bag_number(bags_of(root), hash)),
-			 where))
-		return 0;
+	spot = vmc_critnib_refresh(index, hash, spot);
+	if (!spot.bag && make_bag(index, stripe_of(hash), 0))
+		spot = vmc_critnib_spot_of(index, hash);
+	if (spot.bag) {
+		if (vmc_critnib_find_from(index, hash, spot, match, key))
+			err = -EEXIST;
+		else if (make_place(index, spot.bag, where))
+			return 0;
+	}
 	unlatch(index, hash);
 	return err;
 }

@@ -47,6 +47,12 @@ void vmc_critnib_delete(struct vmc_critnib *index,
 
 struct vmc_critnib_bag;
 
+/* Where a hash leads: its first bag, NULL if there is none yet. */
+struct vmc_critnib_spot {
+	struct vmc_critnib_bag *bag;
+	uint64_t size; /* of the stripe's bags, which says so */
+};
+
 /* A free place for a leaf, in an index that is latched for it. */
 struct vmc_critnib_place {
 	struct vmc_critnib_bag *in;
@@ -59,14 +65,15 @@ void vmc_critnib_prefetch_latch(struct vmc_critnib *index, uint64_t hash);
 /*
  * Inserting, first part: latch the stripe of the hash and find a place for a
  * leaf there, unless match says true of one that is there already (it is asked
- * about leaves of other hashes too). 0: the stripe stays latched until
+ * about leaves of other hashes too). spot: where the hash led some time ago,
+ * or all zero. 0: the stripe stays latched until
  * vmc_critnib_publish(), which must follow soon; what is still missing of the
  * leaf may be written in between. -EEXIST; -ENOMEM: nothing changed, not
  * latched.
  */
 int vmc_critnib_begin(struct vmc_critnib *index, uint64_t hash,
-	vmc_critnib_match_fn *match, const void *key,
-	struct vmc_critnib_place *where);
+	struct vmc_critnib_spot spot, vmc_critnib_match_fn *match,
+	const void *key, struct vmc_critnib_place *where);
 
 /*
  * Second part, which cannot fail: the leaf is in. It and all it points to are
@@ -80,8 +87,9 @@ static inline int
 vmc_critnib_insert(struct vmc_critnib *index, uint64_t hash, void *leaf,
 	uint64_t note, vmc_critnib_match_fn *match, const void *key)
 {
+	struct vmc_critnib_spot unknown = {0};
 	struct vmc_critnib_place where;
-	int err = vmc_critnib_begin(index, hash, match, key, &where);
+	int err = vmc_critnib_begin(index, hash, unknown, match, key, &where);
 
 	if (!err)
 		vmc_critnib_publish(index, hash, leaf, note, &where);

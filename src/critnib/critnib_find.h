@@ -117,19 +117,21 @@ vmc_critnib_bag_at(vmc_critnib_chunk *table, uint64_t size, uint32_t number)
  * before the size that needs it, and a smaller one after a smaller size, which
  * is seen then.
  */
-static inline struct vmc_critnib_bag *
-vmc_critnib_first_bag(struct vmc_critnib *index, uint64_t hash, uint64_t *size)
+static inline struct vmc_critnib_spot
+vmc_critnib_spot_of(struct vmc_critnib *index, uint64_t hash)
 {
 	struct vmc_critnib_root *root =
 		&((struct vmc_critnib_roots *)index)->of[hash >> 56];
 	vmc_critnib_chunk *table;
+	uint64_t size;
 
 	do {
-		*size = vmc_load_acquire(&root->size);
+		size = vmc_load_acquire(&root->size);
 		table = vmc_load_acquire(&root->table);
-	} while (__builtin_expect(vmc_load_acquire(&root->size) != *size, 0));
-	return vmc_critnib_bag_at(
-		table, *size, vmc_critnib_bag_number((uint32_t)*size, hash));
+	} while (__builtin_expect(vmc_load_acquire(&root->size) != size, 0));
+	uint32_t number = vmc_critnib_bag_number((uint32_t)size, hash);
+	return (struct vmc_critnib_spot){
+		vmc_critnib_bag_at(table, size, number), size};
 }
 
 /* A bit for each word that has the mark of the hash, or had it just now. */
@@ -181,11 +183,12 @@ vmc_critnib_next(const struct vmc_critnib_bag *bag)
 
 /* A leaf that may be the one, not touched so far, and where to go on from. */
 struct vmc_critnib_candidate {
-	void *leaf; /* NULL: there is none */
-	uint64_t note;
+	void *leaf;        /* NULL: there is none */
+	uint64_t note;     /* its low part */
+	uint64_t note_top; /* the rest */
 	uint64_t size;
 	const struct vmc_critnib_bag *bag;
-	unsigned more;
+	unsigned from; /* a bit for its word, and for those still to be seen */
 };
 
 /* Are the bags of that hash as they were when there were `size`? */
@@ -207,14 +210,13 @@ vmc_critnib_take(struct vmc_critnib_candidate *c,
 {
 	unsigned i = (unsigned)__builtin_ctz(more);
 	uint64_t word = vmc_load_acquire(&bag->word[i]);
-	uint64_t top = word >> VMC_CRITNIB_ADDRESS_BITS & 15;
 
 	c->leaf = vmc_critnib_address(word);
-	c->note =
-		vmc_load_relaxed(&bag->note[i]) | top << VMC_CRITNIB_NOTE_BITS;
+	c->note = vmc_load_relaxed(&bag->note[i]);
+	c->note_top = word >> VMC_CRITNIB_ADDRESS_BITS & 15;
 	c->size = size;
 	c->bag = bag;
-	c->more = more & (more - 1);
+	c->from = more;
 	return c->leaf && !(word & VMC_CRITNIB_LINK);
 }
 
@@ -229,13 +231,13 @@ struct vmc_critnib_candidate vmc_critnib_go_on(struct vmc_critnib *index,
 	uint64_t size);
 
 static inline __attribute__((always_inline)) struct vmc_critnib_candidate
-vmc_critnib_first(struct vmc_critnib *index, uint64_t hash, bool notes)
+vmc_critnib_first(struct vmc_critnib *index, uint64_t hash,
+	struct vmc_critnib_spot spot, bool notes)
 {
+	const struct vmc_critnib_bag *bag = spot.bag;
+	uint64_t size = spot.size;
 	struct vmc_critnib_candidate c;
 	unsigned more = 0;
-	uint64_t size;
-	const struct vmc_critnib_bag *bag =
-		vmc_critnib_first_bag(index, hash, &size);
 
 	if (__builtin_expect(bag != NULL, 1)) {
 		if (notes)
@@ -254,41 +256,71 @@ vmc_critnib_first(struct vmc_critnib *index, uint64_t hash, bool notes)
  * For each leaf c.leaf that is probably of that hash: every leaf of that hash
  * that is in the index during the whole of the walk is met, and one in 4096 of
  * others in the same bag. notes: c.note will be wanted. Lock-free; within an
- * epoch.
+ * epoch, of which the spot must be (see vmc_critnib_refresh).
  */
-#define VMC_CRITNIB_FOR_EACH(c, index, hash, notes)                            \
+#define VMC_CRITNIB_FOR_EACH_FROM(c, index, hash, spot, notes)                 \
 	for (struct vmc_critnib_candidate c =                                  \
-			vmc_critnib_first((index), (hash), (notes));           \
-		c.leaf;                                                        \
-		c = vmc_critnib_go_on((index), (hash), c.bag, c.more, c.size))
+			vmc_critnib_first((index), (hash), (spot), (notes));   \
+		c.leaf; c = vmc_critnib_go_on((index), (hash), c.bag,          \
+				c.from & (c.from - 1), c.size))
+
+#define VMC_CRITNIB_FOR_EACH(c, index, hash, notes)                            \
+	VMC_CRITNIB_FOR_EACH_FROM(c, (index), (hash),                          \
+		vmc_critnib_spot_of((index), (hash)), (notes))
 
 /* The leaf met there for which match says true, else NULL. */
+static inline __attribute__((always_inline)) void *
+vmc_critnib_find_from(struct vmc_critnib *index, uint64_t hash,
+	struct vmc_critnib_spot spot, vmc_critnib_match_fn *match,
+	const void *key)
+{
+	VMC_CRITNIB_FOR_EACH_FROM(c, index, hash, spot, false)
+	if (match(c.leaf, key))
+		return c.leaf;
+	return NULL;
+}
+
 static inline __attribute__((always_inline)) void *
 vmc_critnib_find(struct vmc_critnib *index, uint64_t hash,
 	vmc_critnib_match_fn *match, const void *key)
 {
-	VMC_CRITNIB_FOR_EACH(c, index, hash, false)
-	if (match(c.leaf, key))
-		return c.leaf;
-	return NULL;
+	return vmc_critnib_find_from(
+		index, hash, vmc_critnib_spot_of(index, hash), match, key);
 }
 
 /*
  * Bring what a later find, insertion or removal of that hash will read into
  * the cache. Within an epoch.
  */
-static inline void
+static inline __attribute__((always_inline)) struct vmc_critnib_spot
 vmc_critnib_prefetch(struct vmc_critnib *index, uint64_t hash)
 {
-	uint64_t size;
-	const char *bag =
-		(const char *)vmc_critnib_first_bag(index, hash, &size);
+	struct vmc_critnib_spot spot = vmc_critnib_spot_of(index, hash);
 
-	if (!bag)
-		return;
-	__builtin_prefetch(bag);
-	__builtin_prefetch(bag + 64);
-	__builtin_prefetch(bag + 128);
+	if (spot.bag) {
+		__builtin_prefetch(&spot.bag->word[0]);
+		__builtin_prefetch(&spot.bag->word[VMC_CRITNIB_WORDS / 2]);
+		__builtin_prefetch(&spot.bag->note[0]);
+	}
+	return spot;
+}
+
+/*
+ * A spot found before this epoch, for use in it: the same, or where the hash
+ * leads now if the size has changed. A bag goes only after the size has
+ * changed: if it has not by now, the bag is there until the epoch ends.
+ */
+static inline struct vmc_critnib_spot
+vmc_critnib_refresh(
+	struct vmc_critnib *index, uint64_t hash, struct vmc_critnib_spot spot)
+{
+	const struct vmc_critnib_roots *roots = (const void *)index;
+
+	if (__builtin_expect(
+		    vmc_load_acquire(&roots->of[hash >> 56].size) == spot.size,
+		    1))
+		return spot;
+	return vmc_critnib_spot_of(index, hash);
 }
 
 #endif

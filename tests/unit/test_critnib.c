@@ -206,12 +206,91 @@ test_notes(void **state)
 
 		VMC_CRITNIB_FOR_EACH(c, f.index, leaf->hash, true)
 		if (c.leaf == leaf) {
-			assert_int_equal(c.note, note_of(leaf));
+			assert_int_equal(
+				c.note | c.note_top << VMC_CRITNIB_NOTE_BITS,
+				note_of(leaf));
 			met++;
 		}
 		assert_int_equal(met, leaf->in);
 	}
 	fixture_end(&f);
+}
+
+static void
+take_spots(struct fixture *f, struct vmc_critnib_spot *spots)
+{
+	for (size_t i = 0; i < f->leaf_count; i++)
+		spots[i] = vmc_critnib_prefetch(f->index, f->leaves[i].hash);
+}
+
+static int
+insert_from(struct fixture *f, struct vmc_critnib_spot spot, struct leaf *leaf)
+{
+	struct vmc_critnib_place where;
+	int err = vmc_critnib_begin(
+		f->index, leaf->hash, spot, leaf_match, &leaf->key, &where);
+
+	if (!err)
+		vmc_critnib_publish(
+			f->index, leaf->hash, leaf, note_of(leaf), &where);
+	return err;
+}
+
+/* Finding from there tells all leaves that are in: every so many. */
+static void
+find_from(struct fixture *f, const struct vmc_critnib_spot *spots, size_t every)
+{
+	for (size_t i = 0; i < f->leaf_count; i++) {
+		struct leaf *leaf = &f->leaves[i];
+		struct vmc_critnib_spot spot =
+			vmc_critnib_refresh(f->index, leaf->hash, spots[i]);
+
+		assert_ptr_equal(vmc_critnib_find_from(f->index, leaf->hash,
+					 spot, leaf_match, &leaf->key),
+			i % every == 0 ? leaf : NULL);
+	}
+}
+
+/* Spots of before: of an empty index, of few bags, and of many. */
+static void
+test_spots_of_before(void **state)
+{
+	enum { COUNT = 5000, LEFT = 7 };
+	struct vmc_critnib_spot *spots = calloc(COUNT, sizeof(*spots));
+	struct fixture f;
+
+	(void)state;
+	assert_non_null(spots);
+	fixture_start(&f, COUNT, hash_one_stripe);
+	for (int round = 0; round < 2; round++) {
+		take_spots(&f, spots);
+		for (size_t i = 0; i < COUNT; i++) {
+			if (round == 1)
+				take_out(&f, &f.leaves[i]);
+			else
+				insert(&f, &f.leaves[i]);
+		}
+		for (size_t i = 0; i < COUNT && round == 1; i++)
+			assert_int_equal(
+				insert_from(&f, spots[i], &f.leaves[i]), 0);
+		find_from(&f, spots, 1);
+		for (size_t i = 0; i < COUNT; i++)
+			assert_int_equal(
+				insert_from(&f, spots[i], &f.leaves[i]),
+				-EEXIST);
+		check(&f);
+	}
+	take_spots(&f, spots);
+	for (size_t i = 0; i < COUNT; i++)
+		if (i % LEFT != 0)
+			assert_int_equal(take_out(&f, &f.leaves[i]), 0);
+	find_from(&f, spots, LEFT);
+	for (size_t i = 0; i < COUNT; i++)
+		assert_int_equal(insert_from(&f, spots[i], &f.leaves[i]),
+			i % LEFT != 0 ? 0 : -EEXIST);
+	check(&f);
+	fixture_end(&f);
+	free(spots);
 }
 
 static void
@@ -299,6 +378,7 @@ main(void)
 		cmocka_unit_test(test_chains),
 		cmocka_unit_test(test_joining),
 		cmocka_unit_test(test_notes),
+		cmocka_unit_test(test_spots_of_before),
 		cmocka_unit_test(test_delete_drops_each),
 		cmocka_unit_test(test_check_sees_damage),
 	};
