@@ -397,7 +397,11 @@ find_leaf(bag *b, uint64_t hash, const void *leaf, unsigned *i)
 	return NULL;
 }
 
-/* A stripe that is empty now needs no bag, and no table but its first. */
+/*
+ * A stripe that is empty now needs no bag, and no table but its first. The size
+ * changes twice: before bag 0 goes, as others do in a join, and after, since
+ * that size leads to it still.
+ */
 static void
 start_over(struct vmc_critnib *index, unsigned stripe)
 {
@@ -409,6 +413,8 @@ start_over(struct vmc_critnib *index, unsigned stripe)
 	for (uint32_t i = 0; i < s->capacity; i++) {
 		bag *bags = bags_in(index, vmc_load_relaxed(&table[i]), i);
 		vmc_store_release(&table[i], 0);
+		if (i == 0)
+			set_bags(root, 1);
 		if (bags)
 			vmc_retire(&index->memory, bags, chunk_size(index));
 	}

@@ -306,9 +306,11 @@ vmc_critnib_prefetch(struct vmc_critnib *index, uint64_t hash)
 }
 
 /*
- * A spot found before this epoch, for use in it: the same, or where the hash
- * leads now if the size has changed. A bag goes only after the size has
- * changed: if it has not by now, the bag is there until the epoch ends.
+ * A spot found before, for use in this epoch or under the latch: the same, or
+ * where the hash leads now if the size has changed. No bag is retired to which
+ * the size led that is the current one then: so if the size is the same, the
+ * bag is there until the epoch or the latch ends. A spot without a bag may stay
+ * as it is when there is one.
  */
 static inline struct vmc_critnib_spot
 vmc_critnib_refresh(

@@ -260,6 +260,27 @@ run_round(struct shared *s)
 }
 
 static void
+start(struct shared *s, uint64_t most_leaves)
+{
+	s->limbo_memory = testing_memory_of(&s->counts);
+	s->memory = (struct vmc_memory){shared_alloc, shared_free, retire, s};
+	s->stop = false;
+	pthread_mutex_init(&s->limbo_lock, NULL);
+	assert_int_equal(vmc_critnib_new(&s->index, most_leaves, leaf_hash,
+				 NULL, &s->memory),
+		0);
+}
+
+static void
+end(struct shared *s)
+{
+	vmc_critnib_delete(s->index, NULL, NULL);
+	vmc_limbo_flush(&s->limbo, &s->limbo_memory);
+	assert_int_equal(s->counts.objects, 0);
+	pthread_mutex_destroy(&s->limbo_lock);
+}
+
+static void
 test_readers_and_writers(void **state)
 {
 	struct shared *s = calloc(1, sizeof(*s));
@@ -270,26 +291,77 @@ test_readers_and_writers(void **state)
 	for (uint64_t i = 0; i < STAYING; i++)
 		s->staying[i] = (struct leaf){hash_staying(i), i};
 	for (int round = 0; round < ROUNDS; round++) {
-		s->limbo_memory = testing_memory_of(&s->counts);
-		s->memory = (struct vmc_memory){
-			shared_alloc, shared_free, retire, s};
-		s->stop = false;
-		pthread_mutex_init(&s->limbo_lock, NULL);
-		assert_int_equal(
-			vmc_critnib_new(&s->index, UINT64_C(1) << 3 * round,
-				leaf_hash, NULL, &s->memory),
-			0);
+		start(s, UINT64_C(1) << 3 * round);
 		for (uint64_t i = 0; i < STAYING; i++)
 			assert_int_equal(
 				vmc_critnib_insert(s->index, hash_staying(i),
 					&s->staying[i], 0, leaf_match, &i),
 				0);
 		run_round(s);
-		vmc_critnib_delete(s->index, NULL, NULL);
-		vmc_limbo_flush(&s->limbo, &s->limbo_memory);
-		assert_int_equal(s->counts.objects, 0);
-		pthread_mutex_destroy(&s->limbo_lock);
+		end(s);
 	}
+	free(s);
+}
+
+/* A leaf comes to where its hash led some time ago, and goes. */
+static void *
+come_and_go(void *arg)
+{
+	struct writer *w = arg;
+	struct shared *s = w->shared;
+	struct vmc_thread *self = vmc_thread_self();
+	struct leaf leaf = {mixed(w->number) >> 8, w->number};
+	struct vmc_critnib_place where;
+	uint64_t random = testing_seed() ^ mixed(w->number);
+
+	for (int i = 0; i < STEPS; i++) {
+		for (uint64_t n = testing_below(&random, 32); n > 0; n--)
+			vmc_pause();
+		vmc_epoch_enter(self);
+		struct vmc_critnib_spot spot =
+			vmc_critnib_prefetch(s->index, leaf.hash);
+		vmc_epoch_exit(self);
+		int err = vmc_critnib_begin(s->index, leaf.hash, spot,
+			leaf_match, &leaf.key, &where);
+		expect(s, err == 0);
+		if (err)
+			continue;
+		vmc_critnib_publish(s->index, leaf.hash, &leaf, 0, &where);
+		vmc_epoch_enter(self);
+		expect(s, vmc_critnib_find(s->index, leaf.hash, leaf_match,
+				  &leaf.key) == &leaf);
+		vmc_epoch_exit(self);
+		expect(s, vmc_critnib_remove(s->index, leaf.hash, &leaf) == 0);
+	}
+	return NULL;
+}
+
+/* The only leaves of a stripe: bags come and go with them. */
+static void
+test_empty_again_and_again(void **state)
+{
+	struct shared *s = calloc(1, sizeof(*s));
+	struct writer *writers = calloc(WRITERS, sizeof(*writers));
+	pthread_t threads[WRITERS];
+
+	(void)state;
+	assert_non_null(s);
+	assert_non_null(writers);
+	start(s, 1);
+	for (unsigned i = 0; i < WRITERS; i++) {
+		writers[i].shared = s;
+		writers[i].number = i;
+		assert_int_equal(pthread_create(&threads[i], NULL, come_and_go,
+					 &writers[i]),
+			0);
+	}
+	for (unsigned i = 0; i < WRITERS; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(s->errors, 0);
+	assert_int_equal(vmc_critnib_check(s->index), 0);
+	assert_int_equal(vmc_critnib_count(s->index), 0);
+	end(s);
+	free(writers);
 	free(s);
 }
 
@@ -298,6 +370,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_readers_and_writers),
+		cmocka_unit_test(test_empty_again_and_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
