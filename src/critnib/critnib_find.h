@@ -307,10 +307,9 @@ vmc_critnib_prefetch(struct vmc_critnib *index, uint64_t hash)
 
 /*
  * A spot found before, for use in this epoch or under the latch: the same, or
- * where the hash leads now if the size has changed. No bag is retired to which
- * the size led that is the current one then: so if the size is the same, the
- * bag is there until the epoch or the latch ends. A spot without a bag may stay
- * as it is when there is one.
+ * where the hash leads now if the size has changed, or there was no bag. No bag
+ * is retired to which the size led that is the current one then: so if the size
+ * is the same, the bag is there until the epoch or the latch ends.
  */
 static inline struct vmc_critnib_spot
 vmc_critnib_refresh(
@@ -318,9 +317,9 @@ vmc_critnib_refresh(
 {
 	const struct vmc_critnib_roots *roots = (const void *)index;
 
-	if (__builtin_expect(
-		    vmc_load_acquire(&roots->of[hash >> 56].size) == spot.size,
-		    1))
+	uint64_t size = vmc_load_acquire(&roots->of[hash >> 56].size);
+
+	if (__builtin_expect(spot.bag && spot.size == size, 1))
 		return spot;
 	return vmc_critnib_spot_of(index, hash);
 }

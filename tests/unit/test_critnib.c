@@ -262,6 +262,13 @@ test_spots_of_before(void **state)
 
 	(void)state;
 	assert_non_null(spots);
+	fixture_start(&f, 1, hash_one_stripe);
+	take_spots(&f, spots);
+	assert_int_equal(insert_from(&f, spots[0], &f.leaves[0]), 0);
+	/* the number of bags is still 1 */
+	find_from(&f, spots, 1);
+	fixture_end(&f);
+
 	fixture_start(&f, COUNT, hash_one_stripe);
 	for (int round = 0; round < 2; round++) {
 		take_spots(&f, spots);
