@@ -398,9 +398,9 @@ find_leaf(bag *b, uint64_t hash, const void *leaf, unsigned *i)
 }
 
 /*
- * A stripe that is empty now needs no bag, and no table but its first. The size
- * changes twice: before bag 0 goes, as others do in a join, and after, since
- * that size leads to it still.
+ * A stripe that is empty now needs no bag, and no table but its first. Bag 0,
+ * to which the new size leads, too, goes before the size changes: who looks for
+ * it meanwhile finds nothing, which is what is there.
  */
 static void
 start_over(struct vmc_critnib *index, unsigned stripe)
@@ -409,7 +409,6 @@ start_over(struct vmc_critnib *index, unsigned stripe)
 	struct stripe *s = &index->stripes[stripe];
 	chunk *table = vmc_load_relaxed(&root->table);
 
-	set_bags(root, 1);
 	for (uint32_t i = 0; i < s->capacity; i++) {
 		bag *bags = bags_in(index, vmc_load_relaxed(&table[i]), i);
 		vmc_store_release(&table[i], 0);

@@ -25,10 +25,16 @@ static _Thread_local struct {
 	size_t size;
 } put_off[64];
 static _Thread_local unsigned put_off_count;
+static _Thread_local bool put_off_all; /* of one put */
 
+/* What is still put off once all was is of a put that has been refused. */
 static inline void
 break_write(void *to, const void *from, size_t size)
 {
+	if (put_off_all)
+		put_off_count = 0;
+	put_off_all = false;
+	assert(put_off_count < sizeof(put_off) / sizeof(put_off[0]));
 	put_off[put_off_count].to = to;
 	put_off[put_off_count].from = from;
 	put_off[put_off_count++].size = size;
@@ -46,6 +52,7 @@ break_after_publish(void)
 	((vmc_critnib_publish)(__VA_ARGS__), break_after_publish())
 #define vmc_pool_write(pool, to, from, size)                                   \
 	((void)(pool), break_write((to), (from), (size)))
+#define vmc_pool_drain(pool) ((void)(pool), put_off_all = true)
 
 #elif defined(BREAK_LINK_FIRST)
 /* The entry can be evicted before it is on its way to the policy. */

@@ -287,7 +287,7 @@ test_size_of_chunks(void **state)
 		{0, 4},
 		{1, 4},
 		{four, 4},
-		{5 * four / 4, 8},
+		{four / 64 * 65, 8},
 		{2 * four, 8},
 		{9 * four / 4, 16},
 		{16 * four, 64},
