@@ -87,12 +87,28 @@ hand_over(struct vmc_handover *to, const struct vmc_key *key, const void *value,
 }
 
 /*
+ * The part of a thread's latest values that are in several runs, of CUT_ALL: an
+ * average in which each put counts for a 64th.
+ */
+#define CUT_LOG 6
+#define CUT_ALL 65536u
+#define CUT_MANY (CUT_ALL / 16)
+
+static void
+count_cut(struct vmc_stripe *stripe, bool cut)
+{
+	stripe->cut -= stripe->cut >> CUT_LOG;
+	if (cut)
+		stripe->cut += CUT_ALL >> CUT_LOG;
+}
+
+/*
  * How many blocks should be free before so many are taken: a few more, while
  * anything can be evicted, lest values are cut into more and more runs
- * (extent.c). Not where a value is large beside these few: then as many fit the
- * pool as they say; nor in a pool so small that a few are less than one value;
- * nor where the policy never has a victim; nor within on_evict, where each
- * victim may lead to the next put.
+ * (extent.c); twice as many more where many are cut. Not where a value is large
+ * beside these few: then as many fit the pool as they say; nor in a pool so
+ * small that a few are less than one value; nor where the policy never has a
+ * victim; nor within on_evict, where each victim may lead to the next put.
  */
 #define KEPT_FROM_BLOCKS 65536
 
@@ -105,7 +121,7 @@ free_for(const struct vmemcache *cache, const struct vmc_stripe *stripe,
 	if (cache->blocks < KEPT_FROM_BLOCKS || blocks > kept / 4 ||
 		!cache->wants_touches || stripe->nested > 0)
 		return blocks;
-	return blocks + kept;
+	return blocks + (stripe->cut < CUT_MANY ? kept : 2 * kept);
 }
 
 /* Blocks for a value into *runs, evicting as needed. */
@@ -199,6 +215,7 @@ insert(struct vmemcache *cache, struct vmc_stripe *stripe,
 	if (small)
 		write_value(cache, e, value);
 	vmc_runs_view(&e->runs, &runs);
+	count_cut(stripe, runs > 1);
 	vmc_critnib_publish(
 		cache->index, key->hash, e, note_of(cache, &e->runs), &where);
 	if (cache->wants_touches) {

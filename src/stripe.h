@@ -42,6 +42,7 @@ struct vmc_stripe {
 	struct vmc_policy_walk walk; /* to what the policy still holds */
 	unsigned visits;             /* to the policy, wrapping around */
 	unsigned nested; /* calls of on_evict that have not returned */
+	unsigned cut;    /* how many of its values are, of late (put.c) */
 	/* see there */
 	struct vmc_reserve reserve;
 	struct vmc_ring ring;

@@ -13,23 +13,28 @@
  * Where a value goes:
  *
  *	1. into the lowest run of the map that is long enough;
- *	2. if none is: into whole listed runs of exactly its blocks together;
+ *	2. if none is: into whole listed runs of exactly its blocks together,
+ *	   few of them where one run is long enough;
  *	3. if there are none: into the shortest listed run that is long enough;
  *	4. if none is: into the longest run there is, and so on with the rest.
  *
  * Values stay together over a long life by rule 2, and by some free blocks: in
  * a pool without any, no run that comes back has a free neighbour to join, so
  * each cut run stays cut. So the caller keeps one part in VMC_EXTENT_KEPT free
- * where it can. Runs per value when any value may be the next victim, sizes
- * log-uniform and uniform to 256 blocks (benchmarks/micro_extent.c; at most 128
- * runs listed in the first two and the last):
+ * where it can, and twice that where many values are cut. Runs per value when
+ * any value may be the next victim, sizes log-uniform and uniform to 256 blocks
+ * (benchmarks/micro_extent.c; at most 128 runs listed in the first two):
  *
  *	turnovers                  20    200          20    200
  *	map alone, next fit      11.9                14.2
  *	list without rule 2       8.1                11.0
- *	all rules                 5.9   13.9          6.1   10.5
- *	all, a 256th kept free    2.4    2.2          3.2    2.8
- *	that, few runs listed     2.9    4.2
+ *	all rules                 5.9   15.4          6.3   13.6
+ *	all, a 256th kept free    2.2    2.1          2.8    2.2
+ *	all, a 128th              1.8    1.7          2.2    1.8
+ *	that, a quarter listed    2.3    2.7          2.1    1.8
+ *
+ * With no limit to the parts in rule 2 a young cache has more of them: 2.4 in
+ * place of 1.4 after two turnovers of vmemcache-bench churn.
  *
  * Those that no list has room for wait in the map, so the list grows with the
  * pool. Where the oldest value is always the next victim it takes 1.0 runs.
@@ -55,6 +60,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+
+/*
+ * A value for which one run would be long enough is put into so many shorter
+ * ones at most.
+ */
+#define PARTS_FOR_ONE 3
 
 static inline uint64_t
 least(uint64_t a, uint64_t b)
@@ -88,13 +99,13 @@ struct pieces {
 	vmc_run few[2 * VMC_FREELIST_PARTS];
 };
 
-/* Room for what a full cache keeps free (VMC_EXTENT_KEPT), and more. */
+/* Room for what a full cache keeps free (VMC_EXTENT_KEPT), in small pieces. */
 static uint32_t
 list_room(uint64_t blocks)
 {
 	uint32_t room = VMC_EXTENT_LISTED_MIN;
 
-	while (room < blocks / VMC_EXTENT_KEPT / 4 && room < 65536)
+	while (room < blocks / VMC_EXTENT_KEPT && room < 1u << 20)
 		room *= 2;
 	return room;
 }
@@ -224,6 +235,14 @@ grow_pieces(struct vmc_extent *e, struct pieces *p)
 	return 0;
 }
 
+/* How many listed runs may make up so many blocks exactly (rule 2). */
+static unsigned
+most_parts(const struct vmc_freelist *list, uint64_t blocks)
+{
+	return vmc_freelist_fit(list, blocks) ? PARTS_FOR_ONE
+					      : VMC_FREELIST_PARTS;
+}
+
 /* Take blocks that are known to be free. -ENOMEM: some may be in p. */
 static int
 claim_blocks(struct vmc_extent *e, uint64_t blocks, struct pieces *p)
@@ -240,7 +259,8 @@ claim_blocks(struct vmc_extent *e, uint64_t blocks, struct pieces *p)
 		}
 		vmc_run *part = p->run + p->count;
 		if (vmc_freemap_longest(&e->map) < left)
-			parts = vmc_freelist_exact(&e->list, left, part);
+			parts = vmc_freelist_exact(&e->list, left,
+				most_parts(&e->list, left), part);
 		if (parts == 0)
 			part[parts++] =
 				claim_run(e, least(left, VMC_RUN_COUNT_MAX));

@@ -80,7 +80,7 @@ vmc_runs_view(const vmc_runs *r, uint64_t *count)
 
 /*
  * The part of a pool, a 256th, that should stay free where values of several
- * sizes come and go: see extent.c.
+ * sizes come and go, and twice that where many of them are cut: see extent.c.
  */
 #define VMC_EXTENT_KEPT 256
 

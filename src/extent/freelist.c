@@ -321,11 +321,11 @@ reaches(const uint64_t *reach, uint64_t sum)
 }
 
 unsigned
-vmc_freelist_exact(struct vmc_freelist *list, uint64_t count,
+vmc_freelist_exact(struct vmc_freelist *list, uint64_t count, unsigned most,
 	vmc_run part[VMC_FREELIST_PARTS])
 {
 	uint64_t reach[VMC_FREELIST_PARTS + 1][REACH_WORDS];
-	vmc_listed run[VMC_FREELIST_PARTS];
+	vmc_listed run[VMC_FREELIST_PARTS], used[VMC_FREELIST_PARTS];
 	unsigned words = (unsigned)(count / 64) + 1, parts = 0, i = 0;
 
 	if (count >= 64 * REACH_WORDS)
@@ -341,10 +341,14 @@ vmc_freelist_exact(struct vmc_freelist *list, uint64_t count,
 	}
 	for (; count > 0; i--)
 		if (!reaches(reach[i - 1], count)) {
-			part[parts] = list->node[run[i - 1]].run;
+			if (parts == most)
+				return 0;
+			used[parts] = run[i - 1];
+			part[parts] = list->node[used[parts]].run;
 			count -= vmc_run_count(part[parts++]);
-			take_out(list, run[i - 1]);
 		}
+	for (i = 0; i < parts; i++)
+		take_out(list, used[i]);
 	return parts;
 }
 

@@ -65,10 +65,11 @@ vmc_listed vmc_freelist_shortest(const struct vmc_freelist *list);
 
 /*
  * Take whole runs that together have exactly `count` blocks, few rather than
- * many; the number of them. 0: none found, or `count` is too large to try.
+ * many and `most` at most; the number of them. 0: none found, or `count` is too
+ * large to try.
  */
 unsigned vmc_freelist_exact(struct vmc_freelist *list, uint64_t count,
-	vmc_run part[VMC_FREELIST_PARTS]);
+	unsigned most, vmc_run part[VMC_FREELIST_PARTS]);
 
 /* The next in some order, from 0 on; 0 after the last. */
 vmc_listed vmc_freelist_next(const struct vmc_freelist *list, vmc_listed at);

@@ -341,7 +341,8 @@ test_exact(void **state)
 			1 + testing_below(&f.random, 255));
 		uint64_t sum = 1 + testing_below(&f.random, 520);
 		bool exists = sum < 512 && subset_exists(&f, sum);
-		unsigned parts = vmc_freelist_exact(&f.list, sum, part);
+		unsigned parts = vmc_freelist_exact(
+			&f.list, sum, VMC_FREELIST_PARTS, part);
 		assert_int_equal(parts > 0, exists);
 		for (unsigned k = 0; k < parts; k++) {
 			expect_no_more(&f, part[k]);
@@ -355,7 +356,10 @@ test_exact(void **state)
 	end(&f);
 }
 
-/* One run of the length is taken rather than several shorter ones. */
+/*
+ * One run of the length is taken rather than several shorter ones; of those no
+ * more than are allowed.
+ */
 static void
 test_exact_prefers_long(void **state)
 {
@@ -368,13 +372,19 @@ test_exact_prefers_long(void **state)
 		add(&f, 100 * i, 10);
 	add(&f, 5000, 100);
 	add(&f, 6000, 200);
-	assert_int_equal(vmc_freelist_exact(&f.list, 100, part), 1);
+	assert_int_equal(
+		vmc_freelist_exact(&f.list, 100, VMC_FREELIST_PARTS, part), 1);
 	assert_true(part[0] == vmc_run_make(5000, 100));
-	assert_int_equal(vmc_freelist_exact(&f.list, 220, part), 3);
-	assert_int_equal(vmc_freelist_exact(&f.list, 80, part), 8);
+	assert_int_equal(
+		vmc_freelist_exact(&f.list, 220, VMC_FREELIST_PARTS, part), 3);
+	assert_int_equal(vmc_freelist_exact(&f.list, 80, 7, part), 0);
+	assert_int_equal(f.list.count, 8);
+	assert_int_equal(
+		vmc_freelist_exact(&f.list, 80, VMC_FREELIST_PARTS, part), 8);
 	f.count = 0;
 	compare(&f);
-	assert_int_equal(vmc_freelist_exact(&f.list, 1, part), 0);
+	assert_int_equal(
+		vmc_freelist_exact(&f.list, 1, VMC_FREELIST_PARTS, part), 0);
 	end(&f);
 }
 
@@ -392,8 +402,9 @@ test_exact_pairs(void **state)
 		for (uint64_t b = 1; b <= a && a + b < 512; b += step) {
 			vmc_freelist_add(&f.list, vmc_run_make(0, a));
 			vmc_freelist_add(&f.list, vmc_run_make(a + 1, b));
-			assert_int_equal(
-				vmc_freelist_exact(&f.list, a + b, part), 2);
+			assert_int_equal(vmc_freelist_exact(&f.list, a + b,
+						 VMC_FREELIST_PARTS, part),
+				2);
 			assert_int_equal(f.list.count, 0);
 		}
 	end(&f);
