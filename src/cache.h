@@ -211,17 +211,13 @@ void vmc_cache_drain_all(struct vmemcache *cache);
 /*
  * Bring what the next evictions will need into the processor's cache, and
  * reserve victims if few are left: once after each eviction (stripe->evicts),
- * by the next put.
+ * by the next put. In an epoch.
  */
 void vmc_cache_prepare_evictions(
 	struct vmemcache *cache, struct vmc_stripe *stripe);
 /* Half a put later, where there is more to do. */
 void vmc_cache_fetch_more_victims(
 	struct vmemcache *cache, struct vmc_stripe *stripe);
-
-/* Fetch what a put into the next victim's blocks will write. In an epoch. */
-void vmc_cache_fetch_room(
-	const struct vmemcache *cache, struct vmc_stripe *stripe);
 
 /* Before or after an operation that retires: free what can be freed. */
 void vmc_cache_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe);

@@ -319,12 +319,30 @@ fill_reserve(struct vmemcache *cache, struct vmc_stripe *stripe)
 	vmc_lock_release(&cache->policy_lock);
 }
 
+/* What a put into the blocks of that victim will write, and who looks for it.
+ */
+static void
+fetch_victim(struct vmemcache *cache, const struct vmc_entry *victim)
+{
+	uint64_t count;
+	const vmc_run *run = vmc_runs_view(&victim->runs, &count);
+
+	if (count > 0)
+		vmc_prefetch_value((uintptr_t)vmc_block_address(
+					   cache, vmc_run_first(*run)),
+			vmc_run_count(*run) * cache->block_size);
+	uint64_t hash = vmc_cache_hash(cache, victim);
+	vmc_critnib_prefetch(cache->index, hash);
+	vmc_critnib_prefetch_latch(cache->index, hash);
+}
+
 /*
  * Victims follow each other at random places of a large memory, and each step
  * of an eviction would be a cache miss, one after the other. So each call goes
- * a stage further: the node of one that the policy still holds, the index's bag
- * of the next victim but one. The blocks of the next are fetched by the put
- * that is about to write them (vmc_cache_fetch_room).
+ * a stage further: the node of one that the policy still holds; the blocks of
+ * the next victim but one, and its bag in the index. All that at once, as a
+ * processor that waits for the translation of one address that is fetched can
+ * look for those of others meanwhile, but not go on.
  *
  * In an epoch entries are not freed that were in a slot or held by the policy
  * since it began: all that is looked at here was.
@@ -332,21 +350,15 @@ fill_reserve(struct vmemcache *cache, struct vmc_stripe *stripe)
 void
 vmc_cache_prepare_evictions(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
-	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_reserve *reserve = &stripe->reserve;
-	struct vmc_policy_node *node;
+	struct vmc_policy_node *node = vmc_reserve_peek(reserve, 1);
 
 	stripe->evicts = false;
-	vmc_epoch_enter(thread);
-	if ((node = vmc_reserve_peek(reserve, 1))) {
-		uint64_t hash = vmc_cache_hash(cache, vmc_entry_of(node));
-		vmc_critnib_prefetch(cache->index, hash);
-		vmc_critnib_prefetch_latch(cache->index, hash);
-	}
+	if (node)
+		fetch_victim(cache, vmc_entry_of(node));
 	if (vmc_reserve_left(reserve) <= RESERVE_LOW)
 		vmc_prefetch_write(&cache->policy_lock);
 	cache->policy->ops->fetch(cache->policy, &stripe->walk);
-	vmc_epoch_exit(thread);
 	fill_reserve(cache, stripe);
 }
 
@@ -364,21 +376,6 @@ vmc_cache_fetch_more_victims(struct vmemcache *cache, struct vmc_stripe *stripe)
 	vmc_epoch_enter(thread);
 	cache->policy->ops->fetch(cache->policy, &stripe->walk);
 	vmc_epoch_exit(thread);
-}
-
-void
-vmc_cache_fetch_room(const struct vmemcache *cache, struct vmc_stripe *stripe)
-{
-	struct vmc_policy_node *node = vmc_reserve_peek(&stripe->reserve, 0);
-
-	if (!node)
-		return;
-	uint64_t count;
-	const vmc_run *run = vmc_runs_view(&vmc_entry_of(node)->runs, &count);
-	if (count > 0)
-		vmc_prefetch_value((uintptr_t)vmc_block_address(
-					   cache, vmc_run_first(*run)),
-			vmc_run_count(*run) * cache->block_size);
 }
 
 static void

@@ -59,13 +59,13 @@ note_of(const struct vmemcache *cache, const vmc_runs *runs)
 {
 	uint64_t count;
 	const vmc_run *run = vmc_runs_view(runs, &count);
-	uint64_t log = 0;
 
 	if (!count || vmc_run_first(*run) >> VMC_CRITNIB_NOTE_BITS)
 		return 0;
-	uint64_t bytes = vmc_run_count(*run) * cache->block_size;
-	while (log < NOTE_LINES_LOG_MAX && UINT64_C(64) << log < bytes)
-		log++;
+	uint64_t lines = (vmc_run_count(*run) * cache->block_size - 1) / 64;
+	uint64_t log = lines ? 64u - (unsigned)__builtin_clzll(lines) : 0;
+	if (log > NOTE_LINES_LOG_MAX)
+		log = NOTE_LINES_LOG_MAX;
 	return vmc_run_first(*run) | log << VMC_CRITNIB_NOTE_BITS;
 }
 
@@ -255,12 +255,11 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 	struct vmc_critnib_spot spot =
 		vmc_critnib_prefetch(cache->index, key.hash);
 	vmc_critnib_prefetch_latch(cache->index, key.hash);
-	vmc_cache_fetch_room(cache, stripe);
+	if (stripe->evicts)
+		vmc_cache_prepare_evictions(cache, stripe);
 	vmc_epoch_exit(thread);
 	/* what the last put left to do, while the bag is on its way */
 	vmc_cache_reclaim(cache, stripe);
-	if (stripe->evicts)
-		vmc_cache_prepare_evictions(cache, stripe);
 	vmc_epoch_enter(thread);
 	spot = vmc_critnib_refresh(cache->index, key.hash, spot);
 	bool there = vmc_critnib_find_from(cache->index, key.hash, spot,

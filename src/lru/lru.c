@@ -28,6 +28,15 @@
  * prev of its neighbour first, and a walk that begins later sees that. The
  * stores release what the node consists of, and fetch() acquires it.
  *
+ * Why it may go on from where it stopped, whatever has happened meanwhile.
+ * Who takes a node out counts that in `taken` afterwards. fetch() loads the
+ * count first, and then pointers; the next call follows the last of them only
+ * if it loads the same count. Had that node been taken out before the first
+ * load told so, the pointers read behind it could not have led there (acquire
+ * of the count's release). If it was taken out later, the count has changed
+ * since; a call that does not see that, like one that does not see the change
+ * of a pointer, began while the node was held, or its memory is not freed yet.
+ *
  * Rejected: a log of touches in place of the list (no neighbour is written,
  * but it must be compacted by walking all entries, and takes 16 to 24 bytes an
  * entry where the list takes 16); a time stamp in the entry, sampled at
@@ -43,6 +52,8 @@ struct lru {
 	struct vmc_policy base;
 	struct vmc_memory memory;
 	struct vmc_policy_node sentinel;
+	/* how often a node was taken out: written under the lock */
+	_Atomic uint64_t taken;
 };
 
 static struct lru *
@@ -63,7 +74,7 @@ link_after(struct vmc_policy_node *node, struct vmc_policy_node *place)
 }
 
 static void
-take_out(struct vmc_policy_node *node)
+take_out(struct lru *lru, struct vmc_policy_node *node)
 {
 	struct vmc_policy_node *prev = vmc_load_relaxed(&node->prev);
 	struct vmc_policy_node *next = vmc_load_relaxed(&node->next);
@@ -71,6 +82,8 @@ take_out(struct vmc_policy_node *node)
 	vmc_store_relaxed(&prev->next, next);
 	vmc_store_release(&next->prev, prev);
 	vmc_store_relaxed(&node->prev, NULL);
+	/* release: who knows of it meets the node no more */
+	vmc_store_release(&lru->taken, vmc_load_relaxed(&lru->taken) + 1);
 }
 
 /* Entries begin at such addresses. */
@@ -106,6 +119,7 @@ create(struct vmc_policy **policy, const struct vmc_memory *memory)
 	lru->memory = *memory;
 	vmc_store_relaxed(&lru->sentinel.prev, &lru->sentinel);
 	vmc_store_relaxed(&lru->sentinel.next, &lru->sentinel);
+	vmc_store_relaxed(&lru->taken, 0);
 	*policy = &lru->base;
 	return 0;
 }
@@ -123,7 +137,7 @@ static void
 touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
 	unsigned count)
 {
-	struct vmc_policy_node *newest = &lru_of(policy)->sentinel;
+	struct lru *lru = lru_of(policy);
 
 	for (unsigned i = 0; i < count; i++) { /* NULL does no harm */
 		__builtin_prefetch(vmc_load_relaxed(&nodes[i]->prev));
@@ -131,8 +145,8 @@ touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
 	}
 	for (unsigned i = 0; i < count; i++) {
 		if (vmc_load_relaxed(&nodes[i]->prev))
-			take_out(nodes[i]);
-		link_after(nodes[i], newest);
+			take_out(lru, nodes[i]);
+		link_after(nodes[i], &lru->sentinel);
 		if (i + HINT_AHEAD < count)
 			set_hint(nodes[i], nodes[i + HINT_AHEAD]);
 	}
@@ -141,9 +155,8 @@ touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
 static void
 remove_node(struct vmc_policy *policy, struct vmc_policy_node *node)
 {
-	(void)policy;
 	if (vmc_load_relaxed(&node->prev))
-		take_out(node);
+		take_out(lru_of(policy), node);
 }
 
 static struct vmc_policy_node *
@@ -154,7 +167,7 @@ victim(struct vmc_policy *policy)
 
 	if (node == &lru->sentinel)
 		return NULL;
-	take_out(node);
+	take_out(lru, node);
 	return node;
 }
 
@@ -164,31 +177,41 @@ restore(struct vmc_policy *policy, struct vmc_policy_node *node)
 	link_after(node, vmc_load_relaxed(&lru_of(policy)->sentinel.prev));
 }
 
+/* So many nodes after this one, as far as there are any held. */
+static struct vmc_policy_node *
+go_on(const struct lru *lru, struct vmc_policy_node *node, unsigned steps)
+{
+	for (; steps > 0 && node && node != &lru->sentinel; steps--)
+		node = vmc_load_acquire(&node->prev);
+	return node;
+}
+
 /* Where it meets a node that is out, or comes round, it fetches nothing new. */
 static void
 fetch(struct vmc_policy *policy, struct vmc_policy_walk *walk)
 {
-	struct vmc_policy_node *sentinel = &lru_of(policy)->sentinel;
-	struct vmc_policy_node *node = vmc_load_acquire(&sentinel->prev);
-	struct vmc_policy_node *before = node;
+	struct lru *lru = lru_of(policy);
+	uint64_t taken = vmc_load_acquire(&lru->taken);
+	struct vmc_policy_node *first = vmc_load_acquire(&lru->sentinel.prev);
+	struct vmc_policy_node *node = walk->at;
 
-	if (node != walk->from) {
+	if (first != walk->from) {
 		walk->raced = walk->from != NULL;
-		walk->from = node;
+		walk->from = node = first;
 		walk->ahead = 0;
+	} else if (taken != walk->taken) {
+		node = go_on(lru, first, walk->ahead);
 	}
-	if (walk->ahead < VMC_POLICY_AHEAD)
-		walk->ahead++;
-	for (unsigned i = 0; i < walk->ahead && node && node != sentinel; i++) {
-		before = node;
+	walk->taken = taken;
+	if (walk->ahead < VMC_POLICY_AHEAD && node && node != &lru->sentinel) {
+		/* this one has arrived: so it can tell of others */
+		intptr_t hint = vmc_load_relaxed(&node->hint);
+		prefetch((uintptr_t)node + (uintptr_t)(hint * HINT_UNIT));
 		node = vmc_load_acquire(&node->prev);
+		prefetch((uintptr_t)node);
+		walk->ahead++;
 	}
-	if (!node || before == sentinel)
-		return;
-	prefetch((uintptr_t)node);
-	/* of one that has arrived */
-	intptr_t hint = vmc_load_relaxed(&before->hint);
-	prefetch((uintptr_t)before + (uintptr_t)(hint * HINT_UNIT));
+	walk->at = node;
 }
 
 static int

@@ -32,6 +32,9 @@ struct vmc_policy_node {
 struct vmc_policy_walk {
 	/* the next victim then: an address, not followed. NULL: start over */
 	const struct vmc_policy_node *from;
+	/* the policy's: where it stopped, and when that is known to exist */
+	struct vmc_policy_node *at;
+	uint64_t taken;
 	unsigned ahead;
 	/* it was another one before, without a start: others take them, too */
 	bool raced;

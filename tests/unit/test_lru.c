@@ -244,6 +244,31 @@ test_check_sees_damage(void **state)
 	fixture_end(&f);
 }
 
+/* It goes on from where it stopped only if that is held still. */
+static void
+test_walk_stops_beside_a_change(void **state)
+{
+	struct fixture f;
+	unsigned all[BATCH];
+
+	(void)state;
+	fixture_start(&f, &vmc_policy_lru);
+	for (unsigned i = 0; i < BATCH; i++)
+		all[i] = i;
+	do_touch(&f, all, BATCH);
+	for (unsigned n = 0; n < 5; n++)
+		f.ops->fetch(f.policy, &f.walk);
+	assert_ptr_equal(f.walk.at, &f.nodes[5]);
+	f.ops->remove(f.policy, &f.nodes[5]);
+	f.ops->fetch(f.policy, &f.walk);
+	assert_ptr_equal(f.walk.at, &f.nodes[7]);
+	assert_int_equal(f.walk.ahead, 6);
+	do_touch(&f, &all[7], 1);
+	f.ops->fetch(f.policy, &f.walk);
+	assert_ptr_equal(f.walk.at, &f.nodes[9]);
+	fixture_end(&f);
+}
+
 /* How far it gets, and that it notices who else takes victims. */
 static void
 test_walk(void **state)
@@ -264,6 +289,7 @@ test_walk(void **state)
 		assert_ptr_equal(f.walk.from, &f.nodes[0]);
 		assert_int_equal(f.walk.ahead,
 			n < VMC_POLICY_AHEAD ? n : VMC_POLICY_AHEAD);
+		assert_ptr_equal(f.walk.at, &f.nodes[f.walk.ahead]);
 		assert_false(f.walk.raced);
 	}
 	assert_ptr_equal(f.ops->victim(f.policy), &f.nodes[0]);
@@ -345,6 +371,7 @@ main(void)
 		cmocka_unit_test(test_lru_without_memory),
 		cmocka_unit_test(test_check_sees_damage),
 		cmocka_unit_test(test_walk),
+		cmocka_unit_test(test_walk_stops_beside_a_change),
 		cmocka_unit_test(test_hints),
 		cmocka_unit_test(test_none_holds_nothing),
 	};
