@@ -188,21 +188,22 @@ make_entry(
 	return e;
 }
 
+/* Put that entry into the cache; it is freed if that fails. */
 static int
 insert(struct vmemcache *cache, struct vmc_stripe *stripe,
 	const struct vmc_key *key, struct vmc_critnib_spot spot,
-	const void *value, size_t value_size)
+	struct vmc_entry *e, const void *value, size_t value_size)
 {
 	uint64_t blocks = blocks_for(cache, value_size);
 	struct vmc_critnib_place where;
 	uint64_t runs;
+	int rc;
 
-	if (blocks > cache->blocks)
-		return vmc_fail_const(ENOSPC, "value larger than the cache");
-	struct vmc_entry *e = make_entry(cache, key, value_size);
-	if (!e)
-		return -ENOMEM;
-	int rc = take_blocks(cache, stripe, blocks, &e->runs);
+	if (blocks > cache->blocks) {
+		rc = vmc_fail_const(ENOSPC, "value larger than the cache");
+		goto free_entry;
+	}
+	rc = take_blocks(cache, stripe, blocks, &e->runs);
 	if (rc)
 		goto free_entry;
 	bool small = value_size <= WRITE_LATCHED;
@@ -258,15 +259,23 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 	if (stripe->evicts)
 		vmc_cache_prepare_evictions(cache, stripe);
 	vmc_epoch_exit(thread);
-	/* what the last put left to do, while the bag is on its way */
+	/*
+	 * While the bag is on its way: what the last put left to do, and the
+	 * entry, though the key may turn out to be there
+	 */
 	vmc_cache_reclaim(cache, stripe);
+	struct vmc_entry *e = make_entry(cache, &key, value_size);
 	vmc_epoch_enter(thread);
 	spot = vmc_critnib_refresh(cache->index, key.hash, spot);
 	bool there = vmc_critnib_find_from(cache->index, key.hash, spot,
 			     vmc_entry_match, &key) != NULL;
 	vmc_epoch_exit(thread);
-	if (!there)
-		rc = insert(cache, stripe, &key, spot, value, value_size);
+	if (!there && e)
+		rc = insert(cache, stripe, &key, spot, e, value, value_size);
+	else if (!there)
+		rc = -ENOMEM;
+	else if (e)
+		vmc_free(&cache->memory, e, vmc_entry_size(e));
 	if (rc == -EBADF) /* on_evict has returned in a child */
 		return rc;
 	if (rc == -EEXIST) /* the get finds what is there */
