@@ -319,8 +319,7 @@ fill_reserve(struct vmemcache *cache, struct vmc_stripe *stripe)
 	vmc_lock_release(&cache->policy_lock);
 }
 
-/* What a put into the blocks of that victim will write, and who looks for it.
- */
+/* What a put into that victim's blocks will write, and its bag. */
 static void
 fetch_victim(struct vmemcache *cache, const struct vmc_entry *victim)
 {
