@@ -270,10 +270,9 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 	bool there = vmc_critnib_find_from(cache->index, key.hash, spot,
 			     vmc_entry_match, &key) != NULL;
 	vmc_epoch_exit(thread);
-	if (!there && e)
-		rc = insert(cache, stripe, &key, spot, e, value, value_size);
-	else if (!there)
-		rc = -ENOMEM;
+	if (!there)
+		rc = e ? insert(cache, stripe, &key, spot, e, value, value_size)
+		       : -ENOMEM;
 	else if (e)
 		vmc_free(&cache->memory, e, vmc_entry_size(e));
 	if (rc == -EBADF) /* on_evict has returned in a child */

@@ -65,11 +65,10 @@ void vmc_critnib_prefetch_latch(struct vmc_critnib *index, uint64_t hash);
 /*
  * Inserting, first part: latch the stripe of the hash and find a place for a
  * leaf there, unless match says true of one that is there already (it is asked
- * about leaves of other hashes too). spot: where the hash led some time ago,
- * or all zero. 0: the stripe stays latched until
- * vmc_critnib_publish(), which must follow soon; what is still missing of the
- * leaf may be written in between. -EEXIST; -ENOMEM: nothing changed, not
- * latched.
+ * about leaves of other hashes too). spot: where the hash led some time ago, or
+ * all zero. 0: the stripe stays latched until vmc_critnib_publish(), which must
+ * follow soon; what is still missing of the leaf may be written in between.
+ * -EEXIST; -ENOMEM: nothing changed, not latched.
  */
 int vmc_critnib_begin(struct vmc_critnib *index, uint64_t hash,
 	struct vmc_critnib_spot spot, vmc_critnib_match_fn *match,

@@ -104,6 +104,17 @@ do_touch(struct fixture *f, const unsigned *numbers, unsigned count)
 	forget_victims(f);
 }
 
+/* The first nodes in the order of their numbers, in one batch. */
+static void
+touch_batch(struct fixture *f)
+{
+	unsigned all[BATCH];
+
+	for (unsigned i = 0; i < BATCH; i++)
+		all[i] = i;
+	do_touch(f, all, BATCH);
+}
+
 static void
 do_remove(struct fixture *f, unsigned number)
 {
@@ -195,13 +206,10 @@ static void
 test_lru_destroyed_full(void **state)
 {
 	struct fixture f;
-	unsigned all[BATCH];
 
 	(void)state;
 	fixture_start(&f, &vmc_policy_lru);
-	for (unsigned i = 0; i < BATCH; i++)
-		all[i] = i;
-	do_touch(&f, all, BATCH);
+	touch_batch(&f);
 	check(&f);
 	memset(f.nodes, 0xff, sizeof(f.nodes));
 	fixture_end(&f);
@@ -246,16 +254,13 @@ test_check_sees_damage(void **state)
 
 /* It goes on from where it stopped only if that is held still. */
 static void
-test_walk_stops_beside_a_change(void **state)
+test_walk_after_a_change(void **state)
 {
 	struct fixture f;
-	unsigned all[BATCH];
 
 	(void)state;
 	fixture_start(&f, &vmc_policy_lru);
-	for (unsigned i = 0; i < BATCH; i++)
-		all[i] = i;
-	do_touch(&f, all, BATCH);
+	touch_batch(&f);
 	for (unsigned n = 0; n < 5; n++)
 		f.ops->fetch(f.policy, &f.walk);
 	assert_ptr_equal(f.walk.at, &f.nodes[5]);
@@ -263,7 +268,7 @@ test_walk_stops_beside_a_change(void **state)
 	f.ops->fetch(f.policy, &f.walk);
 	assert_ptr_equal(f.walk.at, &f.nodes[7]);
 	assert_int_equal(f.walk.ahead, 6);
-	do_touch(&f, &all[7], 1);
+	do_touch(&f, &(unsigned){7}, 1);
 	f.ops->fetch(f.policy, &f.walk);
 	assert_ptr_equal(f.walk.at, &f.nodes[9]);
 	fixture_end(&f);
@@ -274,15 +279,12 @@ static void
 test_walk(void **state)
 {
 	struct fixture f;
-	unsigned all[BATCH];
 
 	(void)state;
 	fixture_start(&f, &vmc_policy_lru);
 	f.ops->fetch(f.policy, &f.walk); /* in an empty list */
 	assert_ptr_not_equal(f.walk.from, NULL);
-	for (unsigned i = 0; i < BATCH; i++)
-		all[i] = i;
-	do_touch(&f, all, BATCH);
+	touch_batch(&f);
 	f.walk.from = NULL;
 	for (unsigned n = 1; n < BATCH; n++) {
 		f.ops->fetch(f.policy, &f.walk);
@@ -371,7 +373,7 @@ main(void)
 		cmocka_unit_test(test_lru_without_memory),
 		cmocka_unit_test(test_check_sees_damage),
 		cmocka_unit_test(test_walk),
-		cmocka_unit_test(test_walk_stops_beside_a_change),
+		cmocka_unit_test(test_walk_after_a_change),
 		cmocka_unit_test(test_hints),
 		cmocka_unit_test(test_none_holds_nothing),
 	};
