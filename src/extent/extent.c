@@ -37,9 +37,9 @@
  * place of 1.4 after two turnovers of vmemcache-bench churn.
  *
  * Those that no list has room for wait in the map, so the list grows with the
- * pool: of 32 GiB after six turnovers, a 128th kept free, 1.0 runs a value;
- *with 65536 listed at most 1.8. Where the oldest value is always the next
- *victim it takes 1.0 runs.
+ * pool: of 32 GiB, after six turnovers, a 128th kept free, 1.0 runs a value,
+ * and 1.8 if at most 65536 are listed. Where the oldest value is always the
+ * next victim it takes 1.0 runs.
  *
  * Any thread may call anything. One lock covers map and list; the counters
  * are written under it and read without. One run of the wanted length is
