@@ -3,7 +3,8 @@
  * micro_epoch.c -- what reclamation costs: nanoseconds
  *
  *	enter    and leave an epoch: what each get pays
- *	safe     one look at what all readers have left behind
+ *	fence    into every reader's program
+ *	look     at what all readers have left behind
  *	retire   an object of 96 bytes into the limbo and, once no reader can
  *	         hold it, out of it and to malloc(): what each eviction pays
  *	longest  such call
@@ -87,7 +88,17 @@ time_enter(struct vmc_thread *t)
 }
 
 static double
-time_safe(void)
+time_fence(void)
+{
+	uint64_t start = vmc_os_clock_ns();
+
+	for (unsigned i = 0; i < LOOKS; i++)
+		vmc_epoch_fence();
+	return (double)(vmc_os_clock_ns() - start) / LOOKS;
+}
+
+static double
+time_look(void)
 {
 	uint64_t start = vmc_os_clock_ns();
 
@@ -106,7 +117,7 @@ print_line(const char *what)
 
 	if (t == NULL)
 		exit(1);
-	double enter = time_enter(t), safe = time_safe();
+	double enter = time_enter(t), fence = time_fence(), look = time_look();
 	uint64_t start = vmc_os_clock_ns(), before = start;
 	for (unsigned i = 0; i < OBJECTS; i++) {
 		void *object = vmc_alloc(&memory, SIZE);
@@ -117,7 +128,7 @@ print_line(const char *what)
 			vmc_free(&memory, object, SIZE);
 		if (ripe != NULL)
 			ripe = vmc_limbo_free_some(ripe, &memory, 2);
-		else if (limbo.due)
+		else if (vmc_limbo_is_due(&limbo))
 			ripe = vmc_limbo_ripe(&limbo);
 		uint64_t now = vmc_os_clock_ns();
 		longest = now - before > longest ? now - before : longest;
@@ -125,9 +136,9 @@ print_line(const char *what)
 		before = now;
 	}
 	double retire = (double)(before - start) / OBJECTS;
-	printf("%-22s enter %5.1f safe %8.1f retire %6.1f longest %9" PRIu64
-	       " held %7" PRIu64 "\n",
-		what, enter, safe, retire, longest, held);
+	printf("%-22s enter %5.1f fence %8.1f look %6.1f retire %6.1f "
+	       "longest %9" PRIu64 " held %7" PRIu64 "\n",
+		what, enter, fence, look, retire, longest, held);
 	vmc_limbo_free(ripe, &memory);
 	vmc_store_relaxed(&sleeping, false);
 	vmc_limbo_flush(&limbo, &memory);

@@ -221,5 +221,7 @@ void vmc_cache_fetch_more_victims(
 
 /* Before or after an operation that retires: free what can be freed. */
 void vmc_cache_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe);
+/* There is no memory: free all that the thread retired. False: nothing. */
+bool vmc_cache_reclaim_all(struct vmemcache *cache, struct vmc_stripe *stripe);
 
 #endif

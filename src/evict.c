@@ -533,14 +533,28 @@ vmc_cache_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe)
 	unsigned count = stripe->limbo.added - stripe->reclaimed;
 
 	stripe->reclaimed = stripe->limbo.added;
-	if (stripe->limbo.due && !stripe->ripe) {
+	if (!stripe->ripe && vmc_limbo_is_due(&stripe->limbo)) {
 		stripe->ripe = vmc_limbo_ripe(&stripe->limbo);
 		if (stripe->ripe)
 			drain_locked(cache);
 	}
-	if (stripe->limbo.due)
+	if (vmc_limbo_is_behind(&stripe->limbo))
 		count += FREE_IN_HASTE;
 	if (stripe->ripe && count > 0)
 		stripe->ripe = vmc_limbo_free_some(
 			stripe->ripe, &cache->uncounted, count);
+}
+
+bool
+vmc_cache_reclaim_all(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	struct vmc_limbo_chunk *ripe = vmc_limbo_ripe_at_once(&stripe->limbo);
+	bool any = ripe || stripe->ripe;
+
+	if (ripe)
+		drain_locked(cache);
+	vmc_limbo_free(ripe, &cache->uncounted);
+	vmc_limbo_free(stripe->ripe, &cache->uncounted);
+	stripe->ripe = NULL;
+	return any;
 }

@@ -239,23 +239,16 @@ free_entry:
 	return rc;
 }
 
-int
-vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
-	const void *value, size_t value_size)
+static int
+put(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key, const void *value,
+	size_t value_size)
 {
-	struct vmc_thread *thread = vmc_thread_self();
-	struct vmc_stripe *stripe =
-		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
-	int rc = -EEXIST;
-
-	if (!stripe)
-		return -ENOMEM;
-	struct vmc_key key = vmc_cache_key(cache, data, key_size);
 	/* the bag first: what else is fetched here it would have to wait for */
 	vmc_epoch_enter(thread);
 	struct vmc_critnib_spot spot =
-		vmc_critnib_prefetch(cache->index, key.hash);
-	vmc_critnib_prefetch_latch(cache->index, key.hash);
+		vmc_critnib_prefetch(cache->index, key->hash);
+	vmc_critnib_prefetch_latch(cache->index, key->hash);
 	if (stripe->evicts)
 		vmc_cache_prepare_evictions(cache, stripe);
 	vmc_epoch_exit(thread);
@@ -264,17 +257,38 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 	 * entry, though the key may turn out to be there
 	 */
 	vmc_cache_reclaim(cache, stripe);
-	struct vmc_entry *e = make_entry(cache, &key, value_size);
+	struct vmc_entry *e = make_entry(cache, key, value_size);
 	vmc_epoch_enter(thread);
-	spot = vmc_critnib_refresh(cache->index, key.hash, spot);
-	bool there = vmc_critnib_find_from(cache->index, key.hash, spot,
-			     vmc_entry_match, &key) != NULL;
+	spot = vmc_critnib_refresh(cache->index, key->hash, spot);
+	bool there = vmc_critnib_find_from(cache->index, key->hash, spot,
+			     vmc_entry_match, key) != NULL;
 	vmc_epoch_exit(thread);
 	if (!there)
-		rc = e ? insert(cache, stripe, &key, spot, e, value, value_size)
-		       : -ENOMEM;
-	else if (e)
+		return e ? insert(cache, stripe, key, spot, e, value,
+				   value_size)
+			 : -ENOMEM;
+	if (e)
 		vmc_free(&cache->memory, e, vmc_entry_size(e));
+	return -EEXIST;
+}
+
+int
+vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
+	const void *value, size_t value_size)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+
+	if (!stripe)
+		return -ENOMEM;
+	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	unsigned failed = 0;
+	int rc;
+	do
+		rc = put(cache, thread, stripe, &key, value, value_size);
+	while (__builtin_expect(rc == -ENOMEM, 0) && failed++ == 0 &&
+		vmc_cache_reclaim_all(cache, stripe));
 	if (rc == -EBADF) /* on_evict has returned in a child */
 		return rc;
 	if (rc == -EEXIST) /* the get finds what is there */

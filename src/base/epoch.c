@@ -4,28 +4,32 @@
  *
  * Each thread owns a record; a reader publishes in it the epoch at which it
  * entered. A writer unlinks objects, then takes a stamp s, which moves the
- * epoch on to s + 1. An object with stamp s can be freed once every record is
- * either 0 or above s.
+ * epoch on to s + 1. Whoever fences, W or another thread, does so after it has
+ * seen that stamp. An object with stamp s can be freed once that has happened
+ * and every record is either 0 or above s.
  *
  * Why that is enough. Let R be a reader, W a writer calling vmc_epoch_safe()
- * for objects that were unlinked before their stamp s was taken.
+ * for objects that were unlinked before their stamp s was taken, F who fenced.
  *
  * - R's record is above s when W looks: R loaded vmc_epoch_now with acquire
  *   and saw W's fetch_add (release) or a later one, so R sees the unlinking:
  *   it cannot reach the objects.
  * - R's record is 0 when W looks, as R has left: W's acquire load pairs with
  *   R's release store in exit, so all of R's reads come before the free.
- * - R's record is 0 when W looks, as R's store is not visible yet: W executed
- *   membarrier(2) between unlinking and looking, which gives R a full barrier
- *   at some point of its program. Were R's store before that point, W would
- *   see it. So it is behind, and with it every pointer R follows: R sees the
- *   unlinking. Between the store and those reads R itself needs to stop the
- *   compiler only. How old the epoch is that R stores does not matter here: a
- *   stale one only holds back more than needed.
- * - R's record is in 1..s: W leaves the objects alone.
+ * - R's record is 0 when W looks, as R's store is not visible yet: F read an
+ *   epoch above s (acquire), so all that came before W's stamp comes before
+ *   F's membarrier(2), which gives R a full barrier at some point of its
+ *   program; F told of it after that (release), and W looks after it was told
+ *   (acquire). Were R's store before that point, W would see it. So it is
+ *   behind, and with it every pointer R follows: R sees the unlinking. Between
+ *   the store and those reads R itself needs to stop the compiler only. How
+ *   old the epoch is that R stores does not matter here: a stale one only
+ *   holds back more than needed.
+ * - R's record is in 1..s: W leaves the objects alone, and looks again later.
+ *   No other fence is needed for that: the four cases are the same then.
  *
- * Where the kernel has no membarrier, R fences after its store and W before
- * its look (sequentially consistent both), with the same conclusion.
+ * Where the kernel has no membarrier, R fences after its store and F before
+ * it tells (sequentially consistent both), with the same conclusion.
  *
  * A reader that is preempted or stopped holds back memory, never a thread:
  * nothing here waits for a reader.
@@ -53,6 +57,7 @@
 #define FIRST_CHUNK 64u
 
 _Atomic uint64_t vmc_epoch_now = 1;
+_Atomic uint64_t vmc_epoch_fenced;
 bool vmc_epoch_readers_fence = true;
 unsigned vmc_fork_generation;
 _Thread_local struct vmc_thread *vmc_thread_cached;
@@ -153,17 +158,28 @@ vmc_epoch_stamp(void)
 	return vmc_fetch_add_acq_rel(&vmc_epoch_now, 1);
 }
 
-uint64_t
-vmc_epoch_safe(void)
+bool
+vmc_epoch_fence(void)
 {
-	uint64_t safe = vmc_load_acquire(&vmc_epoch_now);
+	uint64_t now = vmc_load_acquire(&vmc_epoch_now);
+	uint64_t fenced = vmc_load_relaxed(&vmc_epoch_fenced);
 
 	if (vmc_epoch_readers_fence)
 		vmc_fence_seq_cst();
 	else if (!vmc_os_membarrier())
-		return 0; /* refused (a sandbox made later): keep everything */
+		return false; /* a sandbox made later */
+	while (fenced < now &&
+		!vmc_cas_acq_rel(&vmc_epoch_fenced, &fenced, now))
+		;
+	return true;
+}
 
+uint64_t
+vmc_epoch_safe(void)
+{
+	uint64_t safe = vmc_load_acquire(&vmc_epoch_fenced);
 	unsigned count = vmc_thread_slots();
+
 	for (unsigned slot = 0; slot < count; slot++) {
 		uint64_t active = vmc_load_acquire(&record(slot)->active);
 		if (active && active < safe)

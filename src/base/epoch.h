@@ -90,10 +90,28 @@ vmc_epoch_exit(struct vmc_thread *t)
 uint64_t vmc_epoch_stamp(void);
 
 /*
- * Objects with a stamp below the result are held by no reader; 0: the system
- * refused to help. Costs a membarrier(2) (microseconds): call it once for many
- * objects. Never waits for a reader. The caller must not be inside an epoch of
- * its own for its own objects to be found safe.
+ * Put a fence into the program of every reader, for all stamps there are.
+ * False: the system refused to. Costs a membarrier(2), which interrupts every
+ * processor that runs a thread of the process (microseconds): once for many
+ * objects, of all threads (vmc_epoch_is_fenced).
+ */
+bool vmc_epoch_fence(void);
+
+/* One more than the highest stamp that is fenced. Only grows. */
+extern _Atomic uint64_t vmc_epoch_fenced;
+
+/* Has anybody put a fence into every reader's program since that stamp? */
+static inline bool
+vmc_epoch_is_fenced(uint64_t stamp)
+{
+	return stamp < vmc_load_relaxed(&vmc_epoch_fenced);
+}
+
+/*
+ * Objects with a stamp below the result are held by no reader; it is never
+ * above the highest that is fenced. Looks at a line of every thread, and never
+ * waits for a reader. The caller must not be inside an epoch of its own for its
+ * own objects to be found safe.
  */
 uint64_t vmc_epoch_safe(void);
 

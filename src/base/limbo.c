@@ -3,9 +3,9 @@
  * limbo.c -- retired objects in chunks
  *
  * The notes are kept beside the objects, not in them: a reader may still be
- * looking at every byte. A chunk holds so many that the price of looking at
- * the epoch (a membarrier, microseconds where other threads run) is spread
- * over hundreds of objects.
+ * looking at every byte. A chunk holds so many that the price of a fence (a
+ * membarrier, microseconds where other threads run) is spread over thousands of
+ * objects.
  *
  * Noting an object must not fail, since unlinking cannot be undone; where even
  * the chunk cannot be allocated, the only thing left is to wait for the
@@ -21,6 +21,9 @@
 #include <sched.h>
 
 #define CHUNK_OBJECTS 2046u
+
+/* Objects to be added until a look that was in vain is worth another. */
+#define LOOK_AGAIN 64u
 
 struct vmc_limbo_chunk {
 	struct vmc_limbo_chunk *next;
@@ -57,7 +60,7 @@ seal(struct vmc_limbo *limbo)
 		limbo->oldest = chunk;
 	limbo->newest = chunk;
 	limbo->open = NULL;
-	limbo->due = true;
+	limbo->look = limbo->added;
 }
 
 /* False: the system refuses to tell when they are gone. */
@@ -65,11 +68,12 @@ static bool
 wait_for_readers(void)
 {
 	uint64_t stamp = vmc_epoch_stamp();
-	uint64_t safe;
 
-	while ((safe = vmc_epoch_safe()) <= stamp && safe != 0)
+	if (!vmc_epoch_fence())
+		return false;
+	while (vmc_epoch_safe() <= stamp)
 		sched_yield();
-	return safe != 0;
+	return true;
 }
 
 bool
@@ -93,16 +97,14 @@ vmc_limbo_add(struct vmc_limbo *limbo, const struct vmc_memory *memory,
 	return true;
 }
 
-struct vmc_limbo_chunk *
-vmc_limbo_ripe(struct vmc_limbo *limbo)
+/* Take out the chunks that are safe. */
+static struct vmc_limbo_chunk *
+take_out(struct vmc_limbo *limbo)
 {
 	struct vmc_limbo_chunk *ripe = limbo->oldest;
 	struct vmc_limbo_chunk *last = NULL;
-
-	limbo->due = false;
-	if (!ripe)
-		return NULL;
 	uint64_t safe = vmc_epoch_safe();
+
 	while (limbo->oldest && limbo->oldest->stamp < safe) {
 		last = limbo->oldest;
 		limbo->oldest = last->next;
@@ -113,6 +115,26 @@ vmc_limbo_ripe(struct vmc_limbo *limbo)
 	if (!limbo->oldest)
 		limbo->newest = NULL;
 	return ripe;
+}
+
+struct vmc_limbo_chunk *
+vmc_limbo_ripe(struct vmc_limbo *limbo)
+{
+	limbo->look = limbo->added + LOOK_AGAIN;
+	if (!limbo->oldest)
+		return NULL;
+	if (!vmc_epoch_is_fenced(limbo->oldest->stamp) &&
+		!(vmc_limbo_is_behind(limbo) && vmc_epoch_fence()))
+		return NULL;
+	return take_out(limbo);
+}
+
+struct vmc_limbo_chunk *
+vmc_limbo_ripe_at_once(struct vmc_limbo *limbo)
+{
+	if (limbo->open)
+		seal(limbo);
+	return limbo->oldest && vmc_epoch_fence() ? take_out(limbo) : NULL;
 }
 
 struct vmc_limbo_chunk *

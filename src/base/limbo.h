@@ -6,8 +6,11 @@
  * another one on the same limbo.
  *
  * Objects gather in an open chunk. A full chunk is sealed with an epoch stamp
- * (epoch.h) and is ripe once the stamp is safe. One look at the epoch per
- * sealed chunk: a reader that is stuck costs memory, not time.
+ * (epoch.h) and is ripe once the stamp is safe. The fence that this takes is
+ * not asked for before a second chunk is sealed: until then another thread's
+ * may do, so the more threads retire, the fewer each has to ask for. Looking
+ * whether readers have gone is cheap, and repeated now and then: a reader that
+ * is stuck costs memory, hardly time.
  */
 #ifndef VMC_BASE_LIMBO_H
 #define VMC_BASE_LIMBO_H
@@ -25,8 +28,22 @@ struct vmc_limbo {
 	struct vmc_limbo_chunk *oldest; /* sealed, in the order of stamps */
 	struct vmc_limbo_chunk *newest;
 	unsigned added; /* objects in all, wrapping around */
-	bool due;       /* a chunk was sealed since vmc_limbo_ripe() */
+	unsigned look;  /* when so many were added; while a chunk is sealed */
 };
+
+/* Has more than one chunk been sealed and not taken out? */
+static inline bool
+vmc_limbo_is_behind(const struct vmc_limbo *limbo)
+{
+	return limbo->oldest != limbo->newest;
+}
+
+/* Is vmc_limbo_ripe() worth a call? */
+static inline bool
+vmc_limbo_is_due(const struct vmc_limbo *limbo)
+{
+	return limbo->oldest && (int)(limbo->added - limbo->look) >= 0;
+}
 
 /*
  * Keep the object, which new readers cannot reach any more. False where there
@@ -38,10 +55,13 @@ bool vmc_limbo_add(struct vmc_limbo *limbo, const struct vmc_memory *memory,
 	void *ptr, size_t size);
 
 /*
- * Take out the chunks whose objects no reader holds any more; NULL: none.
- * Worth calling when due. Not within an epoch.
+ * Take out the chunks whose objects no reader holds any more; NULL: none, or
+ * it is worth while to wait. Not within an epoch.
  */
 struct vmc_limbo_chunk *vmc_limbo_ripe(struct vmc_limbo *limbo);
+
+/* The same of all objects that were added, without waiting. Costs a fence. */
+struct vmc_limbo_chunk *vmc_limbo_ripe_at_once(struct vmc_limbo *limbo);
 
 /*
  * Free `count` objects of a list of chunks from vmc_limbo_ripe(), and chunks

@@ -111,15 +111,12 @@ full_while_metadata_grows(const char *dir)
 		REQUIRE(vmemcache_exists(cache, key, sizeof(key), NULL) == 1);
 	}
 
-	/*
-	 * What is evicted gives memory back, but for a chunk of at most 2046
-	 * entries that waits to be full; and so does the file system.
-	 */
+	/* What is evicted gives memory back, and so does the file system. */
 	for (uint64_t i = 0; i < later; i++) {
 		memcpy(key, &i, sizeof(i));
 		REQUIRE(vmemcache_evict(cache, key, sizeof(key)) == 0);
 	}
-	for (uint64_t i = 0; i < later / 2; i++) {
+	for (uint64_t i = 0; i < later * 9 / 10; i++) {
 		memcpy(key, &i, sizeof(i));
 		REQUIRE(vmemcache_put(cache, key, sizeof(key), NULL, 0) == 0);
 	}

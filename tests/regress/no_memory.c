@@ -3,13 +3,14 @@
  * no_memory.c -- libvmemcache 0.8.1 ignored that the policy's node could not
  * be allocated, and aborted the process at some other failures
  *
- * Linked with --wrap: every allocation of every call fails once, then all of
- * them do. What a put leaves must be evictable, so its node is linked.
+ * Linked with --wrap: from each allocation of a call on, all fail. What a put
+ * leaves must be evictable, so its node is linked.
  */
 #include "fixture.h"
 
-/* The number of allocations until one fails; -1: none, -2: all. */
+/* The number of allocations until all fail; -1: none does. */
 static long fail_at = -1;
+static bool fail_once;
 
 void *__real_vmc_memkind_malloc(memkind_t kind, size_t size);
 void *__wrap_vmc_memkind_malloc(memkind_t kind, size_t size);
@@ -17,8 +18,12 @@ void *__wrap_vmc_memkind_malloc(memkind_t kind, size_t size);
 void *
 __wrap_vmc_memkind_malloc(memkind_t kind, size_t size)
 {
-	if (fail_at == -2 || (fail_at >= 0 && fail_at-- == 0))
+	if (fail_at > 0)
+		fail_at--;
+	else if (fail_at == 0) {
+		fail_at = fail_once ? -1 : 0;
 		return NULL;
+	}
 	return __real_vmc_memkind_malloc(kind, size);
 }
 
@@ -52,13 +57,12 @@ test_each_allocation_of_a_put(void **state)
 		fail_at = n;
 		int rc = fixture_put(cache, key, 1, size);
 		int err = errno;
-		bool reached = fail_at == -1;
+		bool reached = fail_at == 0;
 		fail_at = -1;
 		fixture_check(cache);
-		if (rc == 0) {
-			assert_false(reached);
+		if (rc == 0)
 			break;
-		}
+		assert_true(reached);
 		assert_int_equal(err, ENOMEM);
 		assert_string_equal(vmemcache_errormsg(), "out of memory");
 		assert_int_equal(fixture_exists(cache, key), 0);
@@ -77,6 +81,23 @@ test_each_allocation_of_a_put(void **state)
 	vmemcache_delete(cache);
 }
 
+/* What was evicted is freed when memory is short, not when more has been. */
+static void
+test_memory_of_what_was_evicted(void **state)
+{
+	VMEMcache *cache = open_in_pieces(VMEMCACHE_REPLACEMENT_LRU);
+
+	(void)state;
+	fail_once = true;
+	fail_at = 0;
+	assert_int_equal(fixture_put(cache, 100000, 1, 100 * 256), 0);
+	fail_at = 0;
+	assert_fails(fixture_put(cache, 100001, 1, 256), ENOMEM);
+	fail_once = false;
+	assert_true(fixture_has(cache, 100000, 1, 100 * 256));
+	vmemcache_delete(cache);
+}
+
 /* Getting and evicting go on without any memory at all. */
 static void
 run_dry(enum vmemcache_repl_p policy)
@@ -85,7 +106,7 @@ run_dry(enum vmemcache_repl_p policy)
 	uint64_t count = VMEMCACHE_MIN_POOL / 256;
 
 	assert_int_equal(fixture_put(cache, count, 1, 100 * 256), 0);
-	fail_at = -2;
+	fail_at = 0;
 	assert_fails(fixture_put(cache, count + 1, 1, 1), ENOMEM);
 	assert_true(fixture_has(cache, count, 1, 100 * 256));
 	for (uint64_t key = 1; key < count; key += 2) {
@@ -112,6 +133,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_allocation_of_a_put),
+		cmocka_unit_test(test_memory_of_what_was_evicted),
 		cmocka_unit_test(test_no_memory_at_all),
 	};
 

@@ -114,7 +114,7 @@ retire(void *ctx, void *ptr, size_t size)
 	pthread_mutex_lock(&s->limbo_lock);
 	bool kept = vmc_limbo_add(&s->limbo, &s->limbo_memory, ptr, size);
 	struct vmc_limbo_chunk *ripe =
-		s->limbo.due ? vmc_limbo_ripe(&s->limbo) : NULL;
+		vmc_limbo_is_due(&s->limbo) ? vmc_limbo_ripe(&s->limbo) : NULL;
 	pthread_mutex_unlock(&s->limbo_lock);
 	if (!kept)
 		testing_free(&s->counts, ptr, size);

@@ -110,6 +110,14 @@ test_self(void **state)
 	assert_int_equal((uintptr_t)self % 64, 0);
 }
 
+/* What is safe, as far as it can be had. */
+static uint64_t
+fence_and_look(void)
+{
+	testing_expect(vmc_epoch_fence());
+	return vmc_epoch_safe();
+}
+
 static void
 test_nobody_reads(void **state)
 {
@@ -117,7 +125,46 @@ test_nobody_reads(void **state)
 	uint64_t first = vmc_epoch_stamp();
 	uint64_t second = vmc_epoch_stamp();
 	assert_true(second > first);
+	assert_true(fence_and_look() > second);
+}
+
+/* A stamp is safe only if somebody has fenced since, but then for all. */
+static void
+test_one_fence_for_all(void **state)
+{
+	(void)state;
+	uint64_t first = vmc_epoch_stamp();
+	assert_false(vmc_epoch_is_fenced(first));
+	assert_true(vmc_epoch_safe() <= first);
+	uint64_t second = vmc_epoch_stamp();
+	assert_true(vmc_epoch_fence());
+	uint64_t third = vmc_epoch_stamp();
+	assert_true(vmc_epoch_is_fenced(first));
+	assert_true(vmc_epoch_is_fenced(second));
+	assert_false(vmc_epoch_is_fenced(third));
 	assert_true(vmc_epoch_safe() > second);
+	assert_true(vmc_epoch_safe() <= third);
+}
+
+/* Who was found reading is looked for again without another fence. */
+static void
+test_reader_leaves_after_fence(void **state)
+{
+	struct actor reader;
+	bool normal = vmc_epoch_readers_fence;
+
+	(void)state;
+	actor_start(&reader);
+	tell(&reader, ENTER);
+	uint64_t stamp = vmc_epoch_stamp();
+	assert_true(fence_and_look() <= stamp);
+	vmc_epoch_readers_fence = false;
+	refuse_membarrier = true;
+	tell(&reader, EXIT);
+	assert_true(vmc_epoch_safe() > stamp);
+	refuse_membarrier = false;
+	vmc_epoch_readers_fence = normal;
+	actor_end(&reader);
 }
 
 static void
@@ -131,16 +178,16 @@ reader_holds_back(void)
 	tell(&reader, ENTER);
 	uint64_t after = vmc_epoch_stamp();
 	/* what was unlinked before the reader came, it does not hold */
-	assert_true(vmc_epoch_safe() > before);
-	assert_true(vmc_epoch_safe() <= after);
+	assert_true(fence_and_look() > before);
+	assert_true(fence_and_look() <= after);
 	tell(&other, ENTER);
 	uint64_t last = vmc_epoch_stamp();
-	assert_true(vmc_epoch_safe() <= after);
+	assert_true(fence_and_look() <= after);
 	tell(&reader, EXIT);
-	assert_true(vmc_epoch_safe() > after);
-	assert_true(vmc_epoch_safe() <= last);
+	assert_true(fence_and_look() > after);
+	assert_true(fence_and_look() <= last);
 	tell(&other, EXIT);
-	assert_true(vmc_epoch_safe() > last);
+	assert_true(fence_and_look() > last);
 	actor_end(&reader);
 	actor_end(&other);
 }
@@ -173,10 +220,11 @@ test_membarrier_refused(void **state)
 	(void)state;
 	vmc_epoch_readers_fence = false;
 	refuse_membarrier = true;
-	assert_int_equal(vmc_epoch_safe(), 0);
+	assert_false(vmc_epoch_fence());
+	assert_true(vmc_epoch_safe() <= stamp);
 	refuse_membarrier = false;
 	vmc_epoch_readers_fence = normal;
-	assert_true(vmc_epoch_safe() > stamp);
+	assert_true(fence_and_look() > stamp);
 }
 
 static void
@@ -255,7 +303,7 @@ test_crowd(void **state)
 	for (int i = 0; i < CROWD; i++) {
 		tell(&crowd[i], ENTER);
 		uint64_t stamp = vmc_epoch_stamp();
-		assert_true(vmc_epoch_safe() <= stamp);
+		assert_true(fence_and_look() <= stamp);
 		tell(&crowd[i], EXIT);
 		assert_true(vmc_epoch_safe() > stamp);
 	}
@@ -343,7 +391,7 @@ child_is_alone(void *arg)
 
 	if (vmc_fork_generation != b->generation + 1)
 		return 1;
-	if (vmc_epoch_safe() <= b->stamp)
+	if (fence_and_look() <= b->stamp)
 		return 2;
 	if (vmc_thread_self() != b->self)
 		return 3;
@@ -371,7 +419,7 @@ test_fork_resets(void **state)
 	b.stamp = vmc_epoch_stamp();
 	assert_int_equal(in_child(child_is_alone, &b), 0);
 	assert_int_equal(vmc_fork_generation, b.generation);
-	assert_true(vmc_epoch_safe() <= b.stamp);
+	assert_true(fence_and_look() <= b.stamp);
 	tell(&reader, EXIT);
 	actor_end(&reader);
 }
@@ -404,7 +452,7 @@ child_registers(void *arg)
 	if (pthread_create(&thread, NULL, slot_of_thread, &other) != 0)
 		return 1;
 	pthread_join(thread, NULL);
-	return other && vmc_epoch_safe() > 0 ? 0 : 2;
+	return other && vmc_epoch_fence() ? 0 : 2;
 }
 
 /* The registry's lock is never held by a thread that the child has not. */
@@ -490,7 +538,7 @@ replace_objects(bool readers_fence)
 		struct object *old =
 			vmc_exchange_acq_rel(&s.current, object_new(n));
 		while (waiting[i].object &&
-			vmc_epoch_safe() <= waiting[i].stamp)
+			fence_and_look() <= waiting[i].stamp)
 			sched_yield();
 		if (waiting[i].object) {
 			memset(waiting[i].object, 0xdd, sizeof(*old));
@@ -523,6 +571,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_self),
 		cmocka_unit_test(test_nobody_reads),
+		cmocka_unit_test(test_one_fence_for_all),
+		cmocka_unit_test(test_reader_leaves_after_fence),
 		cmocka_unit_test(test_reader_holds_back),
 		cmocka_unit_test(test_reader_with_its_own_fence),
 		cmocka_unit_test(test_membarrier_refused),

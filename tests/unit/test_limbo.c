@@ -73,12 +73,12 @@ fill_chunk(struct fixture *f)
 {
 	long count = 0;
 
-	f->limbo.due = false;
-	while (!f->limbo.due) {
+	do {
 		void *p = vmc_alloc(&f->memory, OBJECT);
 		assert_true(vmc_limbo_add(&f->limbo, &f->memory, p, OBJECT));
 		assert_true(++count < 100000);
-	}
+	} while (f->limbo.open);
+	assert_true(vmc_limbo_is_due(&f->limbo));
 	return count;
 }
 
@@ -105,15 +105,89 @@ test_without_readers(void **state)
 	for (int i = 0; i < 5; i++) {
 		long count = fill_chunk(&f);
 		assert_int_equal(f.counts.objects, count + 1);
+		/* one alone is not worth a fence */
+		assert_null(vmc_limbo_ripe(&f.limbo));
+		assert_false(vmc_limbo_is_due(&f.limbo));
+		assert_false(vmc_limbo_is_behind(&f.limbo));
+		count += fill_chunk(&f);
+		assert_true(vmc_limbo_is_behind(&f.limbo));
 		struct vmc_limbo_chunk *ripe = vmc_limbo_ripe(&f.limbo);
 		assert_non_null(ripe);
-		assert_false(f.limbo.due);
+		assert_false(vmc_limbo_is_due(&f.limbo));
+		assert_false(vmc_limbo_is_behind(&f.limbo));
 		assert_null(vmc_limbo_ripe(&f.limbo));
-		assert_int_equal(f.counts.objects, count + 1);
+		assert_int_equal(f.counts.objects, count + 2);
 		vmc_limbo_free(ripe, &f.memory);
 		assert_int_equal(f.counts.objects, 0);
 		assert_int_equal(f.counts.bytes, 0);
 	}
+}
+
+static void
+test_fenced_by_another(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f);
+	fill_chunk(&f);
+	assert_null(vmc_limbo_ripe(&f.limbo));
+	assert_true(vmc_epoch_fence());
+	vmc_limbo_free(vmc_limbo_ripe(&f.limbo), &f.memory);
+	assert_int_equal(f.counts.objects, 0);
+}
+
+/* Without waiting for chunks to be full, but not for readers' objects. */
+static void
+test_at_once(void **state)
+{
+	struct fixture f;
+	struct reader r;
+
+	(void)state;
+	fixture_start(&f);
+	assert_null(vmc_limbo_ripe_at_once(&f.limbo));
+	fill_chunk(&f);
+	void *p = vmc_alloc(&f.memory, OBJECT);
+	assert_true(vmc_limbo_add(&f.limbo, &f.memory, p, OBJECT));
+	vmc_limbo_free(vmc_limbo_ripe_at_once(&f.limbo), &f.memory);
+	assert_int_equal(f.counts.objects, 0);
+
+	reader_start(&r);
+	p = vmc_alloc(&f.memory, OBJECT);
+	assert_true(vmc_limbo_add(&f.limbo, &f.memory, p, OBJECT));
+	assert_null(vmc_limbo_ripe_at_once(&f.limbo));
+	assert_int_equal(f.counts.objects, 2);
+	reader_end(&r);
+	vmc_limbo_free(vmc_limbo_ripe(&f.limbo), &f.memory);
+	assert_int_equal(f.counts.objects, 0);
+}
+
+/* Not at every object that is added, but before another chunk is full. */
+static void
+test_looks_again(void **state)
+{
+	struct fixture f;
+	struct reader r;
+	long more = 0;
+
+	(void)state;
+	fixture_start(&f);
+	reader_start(&r);
+	fill_chunk(&f);
+	long each = fill_chunk(&f);
+	assert_null(vmc_limbo_ripe(&f.limbo));
+	for (; !vmc_limbo_is_due(&f.limbo); more++) {
+		void *p = vmc_alloc(&f.memory, OBJECT);
+		assert_true(vmc_limbo_add(&f.limbo, &f.memory, p, OBJECT));
+	}
+	assert_true(more > 1 && more < each / 2);
+	assert_null(vmc_limbo_ripe(&f.limbo));
+	reader_end(&r);
+	vmc_limbo_free(vmc_limbo_ripe(&f.limbo), &f.memory);
+	assert_int_equal(f.counts.objects, more + 1);
+	vmc_limbo_flush(&f.limbo, &f.memory);
+	assert_int_equal(f.counts.objects, 0);
 }
 
 static void
@@ -142,6 +216,7 @@ test_reader_keeps_what_came_after_it(void **state)
 	fill_chunk(&f);
 	vmc_limbo_free(ripe, &f.memory);
 	assert_int_equal(f.counts.objects, third + 1);
+	assert_true(vmc_epoch_fence());
 	vmc_limbo_free(vmc_limbo_ripe(&f.limbo), &f.memory);
 	assert_int_equal(f.counts.objects, 0);
 }
@@ -204,6 +279,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_without_readers),
+		cmocka_unit_test(test_fenced_by_another),
+		cmocka_unit_test(test_at_once),
+		cmocka_unit_test(test_looks_again),
 		cmocka_unit_test(test_reader_keeps_what_came_after_it),
 		cmocka_unit_test(test_flush),
 		cmocka_unit_test(test_no_memory),
