@@ -60,7 +60,6 @@ seal(struct vmc_limbo *limbo)
 		limbo->oldest = chunk;
 	limbo->newest = chunk;
 	limbo->open = NULL;
-	limbo->look = limbo->added;
 }
 
 /* False: the system refuses to tell when they are gone. */

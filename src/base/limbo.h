@@ -28,7 +28,7 @@ struct vmc_limbo {
 	struct vmc_limbo_chunk *oldest; /* sealed, in the order of stamps */
 	struct vmc_limbo_chunk *newest;
 	unsigned added; /* objects in all, wrapping around */
-	unsigned look;  /* when so many were added; while a chunk is sealed */
+	unsigned look;  /* how many there are when to call ripe() next */
 };
 
 /* Has more than one chunk been sealed and not taken out? */
