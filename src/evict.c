@@ -311,8 +311,11 @@ claim_victims(
 static void
 fill_reserve(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
-	if (vmc_reserve_left(&stripe->reserve) >= RESERVE_LOW ||
-		!vmc_lock_try(&cache->policy_lock))
+	if (vmc_reserve_left(&stripe->reserve) >= RESERVE_LOW)
+		return;
+	if (stripe->walk.raced)
+		cache->policy->ops->fetch_to_write(cache->policy);
+	if (!vmc_lock_try(&cache->policy_lock))
 		return;
 	visit_policy(cache, stripe);
 	reserve_victims(cache, stripe);

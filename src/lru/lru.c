@@ -8,18 +8,18 @@
  *   for every held node n:   n.prev.next == n  and  n.next.prev == n
  *   held nodes               == nodes met going round once
  *
- * All calls but fetch() come under the user's one lock. What costs here is
- * cache misses: moving a node writes to two neighbours that nobody has touched
- * for long. Touches come in batches so that these misses overlap: first every
- * neighbour of the batch is prefetched, then the moves are made. Taking victims
- * follows prev from node to node, a miss each that cannot be foreseen; so users
- * walk ahead without the lock, one node further at a time. And where a batch
- * was fed, each node has a hint, which is where the fourth after it was: so
- * that the walk has several misses under way, not one after the other. A hint
- * is an address to fetch from and is never followed; what it leads to may be
- * elsewhere in the order by now, or freed.
+ * All calls but those that fetch come under the user's one lock. What costs
+ * here is cache misses: moving a node writes to two neighbours that nobody has
+ * touched for long. Touches come in batches so that these misses overlap: first
+ * every neighbour of the batch is prefetched, then the moves are made. Taking
+ * victims follows prev from node to node, a miss each that cannot be foreseen;
+ * so users walk ahead without the lock, one node further at a time. And where a
+ * batch was fed, each node has a hint, which is where the fourth after it was:
+ * so that the walk has several misses under way, not one after the other. A
+ * hint is an address to fetch from and is never followed; what it leads to may
+ * be elsewhere in the order by now, or freed.
  *
- * Why fetch() may follow prev without the lock, though any node of it may be
+ * Why those that fetch may follow prev without the lock, though any node may be
  * taken out meanwhile. Under the lock, prev of a held node is a held node or
  * the sentinel, and that of any other node is NULL. So a value that is read
  * from prev of a node was held when it was stored there, and until it was
@@ -214,6 +214,25 @@ fetch(struct vmc_policy *policy, struct vmc_policy_walk *walk)
 	walk->at = node;
 }
 
+/*
+ * And the one after them, which becomes the last. Without this whoever takes
+ * them under the lock waits for each to leave the other processor: 9 % of a put
+ * on two that are 200 ns apart.
+ */
+static void
+fetch_to_write(struct vmc_policy *policy)
+{
+	struct lru *lru = lru_of(policy);
+	struct vmc_policy_node *node = vmc_load_acquire(&lru->sentinel.prev);
+
+	for (unsigned i = 0; i <= VMC_POLICY_AHEAD; i++) {
+		if (!node || node == &lru->sentinel)
+			return;
+		vmc_prefetch_write(node);
+		node = vmc_load_acquire(&node->prev);
+	}
+}
+
 static int
 check(struct vmc_policy *policy, uint64_t *held)
 {
@@ -242,5 +261,6 @@ const struct vmc_policy_ops vmc_policy_lru = {
 	.victim = victim,
 	.restore = restore,
 	.fetch = fetch,
+	.fetch_to_write = fetch_to_write,
 	.check = check,
 };

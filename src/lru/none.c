@@ -52,6 +52,12 @@ fetch(struct vmc_policy *policy, struct vmc_policy_walk *walk)
 	(void)walk;
 }
 
+static void
+fetch_to_write(struct vmc_policy *policy)
+{
+	(void)policy;
+}
+
 static int
 check(struct vmc_policy *policy, uint64_t *held)
 {
@@ -70,5 +76,6 @@ const struct vmc_policy_ops vmc_policy_none = {
 	.victim = victim,
 	.restore = ignore,
 	.fetch = fetch,
+	.fetch_to_write = fetch_to_write,
 	.check = check,
 };

@@ -3,8 +3,9 @@
  * policy.h -- what is evicted next: the interface of replacement policies
  *
  * A policy orders nodes, which its user embeds in the entries. It knows
- * nothing else of them. The user calls everything but create, destroy and fetch
- * under one lock of its own, and feeds touches in batches from the rings.
+ * nothing else of them. The user calls everything but create, destroy and what
+ * fetches under one lock of its own, and feeds touches in batches from the
+ * rings.
  */
 #ifndef VMC_LRU_POLICY_H
 #define VMC_LRU_POLICY_H
@@ -74,6 +75,12 @@ struct vmc_policy_ops {
 	 * was held when it began, or later.
 	 */
 	void (*fetch)(struct vmc_policy *policy, struct vmc_policy_walk *walk);
+	/*
+	 * So many victims as are fetched ahead will be taken at once: get the
+	 * right to write them, where another thread may have fetched them, too.
+	 * On the same terms.
+	 */
+	void (*fetch_to_write)(struct vmc_policy *policy);
 	/*
 	 * Walk everything; 0 and the number of nodes held, or -EINVAL with a
 	 * message where an invariant does not hold. For tests.

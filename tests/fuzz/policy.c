@@ -145,6 +145,7 @@ step(struct fuzz_input *in, struct vmc_policy *policy, bool is_lru)
 	} else if (op < 245) {
 		walk.from = number & 1 ? walk.from : NULL;
 		policy->ops->fetch(policy, &walk);
+		policy->ops->fetch_to_write(policy);
 	} else {
 		check(policy);
 	}

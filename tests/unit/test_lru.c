@@ -55,6 +55,7 @@ check(struct fixture *f)
 	bool in[NODES] = {false};
 
 	f->ops->fetch(f->policy, &f->walk); /* changes nothing */
+	f->ops->fetch_to_write(f->policy);  /* nor does this */
 	if (f->ops->check(f->policy, &held) != 0)
 		fail_msg("%s", vmc_error_message());
 	assert_int_equal(held, f->held);
