@@ -67,6 +67,14 @@ fixture_start(struct fixture *f)
 	f->limbo = (struct vmc_limbo){0};
 }
 
+static void
+add_one(struct fixture *f)
+{
+	void *p = vmc_alloc(&f->memory, OBJECT);
+
+	assert_true(vmc_limbo_add(&f->limbo, &f->memory, p, OBJECT));
+}
+
 /* Objects up to and including the one that seals a chunk; their number. */
 static long
 fill_chunk(struct fixture *f)
@@ -74,8 +82,7 @@ fill_chunk(struct fixture *f)
 	long count = 0;
 
 	do {
-		void *p = vmc_alloc(&f->memory, OBJECT);
-		assert_true(vmc_limbo_add(&f->limbo, &f->memory, p, OBJECT));
+		add_one(f);
 		assert_true(++count < 100000);
 	} while (f->limbo.open);
 	assert_true(vmc_limbo_is_due(&f->limbo));
@@ -148,14 +155,12 @@ test_at_once(void **state)
 	fixture_start(&f);
 	assert_null(vmc_limbo_ripe_at_once(&f.limbo));
 	fill_chunk(&f);
-	void *p = vmc_alloc(&f.memory, OBJECT);
-	assert_true(vmc_limbo_add(&f.limbo, &f.memory, p, OBJECT));
+	add_one(&f);
 	vmc_limbo_free(vmc_limbo_ripe_at_once(&f.limbo), &f.memory);
 	assert_int_equal(f.counts.objects, 0);
 
 	reader_start(&r);
-	p = vmc_alloc(&f.memory, OBJECT);
-	assert_true(vmc_limbo_add(&f.limbo, &f.memory, p, OBJECT));
+	add_one(&f);
 	assert_null(vmc_limbo_ripe_at_once(&f.limbo));
 	assert_int_equal(f.counts.objects, 2);
 	reader_end(&r);
@@ -177,10 +182,8 @@ test_looks_again(void **state)
 	fill_chunk(&f);
 	long each = fill_chunk(&f);
 	assert_null(vmc_limbo_ripe(&f.limbo));
-	for (; !vmc_limbo_is_due(&f.limbo); more++) {
-		void *p = vmc_alloc(&f.memory, OBJECT);
-		assert_true(vmc_limbo_add(&f.limbo, &f.memory, p, OBJECT));
-	}
+	for (; !vmc_limbo_is_due(&f.limbo); more++)
+		add_one(&f);
 	assert_true(more > 1 && more < each / 2);
 	assert_null(vmc_limbo_ripe(&f.limbo));
 	reader_end(&r);
@@ -233,8 +236,7 @@ test_flush(void **state)
 	for (int rounds = 0; rounds < 3; rounds++) {
 		fill_chunk(&f);
 		fill_chunk(&f);
-		void *p = vmc_alloc(&f.memory, OBJECT);
-		assert_true(vmc_limbo_add(&f.limbo, &f.memory, p, OBJECT));
+		add_one(&f);
 		vmc_limbo_flush(&f.limbo, &f.memory);
 		assert_int_equal(f.counts.objects, 0);
 		assert_int_equal(f.counts.bytes, 0);
@@ -262,8 +264,7 @@ test_no_memory(void **state)
 	f.counts.fail_at = -1;
 
 	/* in the middle of a chunk there is memory for the note */
-	p = vmc_alloc(&f.memory, OBJECT);
-	assert_true(vmc_limbo_add(&f.limbo, &f.memory, p, OBJECT));
+	add_one(&f);
 	p = vmc_alloc(&f.memory, OBJECT);
 	f.counts.fail_at = -2;
 	reader_start(&r);
