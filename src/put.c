@@ -285,6 +285,7 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
 	unsigned failed = 0;
 	int rc;
+	/* where memory is short, once more with what had not been given back */
 	do
 		rc = put(cache, thread, stripe, &key, value, value_size);
 	while (__builtin_expect(rc == -ENOMEM, 0) && failed++ == 0 &&
