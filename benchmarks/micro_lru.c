@@ -2,7 +2,7 @@
 /*
  * micro_lru.c -- what the order of use costs: nanoseconds a touch
  *
- * Per line, so many nodes, each in an entry of 96 bytes, used at random:
+ * Per line, so many nodes, each in an entry of 64 bytes, used at random:
  *
  *	read    a node's links only: the cache miss that no list can save
  *	push    into the ring, of a node that the get before has read
@@ -27,7 +27,7 @@ enum { ROUNDS = 5, TOUCHES = 1 << 20, BATCH = VMC_RING_SIZE / 2 };
 
 struct entry {
 	struct vmc_policy_node node;
-	char rest[96 - sizeof(struct vmc_policy_node)];
+	char rest[64 - sizeof(struct vmc_policy_node)];
 };
 
 static struct vmc_ring ring;
@@ -50,11 +50,20 @@ since(uint64_t *start)
 }
 
 static void
+touch(struct vmc_policy *policy, struct vmc_policy_node *node)
+{
+	uint32_t at = vmc_load_relaxed(&node->at);
+
+	policy->ops->touch(policy, &node, &at, 1);
+}
+
+static void
 measure(struct vmc_policy *policy, struct entry *entries, uint64_t count,
 	uint64_t *random, struct times *t, int round)
 {
 	uint64_t read = 0, push = 0, feed = 0;
 	struct vmc_policy_node *nodes[BATCH];
+	uint32_t ats[BATCH];
 
 	for (unsigned n = 0; n < TOUCHES; n += BATCH) {
 		for (unsigned i = 0; i < BATCH; i++)
@@ -62,20 +71,22 @@ measure(struct vmc_policy *policy, struct entry *entries, uint64_t count,
 					    .node;
 		uint64_t start = vmc_os_clock_ns();
 		for (unsigned i = 0; i < BATCH; i++)
-			sink = (uintptr_t)nodes[i]->next;
+			sink = vmc_load_relaxed(&nodes[i]->at);
 		read += since(&start);
 		for (unsigned i = 0; i < BATCH; i++)
 			vmc_ring_push(&ring, nodes[i]);
 		push += since(&start);
 		unsigned taken = vmc_ring_take(&ring, nodes, BATCH);
-		policy->ops->touch(policy, nodes, taken);
+		for (unsigned i = 0; i < taken; i++)
+			ats[i] = vmc_load_relaxed(&nodes[i]->at);
+		policy->ops->touch(policy, nodes, ats, taken);
 		feed += since(&start);
 	}
 	uint64_t start = vmc_os_clock_ns();
 	for (unsigned n = 0; n < TOUCHES; n++) {
 		struct vmc_policy_node *victim = policy->ops->victim(policy);
 
-		policy->ops->touch(policy, &victim, 1);
+		touch(policy, victim);
 	}
 	t->turn[round] = (double)since(&start) / TOUCHES;
 	t->read[round] = (double)read / TOUCHES;
@@ -96,14 +107,14 @@ run(uint64_t count)
 	for (uint64_t i = 0; i < count; i++) {
 		struct vmc_policy_node *node = &entries[i].node;
 
-		policy->ops->touch(policy, &node, 1);
+		touch(policy, node);
 	}
 	/* the order of use is not that of the addresses */
 	for (uint64_t i = 0; i < 2 * count; i++) {
 		struct vmc_policy_node *node =
 			&entries[bench_random_below(&random, count)].node;
 
-		policy->ops->touch(policy, &node, 1);
+		touch(policy, node);
 	}
 	for (int round = 0; round < ROUNDS; round++)
 		measure(policy, entries, count, &random, &t, round);

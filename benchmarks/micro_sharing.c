@@ -39,6 +39,7 @@ struct work {
 	VMEMcache *cache;
 	const struct kind *kind;
 	unsigned threads;
+	uint64_t warm; /* operations until the steady state */
 	uint64_t next_key;
 	uint64_t random;
 	uint64_t done;
@@ -74,11 +75,12 @@ operate(struct work *w)
 		put(w);
 		return;
 	}
-	uint64_t key =
-		w->kind->there
-			? w->next_key - 1 -
-				  bench_random_below(&w->random, VALUES / 2)
-			: bench_random(&w->random) | UINT64_C(1) << 63;
+	uint64_t age = w->done < w->warm
+			       ? w->done % (VALUES / 2)
+			       : bench_random_below(&w->random, VALUES / 2);
+	uint64_t key = w->kind->there
+			       ? w->next_key - 1 - age
+			       : bench_random(&w->random) | UINT64_C(1) << 63;
 	vmemcache_get(
 		w->cache, &key, sizeof(key), value, sizeof(value), 0, NULL);
 }
@@ -91,10 +93,10 @@ take_turns(void *argument)
 
 	for (bool more = true; more;) {
 		sem_wait(&me->turn);
-		more = w->done < WARM + COUNTED;
+		more = w->done < w->warm + COUNTED;
 		if (more) {
 			sharing_enter(me->self);
-			sharing_count(w->done < WARM ? NULL : &w->sum);
+			sharing_count(w->done < w->warm ? NULL : &w->sum);
 			operate(w);
 			sharing_count(NULL);
 			w->done++;
@@ -112,6 +114,8 @@ measure(VMEMcache *cache, const struct kind *kind, unsigned threads,
 	struct work w = {.cache = cache,
 		.kind = kind,
 		.threads = threads,
+		/* of gets alone: all keys twice, until the policy knows them */
+		.warm = kind->gets == 100 && kind->there ? VALUES : WARM,
 		.next_key = next_key,
 		.random = 1};
 	struct worker workers[MAX_THREADS];

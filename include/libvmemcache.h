@@ -188,7 +188,8 @@ void vmemcache_callback_on_miss(
  * needed, and only if the put will then succeed.
  *
  * EEXIST: the key is there; nothing changed. ENOSPC: larger than the pool, or
- * not enough can be evicted; nothing was evicted. ENOMEM: out of DRAM.
+ * than 1 TiB, or not enough can be evicted; nothing was evicted. ENOMEM: out of
+ * DRAM.
  * EINVAL: key or value NULL with a size above 0, or the cache has no medium.
  */
 int vmemcache_put(VMEMcache *cache, const void *key, size_t key_size,

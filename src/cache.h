@@ -56,6 +56,22 @@ struct vmemcache {
 	vmemcache_on_miss *on_miss;
 	void *on_miss_arg;
 
+	/*
+	 * Of the policy (touch.c); NO_GENERATION: all touches count. Written
+	 * under its lock.
+	 */
+	_Atomic uint16_t generation;
+	/* under the policy's lock */
+	uint8_t last_generation;
+	unsigned fed_alone; /* batches, by the same thread, up to some */
+	const struct vmc_ring *feeder; /* of the last batch */
+	uint64_t inserted;             /* since this generation began */
+	/*
+	 * Threads in slots below may put: the policy has memory for that.
+	 * Written under its lock.
+	 */
+	_Atomic unsigned stocked_for;
+
 	/* guards the policy, the nodes it holds, and the taking from rings */
 	alignas(64) struct vmc_lock policy_lock;
 
@@ -204,6 +220,27 @@ vmc_prefetch_value(uintptr_t value, size_t size)
 
 /* Feed the policy the ring; unless wait, only if the policy's lock is free. */
 void vmc_cache_feed(struct vmemcache *cache, struct vmc_ring *ring, bool wait);
+#define VMC_NO_GENERATION 256u
+
+/*
+ * Is a touch of the entry no use? Not if this thread is the only one; and of
+ * others it was touched lately, as the policy is concerned (touch.c).
+ */
+static inline bool
+vmc_cache_touched_lately(
+	const struct vmemcache *cache, const struct vmc_entry *e)
+{
+	return __builtin_expect(vmc_load_relaxed(&e->generation) ==
+					vmc_load_relaxed(&cache->generation),
+		       0) &&
+	       vmc_load_relaxed(&vmc_threads_alive) > 1;
+}
+
+/* The lock is given back, and before that the stock of rows made up. */
+void vmc_cache_release_policy(struct vmemcache *cache);
+/* Before an insertion: false where there is no memory. */
+bool vmc_cache_stock_for(
+	struct vmemcache *cache, const struct vmc_thread *thread);
 /* Feed what is in the rings to the policy. Under the policy's lock. */
 void vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring);
 void vmc_cache_drain_all(struct vmemcache *cache);
@@ -214,9 +251,6 @@ void vmc_cache_drain_all(struct vmemcache *cache);
  * by the next put. In an epoch.
  */
 void vmc_cache_prepare_evictions(
-	struct vmemcache *cache, struct vmc_stripe *stripe);
-/* Half a put later, where there is more to do. */
-void vmc_cache_fetch_more_victims(
 	struct vmemcache *cache, struct vmc_stripe *stripe);
 
 /* Before or after an operation that retires: free what can be freed. */

@@ -2,12 +2,13 @@
 /*
  * entry.h -- one object per item, and its one lifecycle
  *
- *   offset 0      20         24     32           38      40
- *          | node | key_size | runs | value_size | state | key ... |
+ *   offset 0      4          8      16           21           22      24
+ *          | node | key_size | runs | value_size | generation | state | key ...
+ * |
  *
- * key_size is in the node's padding, value_size has 48 bits.
+ * key_size is in the node's padding, value_size has 40 bits.
  *
- * One allocation, of 48 bytes with a key of up to 8. The value's bytes are in
+ * One allocation, of 32 bytes with a key of up to 8. The value's bytes are in
  * the pool, in the blocks that runs names.
  *
  * Life of the state word; whoever makes a transition owns what comes with it:
@@ -27,16 +28,16 @@
  *   DEAD       (freed)    whoever finds it ripe  no reader and no ring holds it
  *                         in a limbo
  *
- * Where the node is meanwhile, and so who may write it:
+ * Where the node is meanwhile, and so who may write its at:
  *
- *   prev   next           where                    written
- *   NULL   NULL           not in the policy yet    by its put, then by whoever
- *                                                  drains it from a ring
- *   set    set            held by the policy       under its lock
- *   NULL   a slot, marked reserved for one thread  under the policy's lock
- *                         as a victim; LIVE all
- *                         the same
- *   NULL   any            claimed                  by the evictor alone
+ *   at           where                       written
+ *   0            not in the policy yet       by its put, then by whoever drains
+ *                                            it from a ring
+ *   a place      held by the policy, or      under the policy's lock
+ *                reserved for one thread as
+ *                a victim; LIVE all the same
+ *   any          claimed: part of the        by the evictor alone
+ *                address of its next victim
  *
  * From where to where, and who wins when several want it: evict.c.
  *
@@ -53,23 +54,30 @@
 #include <assert.h>
 #include <string.h>
 
+/* The low bits; above EVICTING there may be others (vmc_entry_chain). */
 enum vmc_entry_state {
 	VMC_ENTRY_INSERTING,
 	VMC_ENTRY_LIVE,
 	VMC_ENTRY_EVICTING,
 	VMC_ENTRY_DEAD,
+
+	VMC_ENTRY_STATE_BITS = 2
 };
 
 struct vmc_entry {
 	struct vmc_policy_node node;
 	vmc_runs runs;
 	uint32_t value_size_low;
-	uint16_t value_size_high;
+	uint8_t value_size_high;
+	/* of the policy when it was last touched: under the policy's lock */
+	_Atomic uint8_t generation;
 	_Atomic uint16_t state;
 	unsigned char key[];
 };
 
-static_assert(offsetof(struct vmc_entry, key) == 40, "no padding");
+static_assert(offsetof(struct vmc_entry, key) == 24, "no padding");
+
+#define VMC_ENTRY_VALUE_MAX ((UINT64_C(1) << 40) - 1)
 
 /* A key as the caller gives it, with its hash. */
 struct vmc_key {
@@ -101,6 +109,34 @@ vmc_entry_of(struct vmc_policy_node *node)
 {
 	return (struct vmc_entry *)((char *)node -
 				    offsetof(struct vmc_entry, node));
+}
+
+/*
+ * Victims of one operation are chained, though it has no memory for that: of
+ * an address of 48 bits, the lower four of which are 0, 32 are where the place
+ * was, the rest above the state. By the evictor.
+ */
+#define VMC_ENTRY_ALIGNMENT 16
+
+static inline void
+vmc_entry_chain(struct vmc_entry *entry, const struct vmc_entry *next)
+{
+	uint64_t units = (uintptr_t)next / VMC_ENTRY_ALIGNMENT;
+	uint64_t state =
+		VMC_ENTRY_EVICTING | units >> 32 << VMC_ENTRY_STATE_BITS;
+
+	vmc_store_relaxed(&entry->state, (uint16_t)state);
+	/* release: who finds the place gone finds the claim as well */
+	vmc_store_release(&entry->node.at, (uint32_t)units);
+}
+
+static inline struct vmc_entry *
+vmc_entry_chained(const struct vmc_entry *entry)
+{
+	uint64_t high = vmc_load_relaxed(&entry->state) >> VMC_ENTRY_STATE_BITS;
+	uint64_t units = high << 32 | vmc_load_relaxed(&entry->node.at);
+
+	return (struct vmc_entry *)(uintptr_t)(units * VMC_ENTRY_ALIGNMENT);
 }
 
 /* Short keys, the usual ones, without a call. */

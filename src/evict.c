@@ -15,48 +15,52 @@
  *      could know it and after all rings were drained once more
  *
  * Reserves (lru/reserve.h). A put does not ask the policy for its victim: under
- * the policy's lock each thread takes several out at once, the oldest first,
- * into its reserve, from which it claims them one by one without the lock. So
- * the lock is taken once in several puts, and what the next evictions will
- * read can be fetched ahead. A reserved entry is LIVE, found and touched like
- * any other:
+ * the policy's lock each thread is handed a row of nodes at once, the oldest
+ * first, from which it claims them one by one without the lock. So the lock is
+ * taken once in up to 32 puts, and what the next evictions will read can be
+ * fetched ahead, by this thread alone. A reserved entry is LIVE, found and
+ * touched like any other:
  *
- *   the owner claims it  exchanges the slot for NULL, then LIVE -> EVICTING,
- *                        both within one epoch
- *   evict of its key     LIVE -> EVICTING, then withdraws it under the lock. If
+ *   the owner claims it  exchanges its place for NULL, then LIVE -> EVICTING,
+ *                        both within one epoch. If another thread has claimed
+ *                        it, at becomes 0; that thread finds the place empty,
+ *                        or at 0
+ *   evict of its key     LIVE -> EVICTING, then wins it back under the lock. If
  *                        the owner was faster, that finds it EVICTING and lets
  *                        go; within its epoch the entry is not freed
- *   a drain of touches   withdraws it if it is LIVE, and the policy holds it
+ *   a drain of touches   wins it back if it is LIVE, and the policy holds it
  *                        again, as the most recent. If the owner was faster,
  *                        the touch comes too late
- *   a recall             withdraws it, and the policy holds it as the oldest
+ *   a recall             wins it back, and the policy holds it as the oldest
  *
- * All but the owner do so under the lock, and who empties the slot is one. So
+ * All but the owner do so under the lock, and who empties the place is one. So
  * an entry is never in the policy and claimed from a reserve, and it is in no
- * slot when it goes to the limbo. Order: with one thread, what is reserved is
- * older than all that the policy holds, unless it was touched since; a get that
- * meets a reserved entry says so (touched), and then the ring is drained before
- * the next claim. Reserves that their threads leave alone are recalled by
- * others, and all of them before anything is said to be impossible: what is
- * reserved is not evicted by others otherwise.
+ * place when it goes to the limbo. A row goes back to the policy only when its
+ * owner is through with it, under the lock: so `at` of an entry that is not
+ * claimed never leads to a row that has become another. Order: with one thread,
+ * what is reserved is older than all that the policy holds, unless it was
+ * touched since; a get that meets a reserved entry says so (touched), and then
+ * the ring is drained before the next claim. Reserves that their threads leave
+ * alone are recalled by others, and all of them before anything is said to be
+ * impossible: what is reserved is not evicted by others otherwise.
  *
  * Why 5 is enough for the rings, which hold plain pointers: only a thread
  * within an epoch that found the entry before 3, or the put that made it
  * before it was LIVE, pushes it. Once the limbo says that no such epoch is
  * left, no push can follow; the drain then takes the last pointers out. A
  * drained entry gets into the policy only while it is LIVE, and either the
- * policy holds it, or a withdrawal succeeded, or it is in neither and new. Who
- * claims it after that look takes it out again under the lock; who claimed it
- * from a reserve emptied the slot first, and the mark that says so goes only
- * after the claim (chain_append() releases, keep_touch() in touch.c acquires).
+ * policy holds it, or it was won back, or it is in neither and new. Who claims
+ * it after that look takes it out again under the lock; who claimed it from a
+ * reserve emptied the place first, and at tells of another only after the claim
+ * (vmc_entry_chain() releases, feed() in touch.c acquires).
  *
  * Whether enough can be evicted is decided before the first callback: victims
  * are claimed until their blocks suffice, and all of them go back to where
  * they were if they do not. Entries that cannot be claimed are those being
  * inserted this moment, which stay, and those another thread is evicting.
  *
- * Victims are chained through node.next, so a put needs no memory to evict
- * and a deep recursion of callbacks little stack.
+ * Victims are chained through themselves (vmc_entry_chain), so a put needs no
+ * memory to evict and a deep recursion of callbacks little stack.
  */
 #include "cache.h"
 
@@ -66,35 +70,34 @@
 
 /* Victims claimed for one operation, the first claimed first. */
 struct claim {
-	struct vmc_policy_node *first;
-	struct vmc_policy_node *last;
+	struct vmc_entry *first;
+	struct vmc_entry *last;
 	uint64_t wanted; /* blocks, and one victim at least */
 	uint64_t got;
 };
 
-/* Release: who finds the mark of a reserve gone finds the claim as well. */
 static void
-chain_append(struct claim *chain, struct vmc_policy_node *node)
+chain_append(struct claim *chain, struct vmc_entry *e)
 {
-	vmc_store_release(&node->next, NULL);
+	vmc_entry_chain(e, NULL);
 	if (chain->last)
-		vmc_store_relaxed(&chain->last->next, node);
+		vmc_entry_chain(chain->last, e);
 	else
-		chain->first = node;
-	chain->last = node;
+		chain->first = e;
+	chain->last = e;
 }
 
-static struct vmc_policy_node *
+static struct vmc_entry *
 chain_pop(struct claim *chain)
 {
-	struct vmc_policy_node *node = chain->first;
+	struct vmc_entry *e = chain->first;
 
-	if (node) {
-		chain->first = vmc_load_relaxed(&node->next);
+	if (e) {
+		chain->first = vmc_entry_chained(e);
 		if (!chain->first)
 			chain->last = NULL;
 	}
-	return node;
+	return e;
 }
 
 static uint64_t
@@ -115,7 +118,10 @@ enough(const struct claim *claim)
 	return claim->first && claim->got >= claim->wanted;
 }
 
-/* LIVE to EVICTING, if it is LIVE; the state it was found in. */
+/*
+ * LIVE to EVICTING, if it is LIVE; the state it was found in. What another
+ * thread has claimed is in the policy no more. The caller has the node.
+ */
 static uint32_t
 claim_node(struct claim *claim, struct vmc_policy_node *node)
 {
@@ -123,8 +129,10 @@ claim_node(struct claim *claim, struct vmc_policy_node *node)
 	uint16_t state = VMC_ENTRY_LIVE;
 
 	if (vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_EVICTING)) {
-		chain_append(claim, node);
+		chain_append(claim, e);
 		claim->got += blocks_of(e);
+	} else {
+		vmc_store_relaxed(&node->at, 0);
 	}
 	return state;
 }
@@ -136,93 +144,101 @@ claim_node(struct claim *claim, struct vmc_policy_node *node)
 static void
 give_back(struct vmc_policy *policy, struct claim *claim)
 {
-	struct vmc_policy_node *reversed = NULL;
-	struct vmc_policy_node *node;
+	struct vmc_entry *reversed = NULL;
+	struct vmc_entry *e;
 
-	while ((node = chain_pop(claim))) {
-		vmc_store_relaxed(&node->next, reversed);
-		reversed = node;
+	while ((e = chain_pop(claim))) {
+		vmc_entry_chain(e, reversed);
+		reversed = e;
 	}
-	while ((node = reversed)) {
-		reversed = vmc_load_relaxed(&node->next);
-		policy->ops->restore(policy, node);
-		vmc_store_release(&vmc_entry_of(node)->state, VMC_ENTRY_LIVE);
+	while ((e = reversed)) {
+		reversed = vmc_entry_chained(e);
+		policy->ops->restore(policy, &e->node);
+		vmc_store_release(&e->state, VMC_ENTRY_LIVE);
 	}
 	claim->got = 0;
 }
 
+/* An entry that is being inserted is among the most recent ones. */
+static void
+claim_under_lock(struct vmc_policy *policy, struct claim *claim,
+	struct vmc_policy_node *node)
+{
+	if (claim_node(claim, node) == VMC_ENTRY_INSERTING)
+		policy->ops->touch(policy, &node, &(uint32_t){0}, 1);
+}
+
 /*
- * From the thread's own reserve. Within an epoch or under the policy's lock:
- * another thread may be about to retire the same entry.
+ * From the thread's own reserve, within an epoch: another thread may be about
+ * to retire the same entry. What is being inserted is left alone, as the policy
+ * must have it back.
  */
 static void
 claim_reserved(struct vmc_stripe *stripe, struct claim *claim)
 {
-	struct vmc_policy_node *node;
+	struct vmc_reserve *reserve = &stripe->reserve;
+	vmc_policy_place *place;
 
-	while (!enough(claim) && (node = vmc_reserve_take(&stripe->reserve)))
-		claim_node(claim, node);
+	while (!enough(claim) && (place = vmc_reserve_peek(reserve, 0))) {
+		struct vmc_policy_node *node = vmc_load_acquire(place);
+		if (node && vmc_load_acquire(&vmc_entry_of(node)->state) ==
+				    VMC_ENTRY_INSERTING)
+			return;
+		vmc_reserve_skip(reserve);
+		if (node && vmc_exchange_acq_rel(place, NULL))
+			claim_node(claim, node);
+	}
 }
 
-/* Back to the policy: inserted this moment, so among the most recent ones. */
+/* The same under the policy's lock, of which entries that stay are kept. */
 static void
-keep_inserting(struct vmc_policy *policy, struct claim *inserting)
+claim_reserved_under_lock(struct vmc_policy *policy, struct vmc_stripe *stripe,
+	struct claim *claim)
 {
-	struct vmc_policy_node *node;
+	vmc_policy_place *place;
 
-	while ((node = chain_pop(inserting)))
-		policy->ops->touch(policy, &node, 1);
-}
-
-/* From the policy. -ENOSPC: it does not hold enough; all is given back. */
-static int
-claim_held(struct vmc_policy *policy, struct claim *claim)
-{
-	struct claim inserting = {0};
-	struct vmc_policy_node *node;
-
-	while (!enough(claim) && (node = policy->ops->victim(policy)))
-		if (claim_node(claim, node) == VMC_ENTRY_INSERTING)
-			chain_append(&inserting, node);
-	int rc = enough(claim) ? 0 : -ENOSPC;
-	if (rc)
-		give_back(policy, claim);
-	keep_inserting(policy, &inserting);
-	return rc;
+	while (!enough(claim) &&
+		(place = vmc_reserve_peek(&stripe->reserve, 0))) {
+		struct vmc_policy_node *node =
+			vmc_exchange_acq_rel(place, NULL);
+		vmc_reserve_skip(&stripe->reserve);
+		if (node)
+			claim_under_lock(policy, claim, node);
+	}
 }
 
 /*
- * How many victims a thread reserves at once, how few must be left for that,
- * and what part of the pool all threads may have reserved together.
+ * From the policy. -ENOSPC: it does not hold enough; all is given back. Each is
+ * looked at once, or those being inserted would come round again and again.
  */
-#define RESERVE_AT_ONCE VMC_POLICY_AHEAD
-#define RESERVE_LOW 4
+static int
+claim_held(struct vmc_policy *policy, struct claim *claim)
+{
+	uint64_t held = vmc_load_relaxed(&policy->nodes);
+	struct vmc_policy_node *node;
+
+	while (!enough(claim) && held-- > 0 &&
+		(node = policy->ops->victim(policy)))
+		claim_under_lock(policy, claim, node);
+	if (enough(claim))
+		return 0;
+	give_back(policy, claim);
+	return -ENOSPC;
+}
+
+/* What part of the nodes all threads may reserve with one row each. */
 #define RESERVE_SHARE 64
 
 static void
-reserve_victims(struct vmemcache *cache, struct vmc_stripe *stripe)
+fill_reserve(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
-	struct vmc_policy *policy = cache->policy;
-	uint64_t most = cache->blocks / RESERVE_SHARE / vmc_thread_slots();
-	struct claim inserting = {0};
-	struct vmc_policy_node *node;
-	uint64_t blocks = 0;
+	uint64_t most = vmc_load_relaxed(&cache->policy->nodes) /
+			RESERVE_SHARE / vmc_thread_slots();
 
-	for (unsigned n = 0; n < RESERVE_AT_ONCE && blocks < most; n++) {
-		node = policy->ops->victim(policy);
-		if (!node)
-			break;
-		struct vmc_entry *e = vmc_entry_of(node);
-		uint32_t state = vmc_load_acquire(&e->state);
-		if (state == VMC_ENTRY_LIVE) {
-			vmc_reserve_add(&stripe->reserve, node);
-			blocks += blocks_of(e);
-		} else if (state == VMC_ENTRY_INSERTING) {
-			chain_append(&inserting, node);
-		}
-	}
-	keep_inserting(policy, &inserting);
-	stripe->walk.from = NULL;
+	if (most > VMC_POLICY_ROW)
+		most = VMC_POLICY_ROW;
+	vmc_reserve_fill(
+		&stripe->reserve, cache->policy, most ? (unsigned)most : 1);
 }
 
 /* What has not changed since the last look is idle: recall it. */
@@ -235,9 +251,9 @@ recall_idle(struct vmemcache *cache, const struct vmc_stripe *own)
 		struct vmc_stripe *s = vmc_stripe_at(&cache->stripes, slot);
 		if (!s || s == own)
 			continue;
-		if (s->reserve.seen == s->reserve.end)
+		if (s->reserve.seen == s->reserve.filled)
 			vmc_reserve_recall(&s->reserve, cache->policy);
-		s->reserve.seen = s->reserve.end;
+		s->reserve.seen = s->reserve.filled;
 	}
 }
 
@@ -294,32 +310,17 @@ claim_victims(
 		return 0;
 	vmc_lock_acquire(&cache->policy_lock);
 	visit_policy(cache, stripe);
-	claim_reserved(stripe, claim);
+	claim_reserved_under_lock(cache->policy, stripe, claim);
 	rc = claim_held(cache->policy, claim);
 	if (rc) {
 		vmc_cache_drain_all(cache);
 		recall_all(cache);
 		rc = claim_held(cache->policy, claim);
-	} else if (vmc_reserve_left(&stripe->reserve) < RESERVE_LOW) {
-		reserve_victims(cache, stripe);
+	} else {
+		fill_reserve(cache, stripe);
 	}
-	vmc_lock_release(&cache->policy_lock);
+	vmc_cache_release_policy(cache);
 	return rc;
-}
-
-/* Reserve the next victims where few are left. Nobody waits for the lock. */
-static void
-fill_reserve(struct vmemcache *cache, struct vmc_stripe *stripe)
-{
-	if (vmc_reserve_left(&stripe->reserve) >= RESERVE_LOW)
-		return;
-	if (stripe->walk.raced)
-		cache->policy->ops->fetch_to_write(cache->policy);
-	if (!vmc_lock_try(&cache->policy_lock))
-		return;
-	visit_policy(cache, stripe);
-	reserve_victims(cache, stripe);
-	vmc_lock_release(&cache->policy_lock);
 }
 
 /* What a put into that victim's blocks will write, and its bag. */
@@ -338,46 +339,49 @@ fetch_victim(struct vmemcache *cache, const struct vmc_entry *victim)
 	vmc_critnib_prefetch_latch(cache->index, hash);
 }
 
+/* The entry after so many more victims, which may have been taken away. */
+static struct vmc_entry *
+coming_victim(struct vmc_stripe *stripe, unsigned ahead)
+{
+	vmc_policy_place *place = vmc_reserve_peek(&stripe->reserve, ahead);
+	struct vmc_policy_node *node = place ? vmc_load_acquire(place) : NULL;
+
+	return node ? vmc_entry_of(node) : NULL;
+}
+
 /*
  * Victims follow each other at random places of a large memory, and each step
  * of an eviction would be a cache miss, one after the other. So each call goes
- * a stage further: the node of one that the policy still holds; the blocks of
- * the next victim but one, and its bag in the index. All that at once, as a
- * processor that waits for the translation of one address that is fetched can
- * look for those of others meanwhile, but not go on.
+ * a stage further: the entry of the fourth victim from here; the blocks of the
+ * next but one, and its bag in the index. All that at once, as a processor that
+ * waits for the translation of one address that is fetched can look for those
+ * of others meanwhile, but not go on.
  *
- * In an epoch entries are not freed that were in a slot or held by the policy
- * since it began: all that is looked at here was.
+ * In an epoch entries are not freed that were in a place of the reserve since
+ * it began: all that is looked at here was.
  */
 void
 vmc_cache_prepare_evictions(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
-	struct vmc_reserve *reserve = &stripe->reserve;
-	struct vmc_policy_node *node = vmc_reserve_peek(reserve, 1);
+	struct vmc_entry *e = coming_victim(stripe, 1);
+	bool low = vmc_reserve_is_low(&stripe->reserve);
 
 	stripe->evicts = false;
-	if (node)
-		fetch_victim(cache, vmc_entry_of(node));
-	if (vmc_reserve_left(reserve) <= RESERVE_LOW)
+	if (e)
+		fetch_victim(cache, e);
+	if (low)
 		vmc_prefetch_write(&cache->policy_lock);
-	cache->policy->ops->fetch(cache->policy, &stripe->walk);
-	fill_reserve(cache, stripe);
-}
-
-/*
- * Two threads walk to the same nodes, and whoever comes first takes them. So
- * they walk twice as fast as one that is alone.
- */
-void
-vmc_cache_fetch_more_victims(struct vmemcache *cache, struct vmc_stripe *stripe)
-{
-	struct vmc_thread *thread = vmc_thread_self();
-
-	if (!stripe->evicts || !stripe->walk.raced)
-		return;
-	vmc_epoch_enter(thread);
-	cache->policy->ops->fetch(cache->policy, &stripe->walk);
-	vmc_epoch_exit(thread);
+	e = coming_victim(stripe, 3);
+	if (e) {
+		vmc_prefetch_write(&e->node);
+		vmc_prefetch_write(e->key + sizeof(uint64_t) - 1);
+	}
+	/* nobody waits for the lock */
+	if (low && vmc_lock_try(&cache->policy_lock)) {
+		visit_policy(cache, stripe);
+		fill_reserve(cache, stripe);
+		vmc_cache_release_policy(cache);
+	}
 }
 
 static void
@@ -385,7 +389,7 @@ drain_locked(struct vmemcache *cache)
 {
 	vmc_lock_acquire(&cache->policy_lock);
 	vmc_cache_drain_all(cache);
-	vmc_lock_release(&cache->policy_lock);
+	vmc_cache_release_policy(cache);
 }
 
 /* Step 5. Without memory for a note the limbo waits, and the rest is ours. */
@@ -438,13 +442,13 @@ vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	uint64_t blocks, vmc_runs *freed)
 {
 	struct claim claim = {.wanted = blocks};
-	struct vmc_policy_node *node;
+	struct vmc_entry *e;
 	int rc = claim_victims(cache, stripe, &claim);
 
 	*freed = VMC_RUNS_NONE;
-	while (rc == 0 && (node = chain_pop(&claim))) {
+	while (rc == 0 && (e = chain_pop(&claim))) {
 		vmc_extent_free(cache->extent, freed);
-		rc = remove_claimed(cache, stripe, vmc_entry_of(node), freed);
+		rc = remove_claimed(cache, stripe, e, freed);
 	}
 	return rc;
 }
@@ -471,12 +475,8 @@ claim_key(struct vmemcache *cache, struct vmc_thread *thread,
 	if (*rc)
 		return NULL;
 	vmc_lock_acquire(&cache->policy_lock);
-	vmc_reserve_slot *slot = vmc_reserve_slot_of(&e->node);
-	if (slot)
-		vmc_reserve_withdraw(slot, &e->node);
-	else
-		cache->policy->ops->remove(cache->policy, &e->node);
-	vmc_lock_release(&cache->policy_lock);
+	cache->policy->ops->remove(cache->policy, &e->node);
+	vmc_cache_release_policy(cache);
 	return e;
 }
 

@@ -101,7 +101,7 @@ prefetch_value(const struct vmemcache *cache,
 static inline __attribute__((always_inline)) void
 prefetch_entry(const struct vmc_entry *e)
 {
-	__builtin_prefetch(&e->node.next);
+	__builtin_prefetch(&e->node);
 	__builtin_prefetch(&e->state);
 }
 
@@ -136,9 +136,11 @@ read_once(struct vmemcache *cache, struct vmc_thread *thread,
 		read_value(cache, e, buffer, n, offset);
 	vmc_fence_acquire();
 	uint32_t state = vmc_load_acquire(&e->state);
-	if (state <= VMC_ENTRY_LIVE && cache->wants_touches) {
+	if (state <= VMC_ENTRY_LIVE && cache->wants_touches &&
+		!vmc_cache_touched_lately(cache, e)) {
 		pending = vmc_ring_push(&stripe->ring, &e->node);
-		stripe->touched |= vmc_reserve_slot_of(&e->node) != NULL;
+		stripe->touched |= vmc_reserve_has(
+			&stripe->reserve, vmc_load_relaxed(&e->node.at));
 	}
 	vmc_epoch_exit(thread);
 	if (__builtin_expect(state == VMC_ENTRY_DEAD, 0))

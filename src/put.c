@@ -176,12 +176,11 @@ make_entry(
 	if (!e)
 		return NULL;
 	vmc_store_relaxed(&e->state, VMC_ENTRY_INSERTING);
-	vmc_store_relaxed(&e->node.prev, NULL);
-	vmc_store_relaxed(&e->node.next, NULL);
-	vmc_store_relaxed(&e->node.hint, 0);
+	vmc_store_relaxed(&e->node.at, 0);
 	e->node.of_user = (uint32_t)key->size;
 	e->value_size_low = (uint32_t)value_size;
-	e->value_size_high = (uint16_t)(value_size >> 32);
+	e->value_size_high = (uint8_t)(value_size >> 32);
+	vmc_store_relaxed(&e->generation, 0);
 	e->runs = VMC_RUNS_NONE;
 	if (key->size)
 		memcpy(e->key, key->data, key->size);
@@ -190,20 +189,24 @@ make_entry(
 
 /* Put that entry into the cache; it is freed if that fails. */
 static int
-insert(struct vmemcache *cache, struct vmc_stripe *stripe,
-	const struct vmc_key *key, struct vmc_critnib_spot spot,
-	struct vmc_entry *e, const void *value, size_t value_size)
+insert(struct vmemcache *cache, const struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key,
+	struct vmc_critnib_spot spot, struct vmc_entry *e, const void *value,
+	size_t value_size)
 {
 	uint64_t blocks = blocks_for(cache, value_size);
 	struct vmc_critnib_place where;
 	uint64_t runs;
 	int rc;
 
-	if (blocks > cache->blocks) {
-		rc = vmc_fail_const(ENOSPC, "value larger than the cache");
+	if (blocks > cache->blocks || value_size > VMC_ENTRY_VALUE_MAX) {
+		rc = vmc_fail_const(
+			ENOSPC, "value larger than the cache, or than 1 TiB");
 		goto free_entry;
 	}
-	rc = take_blocks(cache, stripe, blocks, &e->runs);
+	rc = vmc_cache_stock_for(cache, thread)
+		     ? take_blocks(cache, stripe, blocks, &e->runs)
+		     : -ENOMEM;
 	if (rc)
 		goto free_entry;
 	bool small = value_size <= WRITE_LATCHED;
@@ -228,7 +231,6 @@ insert(struct vmemcache *cache, struct vmc_stripe *stripe,
 			vmc_cache_feed(cache, &stripe->ring, false);
 	}
 	vmc_store_release(&e->state, VMC_ENTRY_LIVE);
-	vmc_cache_fetch_more_victims(cache, stripe);
 	vmc_count(stripe, VMC_COUNT_PUT, 1);
 	vmc_count(stripe, VMC_COUNT_EXTENTS, runs);
 	return 0;
@@ -264,7 +266,7 @@ put(struct vmemcache *cache, struct vmc_thread *thread,
 			     vmc_entry_match, key) != NULL;
 	vmc_epoch_exit(thread);
 	if (!there)
-		return e ? insert(cache, stripe, key, spot, e, value,
+		return e ? insert(cache, thread, stripe, key, spot, e, value,
 				   value_size)
 			 : -ENOMEM;
 	if (e)

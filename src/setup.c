@@ -275,12 +275,13 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 	/* entries without a block are few */
 	if (vmc_critnib_new(&cache->index, cache->blocks, hash_of_leaf, cache,
 		    &cache->memory) ||
-		cache->policy_ops->create(&cache->policy, &cache->memory)) {
+		cache->policy_ops->create(&cache->policy, &cache->uncounted)) {
 		rc = out_of_memory();
 		goto close;
 	}
 	cache->dram_baseline = vmc_stripes_sum(&cache->stripes, VMC_COUNT_DRAM);
 	cache->seed = vmc_os_random64();
+	vmc_store_relaxed(&cache->generation, VMC_NO_GENERATION);
 	cache->wants_touches = cache->policy_ops->wants_touches;
 	cache->usable_in = vmc_fork_generation + 1;
 	if (cache->bench[VMEMCACHE_BENCH_PREFAULT])
@@ -308,7 +309,8 @@ metadata_size(
 {
 	if (cache->metadata == where)
 		*value = vmc_stripes_sum(&cache->stripes, VMC_COUNT_DRAM) -
-			 cache->dram_baseline;
+			 cache->dram_baseline +
+			 vmc_load_relaxed(&cache->policy->bytes);
 	return 0;
 }
 
@@ -402,7 +404,7 @@ vmc_cache_check(struct vmemcache *cache)
 	vmc_cache_drain_all(cache);
 	int rc = cache->policy->ops->check(cache->policy, &held);
 	held += count_reserved(cache);
-	vmc_lock_release(&cache->policy_lock);
+	vmc_cache_release_policy(cache);
 	if (rc == 0)
 		rc = vmc_critnib_check(cache->index);
 	if (rc == 0)

@@ -37,10 +37,9 @@ struct vmc_stripe {
 	struct vmc_limbo_chunk *ripe;  /* what no ring and no reader holds */
 	struct vmc_handover *handover; /* the innermost get in on_miss */
 	unsigned reclaimed;            /* limbo.added as of the last time */
-	bool touched; /* a get met a reserved entry: drain the ring first */
-	bool evicts;  /* since victims were last fetched ahead */
-	struct vmc_policy_walk walk; /* to what the policy still holds */
-	unsigned visits;             /* to the policy, wrapping around */
+	bool touched;    /* a get met a reserved entry: drain the ring first */
+	bool evicts;     /* since victims were last fetched ahead */
+	unsigned visits; /* to the policy, wrapping around */
 	unsigned nested; /* calls of on_evict that have not returned */
 	unsigned cut;    /* how many of its values are, of late (put.c) */
 	/* see there */

@@ -60,6 +60,8 @@ _Atomic uint64_t vmc_epoch_now = 1;
 _Atomic uint64_t vmc_epoch_fenced;
 bool vmc_epoch_readers_fence = true;
 unsigned vmc_fork_generation;
+/* written under the registry lock */
+_Atomic unsigned vmc_threads_alive;
 _Thread_local struct vmc_thread *vmc_thread_cached;
 
 static struct vmc_thread first_chunk[FIRST_CHUNK];
@@ -107,6 +109,7 @@ leave(void *arg)
 	vmc_thread_cached = NULL;
 	vmc_lock_acquire(&registry);
 	t->taken = false;
+	vmc_owner_add(&vmc_threads_alive, -1u);
 	vmc_lock_release(&registry);
 }
 
@@ -143,10 +146,12 @@ vmc_thread_register(void)
 		return NULL;
 	vmc_lock_acquire(&registry);
 	struct vmc_thread *t = free_record();
-	if (t && pthread_setspecific(exit_key, t) == 0)
+	if (t && pthread_setspecific(exit_key, t) == 0) {
 		t->taken = true;
-	else
+		vmc_owner_add(&vmc_threads_alive, 1);
+	} else {
 		t = NULL;
+	}
 	vmc_lock_release(&registry);
 	vmc_thread_cached = t;
 	return t;
@@ -212,6 +217,7 @@ after_fork_in_child(void)
 		vmc_store_relaxed(&t->active, 0);
 		t->taken = false;
 	}
+	vmc_store_relaxed(&vmc_threads_alive, vmc_thread_cached != NULL);
 	vmc_fork_generation++;
 	vmc_epoch_readers_fence = !vmc_os_membarrier_register();
 	vmc_lock_release(&registry);

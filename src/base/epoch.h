@@ -55,6 +55,9 @@ vmc_thread_self(void)
 /* One more than the highest slot ever in use. */
 unsigned vmc_thread_slots(void);
 
+/* How many threads are registered: a thread has left when it can be joined. */
+extern _Atomic unsigned vmc_threads_alive;
+
 /*
  * How many times this process is a forked child: changes in the child of
  * every fork. A cache made before the fork compares it.

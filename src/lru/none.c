@@ -22,12 +22,21 @@ destroy(struct vmc_policy *policy)
 	(void)policy;
 }
 
+static int
+stock(struct vmc_policy *policy, unsigned rows)
+{
+	(void)policy;
+	(void)rows;
+	return 0;
+}
+
 static void
 touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
-	unsigned count)
+	const uint32_t *ats, unsigned count)
 {
 	(void)policy;
 	(void)nodes;
+	(void)ats;
 	(void)count;
 }
 
@@ -45,17 +54,19 @@ victim(struct vmc_policy *policy)
 	return NULL;
 }
 
-static void
-fetch(struct vmc_policy *policy, struct vmc_policy_walk *walk)
+static struct vmc_policy_row *
+hand_over(struct vmc_policy *policy, unsigned most)
 {
 	(void)policy;
-	(void)walk;
+	(void)most;
+	return NULL;
 }
 
 static void
-fetch_to_write(struct vmc_policy *policy)
+give_up(struct vmc_policy *policy, struct vmc_policy_row *row)
 {
 	(void)policy;
+	(void)row;
 }
 
 static int
@@ -71,11 +82,12 @@ const struct vmc_policy_ops vmc_policy_none = {
 	.wants_touches = false,
 	.create = create,
 	.destroy = destroy,
+	.stock = stock,
 	.touch = touch,
 	.remove = ignore,
 	.victim = victim,
 	.restore = ignore,
-	.fetch = fetch,
-	.fetch_to_write = fetch_to_write,
+	.hand_over = hand_over,
+	.give_up = give_up,
 	.check = check,
 };

@@ -3,9 +3,20 @@
  * policy.h -- what is evicted next: the interface of replacement policies
  *
  * A policy orders nodes, which its user embeds in the entries. It knows
- * nothing else of them. The user calls everything but create, destroy and what
- * fetches under one lock of its own, and feeds touches in batches from the
- * rings.
+ * nothing else of them. The user calls everything but create and destroy under
+ * one lock of its own, and feeds touches in batches from the rings.
+ *
+ * A node is in one of three places, and `at` tells which:
+ *
+ *   0                the policy does not have it: so it starts, and so remove
+ *                    and victim leave it
+ *   held             the policy orders it
+ *   handed over      it is one of some victims that a thread has in reserve
+ *                    (reserve.h); touch, remove and restore win it back, if
+ *                    that thread has not taken it yet
+ *
+ * at is written under the lock, but by who has taken the node from a reserve:
+ * then it is that thread's, and never looked at by the policy until it is 0.
  */
 #ifndef VMC_LRU_POLICY_H
 #define VMC_LRU_POLICY_H
@@ -17,32 +28,36 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/*
- * prev is NULL if and only if the policy does not hold the node: so it starts,
- * and so remove and victim leave it. While it is out, next is its user's.
- */
 struct vmc_policy_node {
-	struct vmc_policy_node *_Atomic prev;
-	struct vmc_policy_node *_Atomic next;
-	/* the policy's, whether it holds the node or not; 0 at first */
-	_Atomic int32_t hint;
-	uint32_t of_user; /* what would be padding: never the policy's */
+	_Atomic uint32_t at;
+	uint32_t of_user; /* never the policy's */
 };
 
-/* How far a thread has come in fetching victims. All zero: nowhere. */
-struct vmc_policy_walk {
-	/* the next victim then: an address, not followed. NULL: start over */
-	const struct vmc_policy_node *from;
-	/* the policy's: where it stopped, and when that is known to exist */
-	struct vmc_policy_node *at;
-	uint64_t taken;
-	unsigned ahead;
-	/* it was another one before, without a start: others take them, too */
-	bool raced;
-};
+typedef struct vmc_policy_node *_Atomic vmc_policy_place;
 
-/* So many victims are fetched ahead at most. */
-#define VMC_POLICY_AHEAD 16u
+/* Nodes in a row, and so the most that are handed over at once. */
+#define VMC_POLICY_ROW 32u
+
+/* The row that at tells; no policy has one of number 0. */
+static inline uint32_t
+vmc_policy_row_number(uint32_t at)
+{
+	return at / VMC_POLICY_ROW;
+}
+
+/*
+ * Nodes in their order, the oldest first. When it is handed over, they are in
+ * the places for which a bit is set; until it is given up nothing changes, but
+ * that places are emptied.
+ */
+struct vmc_policy_row {
+	vmc_policy_place *place; /* VMC_POLICY_ROW of them */
+	uint32_t live;
+	uint32_t number;
+	/* the policy's */
+	struct vmc_policy_row *prev;
+	struct vmc_policy_row *next;
+};
 
 struct vmc_policy;
 
@@ -54,12 +69,25 @@ struct vmc_policy_ops {
 	/* -ENOMEM */
 	int (*create)(
 		struct vmc_policy **policy, const struct vmc_memory *memory);
-	/* The nodes it still holds are forgotten. */
+	/* The nodes it still holds are forgotten, and so are rows handed over.
+	 */
 	void (*destroy)(struct vmc_policy *policy);
-	/* Used, in this order; a node it does not hold becomes held. */
+	/*
+	 * See to it that so many rows' worth of nodes can be touched for the
+	 * first time, or restored, without memory; and give back what is more
+	 * than that. -ENOMEM: it has not.
+	 */
+	int (*stock)(struct vmc_policy *policy, unsigned rows);
+	/*
+	 * Used, in this order: they become held, the last as the most recent.
+	 * `ats` is what their user read there before it knew that they count.
+	 * Nothing changes where a reserve's owner was faster, or where a node
+	 * that is held stays where it is for lack of memory.
+	 */
 	void (*touch)(struct vmc_policy *policy,
-		struct vmc_policy_node *const *nodes, unsigned count);
-	/* Let go of a node, if it holds it. */
+		struct vmc_policy_node *const *nodes, const uint32_t *ats,
+		unsigned count);
+	/* Let go of a node, if it holds it or has handed it over. */
 	void (*remove)(struct vmc_policy *policy, struct vmc_policy_node *node);
 	/* Let go of the node to evict next and return it; NULL: none. */
 	struct vmc_policy_node *(*victim)(struct vmc_policy *policy);
@@ -70,17 +98,14 @@ struct vmc_policy_ops {
 	void (*restore)(
 		struct vmc_policy *policy, struct vmc_policy_node *node);
 	/*
-	 * Bring one more of the next victims into the processor's cache. No
-	 * lock is needed, but that no node's memory goes while this runs that
-	 * was held when it began, or later.
+	 * Hand over the next victims, `most` of them at most, to whoever brings
+	 * the row back by give_up. NULL: there are none, or no memory to part
+	 * them from others.
 	 */
-	void (*fetch)(struct vmc_policy *policy, struct vmc_policy_walk *walk);
-	/*
-	 * So many victims as are fetched ahead will be taken at once: get the
-	 * right to write them, where another thread may have fetched them, too.
-	 * On the same terms.
-	 */
-	void (*fetch_to_write)(struct vmc_policy *policy);
+	struct vmc_policy_row *(*hand_over)(
+		struct vmc_policy *policy, unsigned most);
+	/* A row that was handed over; what is in its places is not held. */
+	void (*give_up)(struct vmc_policy *policy, struct vmc_policy_row *row);
 	/*
 	 * Walk everything; 0 and the number of nodes held, or -EINVAL with a
 	 * message where an invariant does not hold. For tests.
@@ -88,10 +113,25 @@ struct vmc_policy_ops {
 	int (*check)(struct vmc_policy *policy, uint64_t *held);
 };
 
-/* The first member of every policy's own structure. Immutable. */
+/* The first member of every policy's own structure. */
 struct vmc_policy {
-	const struct vmc_policy_ops *ops;
+	const struct vmc_policy_ops *ops; /* immutable */
+	/* written under the lock, read without: what it holds */
+	_Atomic uint64_t nodes;
+	_Atomic uint64_t bytes; /* of memory, for them; not for the latest */
 };
+
+/* Under the lock: take it out of a row handed over. False: it is not there. */
+static inline bool
+vmc_policy_win_back(vmc_policy_place *place, struct vmc_policy_node *node)
+{
+	struct vmc_policy_node *expected = node;
+
+	if (!vmc_cas_acq_rel(place, &expected, NULL))
+		return false;
+	vmc_store_relaxed(&node->at, 0);
+	return true;
+}
 
 extern const struct vmc_policy_ops vmc_policy_none;
 extern const struct vmc_policy_ops vmc_policy_lru;

@@ -2,122 +2,124 @@
 /*
  * reserve.h -- victims on their way from the policy
  *
- * One reserve per thread and cache: its owner fills it under the policy's
- * lock with the nodes to evict next, the oldest first, and later takes them one
- * by one without the lock. Until then each is as alive as any other: whoever
- * holds the policy's lock may withdraw it.
+ * One reserve per thread and cache, of two rows: under the policy's lock the
+ * owner is handed a row of the nodes to evict next whenever one of the two is
+ * used up, and takes the nodes one by one without the lock, the oldest first.
+ * Until then each is as alive as any other: whoever holds the policy's lock may
+ * win it back.
  *
- * A node in a slot is held by no policy (prev is NULL), and next leads to the
- * slot: its address plus 1, which no pointer to a node is. Who empties the slot
- * has the node: the owner by an exchange, all others under the lock by a
- * compare and swap, which fails if the owner came first. The owner leaves next
- * as it is, so a node that is marked and not in its slot is the owner's.
- *
- * begin and end count up for ever and wrap around; the slots begin .. end - 1
- * are or were filled, and any of them may be empty again.
+ * Who empties the place has the node: the owner by an exchange, all others
+ * under the lock by a compare and swap, which fails if the owner came first.
+ * The owner leaves `at` as it is until it knows more of the node, so one that
+ * is said to be in a place where it is not is the owner's.
  */
 #ifndef VMC_LRU_RESERVE_H
 #define VMC_LRU_RESERVE_H
 
-#include "base/atomic.h"
 #include "lru/policy.h"
 
-#include <stdalign.h>
-
-#define VMC_RESERVE_SIZE 32u
-
-typedef struct vmc_policy_node *_Atomic vmc_reserve_slot;
+#define VMC_RESERVE_ROWS 2u
 
 struct vmc_reserve {
+	/* written by the owner under the policy's lock; NULL: none */
+	struct vmc_policy_row *row[VMC_RESERVE_ROWS];
+	uint32_t number[VMC_RESERVE_ROWS]; /* of the row, or 0 */
+	unsigned newest;                   /* of the rows */
+	uint32_t filled;                   /* how often */
+	uint32_t seen; /* filled when somebody else last looked */
 	/* the owner's alone */
-	uint32_t begin;
-	/* under the policy's lock: written by the owner, read by anyone */
-	uint32_t end;
-	uint32_t seen; /* end when somebody else last looked */
-	alignas(64) vmc_reserve_slot slot[VMC_RESERVE_SIZE];
+	uint32_t left[VMC_RESERVE_ROWS]; /* a bit for each place to come */
+	unsigned current;
 };
 
 /*
- * The slot that the node is marked to be in, or was until its owner took it;
- * NULL: none. Look once only: the mark goes when the owner claims the node.
+ * May `at` say that the node is in this reserve? 0 where it is in none, too:
+ * once more than needed does no harm. By the owner.
  */
-static inline vmc_reserve_slot *
-vmc_reserve_slot_of(const struct vmc_policy_node *node)
+static inline bool
+vmc_reserve_has(const struct vmc_reserve *r, uint32_t at)
 {
-	uintptr_t mark = (uintptr_t)vmc_load_acquire(&node->next);
+	uint32_t number = vmc_policy_row_number(at);
 
-	return mark & 1 ? (vmc_reserve_slot *)(mark - 1) : NULL;
+	return (number == r->number[0]) | (number == r->number[1]);
 }
 
-/* By the owner: how many nodes are left, or fewer if some were withdrawn. */
-static inline uint32_t
-vmc_reserve_left(const struct vmc_reserve *r)
+/* By the owner: is it time to fill it? */
+static inline bool
+vmc_reserve_is_low(const struct vmc_reserve *r)
 {
-	return r->end - r->begin;
+	return r->left[0] == 0 || r->left[1] == 0;
 }
 
-/* By the owner, under the lock, with room: a node that no policy holds. */
+/* By the owner, under the lock: the next victims, if it is low. */
 static inline void
-vmc_reserve_add(struct vmc_reserve *r, struct vmc_policy_node *node)
+vmc_reserve_fill(
+	struct vmc_reserve *r, struct vmc_policy *policy, unsigned most)
 {
-	vmc_reserve_slot *slot = &r->slot[r->end++ % VMC_RESERVE_SIZE];
+	/* what is left of the other row comes first */
+	unsigned i = r->left[0] == 0 ? 0 : 1;
 
-	vmc_store_relaxed(
-		&node->next, (struct vmc_policy_node *)((uintptr_t)slot + 1));
-	vmc_store_release(slot, node);
+	if (r->left[i] != 0)
+		return;
+	if (r->row[i])
+		policy->ops->give_up(policy, r->row[i]);
+	r->row[i] = policy->ops->hand_over(policy, most);
+	r->number[i] = r->row[i] ? r->row[i]->number : 0;
+	r->left[i] = r->row[i] ? r->row[i]->live : 0;
+	r->newest = i;
+	r->filled++;
+	if (r->left[r->current] == 0)
+		r->current = i;
 }
 
-/* By the owner: the oldest node, which is now out; NULL: there is none. */
-static inline struct vmc_policy_node *
-vmc_reserve_take(struct vmc_reserve *r)
+/*
+ * By the owner: the place of the node that is `ahead` after the next one, or
+ * where it was until it was won back; NULL: not so many are left.
+ */
+static inline vmc_policy_place *
+vmc_reserve_peek(const struct vmc_reserve *r, unsigned ahead)
 {
-	while (r->begin != r->end) {
-		vmc_reserve_slot *slot =
-			&r->slot[r->begin++ % VMC_RESERVE_SIZE];
-		struct vmc_policy_node *node = vmc_load_relaxed(slot);
-		if (node)
-			node = vmc_exchange_acq_rel(slot, NULL);
-		if (node)
-			return node;
+	for (unsigned k = 0; k < VMC_RESERVE_ROWS; k++) {
+		unsigned i = (r->current + k) % VMC_RESERVE_ROWS;
+		uint32_t left = r->left[i];
+		for (; left; left &= left - 1)
+			if (ahead-- == 0)
+				return &r->row[i]->place[__builtin_ctz(left)];
 	}
 	return NULL;
 }
 
-/*
- * By the owner: what is in the slot that is `ahead` after the next one; NULL:
- * nothing. Whether the node still exists is the caller's to know.
- */
-static inline struct vmc_policy_node *
-vmc_reserve_peek(struct vmc_reserve *r, uint32_t ahead)
+/* By the owner: past the next place. */
+static inline void
+vmc_reserve_skip(struct vmc_reserve *r)
 {
-	if (ahead >= r->end - r->begin)
-		return NULL;
-	return vmc_load_acquire(
-		&r->slot[(r->begin + ahead) % VMC_RESERVE_SIZE]);
+	uint32_t *left = &r->left[r->current];
+
+	*left &= *left - 1;
+	if (*left == 0)
+		r->current = (r->current + 1) % VMC_RESERVE_ROWS;
 }
 
-/* Under the lock: take it out of its slot. False: its owner has taken it. */
-static inline bool
-vmc_reserve_withdraw(vmc_reserve_slot *slot, struct vmc_policy_node *node)
+/* Under the lock: what is in that place of a row; NULL: nothing. */
+static inline struct vmc_policy_node *
+vmc_reserve_at(const struct vmc_policy_row *row, unsigned i)
 {
-	struct vmc_policy_node *expected = node;
-
-	if (!vmc_cas_acq_rel(slot, &expected, NULL))
-		return false;
-	vmc_store_relaxed(&node->next, NULL);
-	return true;
+	return row && row->live >> i & 1 ? vmc_load_acquire(&row->place[i])
+					 : NULL;
 }
 
 /* Under the lock: give all nodes back to the policy they are from. */
 static inline void
-vmc_reserve_recall(struct vmc_reserve *r, struct vmc_policy *policy)
+vmc_reserve_recall(const struct vmc_reserve *r, struct vmc_policy *policy)
 {
-	for (uint32_t i = 1; i <= VMC_RESERVE_SIZE; i++) {
-		vmc_reserve_slot *slot =
-			&r->slot[(r->end - i) % VMC_RESERVE_SIZE];
-		struct vmc_policy_node *node = vmc_load_relaxed(slot);
-		if (node && vmc_reserve_withdraw(slot, node))
-			policy->ops->restore(policy, node);
+	for (unsigned k = 0; k < VMC_RESERVE_ROWS; k++) {
+		struct vmc_policy_row *row =
+			r->row[(r->newest + k) % VMC_RESERVE_ROWS];
+		for (unsigned i = VMC_POLICY_ROW; i-- > 0;) {
+			struct vmc_policy_node *node = vmc_reserve_at(row, i);
+			if (node && vmc_policy_win_back(&row->place[i], node))
+				policy->ops->restore(policy, node);
+		}
 	}
 }
 
@@ -127,8 +129,9 @@ vmc_reserve_count(const struct vmc_reserve *r)
 {
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < VMC_RESERVE_SIZE; i++)
-		count += vmc_load_relaxed(&r->slot[i]) != NULL;
+	for (unsigned k = 0; k < VMC_RESERVE_ROWS; k++)
+		for (unsigned i = 0; i < VMC_POLICY_ROW; i++)
+			count += vmc_reserve_at(r->row[k], i) != NULL;
 	return count;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * rings.c -- rings that are full, because another thread keeps the policy's
- * lock: gets go on, and a put is not forgotten
+ * rings.c -- touches on their way to the policy: where rings are full, because
+ * another thread keeps the policy's lock, gets go on, and a put is not
+ * forgotten; where several threads get the same, most are left out
  */
 #include "fixture.h"
 
@@ -10,11 +11,22 @@
 
 enum { KEYS = VMC_RING_SIZE + 100 };
 
+struct putter {
+	VMEMcache *cache;
+	pthread_barrier_t barrier;
+};
+
+/* The first put of a thread waits for the lock, the others do not. */
 static void *
 put_all(void *arg)
 {
-	for (uint64_t key = 0; key < KEYS; key++)
-		testing_expect(fixture_put(arg, key, 1, 256) == 0);
+	struct putter *p = arg;
+
+	testing_expect(fixture_put(p->cache, 0, 1, 256) == 0);
+	pthread_barrier_wait(&p->barrier);
+	pthread_barrier_wait(&p->barrier);
+	for (uint64_t key = 1; key < KEYS; key++)
+		testing_expect(fixture_put(p->cache, key, 1, 256) == 0);
 	return NULL;
 }
 
@@ -36,11 +48,15 @@ static void
 test_full_rings(void **state)
 {
 	VMEMcache *cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU);
+	struct putter p = {.cache = cache};
 	pthread_t putter;
 
 	(void)state;
+	pthread_barrier_init(&p.barrier, NULL, 2);
+	assert_int_equal(pthread_create(&putter, NULL, put_all, &p), 0);
+	pthread_barrier_wait(&p.barrier);
 	pthread_mutex_lock(&cache->policy_lock.mutex);
-	assert_int_equal(pthread_create(&putter, NULL, put_all, cache), 0);
+	pthread_barrier_wait(&p.barrier);
 	while (pending_of_others(cache) < VMC_RING_SIZE)
 		sched_yield();
 	/* what is put is there; touches that find no room are lost */
@@ -49,6 +65,7 @@ test_full_rings(void **state)
 			fixture_has(cache, i % (VMC_RING_SIZE - 1), 1, 256));
 	pthread_mutex_unlock(&cache->policy_lock.mutex);
 	pthread_join(putter, NULL);
+	pthread_barrier_destroy(&p.barrier);
 	assert_int_equal(testing_failures, 0);
 	assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_ENTRIES), KEYS);
 	fixture_check(cache);
@@ -58,11 +75,162 @@ test_full_rings(void **state)
 	vmemcache_delete(cache);
 }
 
+/* A second thread, which gets keys when it is told to. */
+struct getter {
+	VMEMcache *cache;
+	pthread_t thread;
+	pthread_barrier_t barrier;
+	uint64_t from, count; /* 0: end */
+};
+
+static void *
+get_as_told(void *arg)
+{
+	struct getter *g = arg;
+
+	for (;;) {
+		pthread_barrier_wait(&g->barrier);
+		if (g->count == 0)
+			return NULL;
+		for (uint64_t i = 0; i < g->count; i++)
+			testing_expect(
+				fixture_has(g->cache, g->from + i, 1, 256));
+		pthread_barrier_wait(&g->barrier);
+	}
+}
+
+static void
+getter_start(struct getter *g)
+{
+	pthread_barrier_init(&g->barrier, NULL, 2);
+	assert_int_equal(pthread_create(&g->thread, NULL, get_as_told, g), 0);
+}
+
+static void
+let_get(struct getter *g, uint64_t from, uint64_t count)
+{
+	g->from = from;
+	g->count = count;
+	pthread_barrier_wait(&g->barrier);
+	pthread_barrier_wait(&g->barrier);
+	assert_int_equal(testing_failures, 0);
+}
+
+static void
+getter_end(struct getter *g)
+{
+	g->count = 0;
+	pthread_barrier_wait(&g->barrier);
+	pthread_join(g->thread, NULL);
+	pthread_barrier_destroy(&g->barrier);
+}
+
+static void
+get_all(VMEMcache *cache, uint64_t from, uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++)
+		assert_true(fixture_has(cache, from + i, 1, 256));
+}
+
+/* What the calling thread has recorded, ever. */
+static uint32_t
+recorded(VMEMcache *cache)
+{
+	struct vmc_stripe *s =
+		vmc_stripe_at(&cache->stripes, vmc_thread_self()->slot);
+
+	return vmc_load_acquire(&s->ring.tail);
+}
+
+enum { MANY = 10000 };
+
+static VMEMcache *
+open_with_many(void)
+{
+	VMEMcache *cache = fixture_open(4 << 20, 0, VMEMCACHE_REPLACEMENT_LRU);
+
+	for (uint64_t key = 0; key < MANY; key++)
+		assert_int_equal(fixture_put(cache, key, 1, 256), 0);
+	return cache;
+}
+
+static void
+test_touched_by_several(void **state)
+{
+	VMEMcache *cache = open_with_many();
+	struct getter g = {.cache = cache};
+
+	(void)state;
+	/* a thread that is alone records all, however often */
+	for (int i = 0; i < 3; i++) {
+		uint32_t before = recorded(cache);
+		get_all(cache, 0, MANY);
+		assert_int_equal(recorded(cache) - before, MANY);
+	}
+	/* of two, each leaves out what the policy knows */
+	getter_start(&g);
+	for (uint64_t from = 0; from < MANY; from += 1000) {
+		let_get(&g, from, 500);
+		get_all(cache, from + 500, 500);
+	}
+	get_all(cache, 0, MANY); /* fed before they were known to be two */
+	fixture_check(cache);    /* feeds all */
+	uint32_t before = recorded(cache);
+	get_all(cache, 0, MANY);
+	let_get(&g, 0, MANY);
+	get_all(cache, 0, MANY);
+	assert_int_equal(recorded(cache), before);
+	/* alone again */
+	getter_end(&g);
+	get_all(cache, 0, MANY);
+	assert_int_equal(recorded(cache) - before, MANY);
+	fixture_check(cache);
+	vmemcache_delete(cache);
+}
+
+/* What is got in each generation stays, whatever is put. */
+static void
+test_got_again_and_again(void **state)
+{
+	enum { HOT = 64, TURNS = 100 };
+	VMEMcache *cache = open_with_many();
+	struct getter g = {.cache = cache};
+	uint64_t next = MANY;
+
+	(void)state;
+	getter_start(&g);
+	for (int turn = 0; turn < TURNS; turn++) {
+		let_get(&g, 0, HOT);
+		get_all(cache, HOT, HOT);
+		for (int i = 0; i < 1000; i++, next++)
+			assert_int_equal(fixture_put(cache, next, 1, 256), 0);
+	}
+	get_all(cache, 0, 2 * HOT);
+	assert_false(fixture_exists(cache, 2 * HOT));
+	getter_end(&g);
+	/* and with one thread the order is exact at once */
+	fixture_check(cache);
+	for (uint64_t i = 0; i < HOT; i++)
+		get_all(cache, i, 1);
+	uint64_t left = fixture_stat(cache, VMEMCACHE_STAT_ENTRIES);
+	for (; left > HOT; left--)
+		assert_int_equal(vmemcache_evict(cache, NULL, 0), 0);
+	for (uint64_t i = 0; i < HOT; i++) {
+		assert_int_equal(fixture_exists(cache, i), 1);
+		assert_int_equal(vmemcache_evict(cache, NULL, 0), 0);
+		assert_int_equal(fixture_exists(cache, i), 0);
+	}
+	fixture_check_empty(cache);
+	vmemcache_delete(cache);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_full_rings),
+		cmocka_unit_test(test_touched_by_several),
+		cmocka_unit_test(test_got_again_and_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,6 @@ static const struct {
 } policies[] = {{&vmc_policy_lru, true}, {&vmc_policy_none, false}};
 
 static struct vmc_policy_node nodes[NODES];
-static struct vmc_policy_walk walk;
 static struct vmc_ring ring;
 
 /* what is in the ring, the oldest first */
@@ -69,6 +68,7 @@ static void
 feed(struct vmc_policy *policy, unsigned max, bool is_lru)
 {
 	struct vmc_policy_node *batch[VMC_RING_SIZE];
+	uint32_t ats[VMC_RING_SIZE];
 	unsigned taken = vmc_ring_take(&ring, batch, max);
 
 	fuzz_expect(taken == (max < waiting_count ? max : waiting_count));
@@ -79,7 +79,9 @@ feed(struct vmc_policy *policy, unsigned max, bool is_lru)
 	}
 	waiting_count -= taken;
 	memmove(waiting, waiting + taken, waiting_count * sizeof(*waiting));
-	policy->ops->touch(policy, batch, taken);
+	for (unsigned i = 0; i < taken; i++)
+		ats[i] = vmc_load_relaxed(&batch[i]->at);
+	policy->ops->touch(policy, batch, ats, taken);
 	victim_count = 0; /* too late to give them back */
 	if (!is_lru)
 		order_count = 0;
@@ -95,7 +97,7 @@ take_victim(struct vmc_policy *policy)
 		return;
 	}
 	fuzz_expect(node && number_of(node) == order[0]);
-	fuzz_expect(node->prev == NULL);
+	fuzz_expect(node->at == 0);
 	victims[victim_count++] = order[0];
 	order_remove(order[0]);
 }
@@ -135,7 +137,7 @@ step(struct fuzz_input *in, struct vmc_policy *policy, bool is_lru)
 		feed(policy, number + 1, is_lru);
 	} else if (op < 190) {
 		policy->ops->remove(policy, &nodes[number]);
-		fuzz_expect(nodes[number].prev == NULL);
+		fuzz_expect(nodes[number].at == 0);
 		order_remove(number);
 		victim_count = 0;
 	} else if (op < 220) {
@@ -143,9 +145,7 @@ step(struct fuzz_input *in, struct vmc_policy *policy, bool is_lru)
 	} else if (op < 235) {
 		give_back(policy);
 	} else if (op < 245) {
-		walk.from = number & 1 ? walk.from : NULL;
-		policy->ops->fetch(policy, &walk);
-		policy->ops->fetch_to_write(policy);
+		fuzz_expect(policy->ops->stock(policy, number % 8) == 0);
 	} else {
 		check(policy);
 	}
@@ -162,7 +162,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct vmc_policy *policy;
 
 	memset(nodes, 0, sizeof(nodes));
-	memset(&walk, 0, sizeof(walk));
 	/* at the start of the count, or shortly before it wraps around */
 	uint32_t start = which & 4 ? UINT32_MAX - fuzz_byte(&in) : 0;
 	vmc_store_relaxed(&ring.head, start);

@@ -204,7 +204,7 @@ test_reader(void **state)
 		/* an entry, its note, and what the index retires */
 		assert_true(peak < before + PUTTERS * puts * 300 + (8 << 20));
 		assert_true(
-			peak > before + PUTTERS * puts * 50 || puts < 20000);
+			peak > before + PUTTERS * puts * 35 || puts < 20000);
 		assert_true(after < before + (4 << 20));
 #endif
 	}

@@ -9,16 +9,14 @@
 #include "lru/policy.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 
-enum { NODES = 60, BATCH = 40 };
+enum { NODES = 300, BATCH = 80 };
 
 struct fixture {
 	struct testing_memory counts;
 	struct vmc_memory memory;
 	const struct vmc_policy_ops *ops;
 	struct vmc_policy *policy;
-	struct vmc_policy_walk walk;
 	struct vmc_policy_node nodes[NODES];
 	/* the oracle: the next victim first */
 	unsigned order[NODES];
@@ -26,6 +24,10 @@ struct fixture {
 	/* victims that may go back, the latest last */
 	unsigned victims[NODES];
 	unsigned victim_count;
+	/* a row that is handed over, and what is in it, the oldest first */
+	struct vmc_policy_row *row;
+	unsigned reserved[VMC_POLICY_ROW];
+	unsigned reserved_count;
 	uint64_t random;
 };
 
@@ -54,15 +56,15 @@ check(struct fixture *f)
 	uint64_t held;
 	bool in[NODES] = {false};
 
-	f->ops->fetch(f->policy, &f->walk); /* changes nothing */
-	f->ops->fetch_to_write(f->policy);  /* nor does this */
 	if (f->ops->check(f->policy, &held) != 0)
 		fail_msg("%s", vmc_error_message());
 	assert_int_equal(held, f->held);
 	for (unsigned i = 0; i < f->held; i++)
 		in[f->order[i]] = true;
+	for (unsigned i = 0; i < f->reserved_count; i++)
+		in[f->reserved[i]] = true;
 	for (unsigned i = 0; i < NODES; i++)
-		assert_int_equal(f->nodes[i].prev != NULL, in[i]);
+		assert_int_equal(f->nodes[i].at != 0, in[i]);
 }
 
 static unsigned
@@ -84,6 +86,14 @@ take_out(unsigned *list, unsigned *count, unsigned number)
 		}
 }
 
+static void
+put_first(struct fixture *f, unsigned number)
+{
+	memmove(&f->order[1], f->order, f->held * sizeof(*f->order));
+	f->order[0] = number;
+	f->held++;
+}
+
 /* What is done to a victim from outside ends its right to go back. */
 static void
 forget_victims(struct fixture *f)
@@ -92,35 +102,62 @@ forget_victims(struct fixture *f)
 }
 
 static void
-do_touch(struct fixture *f, const unsigned *numbers, unsigned count)
+forget(struct fixture *f, unsigned number)
 {
-	struct vmc_policy_node *nodes[BATCH];
-
-	for (unsigned i = 0; i < count; i++) {
-		nodes[i] = &f->nodes[numbers[i]];
-		take_out(f->order, &f->held, numbers[i]);
-		f->order[f->held++] = numbers[i];
-	}
-	f->ops->touch(f->policy, nodes, count);
+	take_out(f->order, &f->held, number);
+	take_out(f->reserved, &f->reserved_count, number);
 	forget_victims(f);
 }
 
-/* The first nodes in the order of their numbers, in one batch. */
+static void
+touch(struct fixture *f, struct vmc_policy_node *node)
+{
+	uint32_t at = vmc_load_relaxed(&node->at);
+
+	f->ops->touch(f->policy, &node, &at, 1);
+}
+
+static void
+note_touch(struct fixture *f, unsigned number)
+{
+	forget(f, number);
+	f->order[f->held++] = number;
+}
+
+/* The first nodes in the order of their numbers. */
+static void
+touch_all(struct fixture *f, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		touch(f, &f->nodes[i]);
+		note_touch(f, i);
+	}
+}
+
 static void
 touch_batch(struct fixture *f)
 {
-	unsigned all[BATCH];
+	struct vmc_policy_node *nodes[BATCH];
+	uint32_t ats[BATCH];
+	unsigned count = (unsigned)testing_below(&f->random, BATCH + 1);
 
-	for (unsigned i = 0; i < BATCH; i++)
-		all[i] = i;
-	do_touch(f, all, BATCH);
+	for (unsigned i = 0; i < count; i++) {
+		/* a few nodes only, now and then: many repetitions */
+		nodes[i] = &f->nodes[testing_below(
+			&f->random, count % 2 ? NODES : 4)];
+	}
+	for (unsigned i = 0; i < count; i++)
+		ats[i] = vmc_load_relaxed(&nodes[i]->at);
+	f->ops->touch(f->policy, nodes, ats, count);
+	for (unsigned i = 0; i < count; i++)
+		note_touch(f, number_of(f, nodes[i]));
 }
 
 static void
 do_remove(struct fixture *f, unsigned number)
 {
 	f->ops->remove(f->policy, &f->nodes[number]);
-	take_out(f->order, &f->held, number);
+	forget(f, number);
 }
 
 static void
@@ -134,9 +171,7 @@ do_victim(struct fixture *f)
 	}
 	assert_non_null(node);
 	assert_int_equal(number_of(f, node), f->order[0]);
-	assert_null(node->prev);
-	/* while it is out, next is its user's */
-	node->next = (void *)f;
+	assert_int_equal(node->at, 0);
 	f->victims[f->victim_count++] = f->order[0];
 	take_out(f->order, &f->held, f->order[0]);
 }
@@ -148,35 +183,107 @@ do_restore(struct fixture *f)
 		return;
 	unsigned number = f->victims[--f->victim_count];
 	f->ops->restore(f->policy, &f->nodes[number]);
-	memmove(&f->order[1], f->order, f->held * sizeof(*f->order));
-	f->order[0] = number;
-	f->held++;
+	put_first(f, number);
+}
+
+/* --- a row handed over --- */
+
+static void
+do_hand_over(struct fixture *f, unsigned most)
+{
+	if (f->row)
+		return;
+	f->row = f->ops->hand_over(f->policy, most);
+	assert_int_equal(f->row != NULL, f->held > 0);
+	if (!f->row)
+		return;
+	for (unsigned i = 0; i < VMC_POLICY_ROW; i++) {
+		if (!(f->row->live >> i & 1))
+			continue;
+		unsigned number = number_of(f, f->row->place[i]);
+		assert_int_equal(number, f->order[0]);
+		assert_int_equal(vmc_policy_row_number(f->nodes[number].at),
+			f->row->number);
+		f->reserved[f->reserved_count++] = number;
+		take_out(f->order, &f->held, number);
+	}
+	assert_in_range(f->reserved_count, 1, most);
+	forget_victims(f);
+}
+
+/* Its owner takes one of them, as reserve.h would, and lets go of it. */
+static void
+do_take(struct fixture *f)
+{
+	if (f->reserved_count == 0)
+		return;
+	unsigned number =
+		f->reserved[testing_below(&f->random, f->reserved_count)];
+	struct vmc_policy_node *node = &f->nodes[number];
+
+	assert_ptr_equal(
+		vmc_exchange_acq_rel(
+			&f->row->place[node->at % VMC_POLICY_ROW], NULL),
+		node);
+	/* touched, or removed, too late */
+	touch(f, node);
+	f->ops->remove(f->policy, node);
+	node->at = 0;
+	forget(f, number);
+}
+
+/* All back to where they were; the row itself as well. */
+static void
+do_recall(struct fixture *f)
+{
+	while (f->reserved_count > 0) {
+		unsigned number = f->reserved[f->reserved_count - 1];
+		struct vmc_policy_node *node = &f->nodes[number];
+		assert_true(vmc_policy_win_back(
+			&f->row->place[node->at % VMC_POLICY_ROW], node));
+		f->ops->restore(f->policy, node);
+		forget(f, number);
+		put_first(f, number);
+	}
+	if (f->row)
+		f->ops->give_up(f->policy, f->row);
+	f->row = NULL;
 }
 
 static void
 step(struct fixture *f)
 {
-	unsigned batch[BATCH];
-	unsigned count;
-
-	switch (testing_below(&f->random, 8)) {
+	switch (testing_below(&f->random, 12)) {
 	case 0:
 	case 1:
-		count = (unsigned)testing_below(&f->random, BATCH + 1);
-		/* a few nodes only, now and then: many repetitions */
-		for (unsigned i = 0; i < count; i++)
-			batch[i] = (unsigned)testing_below(
-				&f->random, count % 2 ? NODES : 4);
-		do_touch(f, batch, count);
+		touch_batch(f);
 		break;
 	case 2:
-		do_remove(f, (unsigned)testing_below(&f->random, NODES));
-		forget_victims(f);
-		break;
 	case 3:
+		for (unsigned n = 0; n < 10; n++)
+			do_remove(
+				f, (unsigned)testing_below(&f->random, NODES));
+		break;
 	case 4:
 	case 5:
+	case 6:
 		do_victim(f);
+		break;
+	case 7:
+		do_hand_over(f, 1 + (unsigned)testing_below(
+					    &f->random, VMC_POLICY_ROW));
+		break;
+	case 8:
+		do_take(f);
+		break;
+	case 9:
+		do_recall(f);
+		break;
+	case 10:
+		assert_int_equal(
+			f->ops->stock(f->policy,
+				(unsigned)testing_below(&f->random, 20)),
+			0);
 		break;
 	default:
 		do_restore(f);
@@ -195,6 +302,7 @@ test_lru_against_oracle(void **state)
 	uint64_t steps = testing_operations(100000);
 	for (uint64_t i = 0; i < steps; i++)
 		step(&f);
+	do_recall(&f);
 	while (f.held > 0)
 		do_victim(&f);
 	assert_null(f.ops->victim(f.policy));
@@ -202,7 +310,7 @@ test_lru_against_oracle(void **state)
 	fixture_end(&f);
 }
 
-/* Held nodes are forgotten, not touched: they may be gone by then. */
+/* Nodes and rows are forgotten, not touched: they may be gone by then. */
 static void
 test_lru_destroyed_full(void **state)
 {
@@ -210,9 +318,143 @@ test_lru_destroyed_full(void **state)
 
 	(void)state;
 	fixture_start(&f, &vmc_policy_lru);
-	touch_batch(&f);
+	touch_all(&f, NODES);
+	do_hand_over(&f, VMC_POLICY_ROW);
 	check(&f);
 	memset(f.nodes, 0xff, sizeof(f.nodes));
+	fixture_end(&f);
+}
+
+/* More nodes than the first groups of rows have room for. */
+static void
+test_lru_many(void **state)
+{
+	enum { MANY = 300000 };
+	struct vmc_policy_node *many = calloc(MANY, sizeof(*many));
+	struct fixture f;
+	uint64_t held;
+
+	(void)state;
+	assert_non_null(many);
+	fixture_start(&f, &vmc_policy_lru);
+	for (unsigned i = 0; i < MANY; i++)
+		touch(&f, &many[i]);
+	assert_int_equal(f.ops->check(f.policy, &held), 0);
+	assert_int_equal(held, MANY);
+	for (unsigned i = 0; i < MANY; i++)
+		assert_ptr_equal(f.ops->victim(f.policy), &many[i]);
+	assert_int_equal(vmc_load_relaxed(&f.policy->bytes), 0);
+	fixture_end(&f);
+	free(many);
+}
+
+/*
+ * However it is used, a node costs 24 bytes at most, and 10 in order: of what
+ * is used, and of what is allocated.
+ */
+static void
+test_lru_stays_dense(void **state)
+{
+	enum { MANY = 20000, TURNS = 3000 };
+	struct vmc_policy_node *many = calloc(MANY, sizeof(*many));
+	struct vmc_policy_node *nodes[BATCH];
+	uint32_t ats[BATCH];
+	struct fixture f;
+	uint64_t held;
+
+	(void)state;
+	assert_non_null(many);
+	fixture_start(&f, &vmc_policy_lru);
+	for (unsigned i = 0; i < MANY; i++)
+		touch(&f, &many[i]);
+	assert_true(vmc_load_relaxed(&f.policy->bytes) <= MANY * 10);
+	for (unsigned n = 0; n < TURNS; n++) {
+		for (unsigned i = 0; i < BATCH; i++) {
+			nodes[i] = &many[testing_below(&f.random, MANY)];
+			ats[i] = vmc_load_relaxed(&nodes[i]->at);
+		}
+		f.ops->touch(f.policy, nodes, ats, BATCH);
+	}
+	assert_int_equal(f.ops->check(f.policy, &held), 0);
+	assert_int_equal(held, MANY);
+	assert_true(vmc_load_relaxed(&f.policy->bytes) <= MANY * 24);
+	assert_true(f.counts.bytes <= MANY * 24 + 200000);
+	for (unsigned i = 0; i < MANY; i++)
+		if (i % 16 != 0)
+			f.ops->remove(f.policy, &many[i]);
+	assert_true(vmc_load_relaxed(&f.policy->bytes) <= MANY / 16 * 40);
+	assert_int_equal(f.ops->stock(f.policy, 0), 0);
+	/* places go back, row numbers do not */
+	assert_true(f.counts.bytes <= MANY / 16 * 40 + 200000);
+	fixture_end(&f);
+	free(many);
+}
+
+/* Rows that were handed over, or are empty, are used again. */
+static void
+test_lru_rows_come_back(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f, &vmc_policy_lru);
+	touch_all(&f, NODES);
+	long bytes = f.counts.bytes;
+	for (unsigned n = 0; n < 1000; n++) {
+		do_hand_over(&f, 1 + n % VMC_POLICY_ROW);
+		do_recall(&f);
+		for (unsigned i = 0; i < 40; i++) { /* it is full, and empty */
+			do_remove(&f, 0);
+			touch(&f, &f.nodes[0]);
+		}
+		note_touch(&f, 0);
+	}
+	check(&f);
+	assert_true(f.counts.bytes <= bytes + 10000);
+	fixture_end(&f);
+}
+
+/*
+ * Between reading where a node is and touching it, it went: to another place,
+ * to nobody, or to an evictor, who has written there what it likes.
+ */
+static void
+test_lru_touched_too_late(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f, &vmc_policy_lru);
+	touch_all(&f, 100);
+	struct vmc_policy_node *node = &f.nodes[50];
+	uint32_t at = node->at;
+	const uint32_t elsewhere[] = {0, UINT32_MAX, f.nodes[60].at,
+		/* it is spare, or not even there */
+		100 * VMC_POLICY_ROW, 100000 * VMC_POLICY_ROW};
+
+	do_remove(&f, 50);
+	for (unsigned i = 0; i < sizeof(elsewhere) / sizeof(*elsewhere); i++) {
+		node->at = elsewhere[i];
+		f.ops->touch(f.policy, &node, &at, 1);
+		assert_int_equal(node->at, elsewhere[i]);
+		node->at = 0;
+		check(&f);
+	}
+	/* where it was itself, of which no bit tells any more */
+	uint32_t other = at + 1;
+	node->at = at;
+	f.ops->touch(f.policy, &node, &other, 1);
+	assert_int_equal(node->at, at);
+	node->at = 0;
+	check(&f);
+	/* moved, and held: that counts */
+	touch(&f, &f.nodes[10]);
+	note_touch(&f, 10);
+	node = &f.nodes[10];
+	f.ops->touch(f.policy, &node, &other, 1);
+	note_touch(&f, 10);
+	do_victim(&f);
+	check(&f);
 	fixture_end(&f);
 }
 
@@ -229,119 +471,68 @@ test_lru_without_memory(void **state)
 	assert_int_equal(counts.objects, 0);
 }
 
+/*
+ * With rows in stock, first touches and what is given back need no memory; what
+ * is held stays where it is.
+ */
+static void
+test_lru_lives_on_its_stock(void **state)
+{
+	enum { ROWS = 5, FIRST = (ROWS - 1) * (int)VMC_POLICY_ROW };
+	struct fixture f;
+	uint64_t held;
+
+	(void)state;
+	fixture_start(&f, &vmc_policy_lru);
+	assert_int_equal(f.ops->stock(f.policy, ROWS), 0);
+	f.counts.fail_at = -2;
+	touch_all(&f, FIRST);
+	check(&f);
+	assert_int_equal(f.held, FIRST);
+	/* the open row is full, and the rest of the stock is not for this */
+	touch(&f, &f.nodes[0]);
+	check(&f);
+	assert_int_equal(f.ops->stock(f.policy, ROWS), -ENOMEM);
+	for (unsigned n = 0; n < 2 * VMC_POLICY_ROW; n++)
+		do_victim(&f);
+	while (f.victim_count > 0)
+		do_restore(&f);
+	check(&f);
+	/* no memory to part a row */
+	assert_null(f.ops->hand_over(f.policy, 1));
+	do_hand_over(&f, VMC_POLICY_ROW);
+	do_recall(&f);
+	check(&f);
+	f.counts.fail_at = -1;
+	assert_int_equal(f.ops->stock(f.policy, ROWS), 0);
+	assert_int_equal(f.ops->check(f.policy, &held), 0);
+	fixture_end(&f);
+}
+
 /* check() must see what is wrong, or the tests above say nothing. */
 static void
 test_check_sees_damage(void **state)
 {
 	struct fixture f;
-	unsigned all[4] = {0, 1, 2, 3};
 	uint64_t held;
 
 	(void)state;
 	fixture_start(&f, &vmc_policy_lru);
-	do_touch(&f, all, 4);
-	struct vmc_policy_node good = f.nodes[1];
-	f.nodes[1].prev = &f.nodes[3];
+	touch_all(&f, 100);
+	uint32_t good = f.nodes[50].at;
+	f.nodes[50].at++;
 	assert_int_equal(f.ops->check(f.policy, &held), -EINVAL);
-	f.nodes[1] = good;
-	f.nodes[1].next = &f.nodes[3];
+	f.nodes[50].at = 0;
 	assert_int_equal(f.ops->check(f.policy, &held), -EINVAL);
-	f.nodes[1].next = NULL;
-	assert_int_equal(f.ops->check(f.policy, &held), -EINVAL);
-	f.nodes[1] = good;
+	f.nodes[50].at = good;
 	check(&f);
-	fixture_end(&f);
-}
-
-/* It goes on from where it stopped only if that is held still. */
-static void
-test_walk_after_a_change(void **state)
-{
-	struct fixture f;
-
-	(void)state;
-	fixture_start(&f, &vmc_policy_lru);
-	touch_batch(&f);
-	for (unsigned n = 0; n < 5; n++)
-		f.ops->fetch(f.policy, &f.walk);
-	assert_ptr_equal(f.walk.at, &f.nodes[5]);
-	f.ops->remove(f.policy, &f.nodes[5]);
-	f.ops->fetch(f.policy, &f.walk);
-	assert_ptr_equal(f.walk.at, &f.nodes[7]);
-	assert_int_equal(f.walk.ahead, 6);
-	do_touch(&f, &(unsigned){7}, 1);
-	f.ops->fetch(f.policy, &f.walk);
-	assert_ptr_equal(f.walk.at, &f.nodes[9]);
-	fixture_end(&f);
-}
-
-/* How far it gets, and that it notices who else takes victims. */
-static void
-test_walk(void **state)
-{
-	struct fixture f;
-
-	(void)state;
-	fixture_start(&f, &vmc_policy_lru);
-	f.ops->fetch(f.policy, &f.walk); /* in an empty list */
-	assert_ptr_not_equal(f.walk.from, NULL);
-	touch_batch(&f);
-	f.walk.from = NULL;
-	for (unsigned n = 1; n < BATCH; n++) {
-		f.ops->fetch(f.policy, &f.walk);
-		assert_ptr_equal(f.walk.from, &f.nodes[0]);
-		assert_int_equal(f.walk.ahead,
-			n < VMC_POLICY_AHEAD ? n : VMC_POLICY_AHEAD);
-		assert_ptr_equal(f.walk.at, &f.nodes[f.walk.ahead]);
-		assert_false(f.walk.raced);
-	}
-	assert_ptr_equal(f.ops->victim(f.policy), &f.nodes[0]);
-	f.ops->fetch(f.policy, &f.walk);
-	assert_ptr_equal(f.walk.from, &f.nodes[1]);
-	assert_int_equal(f.walk.ahead, 1);
-	assert_true(f.walk.raced);
-	assert_ptr_equal(f.ops->victim(f.policy), &f.nodes[1]);
-	f.walk.from = NULL;
-	f.ops->fetch(f.policy, &f.walk);
-	assert_false(f.walk.raced);
-	fixture_end(&f);
-}
-
-/* A hint leads to the fourth node after it in its batch, if it reaches. */
-static void
-test_hints(void **state)
-{
-	struct fixture f;
-	unsigned some[7] = {9, 3, 50, 0, 20, 8, 59};
-
-	(void)state;
-	fixture_start(&f, &vmc_policy_lru);
-	do_touch(&f, some, 7);
-	for (unsigned i = 0; i < 7; i++) {
-		char *node = (char *)&f.nodes[some[i]];
-		ptrdiff_t to =
-			i + 4 < 7 ? (char *)&f.nodes[some[i + 4]] - node : 0;
-		assert_int_equal(f.nodes[some[i]].hint, to / 16);
-	}
-
-	/* 64 GiB apart: an address that is never followed */
-	size_t far = (size_t)1 << 36;
-	char *room = mmap(NULL, far + 4096, PROT_NONE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (room == MAP_FAILED) { /* a limit of address space */
-		fixture_end(&f);
-		return;
-	}
-	char *end = room + far + 64;
-	assert_int_equal(mprotect(room, 4096, PROT_READ | PROT_WRITE), 0);
-	assert_int_equal(mprotect(room + far, 4096, PROT_READ | PROT_WRITE), 0);
-	struct vmc_policy_node *nodes[5] = {(void *)room, &f.nodes[1],
-		&f.nodes[2], &f.nodes[3], (void *)end};
-	f.ops->touch(f.policy, nodes, 5);
-	assert_int_equal(nodes[0]->hint, 0);
-	f.ops->remove(f.policy, nodes[0]);
-	f.ops->remove(f.policy, nodes[4]);
-	munmap(room, far + 4096);
+	vmc_owner_add(&f.policy->nodes, 1);
+	assert_int_equal(f.ops->check(f.policy, &held), -EINVAL);
+	vmc_owner_add(&f.policy->nodes, UINT64_MAX);
+	vmc_owner_add(&f.policy->bytes, 1);
+	assert_int_equal(f.ops->check(f.policy, &held), -EINVAL);
+	vmc_owner_add(&f.policy->bytes, UINT64_MAX);
+	check(&f);
 	fixture_end(&f);
 }
 
@@ -355,11 +546,14 @@ test_none_holds_nothing(void **state)
 	fixture_start(&f, &vmc_policy_none);
 	assert_false(f.ops->wants_touches);
 	assert_null(f.ops->victim(f.policy));
-	f.ops->touch(f.policy, nodes, 2);
+	assert_int_equal(f.ops->stock(f.policy, 100), 0);
+	touch(&f, nodes[0]);
 	check(&f);
 	assert_null(f.ops->victim(f.policy));
+	assert_null(f.ops->hand_over(f.policy, 1));
 	f.ops->remove(f.policy, nodes[0]);
 	f.ops->restore(f.policy, nodes[1]);
+	f.ops->give_up(f.policy, NULL);
 	check(&f);
 	assert_null(f.ops->victim(f.policy));
 	fixture_end(&f);
@@ -371,11 +565,13 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lru_against_oracle),
 		cmocka_unit_test(test_lru_destroyed_full),
+		cmocka_unit_test(test_lru_many),
+		cmocka_unit_test(test_lru_stays_dense),
+		cmocka_unit_test(test_lru_rows_come_back),
+		cmocka_unit_test(test_lru_touched_too_late),
 		cmocka_unit_test(test_lru_without_memory),
+		cmocka_unit_test(test_lru_lives_on_its_stock),
 		cmocka_unit_test(test_check_sees_damage),
-		cmocka_unit_test(test_walk),
-		cmocka_unit_test(test_walk_after_a_change),
-		cmocka_unit_test(test_hints),
 		cmocka_unit_test(test_none_holds_nothing),
 	};
 

@@ -9,7 +9,7 @@
 
 #include <pthread.h>
 
-enum { NODES = 8, ROUNDS = 20000 };
+enum { NODES = 4 * (int)VMC_POLICY_ROW, ROUNDS = 20000 };
 
 struct fixture {
 	struct testing_memory counts;
@@ -20,12 +20,22 @@ struct fixture {
 };
 
 static void
-fixture_start(struct fixture *f, uint32_t start)
+touch(struct vmc_policy *policy, struct vmc_policy_node *node)
+{
+	uint32_t at = vmc_load_relaxed(&node->at);
+
+	policy->ops->touch(policy, &node, &at, 1);
+}
+
+/* All nodes are held, the first one is the oldest. */
+static void
+fixture_start(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
 	f->memory = testing_memory_of(&f->counts);
 	assert_int_equal(vmc_policy_lru.create(&f->policy, &f->memory), 0);
-	f->reserve.begin = f->reserve.end = start;
+	for (unsigned i = 0; i < NODES; i++)
+		touch(f->policy, &f->nodes[i]);
 }
 
 static void
@@ -35,74 +45,111 @@ fixture_end(struct fixture *f)
 	assert_int_equal(f->counts.objects, 0);
 }
 
-static void
-add_all(struct fixture *f)
+/* As the owner; NULL: none is left. */
+static struct vmc_policy_node *
+take(struct vmc_reserve *r)
 {
-	for (unsigned i = 0; i < NODES; i++)
-		vmc_reserve_add(&f->reserve, &f->nodes[i]);
+	vmc_policy_place *place;
+
+	while ((place = vmc_reserve_peek(r, 0))) {
+		struct vmc_policy_node *node =
+			vmc_exchange_acq_rel(place, NULL);
+		vmc_reserve_skip(r);
+		if (node)
+			return node;
+	}
+	return NULL;
 }
 
-static bool
-withdraw(struct vmc_policy_node *node)
+static struct vmc_policy_node *
+peek(const struct vmc_reserve *r, unsigned ahead)
 {
-	return vmc_reserve_withdraw(vmc_reserve_slot_of(node), node);
+	vmc_policy_place *place = vmc_reserve_peek(r, ahead);
+
+	return place ? vmc_load_relaxed(place) : NULL;
 }
 
-/* Counters that are about to wrap around, or not. */
-static const uint32_t starts[] = {0, 7, UINT32_MAX - 3};
-#define STARTS (sizeof(starts) / sizeof(starts[0]))
-
+/* Whatever is asked for at once, and however full it is kept. */
 static void
 test_oldest_first(void **state)
 {
 	struct fixture f;
 
 	(void)state;
-	for (size_t s = 0; s < STARTS; s++) {
-		fixture_start(&f, starts[s]);
-		assert_null(vmc_reserve_take(&f.reserve));
+	for (unsigned most = 1; most <= VMC_POLICY_ROW; most++) {
+		fixture_start(&f);
+		assert_true(vmc_reserve_is_low(&f.reserve));
 		assert_null(vmc_reserve_peek(&f.reserve, 0));
-		for (int round = 0; round < 5; round++) {
-			add_all(&f);
-			assert_int_equal(vmc_reserve_left(&f.reserve), NODES);
-			for (unsigned i = 0; i < NODES; i++) {
-				assert_ptr_equal(
-					vmc_reserve_peek(&f.reserve, 0),
-					&f.nodes[i]);
-				assert_non_null(
-					vmc_reserve_slot_of(&f.nodes[i]));
-				assert_ptr_equal(vmc_reserve_take(&f.reserve),
-					&f.nodes[i]);
-			}
-			assert_null(vmc_reserve_take(&f.reserve));
-			assert_int_equal(vmc_reserve_count(&f.reserve), 0);
+		for (unsigned i = 0; i < NODES; i++) {
+			while (vmc_reserve_is_low(&f.reserve) &&
+				vmc_load_relaxed(&f.policy->nodes) > 0 &&
+				(i % 3 == 0 || !peek(&f.reserve, 0)))
+				vmc_reserve_fill(&f.reserve, f.policy, most);
+			assert_true(vmc_reserve_has(&f.reserve, f.nodes[i].at));
+			assert_ptr_equal(peek(&f.reserve, 0), &f.nodes[i]);
+			assert_ptr_equal(take(&f.reserve), &f.nodes[i]);
+			f.nodes[i].at = 0;
 		}
+		vmc_reserve_fill(&f.reserve, f.policy, most);
+		assert_null(take(&f.reserve));
+		assert_int_equal(vmc_reserve_count(&f.reserve), 0);
 		fixture_end(&f);
 	}
 }
 
+/* What stays with the policy is not in the reserve; nor is the reverse. */
 static void
-test_withdrawn_and_taken(void **state)
+test_peek_ahead(void **state)
 {
 	struct fixture f;
 
 	(void)state;
-	for (size_t s = 0; s < STARTS; s++) {
-		fixture_start(&f, starts[s]);
-		add_all(&f);
-		assert_true(withdraw(&f.nodes[0]));
-		assert_true(withdraw(&f.nodes[2]));
-		assert_null(vmc_reserve_slot_of(&f.nodes[2]));
-		assert_ptr_equal(vmc_reserve_take(&f.reserve), &f.nodes[1]);
-		/* marked still, but its owner has it */
-		assert_non_null(vmc_reserve_slot_of(&f.nodes[1]));
-		assert_false(withdraw(&f.nodes[1]));
-		assert_null(vmc_reserve_peek(&f.reserve, 0));
-		assert_ptr_equal(vmc_reserve_peek(&f.reserve, 1), &f.nodes[3]);
-		assert_ptr_equal(vmc_reserve_take(&f.reserve), &f.nodes[3]);
-		assert_int_equal(vmc_reserve_count(&f.reserve), NODES - 4);
-		fixture_end(&f);
-	}
+	fixture_start(&f);
+	vmc_reserve_fill(&f.reserve, f.policy, VMC_POLICY_ROW);
+	vmc_reserve_fill(&f.reserve, f.policy, 7);
+	assert_false(vmc_reserve_is_low(&f.reserve));
+	vmc_reserve_fill(&f.reserve, f.policy, VMC_POLICY_ROW); /* nothing */
+	assert_int_equal(vmc_reserve_count(&f.reserve), VMC_POLICY_ROW + 7);
+	for (unsigned i = 0; i < VMC_POLICY_ROW + 7; i++)
+		assert_ptr_equal(peek(&f.reserve, i), &f.nodes[i]);
+	assert_null(peek(&f.reserve, VMC_POLICY_ROW + 7));
+	assert_false(
+		vmc_reserve_has(&f.reserve, f.nodes[VMC_POLICY_ROW + 7].at));
+	/* the first row is used up, and the next one comes after the second */
+	for (unsigned i = 0; i < VMC_POLICY_ROW; i++)
+		assert_ptr_equal(take(&f.reserve), &f.nodes[i]);
+	assert_true(vmc_reserve_is_low(&f.reserve));
+	vmc_reserve_fill(&f.reserve, f.policy, 3);
+	for (unsigned i = 0; i < 7 + 3; i++)
+		assert_ptr_equal(
+			peek(&f.reserve, i), &f.nodes[VMC_POLICY_ROW + i]);
+	fixture_end(&f);
+}
+
+static void
+test_won_back_and_taken(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f);
+	vmc_reserve_fill(&f.reserve, f.policy, 8);
+	f.policy->ops->remove(f.policy, &f.nodes[0]);
+	touch(f.policy, &f.nodes[2]);
+	assert_int_equal(f.nodes[0].at, 0);
+	assert_false(vmc_reserve_has(&f.reserve, f.nodes[2].at));
+	assert_ptr_equal(take(&f.reserve), &f.nodes[1]);
+	/* said to be there still, but its owner has it */
+	uint32_t at = f.nodes[1].at;
+	assert_true(vmc_reserve_has(&f.reserve, at));
+	touch(f.policy, &f.nodes[1]);
+	f.policy->ops->remove(f.policy, &f.nodes[1]);
+	assert_int_equal(f.nodes[1].at, at);
+	assert_null(peek(&f.reserve, 0));
+	assert_ptr_equal(peek(&f.reserve, 1), &f.nodes[3]);
+	assert_ptr_equal(take(&f.reserve), &f.nodes[3]);
+	assert_int_equal(vmc_reserve_count(&f.reserve), 4);
+	fixture_end(&f);
 }
 
 /* What is recalled is older than what the policy has, in the same order. */
@@ -113,20 +160,21 @@ test_recall(void **state)
 	uint64_t held;
 
 	(void)state;
-	for (size_t s = 0; s < STARTS; s++) {
-		fixture_start(&f, starts[s]);
-		struct vmc_policy_node *newest = &f.nodes[NODES - 1];
-		f.policy->ops->touch(f.policy, &newest, 1);
-		for (unsigned i = 0; i < NODES - 1; i++)
-			vmc_reserve_add(&f.reserve, &f.nodes[i]);
-		assert_ptr_equal(vmc_reserve_take(&f.reserve), &f.nodes[0]);
-		assert_true(withdraw(&f.nodes[3]));
+	for (unsigned taken = 0; taken < 2 * VMC_POLICY_ROW; taken += 5) {
+		fixture_start(&f);
+		vmc_reserve_fill(&f.reserve, f.policy, VMC_POLICY_ROW);
+		for (unsigned i = 0; i < taken; i++) {
+			vmc_reserve_fill(&f.reserve, f.policy, VMC_POLICY_ROW);
+			assert_ptr_equal(take(&f.reserve), &f.nodes[i]);
+		}
+		f.policy->ops->remove(f.policy, &f.nodes[taken + 2]);
 		vmc_reserve_recall(&f.reserve, f.policy);
-		assert_null(vmc_reserve_take(&f.reserve));
+		assert_int_equal(vmc_reserve_count(&f.reserve), 0);
+		assert_null(take(&f.reserve));
 		assert_int_equal(f.policy->ops->check(f.policy, &held), 0);
-		assert_int_equal(held, NODES - 2);
-		for (unsigned i = 1; i < NODES; i++)
-			if (i != 3)
+		assert_int_equal(held, NODES - taken - 1);
+		for (unsigned i = taken; i < NODES; i++)
+			if (i != taken + 2)
 				assert_ptr_equal(
 					f.policy->ops->victim(f.policy),
 					&f.nodes[i]);
@@ -134,52 +182,25 @@ test_recall(void **state)
 	}
 }
 
-/* Every slot is filled: the first of them is the one behind the last. */
-static void
-test_full(void **state)
-{
-	struct vmc_policy_node many[VMC_RESERVE_SIZE];
-	struct fixture f;
-
-	(void)state;
-	for (size_t s = 0; s < STARTS; s++) {
-		fixture_start(&f, starts[s]);
-		memset(many, 0, sizeof(many));
-		for (unsigned i = 0; i < VMC_RESERVE_SIZE; i++)
-			vmc_reserve_add(&f.reserve, &many[i]);
-		f.nodes[0].prev = &f.nodes[1]; /* behind the slots */
-		assert_int_equal(
-			vmc_reserve_count(&f.reserve), VMC_RESERVE_SIZE);
-		for (unsigned i = 0; i < VMC_RESERVE_SIZE; i++)
-			assert_ptr_equal(
-				vmc_reserve_peek(&f.reserve, i), &many[i]);
-		assert_null(vmc_reserve_peek(&f.reserve, VMC_RESERVE_SIZE));
-		vmc_reserve_recall(&f.reserve, f.policy);
-		for (unsigned i = 0; i < VMC_RESERVE_SIZE; i++)
-			assert_ptr_equal(
-				f.policy->ops->victim(f.policy), &many[i]);
-		fixture_end(&f);
-	}
-}
-
-/* An owner that takes, and a holder of the lock that withdraws, at once. */
+/* An owner that takes, and a holder of the lock that wins back, at once. */
 struct race {
-	struct vmc_reserve reserve;
-	struct vmc_policy_node nodes[NODES];
+	struct fixture f;
 	pthread_barrier_t barrier;
 	unsigned rounds;
-	bool withdrawn[NODES];
+	bool won[VMC_POLICY_ROW];
 };
 
 static void *
-withdraw_all(void *arg)
+win_all_back(void *arg)
 {
 	struct race *r = arg;
+	struct vmc_policy_row **row = &r->f.reserve.row[0];
 
 	for (unsigned round = 0; round < r->rounds; round++) {
 		pthread_barrier_wait(&r->barrier);
-		for (unsigned i = NODES; i-- > 0;)
-			r->withdrawn[i] = withdraw(&r->nodes[i]);
+		for (unsigned i = VMC_POLICY_ROW; i-- > 0;)
+			r->won[i] = vmc_policy_win_back(
+				&(*row)->place[i], &r->f.nodes[i]);
 		pthread_barrier_wait(&r->barrier);
 	}
 	return NULL;
@@ -188,27 +209,39 @@ withdraw_all(void *arg)
 static void
 test_one_has_it(void **state)
 {
-	struct race r = {.rounds = (unsigned)testing_operations(ROUNDS)};
+	static struct race r;
 	pthread_t other;
 
 	(void)state;
+	r.rounds = (unsigned)testing_operations(ROUNDS);
+	fixture_start(&r.f);
+	for (unsigned i = VMC_POLICY_ROW; i < NODES; i++)
+		r.f.policy->ops->remove(r.f.policy, &r.f.nodes[i]);
 	pthread_barrier_init(&r.barrier, NULL, 2);
-	assert_int_equal(pthread_create(&other, NULL, withdraw_all, &r), 0);
+	assert_int_equal(pthread_create(&other, NULL, win_all_back, &r), 0);
 	for (unsigned round = 0; round < r.rounds; round++) {
 		struct vmc_policy_node *node;
-		bool taken[NODES] = {false};
+		bool taken[VMC_POLICY_ROW] = {false};
 
-		for (unsigned i = 0; i < NODES; i++)
-			vmc_reserve_add(&r.reserve, &r.nodes[i]);
+		r.f.reserve.left[0] = 0;
+		r.f.reserve.left[1] = 1; /* so that it is row 0 again */
+		vmc_reserve_fill(&r.f.reserve, r.f.policy, VMC_POLICY_ROW);
+		r.f.reserve.left[1] = 0;
+		r.f.reserve.current = 0;
+		assert_int_equal(r.f.reserve.left[0], UINT32_MAX);
 		pthread_barrier_wait(&r.barrier);
-		while ((node = vmc_reserve_take(&r.reserve)))
-			taken[node - r.nodes] = true;
+		while ((node = take(&r.f.reserve)))
+			taken[node - r.f.nodes] = true;
 		pthread_barrier_wait(&r.barrier);
-		for (unsigned i = 0; i < NODES; i++)
-			assert_true(taken[i] != r.withdrawn[i]);
+		for (unsigned i = 0; i < VMC_POLICY_ROW; i++) {
+			assert_true(taken[i] != r.won[i]);
+			r.f.nodes[i].at = 0;
+			touch(r.f.policy, &r.f.nodes[i]);
+		}
 	}
 	pthread_join(other, NULL);
 	pthread_barrier_destroy(&r.barrier);
+	fixture_end(&r.f);
 }
 
 int
@@ -216,9 +249,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_oldest_first),
-		cmocka_unit_test(test_withdrawn_and_taken),
+		cmocka_unit_test(test_peek_ahead),
+		cmocka_unit_test(test_won_back_and_taken),
 		cmocka_unit_test(test_recall),
-		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_one_has_it),
 	};
 

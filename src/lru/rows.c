@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * rows.c -- the rows of a policy: their numbers and their memory
+ *
+ * A group is allocated when all numbers are in use, and stays until the end: a
+ * row is found by two loads, the first of an array so short that it stays in
+ * the processor's cache. Places are given back. Rows are taken from the stock
+ * only where there is no memory and the caller cannot do without; whoever keeps
+ * a stock makes it up again before the lock is released, or sees to it that
+ * nothing more will be needed.
+ *
+ * What is spare is taken last in, first out: its places are in the processor's
+ * cache. Rejected: rows with their places, 288 bytes: what is looked at when a
+ * node leaves, 32 bytes, would be in a line of its own.
+ */
+#include "rows.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { SLACK = 8 /* spare rows above the stock that are not given back */ };
+
+/* Row numbers that at has room for, in groups. */
+#define GROUPS_MAX (UINT32_MAX / VMC_POLICY_ROW / VMC_ROWS_GROUP)
+#define GROUP_SIZE (VMC_ROWS_GROUP * sizeof(struct vmc_policy_row))
+
+static bool
+make_group(struct vmc_rows *rows)
+{
+	struct vmc_memory *m = &rows->memory;
+
+	if (rows->groups == GROUPS_MAX)
+		return false;
+	if (rows->groups == rows->room) {
+		uint32_t room = rows->room ? 2 * rows->room : 8;
+		struct vmc_policy_row **larger =
+			vmc_alloc(m, room * sizeof(*larger));
+		if (!larger)
+			return false;
+		if (rows->room) {
+			memcpy(larger, rows->group,
+				rows->room * sizeof(*larger));
+			vmc_free(m, rows->group, rows->room * sizeof(*larger));
+		}
+		rows->group = larger;
+		rows->room = room;
+	}
+	struct vmc_policy_row *group = vmc_alloc(m, GROUP_SIZE);
+	if (!group)
+		return false;
+	memset(group, 0, GROUP_SIZE);
+	/* the lowest number last, so that it comes first; none is 0 */
+	for (uint32_t i = VMC_ROWS_GROUP; i-- > (rows->groups == 0);) {
+		group[i].number = rows->groups * VMC_ROWS_GROUP + i;
+		group[i].next = rows->blank;
+		rows->blank = &group[i];
+	}
+	rows->group[rows->groups++] = group;
+	return true;
+}
+
+static struct vmc_policy_row *
+take_spare(struct vmc_rows *rows)
+{
+	struct vmc_policy_row *row = rows->spare;
+
+	if (row) {
+		rows->spare = row->next;
+		rows->spares--;
+	}
+	return row;
+}
+
+static struct vmc_policy_row *
+allocate_row(struct vmc_rows *rows)
+{
+	if (!rows->blank && !make_group(rows))
+		return NULL;
+	struct vmc_policy_row *row = rows->blank;
+	row->place = vmc_alloc(&rows->memory, VMC_ROWS_PLACES_SIZE);
+	if (!row->place)
+		return NULL;
+	rows->blank = row->next;
+	return row;
+}
+
+static void
+free_places(struct vmc_rows *rows, struct vmc_policy_row *row)
+{
+	vmc_free(&rows->memory, row->place, VMC_ROWS_PLACES_SIZE);
+	row->place = NULL;
+}
+
+struct vmc_policy_row *
+vmc_rows_take(struct vmc_rows *rows, bool needed)
+{
+	struct vmc_policy_row *row =
+		rows->spares > rows->stock ? take_spare(rows) : NULL;
+
+	if (!row)
+		row = allocate_row(rows);
+	if (!row && needed)
+		row = take_spare(rows);
+	return row;
+}
+
+int
+vmc_rows_stock(struct vmc_rows *rows, unsigned count)
+{
+	rows->stock = count;
+	while (rows->spares > count + SLACK) {
+		struct vmc_policy_row *row = take_spare(rows);
+		free_places(rows, row);
+		row->next = rows->blank;
+		rows->blank = row;
+	}
+	while (rows->spares < count) {
+		struct vmc_policy_row *row = allocate_row(rows);
+		if (!row)
+			return -ENOMEM;
+		vmc_rows_give_back(rows, row);
+	}
+	return 0;
+}
+
+void
+vmc_rows_init(struct vmc_rows *rows, const struct vmc_memory *memory)
+{
+	*rows = (struct vmc_rows){.memory = *memory};
+}
+
+void
+vmc_rows_fini(struct vmc_rows *rows)
+{
+	struct vmc_memory *m = &rows->memory;
+
+	for (uint32_t g = 0; g < rows->groups; g++) {
+		for (uint32_t i = 0; i < VMC_ROWS_GROUP; i++)
+			if (rows->group[g][i].place)
+				free_places(rows, &rows->group[g][i]);
+		vmc_free(m, rows->group[g], GROUP_SIZE);
+	}
+	if (rows->room)
+		vmc_free(m, rows->group, rows->room * sizeof(*rows->group));
+}
