@@ -61,11 +61,6 @@ struct vmemcache {
 	 * under its lock.
 	 */
 	_Atomic uint16_t generation;
-	/* under the policy's lock */
-	uint8_t last_generation;
-	unsigned fed_alone; /* batches, by the same thread, up to some */
-	const struct vmc_ring *feeder; /* of the last batch */
-	uint64_t inserted;             /* since this generation began */
 	/*
 	 * Threads in slots below may put: the policy has memory for that.
 	 * Written under its lock.
@@ -74,6 +69,11 @@ struct vmemcache {
 
 	/* guards the policy, the nodes it holds, and the taking from rings */
 	alignas(64) struct vmc_lock policy_lock;
+	/* under it; by every batch, so not beside what gets read */
+	uint8_t last_generation;
+	unsigned fed_alone; /* batches, by the same thread, up to some */
+	const struct vmc_ring *feeder; /* of the last batch */
+	uint64_t inserted;             /* since this generation began */
 
 	/* read by every operation: not in a line with the lock */
 	alignas(64) struct vmc_stripes stripes;

@@ -3,8 +3,7 @@
  * entry.h -- one object per item, and its one lifecycle
  *
  *   offset 0      4          8      16           21           22      24
- *          | node | key_size | runs | value_size | generation | state | key ...
- * |
+ *          | node | key_size | runs | value_size | generation | state | key
  *
  * key_size is in the node's padding, value_size has 40 bits.
  *
