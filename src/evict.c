@@ -21,7 +21,7 @@
  * fetched ahead, by this thread alone. A reserved entry is LIVE, found and
  * touched like any other:
  *
- *   the owner claims it  exchanges its place for NULL, then LIVE -> EVICTING,
+ *   the owner claims it  exchanges its place for none, then LIVE -> EVICTING,
  *                        both within one epoch. If another thread has claimed
  *                        it, at becomes 0; that thread finds the place empty,
  *                        or at 0
@@ -177,15 +177,16 @@ static void
 claim_reserved(struct vmc_stripe *stripe, struct claim *claim)
 {
 	struct vmc_reserve *reserve = &stripe->reserve;
-	vmc_policy_place *place;
+	const struct vmc_policy_row *row;
+	unsigned i;
 
-	while (!enough(claim) && (place = vmc_reserve_peek(reserve, 0))) {
-		struct vmc_policy_node *node = vmc_load_acquire(place);
+	while (!enough(claim) && (row = vmc_reserve_peek(reserve, 0, &i))) {
+		struct vmc_policy_node *node = vmc_policy_node_at(row, i);
 		if (node && vmc_load_acquire(&vmc_entry_of(node)->state) ==
 				    VMC_ENTRY_INSERTING)
 			return;
 		vmc_reserve_skip(reserve);
-		if (node && vmc_exchange_acq_rel(place, NULL))
+		if (node && vmc_policy_take(row, i))
 			claim_node(claim, node);
 	}
 }
@@ -195,12 +196,12 @@ static void
 claim_reserved_under_lock(struct vmc_policy *policy, struct vmc_stripe *stripe,
 	struct claim *claim)
 {
-	vmc_policy_place *place;
+	const struct vmc_policy_row *row;
+	unsigned i;
 
 	while (!enough(claim) &&
-		(place = vmc_reserve_peek(&stripe->reserve, 0))) {
-		struct vmc_policy_node *node =
-			vmc_exchange_acq_rel(place, NULL);
+		(row = vmc_reserve_peek(&stripe->reserve, 0, &i))) {
+		struct vmc_policy_node *node = vmc_policy_take(row, i);
 		vmc_reserve_skip(&stripe->reserve);
 		if (node)
 			claim_under_lock(policy, claim, node);
@@ -343,8 +344,10 @@ fetch_victim(struct vmemcache *cache, const struct vmc_entry *victim)
 static struct vmc_entry *
 coming_victim(struct vmc_stripe *stripe, unsigned ahead)
 {
-	vmc_policy_place *place = vmc_reserve_peek(&stripe->reserve, ahead);
-	struct vmc_policy_node *node = place ? vmc_load_acquire(place) : NULL;
+	unsigned i;
+	const struct vmc_policy_row *row =
+		vmc_reserve_peek(&stripe->reserve, ahead, &i);
+	struct vmc_policy_node *node = row ? vmc_policy_node_at(row, i) : NULL;
 
 	return node ? vmc_entry_of(node) : NULL;
 }

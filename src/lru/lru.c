@@ -5,37 +5,43 @@
  * An unrolled list: rows of up to 32 nodes, the oldest row first; in a row the
  * oldest node first. A node says in which place of which row it is.
  *
- *      ends ⇄ row ⇄ row ⇄ ... ⇄ open ⇄ ends        groups of rows, by number
- *              │ live: 0110...                      at = number * 32 + place
- *              └▶ place: - n n - ...
+ *      ends ⇄ row ⇄ row ⇄ ... ⇄ open ⇄ ends        by number:
+ *              └▶ places: - n n - ...               live: 0110...
+ *                                                   at = number * 32 + place
  *
- *   for every bit of a held row:  its place leads to a node whose at leads back
- *   a held row                    has a bit set, or is the open one
- *   nodes                         == bits of held rows
+ *   for every bit of live:  its place leads to a node whose at leads back
+ *   a held row              has a bit set, or is the open one; others have none
+ *   nodes                   == bits of live
  *
  * All calls come under the user's one lock. What costs here is cache misses:
  * - A node that is used goes to the next place of the open row. Of other nodes
- *   nothing is written, and of where it was one bit. Rows that have lost more
- *   than half of their nodes are merged with a neighbour, a step each batch, so
- *   that what merging reads has been fetched by then: for each row that is
- *   filled one is merged away, so a touch costs MERGED / 32 writes to other
- *   nodes at most, once the number of rows is steady.
+ *   nothing is written, and of where it was one bit. The bits of all rows stand
+ *   side by side: those of a million nodes in 200 KB.
+ * - Neighbours that have at most MERGED nodes together are merged. For every
+ *   EVERY nodes that are used, or one that is removed, one more row is looked
+ *   at, in the order of their numbers, so four for each that is filled: of what
+ *   was there at the beginning of a round, two neighbours have more than MERGED
+ *   at its end, and a quarter more is new, whatever the order in which nodes
+ *   are used. What merging reads is fetched before, a step each batch. A touch
+ *   costs MERGED / 32 writes to other nodes at most, once the number of rows is
+ *   steady.
  * - Victims are handed over a row at a time, of which no node is looked at:
  *   whoever gets it knows the addresses of all, fetches them as far ahead as it
  *   likes, and no other thread does.
- * A node takes 9 bytes in rows that are full, some 16 where all are used at
+ * A node takes 7 bytes in rows that are full, some 13 where all are used at
  * random.
  *
  * New rows need memory. What must not fail for lack of it, a node's first touch
  * and restoring victims, takes rows from a stock that its user keeps.
  *
  * Rejected: a doubly linked list of nodes. Of one thread that gets at random it
- * is as fast or faster (a get of 1 KiB takes 4 to 8 % less), as many misses are
- * under way at once when it moves a batch. But the next victims are found by
- * walking from one to the next, which every thread did: puts of two threads,
- * 240 ns apart, took 433 ns where they take 293; and 20 bytes of each node were
- * in its entry, where 4 are. The bits of all rows side by side, 80 KB: gets 1.5
- * % slower. A time stamp in the entry, sampled at eviction: not exact.
+ * is a little faster (a get of 1 KiB takes 2 to 5 % less). But the next victims
+ * are found by walking from one to the next, which every thread did: puts of
+ * two threads, 240 ns apart, took 433 ns where they take 293; and 20 bytes of
+ * each node were in its entry, where 4 are. The bits in their rows, and a row
+ * looked at when every fourth node leaves it: 2 to 5 % slower. Places of 8
+ * bytes: 3 bytes more a node. A time stamp in the entry, sampled at eviction:
+ * not exact.
  */
 #include "policy.h"
 
@@ -50,20 +56,28 @@ typedef struct vmc_policy_row row;
 enum {
 	PLACES = VMC_POLICY_ROW,
 	MERGED = 24, /* nodes, in a row merged of two */
-	TENDED = 8   /* rows on their way to be merged */
+	TENDED = 16, /* rows on their way to be merged */
+	EVERY = 8    /* touches, for which a row is looked at */
 };
 
 struct lru {
 	struct vmc_policy base;
 	struct vmc_rows rows;
 	row ends;
-	row *open;     /* the newest, if it has places left; NULL: none */
-	unsigned used; /* its places; all, if there is none */
+	row *open;     /* the newest, until another is opened; NULL: none */
+	uint32_t next; /* of its places, the first that was not used yet */
+	uint32_t end;  /* the one behind its last; next: none is left */
 	struct tended {
 		row *row;
-		enum stage { FOUND, FETCHED, NODES_FETCHED } stage;
+		enum stage {
+			FOUND,
+			LINKS_FETCHED,
+			FETCHED,
+			NODES_FETCHED
+		} stage;
 	} tended[TENDED];
 	unsigned tended_count;
+	uint32_t looked_at; /* the row, by number */
 };
 
 static struct lru *
@@ -84,10 +98,20 @@ bit_of(uint32_t at)
 	return UINT32_C(1) << at % PLACES;
 }
 
-static unsigned
-count_of(const row *r)
+static uint32_t *
+live_of(const struct lru *lru, const row *r)
 {
-	return (unsigned)__builtin_popcount(r->live);
+	return &lru->rows.live[r->number];
+}
+
+/* Bits in pairs, fours, bytes: gcc's own calls a function. */
+static unsigned
+count_of(uint32_t live)
+{
+	live -= live >> 1 & 0x55555555;
+	live = (live & 0x33333333) + (live >> 2 & 0x33333333);
+	live = (live + (live >> 4)) & 0x0f0f0f0f;
+	return live * 0x01010101 >> 24;
 }
 
 static unsigned
@@ -96,10 +120,10 @@ lowest(uint32_t live)
 	return (unsigned)__builtin_ctz(live);
 }
 
-static bool
-is_handed_over(const row *r)
+static uint32_t
+first_of(const row *r)
 {
-	return r->prev == NULL;
+	return r->number * PLACES;
 }
 
 /* --- the list --- */
@@ -118,30 +142,35 @@ unlink_row(struct lru *lru, row *r)
 {
 	r->prev->next = r->next;
 	r->next->prev = r->prev;
-	r->prev = NULL;
 	if (r == lru->open) {
 		lru->open = NULL;
-		lru->used = PLACES;
+		lru->next = lru->end;
 	} else {
 		vmc_owner_add(&lru->base.bytes, -VMC_ROWS_SIZE);
 	}
 }
 
 static void
-place_node(row *r, unsigned i, struct vmc_policy_node *node)
+place_node(struct lru *lru, row *r, uint32_t at, struct vmc_policy_node *node)
 {
-	vmc_store_relaxed(&r->place[i], node);
-	vmc_store_relaxed(&node->at, r->number * PLACES + i);
-	r->live |= UINT32_C(1) << i;
+	unsigned i = at % PLACES;
+
+	r->places->low[i] = (uint16_t)(uintptr_t)node;
+	vmc_store_relaxed(
+		&r->places->high[i], (uint32_t)((uintptr_t)node >> 16));
+	vmc_store_relaxed(&node->at, at);
+	*live_of(lru, r) |= bit_of(at);
 }
 
-/* Nodes of a row, `which` of them, to the places of another from `i` on. */
+/* Nodes of a row, `which` of them, to the places of another from i on. */
 static void
-move_nodes(row *from, uint32_t which, row *to, unsigned i)
+move_nodes(struct lru *lru, row *from, uint32_t which, row *to, unsigned i)
 {
-	from->live &= ~which;
-	for (uint32_t m = which; m; m &= m - 1, i++)
-		place_node(to, i, vmc_load_relaxed(&from->place[lowest(m)]));
+	uint32_t at = first_of(to) + i;
+
+	*live_of(lru, from) &= ~which;
+	for (uint32_t m = which; m; m &= m - 1)
+		place_node(lru, to, at++, vmc_policy_node_at(from, lowest(m)));
 }
 
 /* --- merging --- */
@@ -150,22 +179,25 @@ move_nodes(row *from, uint32_t which, row *to, unsigned i)
 static inline __attribute__((always_inline)) void
 prefetch_places(const row *r)
 {
-	for (unsigned i = 0; i < PLACES; i += 8)
-		__builtin_prefetch(&r->place[i]);
+	__builtin_prefetch(&r->places->high[0]);
+	__builtin_prefetch(&r->places->high[PLACES / 2]);
+	__builtin_prefetch(&r->places->low[0]);
 }
 
 static void
-prefetch_nodes(const row *r)
+prefetch_nodes(const struct lru *lru, const row *r)
 {
-	for (uint32_t m = r->live; m; m &= m - 1)
-		vmc_prefetch_write(vmc_load_relaxed(&r->place[lowest(m)]));
+	for (uint32_t m = *live_of(lru, r); m; m &= m - 1)
+		vmc_prefetch_write(vmc_policy_node_at(r, lowest(m)));
 }
 
 static void
 merge(struct lru *lru, row *r, row *newer)
 {
-	move_nodes(r, r->live, r, 0);
-	move_nodes(newer, newer->live, r, count_of(r));
+	uint32_t live = *live_of(lru, r);
+
+	move_nodes(lru, r, live, r, 0);
+	move_nodes(lru, newer, *live_of(lru, newer), r, count_of(live));
 	unlink_row(lru, newer);
 	vmc_rows_give_back(&lru->rows, newer);
 }
@@ -175,73 +207,87 @@ static row *
 pair_of(const struct lru *lru, row *r)
 {
 	row *other[2] = {r->next, r->prev};
+	uint32_t live = *live_of(lru, r);
 
-	if (is_handed_over(r) || r == lru->open)
+	if (live == 0 || r == lru->open)
 		return NULL;
 	for (unsigned i = 0; i < 2; i++)
 		if (other[i] != &lru->ends && other[i] != lru->open &&
-			count_of(r) + count_of(other[i]) <= MERGED)
+			count_of(live) + count_of(*live_of(lru, other[i])) <=
+				MERGED)
 			return i == 0 ? r : other[i];
 	return NULL;
 }
 
-/* A step further with each row that may be merged. */
+/* The next rows, so many of all there are: may one of them be merged? */
 static void
-tend(struct lru *lru)
+look_at(struct lru *lru, unsigned count)
+{
+	uint32_t number = lru->looked_at;
+
+	for (; count > 0 && lru->tended_count < TENDED; count--) {
+		if (number == lru->rows.groups * VMC_ROWS_GROUP) {
+			number = 0;
+			break;
+		}
+		uint32_t live = lru->rows.live[number++];
+		if (live == 0 || count_of(live) > MERGED / 2)
+			continue;
+		row *r = row_of(lru, (number - 1) * PLACES);
+		__builtin_prefetch(r);
+		lru->tended[lru->tended_count++] = (struct tended){r, FOUND};
+	}
+	lru->looked_at = number;
+}
+
+/* A step further with each row that may be merged. False: it may not. */
+static bool
+tend_to(struct lru *lru, struct tended *t)
+{
+	if (t->stage == FOUND) {
+		__builtin_prefetch(t->row->next);
+		__builtin_prefetch(t->row->prev);
+	} else {
+		row *older = pair_of(lru, t->row);
+		if (!older)
+			return false;
+		if (t->stage == LINKS_FETCHED) {
+			prefetch_places(older);
+			prefetch_places(older->next);
+		} else if (t->stage == FETCHED) {
+			prefetch_nodes(lru, older);
+			prefetch_nodes(lru, older->next);
+		} else {
+			merge(lru, older, older->next);
+			return false;
+		}
+	}
+	t->stage++;
+	return true;
+}
+
+static void
+tend(struct lru *lru, unsigned looks)
 {
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < lru->tended_count; i++) {
 		struct tended t = lru->tended[i];
-		row *older = pair_of(lru, t.row);
-
-		if (!older)
-			continue;
-		if (t.stage == NODES_FETCHED) {
-			merge(lru, older, older->next);
-			continue;
-		}
-		if (t.stage == FOUND) {
-			prefetch_places(older);
-			prefetch_places(older->next);
-		} else {
-			prefetch_nodes(older);
-			prefetch_nodes(older->next);
-		}
-		t.stage++;
-		lru->tended[kept++] = t;
+		if (tend_to(lru, &t))
+			lru->tended[kept++] = t;
 	}
 	lru->tended_count = kept;
+	look_at(lru, looks);
 }
 
-/* A node has left a row: give it up, or see whether it may be merged. */
-static __attribute__((noinline)) void
-look_at(struct lru *lru, row *r)
+/* A row lost its last node: it goes, unless more are to come. */
+static void
+emptied(struct lru *lru, row *r)
 {
-	if (r == lru->open)
-		return;
-	if (r->live == 0) {
+	if (r != lru->open) {
 		unlink_row(lru, r);
 		vmc_rows_give_back(&lru->rows, r);
-	} else if (count_of(r) <= MERGED / 2 && lru->tended_count < TENDED) {
-		__builtin_prefetch(r->next);
-		__builtin_prefetch(r->prev);
-		lru->tended[lru->tended_count++] = (struct tended){r, FOUND};
 	}
-}
-
-/*
- * A node leaves the place of a row where it is held. Every fourth time the row
- * is looked at, whatever the order in which nodes are used.
- */
-static inline void
-drop(struct lru *lru, row *r, const struct vmc_policy_node *node, uint32_t at)
-{
-	uintptr_t mixed = (uintptr_t)node / 32 ^ lru->used;
-
-	r->live &= ~bit_of(at);
-	if (r->live == 0 || mixed % 4 == 0)
-		look_at(lru, r);
 }
 
 /* The open row is full, or there is none. False: no memory. */
@@ -253,7 +299,7 @@ open_row(struct lru *lru, bool needed)
 
 	if (!r)
 		return false;
-	if (full && full->live == 0) {
+	if (full && *live_of(lru, full) == 0) {
 		unlink_row(lru, full);
 		vmc_rows_give_back(&lru->rows, full);
 	} else if (full) {
@@ -261,7 +307,8 @@ open_row(struct lru *lru, bool needed)
 	}
 	link_before(r, &lru->ends);
 	lru->open = r;
-	lru->used = 0;
+	lru->next = first_of(r);
+	lru->end = lru->next + PLACES;
 	return true;
 }
 
@@ -273,15 +320,18 @@ open_row(struct lru *lru, bool needed)
 static inline bool
 leave(struct lru *lru, struct vmc_policy_node *node, uint32_t at)
 {
-	row *r = row_of(lru, at);
+	uint32_t *live = &lru->rows.live[vmc_policy_row_number(at)];
+	uint32_t others = *live & ~bit_of(at);
 
-	if (__builtin_expect(is_handed_over(r), 0)) {
-		if (!vmc_policy_win_back(&r->place[at % PLACES], node))
+	if (__builtin_expect(others == *live, 0)) {
+		if (!vmc_policy_win_back(row_of(lru, at), at % PLACES, node))
 			return false;
 		vmc_owner_add(&lru->base.nodes, 1);
-	} else {
-		drop(lru, r, node, at);
+		return true;
 	}
+	*live = others;
+	if (__builtin_expect(others == 0, 0))
+		emptied(lru, row_of(lru, at));
 	return true;
 }
 
@@ -298,8 +348,8 @@ moved_to(const struct lru *lru, const struct vmc_policy_node *node)
 	if (!vmc_rows_have(&lru->rows, at))
 		return 0;
 	const row *r = row_of(lru, at);
-	return !is_handed_over(r) && (r->live & bit_of(at)) &&
-			       vmc_load_relaxed(&r->place[at % PLACES]) == node
+	return (*live_of(lru, r) & bit_of(at)) &&
+			       vmc_policy_node_at(r, at % PLACES) == node
 		       ? at
 		       : 0;
 }
@@ -310,10 +360,7 @@ touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
 {
 	struct lru *lru = lru_of(policy);
 
-	for (unsigned i = 0; i < count; i++)
-		if (ats[i] != 0)
-			__builtin_prefetch(row_of(lru, ats[i]));
-	tend(lru);
+	tend(lru, (count + EVERY - 1) / EVERY);
 	for (unsigned i = 0; i < count; i++) {
 		struct vmc_policy_node *node = nodes[i];
 		uint32_t at = ats[i];
@@ -322,13 +369,13 @@ touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
 			if (at == 0)
 				continue;
 		}
-		if (lru->used == PLACES && !open_row(lru, at == 0))
+		if (lru->next == lru->end && !open_row(lru, at == 0))
 			continue;
 		if (at == 0)
 			vmc_owner_add(&lru->base.nodes, 1);
 		else if (!leave(lru, node, at))
 			continue;
-		place_node(lru->open, lru->used++, node);
+		place_node(lru, lru->open, lru->next++, node);
 	}
 }
 
@@ -337,7 +384,7 @@ remove_node(struct vmc_policy *policy, struct vmc_policy_node *node)
 {
 	struct lru *lru = lru_of(policy);
 
-	tend(lru); /* which may move it */
+	tend(lru, 1); /* which may move it */
 	uint32_t at = vmc_load_acquire(&node->at);
 	if (at != 0 && leave(lru, node, at)) {
 		vmc_store_relaxed(&node->at, 0);
@@ -350,7 +397,7 @@ oldest(struct lru *lru)
 {
 	row *r = lru->ends.next;
 
-	return r->live ? r : NULL; /* of the ends, too */
+	return r != &lru->ends && *live_of(lru, r) ? r : NULL;
 }
 
 static struct vmc_policy_node *
@@ -361,11 +408,14 @@ victim(struct vmc_policy *policy)
 
 	if (!r)
 		return NULL;
-	unsigned i = lowest(r->live);
-	struct vmc_policy_node *node = vmc_load_relaxed(&r->place[i]);
+	uint32_t *live = live_of(lru, r);
+	unsigned i = lowest(*live);
+	struct vmc_policy_node *node = vmc_policy_node_at(r, i);
 	vmc_store_relaxed(&node->at, 0);
 	vmc_owner_add(&lru->base.nodes, UINT64_MAX);
-	drop(lru, r, node, i);
+	*live &= *live - 1;
+	if (*live == 0)
+		emptied(lru, r);
 	return node;
 }
 
@@ -375,14 +425,17 @@ restore(struct vmc_policy *policy, struct vmc_policy_node *node)
 	struct lru *lru = lru_of(policy);
 	row *r = oldest(lru);
 
-	if (!r || lowest(r->live) == 0) {
+	unsigned i = r ? lowest(*live_of(lru, r)) : 0;
+
+	if (i == 0) {
 		r = vmc_rows_take(&lru->rows, true);
 		if (!r) /* more than the stock: see stock() */
 			return;
 		link_before(r, lru->ends.next);
 		vmc_owner_add(&lru->base.bytes, VMC_ROWS_SIZE);
+		i = PLACES;
 	}
-	place_node(r, r->live ? lowest(r->live) - 1 : PLACES - 1, node);
+	place_node(lru, r, first_of(r) + i - 1, node);
 	vmc_owner_add(&lru->base.nodes, 1);
 }
 
@@ -394,19 +447,22 @@ hand_over(struct vmc_policy *policy, unsigned most)
 
 	if (!r)
 		return NULL;
-	if (count_of(r) > most) {
-		uint32_t rest = r->live;
+	uint32_t live = *live_of(lru, r);
+	if (count_of(live) > most) {
+		uint32_t rest = live;
 		row *part = vmc_rows_take(&lru->rows, false);
 		if (!part)
 			return NULL;
 		for (unsigned n = 0; n < most; n++)
 			rest &= rest - 1;
-		move_nodes(r, r->live & ~rest, part, 0);
+		move_nodes(lru, r, live & ~rest, part, 0);
 		r = part;
 	} else {
 		unlink_row(lru, r);
 	}
-	vmc_owner_add(&lru->base.nodes, -(uint64_t)count_of(r));
+	r->live = *live_of(lru, r);
+	*live_of(lru, r) = 0;
+	vmc_owner_add(&lru->base.nodes, -(uint64_t)count_of(r->live));
 	prefetch_places(r);
 	return r;
 }
@@ -430,7 +486,6 @@ create(struct vmc_policy **policy, const struct vmc_memory *memory)
 	lru->base.ops = &vmc_policy_lru;
 	vmc_rows_init(&lru->rows, memory);
 	lru->ends.prev = lru->ends.next = &lru->ends;
-	lru->used = PLACES;
 	*policy = &lru->base;
 	return 0;
 }
@@ -454,17 +509,29 @@ stock(struct vmc_policy *policy, unsigned rows)
 static bool
 row_check(const struct lru *lru, const row *r)
 {
-	if (r->next->prev != r || row_of(lru, r->number * PLACES) != r ||
-		(r->live == 0 && r != lru->open))
+	uint32_t live = *live_of(lru, r);
+
+	if (r->next->prev != r || row_of(lru, first_of(r)) != r ||
+		(live == 0 && r != lru->open))
 		return false;
-	for (uint32_t m = r->live; m; m &= m - 1) {
-		unsigned i = lowest(m);
-		struct vmc_policy_node *node = vmc_load_relaxed(&r->place[i]);
-		if (!node ||
-			vmc_load_relaxed(&node->at) != r->number * PLACES + i)
+	for (; live; live &= live - 1) {
+		unsigned i = lowest(live);
+		struct vmc_policy_node *node = vmc_policy_node_at(r, i);
+		if (!node || vmc_load_relaxed(&node->at) != first_of(r) + i)
 			return false;
 	}
 	return true;
+}
+
+/* All bits there are. */
+static uint64_t
+held_in_all(const struct lru *lru)
+{
+	uint64_t held = 0;
+
+	for (uint32_t i = 0; i < lru->rows.groups * VMC_ROWS_GROUP; i++)
+		held += count_of(lru->rows.live[i]);
+	return held;
 }
 
 static int
@@ -477,10 +544,11 @@ check(struct vmc_policy *policy, uint64_t *held)
 	for (row *r = lru->ends.next; r != &lru->ends; r = r->next) {
 		if (!row_check(lru, r))
 			return vmc_fail_const(EINVAL, "lru: a row is broken");
-		*held += count_of(r);
+		*held += count_of(*live_of(lru, r));
 		rows += r != lru->open;
 	}
 	if (*held != vmc_load_relaxed(&policy->nodes) ||
+		*held != held_in_all(lru) ||
 		rows * VMC_ROWS_SIZE != vmc_load_relaxed(&policy->bytes))
 		return vmc_fail_const(EINVAL, "lru: miscounted");
 	if (lru->open && lru->open != lru->ends.prev)

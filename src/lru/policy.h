@@ -33,10 +33,17 @@ struct vmc_policy_node {
 	uint32_t of_user; /* never the policy's */
 };
 
-typedef struct vmc_policy_node *_Atomic vmc_policy_place;
-
 /* Nodes in a row, and so the most that are handed over at once. */
 #define VMC_POLICY_ROW 32u
+
+/*
+ * Their addresses, of 48 bits, in 6 bytes each. high is 0 where there is no
+ * node; low is written under the lock alone, while the row is not handed over.
+ */
+struct vmc_policy_places {
+	_Atomic uint32_t high[VMC_POLICY_ROW]; /* from bit 16 on: never 0 */
+	uint16_t low[VMC_POLICY_ROW];
+};
 
 /* The row that at tells; no policy has one of number 0. */
 static inline uint32_t
@@ -51,8 +58,8 @@ vmc_policy_row_number(uint32_t at)
  * that places are emptied.
  */
 struct vmc_policy_row {
-	vmc_policy_place *place; /* VMC_POLICY_ROW of them */
-	uint32_t live;
+	struct vmc_policy_places *places;
+	uint32_t live; /* when handed over */
 	uint32_t number;
 	/* the policy's */
 	struct vmc_policy_row *prev;
@@ -121,13 +128,41 @@ struct vmc_policy {
 	_Atomic uint64_t bytes; /* of memory, for them; not for the latest */
 };
 
-/* Under the lock: take it out of a row handed over. False: it is not there. */
-static inline bool
-vmc_policy_win_back(vmc_policy_place *place, struct vmc_policy_node *node)
+static inline struct vmc_policy_node *
+vmc_policy_node_of(const struct vmc_policy_row *row, unsigned i, uint32_t high)
 {
-	struct vmc_policy_node *expected = node;
+	return high ? (struct vmc_policy_node *)((uintptr_t)high << 16 |
+						 row->places->low[i])
+		    : NULL;
+}
 
-	if (!vmc_cas_acq_rel(place, &expected, NULL))
+/* The node in place i; NULL: none. By who holds the lock or has the row. */
+static inline struct vmc_policy_node *
+vmc_policy_node_at(const struct vmc_policy_row *row, unsigned i)
+{
+	return vmc_policy_node_of(
+		row, i, vmc_load_acquire(&row->places->high[i]));
+}
+
+/* By who has the row: the same, and take it out. */
+static inline struct vmc_policy_node *
+vmc_policy_take(const struct vmc_policy_row *row, unsigned i)
+{
+	return vmc_policy_node_of(
+		row, i, vmc_exchange_acq_rel(&row->places->high[i], 0));
+}
+
+/*
+ * Under the lock: take it out of a row handed over, of which it says to be in
+ * place i. False: it is there no more.
+ */
+static inline bool
+vmc_policy_win_back(const struct vmc_policy_row *row, unsigned i,
+	struct vmc_policy_node *node)
+{
+	uint32_t expected = (uint32_t)((uintptr_t)node >> 16);
+
+	if (!vmc_cas_acq_rel(&row->places->high[i], &expected, 0))
 		return false;
 	vmc_store_relaxed(&node->at, 0);
 	return true;

@@ -73,18 +73,20 @@ vmc_reserve_fill(
 }
 
 /*
- * By the owner: the place of the node that is `ahead` after the next one, or
- * where it was until it was won back; NULL: not so many are left.
+ * By the owner: the row and the place of the node that is `ahead` after the
+ * next one, or where it was until it was won back; NULL: not so many are left.
  */
-static inline vmc_policy_place *
-vmc_reserve_peek(const struct vmc_reserve *r, unsigned ahead)
+static inline const struct vmc_policy_row *
+vmc_reserve_peek(const struct vmc_reserve *r, unsigned ahead, unsigned *place)
 {
 	for (unsigned k = 0; k < VMC_RESERVE_ROWS; k++) {
 		unsigned i = (r->current + k) % VMC_RESERVE_ROWS;
 		uint32_t left = r->left[i];
 		for (; left; left &= left - 1)
-			if (ahead-- == 0)
-				return &r->row[i]->place[__builtin_ctz(left)];
+			if (ahead-- == 0) {
+				*place = (unsigned)__builtin_ctz(left);
+				return r->row[i];
+			}
 	}
 	return NULL;
 }
@@ -104,8 +106,7 @@ vmc_reserve_skip(struct vmc_reserve *r)
 static inline struct vmc_policy_node *
 vmc_reserve_at(const struct vmc_policy_row *row, unsigned i)
 {
-	return row && row->live >> i & 1 ? vmc_load_acquire(&row->place[i])
-					 : NULL;
+	return row && row->live >> i & 1 ? vmc_policy_node_at(row, i) : NULL;
 }
 
 /* Under the lock: give all nodes back to the policy they are from. */
@@ -117,7 +118,7 @@ vmc_reserve_recall(const struct vmc_reserve *r, struct vmc_policy *policy)
 			r->row[(r->newest + k) % VMC_RESERVE_ROWS];
 		for (unsigned i = VMC_POLICY_ROW; i-- > 0;) {
 			struct vmc_policy_node *node = vmc_reserve_at(row, i);
-			if (node && vmc_policy_win_back(&row->place[i], node))
+			if (node && vmc_policy_win_back(row, i, node))
 				policy->ops->restore(policy, node);
 		}
 	}

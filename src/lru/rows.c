@@ -10,8 +10,7 @@
  * nothing more will be needed.
  *
  * What is spare is taken last in, first out: its places are in the processor's
- * cache. Rejected: rows with their places, 288 bytes: what is looked at when a
- * node leaves, 32 bytes, would be in a line of its own.
+ * cache.
  */
 #include "rows.h"
 
@@ -23,6 +22,42 @@ enum { SLACK = 8 /* spare rows above the stock that are not given back */ };
 /* Row numbers that at has room for, in groups. */
 #define GROUPS_MAX (UINT32_MAX / VMC_POLICY_ROW / VMC_ROWS_GROUP)
 #define GROUP_SIZE (VMC_ROWS_GROUP * sizeof(struct vmc_policy_row))
+#define LIVE_SIZE (VMC_ROWS_GROUP * sizeof(uint32_t))
+
+static void
+free_arrays(const struct vmc_rows *rows)
+{
+	vmc_free(&rows->memory, rows->group, rows->room * sizeof(*rows->group));
+	vmc_free(&rows->memory, rows->live, rows->room * LIVE_SIZE);
+}
+
+/* The arrays, twice as long as they are. */
+static bool
+make_room(struct vmc_rows *rows)
+{
+	struct vmc_memory *m = &rows->memory;
+	uint32_t room = rows->room ? 2 * rows->room : 8;
+	struct vmc_rows larger = *rows;
+
+	larger.group = vmc_alloc(m, room * sizeof(*larger.group));
+	if (!larger.group)
+		return false;
+	larger.live = vmc_alloc(m, room * LIVE_SIZE);
+	if (!larger.live) {
+		vmc_free(m, larger.group, room * sizeof(*larger.group));
+		return false;
+	}
+	memset(larger.live, 0, room * LIVE_SIZE);
+	if (rows->room) {
+		memcpy(larger.group, rows->group,
+			rows->room * sizeof(*larger.group));
+		memcpy(larger.live, rows->live, rows->room * LIVE_SIZE);
+		free_arrays(rows);
+	}
+	larger.room = room;
+	*rows = larger;
+	return true;
+}
 
 static bool
 make_group(struct vmc_rows *rows)
@@ -31,20 +66,8 @@ make_group(struct vmc_rows *rows)
 
 	if (rows->groups == GROUPS_MAX)
 		return false;
-	if (rows->groups == rows->room) {
-		uint32_t room = rows->room ? 2 * rows->room : 8;
-		struct vmc_policy_row **larger =
-			vmc_alloc(m, room * sizeof(*larger));
-		if (!larger)
-			return false;
-		if (rows->room) {
-			memcpy(larger, rows->group,
-				rows->room * sizeof(*larger));
-			vmc_free(m, rows->group, rows->room * sizeof(*larger));
-		}
-		rows->group = larger;
-		rows->room = room;
-	}
+	if (rows->groups == rows->room && !make_room(rows))
+		return false;
 	struct vmc_policy_row *group = vmc_alloc(m, GROUP_SIZE);
 	if (!group)
 		return false;
@@ -77,8 +100,8 @@ allocate_row(struct vmc_rows *rows)
 	if (!rows->blank && !make_group(rows))
 		return NULL;
 	struct vmc_policy_row *row = rows->blank;
-	row->place = vmc_alloc(&rows->memory, VMC_ROWS_PLACES_SIZE);
-	if (!row->place)
+	row->places = vmc_alloc(&rows->memory, sizeof(*row->places));
+	if (!row->places)
 		return NULL;
 	rows->blank = row->next;
 	return row;
@@ -87,8 +110,8 @@ allocate_row(struct vmc_rows *rows)
 static void
 free_places(struct vmc_rows *rows, struct vmc_policy_row *row)
 {
-	vmc_free(&rows->memory, row->place, VMC_ROWS_PLACES_SIZE);
-	row->place = NULL;
+	vmc_free(&rows->memory, row->places, sizeof(*row->places));
+	row->places = NULL;
 }
 
 struct vmc_policy_row *
@@ -136,10 +159,10 @@ vmc_rows_fini(struct vmc_rows *rows)
 
 	for (uint32_t g = 0; g < rows->groups; g++) {
 		for (uint32_t i = 0; i < VMC_ROWS_GROUP; i++)
-			if (rows->group[g][i].place)
+			if (rows->group[g][i].places)
 				free_places(rows, &rows->group[g][i]);
 		vmc_free(m, rows->group[g], GROUP_SIZE);
 	}
 	if (rows->room)
-		vmc_free(m, rows->group, rows->room * sizeof(*rows->group));
+		free_arrays(rows);
 }

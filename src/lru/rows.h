@@ -3,7 +3,8 @@
  * rows.h -- the rows of a policy: their numbers and their memory
  *
  *   row      32 bytes, in a group by its number; groups stay where they are
- *   places   256 bytes, allocated when the row is first used
+ *   places   192 bytes, allocated when the row is first used
+ *   live     4 bytes, of all rows side by side
  *
  * A row that is not in use is spare, with its places, or blank, without. A
  * number of spare rows can be kept in stock: for what must not fail for lack of
@@ -14,9 +15,10 @@
 
 #include "lru/policy.h"
 
-#define VMC_ROWS_PLACES_SIZE (VMC_POLICY_ROW * sizeof(vmc_policy_place))
 /* Of memory, for one that is in use. */
-#define VMC_ROWS_SIZE (VMC_ROWS_PLACES_SIZE + sizeof(struct vmc_policy_row))
+#define VMC_ROWS_SIZE                                                          \
+	(sizeof(struct vmc_policy_row) + sizeof(struct vmc_policy_places) +    \
+		sizeof(uint32_t))
 
 /* Rows in a group. */
 #define VMC_ROWS_GROUP 512u
@@ -24,8 +26,9 @@
 struct vmc_rows {
 	struct vmc_memory memory;
 	struct vmc_policy_row **group;
+	uint32_t *live; /* by number: places with nodes that are held */
 	uint32_t groups;
-	uint32_t room;  /* for so many groups */
+	uint32_t room;  /* for so many groups, and their live */
 	unsigned stock; /* rows that are kept */
 	unsigned spares;
 	struct vmc_policy_row *spare; /* by next, as are the blank ones */
@@ -44,7 +47,6 @@ struct vmc_policy_row *vmc_rows_take(struct vmc_rows *rows, bool needed);
 static inline void
 vmc_rows_give_back(struct vmc_rows *rows, struct vmc_policy_row *row)
 {
-	row->live = 0;
 	row->next = rows->spare;
 	rows->spare = row;
 	rows->spares++;
@@ -64,7 +66,7 @@ vmc_rows_have(const struct vmc_rows *rows, uint32_t at)
 static inline struct vmc_policy_row *
 vmc_rows_at(const struct vmc_rows *rows, uint32_t at)
 {
-	uint32_t number = vmc_policy_row_number(at);
+	size_t number = vmc_policy_row_number(at); /* the size saves shifting */
 
 	return &rows->group[number / VMC_ROWS_GROUP][number % VMC_ROWS_GROUP];
 }

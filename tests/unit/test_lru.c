@@ -10,7 +10,7 @@
 
 #include <errno.h>
 
-enum { NODES = 300, BATCH = 80 };
+enum { NODES = 300, BATCH = 80, MANY = 20000 };
 
 struct fixture {
 	struct testing_memory counts;
@@ -200,7 +200,7 @@ do_hand_over(struct fixture *f, unsigned most)
 	for (unsigned i = 0; i < VMC_POLICY_ROW; i++) {
 		if (!(f->row->live >> i & 1))
 			continue;
-		unsigned number = number_of(f, f->row->place[i]);
+		unsigned number = number_of(f, vmc_policy_node_at(f->row, i));
 		assert_int_equal(number, f->order[0]);
 		assert_int_equal(vmc_policy_row_number(f->nodes[number].at),
 			f->row->number);
@@ -222,9 +222,7 @@ do_take(struct fixture *f)
 	struct vmc_policy_node *node = &f->nodes[number];
 
 	assert_ptr_equal(
-		vmc_exchange_acq_rel(
-			&f->row->place[node->at % VMC_POLICY_ROW], NULL),
-		node);
+		vmc_policy_take(f->row, node->at % VMC_POLICY_ROW), node);
 	/* touched, or removed, too late */
 	touch(f, node);
 	f->ops->remove(f->policy, node);
@@ -240,7 +238,7 @@ do_recall(struct fixture *f)
 		unsigned number = f->reserved[f->reserved_count - 1];
 		struct vmc_policy_node *node = &f->nodes[number];
 		assert_true(vmc_policy_win_back(
-			&f->row->place[node->at % VMC_POLICY_ROW], node));
+			f->row, node->at % VMC_POLICY_ROW, node));
 		f->ops->restore(f->policy, node);
 		forget(f, number);
 		put_first(f, number);
@@ -329,63 +327,100 @@ test_lru_destroyed_full(void **state)
 static void
 test_lru_many(void **state)
 {
-	enum { MANY = 300000 };
-	struct vmc_policy_node *many = calloc(MANY, sizeof(*many));
+	enum { LOTS = 300000 };
+	struct vmc_policy_node *lots = calloc(LOTS, sizeof(*lots));
 	struct fixture f;
 	uint64_t held;
 
 	(void)state;
-	assert_non_null(many);
+	assert_non_null(lots);
 	fixture_start(&f, &vmc_policy_lru);
-	for (unsigned i = 0; i < MANY; i++)
-		touch(&f, &many[i]);
+	for (unsigned i = 0; i < LOTS; i++)
+		touch(&f, &lots[i]);
 	assert_int_equal(f.ops->check(f.policy, &held), 0);
-	assert_int_equal(held, MANY);
-	for (unsigned i = 0; i < MANY; i++)
-		assert_ptr_equal(f.ops->victim(f.policy), &many[i]);
+	assert_int_equal(held, LOTS);
+	for (unsigned i = 0; i < LOTS; i++)
+		assert_ptr_equal(f.ops->victim(f.policy), &lots[i]);
 	assert_int_equal(vmc_load_relaxed(&f.policy->bytes), 0);
 	fixture_end(&f);
-	free(many);
+	free(lots);
+}
+
+/* `turns` batches of nodes, of which `pick` says which. */
+static void
+use_many(struct fixture *f, struct vmc_policy_node *many, unsigned turns,
+	unsigned (*pick)(struct fixture *f, unsigned n))
+{
+	struct vmc_policy_node *nodes[BATCH];
+	uint32_t ats[BATCH];
+	uint64_t held;
+
+	for (unsigned n = 0; n < turns * BATCH; n++) {
+		unsigned i = n % BATCH;
+		nodes[i] = &many[pick(f, n)];
+		ats[i] = vmc_load_relaxed(&nodes[i]->at);
+		if (i == BATCH - 1)
+			f->ops->touch(f->policy, nodes, ats, BATCH);
+	}
+	assert_int_equal(f->ops->check(f->policy, &held), 0);
+	assert_int_equal(held, MANY);
+}
+
+static unsigned
+any(struct fixture *f, unsigned n)
+{
+	(void)n;
+	return (unsigned)testing_below(&f->random, MANY);
+}
+
+/* All in order, but one of each row. */
+static unsigned
+all_but_some(struct fixture *f, unsigned n)
+{
+	(void)f;
+	n = n % (MANY / 32 * 31);
+	return n / 31 * 32 + n % 31 + 1;
+}
+
+/* A row's worth at a time, of which one is left in each. */
+static unsigned
+far_apart(struct fixture *f, unsigned n)
+{
+	(void)f;
+	return n % 32 * (MANY / 32) + n / 32 % (MANY / 32);
 }
 
 /*
- * However it is used, a node costs 24 bytes at most, and 10 in order: of what
- * is used, and of what is allocated.
+ * However it is used, a node costs 16 bytes at most, and 8 in order: of what is
+ * used, and of what is allocated.
  */
 static void
 test_lru_stays_dense(void **state)
 {
-	enum { MANY = 20000, TURNS = 3000 };
+	unsigned (*picks[])(struct fixture *, unsigned) = {
+		any, all_but_some, far_apart, any};
 	struct vmc_policy_node *many = calloc(MANY, sizeof(*many));
-	struct vmc_policy_node *nodes[BATCH];
-	uint32_t ats[BATCH];
 	struct fixture f;
-	uint64_t held;
 
 	(void)state;
 	assert_non_null(many);
 	fixture_start(&f, &vmc_policy_lru);
 	for (unsigned i = 0; i < MANY; i++)
 		touch(&f, &many[i]);
-	assert_true(vmc_load_relaxed(&f.policy->bytes) <= MANY * 10);
-	for (unsigned n = 0; n < TURNS; n++) {
-		for (unsigned i = 0; i < BATCH; i++) {
-			nodes[i] = &many[testing_below(&f.random, MANY)];
-			ats[i] = vmc_load_relaxed(&nodes[i]->at);
-		}
-		f.ops->touch(f.policy, nodes, ats, BATCH);
+	assert_true(vmc_load_relaxed(&f.policy->bytes) <= MANY * 8);
+	for (unsigned i = 0; i < 4; i++) {
+		use_many(&f, many, 3000, picks[i]);
+		uint64_t bytes = vmc_load_relaxed(&f.policy->bytes);
+		assert_true(bytes <= MANY * 16);
+		assert_true(f.counts.bytes <= MANY * 16 + 200000);
 	}
-	assert_int_equal(f.ops->check(f.policy, &held), 0);
-	assert_int_equal(held, MANY);
-	assert_true(vmc_load_relaxed(&f.policy->bytes) <= MANY * 24);
-	assert_true(f.counts.bytes <= MANY * 24 + 200000);
 	for (unsigned i = 0; i < MANY; i++)
 		if (i % 16 != 0)
 			f.ops->remove(f.policy, &many[i]);
-	assert_true(vmc_load_relaxed(&f.policy->bytes) <= MANY / 16 * 40);
+	assert_true(vmc_load_relaxed(&f.policy->bytes) <= MANY / 16 * 26);
 	assert_int_equal(f.ops->stock(f.policy, 0), 0);
 	/* places go back, row numbers do not */
-	assert_true(f.counts.bytes <= MANY / 16 * 40 + 200000);
+	assert_true(f.counts.bytes <= MANY / 16 * 26 + 200000);
 	fixture_end(&f);
 	free(many);
 }

@@ -49,11 +49,11 @@ fixture_end(struct fixture *f)
 static struct vmc_policy_node *
 take(struct vmc_reserve *r)
 {
-	vmc_policy_place *place;
+	const struct vmc_policy_row *row;
+	unsigned i;
 
-	while ((place = vmc_reserve_peek(r, 0))) {
-		struct vmc_policy_node *node =
-			vmc_exchange_acq_rel(place, NULL);
+	while ((row = vmc_reserve_peek(r, 0, &i))) {
+		struct vmc_policy_node *node = vmc_policy_take(row, i);
 		vmc_reserve_skip(r);
 		if (node)
 			return node;
@@ -64,9 +64,10 @@ take(struct vmc_reserve *r)
 static struct vmc_policy_node *
 peek(const struct vmc_reserve *r, unsigned ahead)
 {
-	vmc_policy_place *place = vmc_reserve_peek(r, ahead);
+	unsigned i;
+	const struct vmc_policy_row *row = vmc_reserve_peek(r, ahead, &i);
 
-	return place ? vmc_load_relaxed(place) : NULL;
+	return row ? vmc_policy_node_at(row, i) : NULL;
 }
 
 /* Whatever is asked for at once, and however full it is kept. */
@@ -79,7 +80,7 @@ test_oldest_first(void **state)
 	for (unsigned most = 1; most <= VMC_POLICY_ROW; most++) {
 		fixture_start(&f);
 		assert_true(vmc_reserve_is_low(&f.reserve));
-		assert_null(vmc_reserve_peek(&f.reserve, 0));
+		assert_null(vmc_reserve_peek(&f.reserve, 0, &(unsigned){0}));
 		for (unsigned i = 0; i < NODES; i++) {
 			while (vmc_reserve_is_low(&f.reserve) &&
 				vmc_load_relaxed(&f.policy->nodes) > 0 &&
@@ -199,8 +200,8 @@ win_all_back(void *arg)
 	for (unsigned round = 0; round < r->rounds; round++) {
 		pthread_barrier_wait(&r->barrier);
 		for (unsigned i = VMC_POLICY_ROW; i-- > 0;)
-			r->won[i] = vmc_policy_win_back(
-				&(*row)->place[i], &r->f.nodes[i]);
+			r->won[i] =
+				vmc_policy_win_back(*row, i, &r->f.nodes[i]);
 		pthread_barrier_wait(&r->barrier);
 	}
 	return NULL;
