@@ -127,6 +127,56 @@ test_peek_ahead(void **state)
 	fixture_end(&f);
 }
 
+/* Low while one of the rows has nothing left; each time it is filled counts. */
+static void
+test_low_and_filled(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f);
+	vmc_reserve_fill(&f.reserve, f.policy, 1);
+	assert_true(vmc_reserve_is_low(&f.reserve));
+	assert_int_equal(f.reserve.filled, 1);
+	vmc_reserve_fill(&f.reserve, f.policy, 1);
+	assert_false(vmc_reserve_is_low(&f.reserve));
+	assert_int_equal(f.reserve.filled, 2);
+	assert_ptr_equal(take(&f.reserve), &f.nodes[0]);
+	assert_true(vmc_reserve_is_low(&f.reserve));
+	while (f.policy->ops->victim(f.policy))
+		;
+	vmc_reserve_fill(&f.reserve, f.policy, 1); /* with nothing */
+	assert_true(vmc_reserve_has(&f.reserve, 0));
+	assert_int_equal(f.reserve.left[0], 0);
+	assert_null(f.reserve.row[0]);
+	fixture_end(&f);
+}
+
+/* What is used up goes back to the policy, and is used again. */
+static void
+test_rows_are_given_up(void **state)
+{
+	struct fixture f;
+	long bytes = 0;
+
+	(void)state;
+	fixture_start(&f);
+	for (unsigned round = 0; round < 100; round++) {
+		while (vmc_reserve_is_low(&f.reserve))
+			vmc_reserve_fill(&f.reserve, f.policy, VMC_POLICY_ROW);
+		for (unsigned i = 0; i < VMC_POLICY_ROW; i++) {
+			struct vmc_policy_node *node = take(&f.reserve);
+			assert_non_null(node);
+			node->at = 0;
+			touch(f.policy, node);
+		}
+		if (round == 10)
+			bytes = f.counts.bytes;
+	}
+	assert_true(f.counts.bytes <= bytes);
+	fixture_end(&f);
+}
+
 static void
 test_won_back_and_taken(void **state)
 {
@@ -135,6 +185,10 @@ test_won_back_and_taken(void **state)
 	(void)state;
 	fixture_start(&f);
 	vmc_reserve_fill(&f.reserve, f.policy, 8);
+	struct vmc_policy_row *row = f.reserve.row[0];
+	assert_true(vmc_policy_win_back(row, 7, &f.nodes[7]));
+	assert_int_equal(f.nodes[7].at, 0);
+	f.policy->ops->restore(f.policy, &f.nodes[7]);
 	f.policy->ops->remove(f.policy, &f.nodes[0]);
 	touch(f.policy, &f.nodes[2]);
 	assert_int_equal(f.nodes[0].at, 0);
@@ -149,7 +203,7 @@ test_won_back_and_taken(void **state)
 	assert_null(peek(&f.reserve, 0));
 	assert_ptr_equal(peek(&f.reserve, 1), &f.nodes[3]);
 	assert_ptr_equal(take(&f.reserve), &f.nodes[3]);
-	assert_int_equal(vmc_reserve_count(&f.reserve), 4);
+	assert_int_equal(vmc_reserve_count(&f.reserve), 3);
 	fixture_end(&f);
 }
 
@@ -251,6 +305,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_oldest_first),
 		cmocka_unit_test(test_peek_ahead),
+		cmocka_unit_test(test_low_and_filled),
+		cmocka_unit_test(test_rows_are_given_up),
 		cmocka_unit_test(test_won_back_and_taken),
 		cmocka_unit_test(test_recall),
 		cmocka_unit_test(test_one_has_it),

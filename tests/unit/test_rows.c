@@ -141,16 +141,17 @@ test_each_allocation_fails(void **state)
 	(void)state;
 	fixture_start(&f);
 	for (unsigned i = 0; i < MANY; i++) {
-		f.counts.fail_at = (long)(i % 3);
-		struct vmc_policy_row *row = vmc_rows_take(&f.rows, false);
-		f.counts.fail_at = -1;
-		failed += row == NULL;
-		if (!row)
+		struct vmc_policy_row *row = NULL;
+		for (long at = 0; !row; at++) {
+			f.counts.fail_at = at;
 			row = vmc_rows_take(&f.rows, false);
-		assert_non_null(row);
+			failed += row == NULL;
+		}
+		f.counts.fail_at = -1;
 		assert_int_equal(row->number, i + 1);
 	}
-	assert_true(failed >= MANY / 4);
+	/* places each time, and what a group and longer arrays need */
+	assert_true(failed > MANY);
 	fixture_end(&f);
 }
 
