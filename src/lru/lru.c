@@ -17,12 +17,12 @@
  * - A node that is used goes to the next place of the open row. Of other nodes
  *   nothing is written, and of where it was one bit. The bits of all rows stand
  *   side by side: those of a million nodes in 200 KB.
- * - Neighbours that have at most MERGED nodes together are merged. For every
- *   EVERY nodes that are used, or one that is removed, one more row is looked
- *   at, in the order of their numbers, so four for each that is filled: of what
- *   was there at the beginning of a round, two neighbours have more than MERGED
- *   at its end, and a quarter more is new, whatever the order in which nodes
- *   are used. What merging reads is fetched before, a step each batch. A touch
+ * - Neighbours that have at most MERGED nodes together are merged. With every
+ *   EVERY nodes that are used, and every one that is removed, one more row is
+ *   looked at, in the order of their numbers: four while one is filled. So
+ *   after each round no two neighbours that were there before it have so few,
+ *   and at most a quarter of the rows are newer, in whatever order nodes are
+ *   used. What merging reads is fetched before, a step each batch. A touch
  *   costs MERGED / 32 writes to other nodes at most, once the number of rows is
  *   steady.
  * - Victims are handed over a row at a time, of which no node is looked at:
@@ -35,7 +35,7 @@
  * and restoring victims, takes rows from a stock that its user keeps.
  *
  * Rejected: a doubly linked list of nodes. Of one thread that gets at random it
- * is a little faster (a get of 1 KiB takes 2 to 5 % less). But the next victims
+ * is as fast or a little faster (a get of 1 KiB takes up to 7 % less). But the next victims
  * are found by walking from one to the next, which every thread did: puts of
  * two threads, 240 ns apart, took 433 ns where they take 293; and 20 bytes of
  * each node were in its entry, where 4 are. The bits in their rows, and a row
