@@ -35,13 +35,13 @@
  * and restoring victims, takes rows from a stock that its user keeps.
  *
  * Rejected: a doubly linked list of nodes. Of one thread that gets at random it
- * is as fast or a little faster (a get of 1 KiB takes up to 7 % less). But the next victims
- * are found by walking from one to the next, which every thread did: puts of
- * two threads, 240 ns apart, took 433 ns where they take 293; and 20 bytes of
- * each node were in its entry, where 4 are. The bits in their rows, and a row
- * looked at when every fourth node leaves it: 2 to 5 % slower. Places of 8
- * bytes: 3 bytes more a node. A time stamp in the entry, sampled at eviction:
- * not exact.
+ * is as fast or a little faster (a get of 1 KiB takes up to 7 % less). But the
+ * next victims are found by walking from one to the next, which every thread
+ * did: puts of two threads, 240 ns apart, took 433 ns where they take 293; and
+ * 20 bytes of each node were in its entry, where 4 are. The bits in their rows,
+ * and a row looked at when every fourth node leaves it: 2 to 5 % slower. Places
+ * of 8 bytes: 3 bytes more a node. A time stamp in the entry, sampled at
+ * eviction: not exact.
  */
 #include "policy.h"
 
