@@ -220,6 +220,8 @@ vmc_prefetch_value(uintptr_t value, size_t size)
 
 /* Feed the policy the ring; unless wait, only if the policy's lock is free. */
 void vmc_cache_feed(struct vmemcache *cache, struct vmc_ring *ring, bool wait);
+
+/* No entry has it. */
 #define VMC_NO_GENERATION 256u
 
 /*

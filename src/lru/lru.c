@@ -150,6 +150,14 @@ unlink_row(struct lru *lru, row *r)
 	}
 }
 
+/* A row without nodes goes. */
+static void
+discard(struct lru *lru, row *r)
+{
+	unlink_row(lru, r);
+	vmc_rows_give_back(&lru->rows, r);
+}
+
 static void
 place_node(struct lru *lru, row *r, uint32_t at, struct vmc_policy_node *node)
 {
@@ -198,8 +206,7 @@ merge(struct lru *lru, row *r, row *newer)
 
 	move_nodes(lru, r, live, r, 0);
 	move_nodes(lru, newer, *live_of(lru, newer), r, count_of(live));
-	unlink_row(lru, newer);
-	vmc_rows_give_back(&lru->rows, newer);
+	discard(lru, newer);
 }
 
 /* The older of two neighbours that can be merged, of which this is one. */
@@ -284,10 +291,8 @@ tend(struct lru *lru, unsigned looks)
 static void
 emptied(struct lru *lru, row *r)
 {
-	if (r != lru->open) {
-		unlink_row(lru, r);
-		vmc_rows_give_back(&lru->rows, r);
-	}
+	if (r != lru->open)
+		discard(lru, r);
 }
 
 /* The open row is full, or there is none. False: no memory. */
@@ -299,12 +304,10 @@ open_row(struct lru *lru, bool needed)
 
 	if (!r)
 		return false;
-	if (full && *live_of(lru, full) == 0) {
-		unlink_row(lru, full);
-		vmc_rows_give_back(&lru->rows, full);
-	} else if (full) {
+	if (full && *live_of(lru, full) == 0)
+		discard(lru, full);
+	else if (full)
 		vmc_owner_add(&lru->base.bytes, VMC_ROWS_SIZE);
-	}
 	link_before(r, &lru->ends);
 	lru->open = r;
 	lru->next = first_of(r);
@@ -424,7 +427,6 @@ restore(struct vmc_policy *policy, struct vmc_policy_node *node)
 {
 	struct lru *lru = lru_of(policy);
 	row *r = oldest(lru);
-
 	unsigned i = r ? lowest(*live_of(lru, r)) : 0;
 
 	if (i == 0) {
