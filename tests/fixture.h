@@ -122,7 +122,10 @@ value_fill(void *to, size_t n, size_t offset, uint64_t key, uint64_t version)
 		uint64_t word = value_word(key, version, offset / 8);
 		size_t skip = offset % 8;
 		size_t part = 8 - skip < n ? 8 - skip : n;
-		memcpy(out, (char *)&word + skip, part);
+		if (part == 8) /* without a call: most of what tests do */
+			memcpy(out, &word, 8);
+		else
+			memcpy(out, (char *)&word + skip, part);
 		out += part;
 		offset += part;
 		n -= part;
