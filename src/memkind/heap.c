@@ -137,16 +137,21 @@ vmc_heap_drain(struct vmc_thread_heap *heap, bool depot)
 /*
  * An object from jemalloc. If there is none: what this thread holds may be
  * all that is left, and what is free may be in pieces that merge only when
- * they are given back.
+ * they are given back, or be kept in other arenas.
  */
 static void *
 take(struct vmc_thread_heap *heap, size_t size, int flags)
 {
+	unsigned arenas[VMC_KIND_ARENAS], count;
 	void *ptr = je_mallocx(size, flags);
 
 	if (!ptr && heap != &vmc_heap_empty) {
 		vmc_heap_drain(heap, true);
-		vmc_engine_arena_purge(heap->arena->index);
+		vmc_lock_acquire(&vmc_kinds_lock);
+		count = vmc_heap_arenas(heap->kind, arenas);
+		vmc_lock_release(&vmc_kinds_lock);
+		while (count > 0)
+			vmc_engine_arena_purge(arenas[--count]);
 		ptr = je_mallocx(size, flags);
 	}
 	return ptr;
@@ -265,11 +270,13 @@ vmc_heap_aligned(struct memkind *kind, size_t alignment, size_t size)
 
 /*
  * jemalloc looks every thousand calls or so, of which it sees few behind the
- * magazines: a thread that slows down would keep what it has.
+ * magazines: a thread that slows down would keep what it has, and one that has
+ * ended what it left in its arena.
  */
 static void
 tick(struct vmc_thread_heap *heap)
 {
+	unsigned arenas[VMC_KIND_ARENAS], count;
 	uint64_t now = vmc_os_clock_ns();
 
 	if (heap == &vmc_heap_empty || now < heap->next_tick)
@@ -279,7 +286,12 @@ tick(struct vmc_thread_heap *heap)
 		if (vmc_depot_idle(heap->kind->depot, class))
 			empty_shelf(heap, class);
 	}
-	vmc_engine_arena_tick(heap->arena->index);
+	if (!vmc_lock_try(&vmc_kinds_lock))
+		return; /* a free waits for nobody */
+	count = vmc_heap_arenas(heap->kind, arenas);
+	vmc_lock_release(&vmc_kinds_lock);
+	while (count > 0)
+		vmc_engine_arena_tick(arenas[--count]);
 }
 
 /* Part with half a magazine: to the depot, or if that is full, for good. */

@@ -64,6 +64,12 @@ vmc_arena_flags(const struct vmc_arena *arena)
 int vmc_heap_find(struct memkind *kind, struct vmc_thread_heap **heap,
 	struct vmc_arena **arena);
 
+/*
+ * Under vmc_kinds_lock: jemalloc's numbers of the arenas there are, into room
+ * for VMC_KIND_ARENAS; how many. They stay as long as the kind.
+ */
+unsigned vmc_heap_arenas(const struct memkind *kind, unsigned *indexes);
+
 /* Fill the table of classes; once. */
 void vmc_heap_init_classes(void);
 

@@ -4,8 +4,11 @@
  *
  * A thread that has no heap in a kind has the empty one there, on which every
  * fast path fails without being asked to. Threads get their arena round
- * robin, when they first allocate; few arenas are enough behind two levels
- * of caches, and one leaves fewer pages half used.
+ * robin, when they first allocate, of one for each processor. Fewer would do
+ * behind two levels of caches, and leave fewer pages half used, but for what is
+ * too large for these: two threads that allocate and free 64 KiB take 0.6 us
+ * for both calls with an arena each, and 4 us where they share one (processors
+ * 240 ns apart).
  *
  * Who frees a heap: its thread at exit, or who destroys the kind. Both hold
  * vmc_kinds_lock; nobody else touches another thread's heap.
@@ -167,6 +170,17 @@ vmc_heap_find(struct memkind *kind, struct vmc_thread_heap **heap,
 	vmc_lock_release(&vmc_kinds_lock);
 	errno = saved; /* for the caller it went well, whatever failed here */
 	return *arena ? 0 : -ENOMEM;
+}
+
+unsigned
+vmc_heap_arenas(const struct memkind *kind, unsigned *indexes)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < kind->space.slices; i++)
+		if (kind->arenas[i])
+			indexes[count++] = kind->arenas[i]->index;
+	return count;
 }
 
 int

@@ -19,7 +19,7 @@
 /* What is free in a kind stays with it for this long before it goes back. */
 #define VMC_DECAY_MS 5000
 
-/* More arenas than this in one kind gain nothing: see heap.c. */
+/* The most arenas of one kind: more threads than these share some. */
 #define VMC_KIND_ARENAS 64
 
 struct vmc_depot;

@@ -51,6 +51,18 @@ struct vmc_space {
 	_Atomic size_t reserved; /* bytes, counted where slices > 1 */
 };
 
+/* What all slices of a space may take of the address space, one at least. */
+#define VMC_SPACE_MOST ((size_t)32 << 40)
+
+/* As many slices as wanted, or as there may be. */
+static inline unsigned
+vmc_space_slices(size_t slice, unsigned wanted)
+{
+	size_t most = VMC_SPACE_MOST / slice;
+
+	return most > wanted ? wanted : most > 1 ? (unsigned)most : 1;
+}
+
 /*
  * The makers fill *space; on failure nothing is left behind. sizes and
  * counts are above zero.
@@ -60,7 +72,8 @@ int vmc_space_anonymous(struct vmc_space *space, size_t slice, unsigned slices,
 
 /*
  * An unnamed file in the directory. limit 0: as much as the file system has;
- * else whole chunks. -EINVAL: its pages are not the usual ones (hugetlbfs).
+ * else whole chunks. Fewer slices than wanted where there is no room for all.
+ * -EINVAL: its pages are not the usual ones (hugetlbfs).
  */
 int vmc_space_file(struct vmc_space *space, const char *directory, size_t limit,
 	unsigned slices);

@@ -171,50 +171,54 @@ largest(int fd, size_t *size)
 	return err;
 }
 
+/* As long a file as all slices, and all that is mapped for it. */
+static int
+map_slices(struct vmc_space *space)
+{
+	size_t size = vmc_space_size(space), units = size / space->unit;
+	int err = vmc_os_file_stretch(space->fd, size);
+	void *addr;
+
+	if (err)
+		return err;
+	space->units = vmc_os_map_anonymous(units);
+	if (!space->units)
+		return -ENOMEM;
+	err = vmc_os_space_file(space->fd, size, &addr);
+	if (err)
+		vmc_os_unmap((void *)space->units, units);
+	else
+		space->base = addr;
+	return err;
+}
+
 int
 vmc_space_file(struct vmc_space *space, const char *directory, size_t limit,
 	unsigned slices)
 {
-	void *addr;
 	int err;
 
-	*space = (struct vmc_space){.medium = &vmc_medium_file,
-		.slice = limit,
-		.slices = slices,
-		.limit = limit};
+	*space = (struct vmc_space){
+		.medium = &vmc_medium_file, .slice = limit, .limit = limit};
 	err = vmc_os_open_unnamed(directory, &space->fd);
 	if (err)
 		return err;
 	/* hugetlbfs: what a heap does with pages is not for those */
-	if (vmc_os_granule(space->fd) != vmc_os_page_size()) {
+	if (vmc_os_granule(space->fd) != vmc_os_page_size())
 		err = -EINVAL;
-		goto fail;
-	}
-	if (limit == 0) {
+	if (!err && limit == 0) {
 		err = largest(space->fd, &space->slice);
 		space->limit = SIZE_MAX / 2;
 	}
-	space->unit = unit_for(space->fd, space->slice);
-	if (!err && space->slice > SIZE_MAX / 4 / slices)
-		err = -EFBIG;
-	if (!err)
-		err = vmc_os_file_stretch(space->fd, vmc_space_size(space));
-	if (err)
-		goto fail;
-	space->units =
-		vmc_os_map_anonymous(vmc_space_size(space) / space->unit);
-	err = -ENOMEM;
-	if (!space->units)
-		goto fail;
-	err = vmc_os_space_file(space->fd, vmc_space_size(space), &addr);
-	if (err) {
-		vmc_os_unmap((void *)space->units,
-			vmc_space_size(space) / space->unit);
-		goto fail;
+	if (!err) {
+		space->unit = unit_for(space->fd, space->slice);
+		space->slices = vmc_space_slices(space->slice, slices);
+		do
+			err = map_slices(space);
+		while ((err == -EFBIG || err == -ENOMEM) &&
+			(space->slices /= 2) > 0);
 	}
-	space->base = addr;
-	return 0;
-fail:
-	vmc_os_close(space->fd);
+	if (err)
+		vmc_os_close(space->fd);
 	return err;
 }

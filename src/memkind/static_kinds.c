@@ -27,9 +27,6 @@
 #define SHIFT_2M 21
 #define SHIFT_1G 30
 
-/* Arenas beyond this number do not pay behind the threads' caches. */
-#define MOST_ARENAS 8
-
 const struct vmc_kind_type vmc_static_types[MEMKIND_NUM_BASE_KIND] = {
 	[MEMKIND_PARTITION_DEFAULT] = {.name = "default"},
 	[MEMKIND_PARTITION_REGULAR] = {.name = "regular",
@@ -248,17 +245,16 @@ all_memory(const struct vmc_node_rules *rules, const struct vmc_node_set *set)
 	return bytes;
 }
 
-/* As the environment says, or one for four processors. */
+/* As the environment says, or one for each processor. */
 unsigned
 vmc_kind_arena_limit(void)
 {
 	unsigned arenas = vmc_settings()->arenas;
 
-	if (arenas == 0) {
-		arenas = (vmc_os_cpu_count() + 3) / 4;
-		arenas = arenas < MOST_ARENAS ? arenas : MOST_ARENAS;
-	}
-	return arenas;
+	if (arenas > 0)
+		return arenas;
+	arenas = vmc_os_cpu_count();
+	return arenas < VMC_KIND_ARENAS ? arenas : VMC_KIND_ARENAS;
 }
 
 /* Policies for each slice, from the nodes with processors in order. */
@@ -296,20 +292,25 @@ vmc_type_space(const struct vmc_kind_type *type, struct vmc_space *space)
 {
 	int code = vmc_type_available(type);
 	const struct vmc_node_rules *rules = vmc_nodes_here(); /* there now */
+	bool local = vmc_type_is_local(type);
 	unsigned slices;
 	size_t slice, unit;
+	int err;
 
 	if (code)
 		return code;
 	unit = type->page_shift ? (size_t)1 << type->page_shift : VMC_OS_CHUNK;
-	slices = vmc_type_is_local(type)
-			 ? vmc_node_count(&rules->topology.processors)
-			 : vmc_kind_arena_limit();
-	if (slices > VMC_KIND_ARENAS)
-		slices = VMC_KIND_ARENAS;
 	slice = all_memory(rules, &rules->topology.memory);
 	slice = (slice + unit - 1) & ~(unit - 1);
-	if (vmc_space_anonymous(space, slice, slices, type->page_shift) < 0)
+	slices = local ? vmc_node_count(&rules->topology.processors)
+		       : vmc_space_slices(slice, vmc_kind_arena_limit());
+	if (slices > VMC_KIND_ARENAS)
+		slices = VMC_KIND_ARENAS;
+	do
+		err = vmc_space_anonymous(
+			space, slice, slices, type->page_shift);
+	while (err == -ENOMEM && !local && (slices /= 2) > 0);
+	if (err)
 		return type->page_shift ? MEMKIND_ERROR_HUGETLB
 					: MEMKIND_ERROR_MMAP;
 	if (type->small_pages)

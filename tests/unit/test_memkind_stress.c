@@ -218,7 +218,7 @@ test_pmem(void **state)
 	assert_int_equal(memkind_destroy_kind(kind), 0);
 }
 
-/* Free pages go back at once, several arenas take turns. */
+/* Free pages go back at once. */
 static void
 test_pmem_conservative(void **state)
 {
@@ -226,14 +226,12 @@ test_pmem_conservative(void **state)
 	memkind_t kind;
 
 	(void)state;
-	setenv("MEMKIND_ARENA_NUM_PER_KIND", "3", 1);
 	memkind_config_set_path(config, directory());
 	memkind_config_set_size(config, 64 << 20);
 	memkind_config_set_memory_usage_policy(
 		config, MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
 	assert_int_equal(memkind_create_pmem_with_config(config, &kind), 0);
 	memkind_config_delete(config);
-	unsetenv("MEMKIND_ARENA_NUM_PER_KIND");
 	run_threads(kind, 256 << 10, operations() / 2);
 	assert_int_equal(memkind_destroy_kind(kind), 0);
 }
@@ -414,5 +412,7 @@ main(void)
 		cmocka_unit_test(test_threads_end),
 	};
 
+	/* threads share some, and some are alone; read once */
+	setenv("MEMKIND_ARENA_NUM_PER_KIND", "3", 1);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
