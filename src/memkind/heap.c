@@ -21,9 +21,9 @@
  * taken back all those that did, so the byte is right for every live object;
  * whoever frees one learned of it after that write. Hence relaxed accesses.
  *
- * A thread that only frees would pile up objects in its tcache. After some
- * megabytes flushed without a refill between, the tcache is emptied. What
- * nobody wanted from the depot for a while is given back at a tick.
+ * A thread that only frees would pile up objects in its tcache: that is emptied
+ * at a tick, if there was no refill since the last flush. What nobody wanted
+ * from the depot for a while is given back at a tick as well.
  *
  * Rejected: magazines without the tcache (100 ns for each object of a batch),
  * the tcache alone (10 ns each way, mostly for its look-up), no depot (objects
@@ -50,9 +50,6 @@
 /* Sizes up to this find their class in a table. */
 #define TABLE_MAX ((size_t)4096)
 #define TABLE_CLASSES 30u
-
-/* So many bytes flushed without a refill between empty the tcache as well. */
-#define FLUSHED_IN_A_ROW ((size_t)4 << 20)
 
 /* Nanoseconds between two looks at what is due to be given back. */
 #define TICK ((uint64_t)50000000)
@@ -131,7 +128,7 @@ vmc_heap_drain(struct vmc_thread_heap *heap, bool depot)
 	}
 	if (heap->has_tcache)
 		vmc_engine_tcache_flush(heap->tcache);
-	heap->flushed = 0;
+	heap->flushed = false;
 }
 
 /*
@@ -170,7 +167,7 @@ refill(struct vmc_thread_heap *heap, unsigned class)
 	unsigned at = m->capacity / 2;
 	void *ptr, *more;
 
-	heap->flushed = 0;
+	heap->flushed = false;
 	m->count =
 		vmc_depot_get(heap->kind->depot, class, m->slots, m->capacity);
 	if (m->count > 0)
@@ -282,6 +279,9 @@ tick(struct vmc_thread_heap *heap)
 	if (heap == &vmc_heap_empty || now < heap->next_tick)
 		return;
 	heap->next_tick = now + TICK;
+	if (heap->flushed && heap->has_tcache)
+		vmc_engine_tcache_flush(heap->tcache);
+	heap->flushed = false;
 	for (unsigned class = 1; class < VMC_CLASSES; class ++) {
 		if (vmc_depot_idle(heap->kind->depot, class))
 			empty_shelf(heap, class);
@@ -308,12 +308,7 @@ shed(struct vmc_thread_heap *heap, unsigned class)
 		return;
 	}
 	empty_magazine(heap, class, half);
-	heap->flushed += half * vmc_class_sizes[class];
-	if (heap->flushed >= FLUSHED_IN_A_ROW) {
-		heap->flushed = 0;
-		if (heap->has_tcache)
-			vmc_engine_tcache_flush(heap->tcache);
-	}
+	heap->flushed = true;
 }
 
 static __attribute__((noinline)) void

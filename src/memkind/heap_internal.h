@@ -26,7 +26,7 @@ struct vmc_magazine {
 struct vmc_thread_heap {
 	/* the owner's alone */
 	struct vmc_magazine magazines[VMC_CLASSES];
-	size_t flushed; /* bytes, since the last refill */
+	bool flushed; /* objects to jemalloc, since the last refill */
 	uint64_t next_tick;
 	/* immutable */
 	struct memkind *kind;

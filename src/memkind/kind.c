@@ -27,6 +27,7 @@
 #include "base/os.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 
 #define PAGE_SHIFT 12
@@ -142,7 +143,6 @@ vmc_kind_open(struct memkind *kind, const struct vmc_space *space)
 	err = map_space(kind, kind->number + 1);
 	if (err)
 		goto fail;
-	kind->threads = 0;
 	vmc_store_relaxed(&kind->space.hoard, vmc_settings()->hoard);
 	kind->pools = vmc_settings()->tbb;
 	vmc_store_release(&kind->state, VMC_KIND_READY);
@@ -268,18 +268,35 @@ vmc_kind_prepare(struct memkind *kind)
 	}
 }
 
+/* The arena that the fewest threads have, of these the first. */
+static unsigned
+least_used(const struct memkind *kind)
+{
+	unsigned best = 0, fewest = UINT_MAX;
+
+	for (unsigned i = 0; i < kind->space.slices; i++) {
+		const struct vmc_arena *arena = kind->arenas[i];
+		unsigned heaps = arena ? arena->heaps : 0;
+		if (heaps < fewest) {
+			fewest = heaps;
+			best = i;
+		}
+	}
+	return best;
+}
+
 /*
  * A kind whose nodes depend on the processor has a slice for each node with
  * processors, and a thread stays with the one it was on first.
  */
 unsigned
-vmc_kind_slice(struct memkind *kind)
+vmc_kind_slice(const struct memkind *kind)
 {
 	const struct vmc_node_rules *rules = vmc_nodes_here();
 	unsigned node = vmc_os_current_node(), slice = 0;
 
 	if (!vmc_type_is_local(kind->type) || !rules)
-		return kind->threads++ % kind->space.slices;
+		return least_used(kind);
 	for (unsigned i = 0; i < node && i < VMC_MAX_NODES; i++)
 		slice += vmc_node_has(&rules->topology.processors, i);
 	return slice < kind->space.slices ? slice : 0;

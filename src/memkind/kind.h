@@ -60,7 +60,6 @@ struct memkind {
 
 	/* under vmc_kinds_lock */
 	struct vmc_arena *arenas[VMC_KIND_ARENAS]; /* made when needed */
-	unsigned threads; /* that ever had a heap here */
 	struct vmc_thread_heap *heaps;
 	struct vmc_depot *depot; /* made before the first heap, if at all */
 
@@ -99,7 +98,7 @@ extern const struct vmc_kind_type vmc_static_types[MEMKIND_NUM_BASE_KIND];
 unsigned vmc_kind_arena_limit(void);
 
 /* Under vmc_kinds_lock: the slice for a new heap of the calling thread. */
-unsigned vmc_kind_slice(struct memkind *kind);
+unsigned vmc_kind_slice(const struct memkind *kind);
 
 /*
  * Make a kind of this type in a free place of the table, on this space, which

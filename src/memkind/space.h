@@ -100,6 +100,8 @@ struct vmc_arena {
 	/* while it is created or destroyed: commit and decommit do nothing */
 	bool inert;
 	_Atomic size_t granted; /* bytes of the slice */
+	/* under vmc_kinds_lock: of so many threads */
+	unsigned heaps;
 };
 
 /*

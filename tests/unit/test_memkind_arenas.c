@@ -112,6 +112,24 @@ test_due_in_another(void **state)
 	assert_int_equal(memkind_destroy_kind(kind), 0);
 }
 
+/* Threads have an arena each while there are enough, and leave it to others. */
+static void
+test_least_used(void **state)
+{
+	memkind_t kind = kind_of(16 * MIB, 3);
+
+	(void)state;
+	vmc_memkind_free(kind, vmc_memkind_malloc(kind, SIZE));
+	for (int i = 0; i < 5; i++)
+		assert_true(fill_and_empty_in_a_thread(kind) > 0);
+	assert_non_null(kind->arenas[1]);
+	assert_null(kind->arenas[2]);
+	assert_int_equal(kind->arenas[0]->heaps, 1);
+	assert_int_equal(kind->arenas[1]->heaps, 0);
+	assert_int_equal(memkind_destroy_kind(kind), 0);
+}
+
+/* One for each processor, unless the environment says otherwise. */
 static void
 test_how_many(void **state)
 {
@@ -173,6 +191,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_free_in_another),
 		cmocka_unit_test(test_due_in_another),
+		cmocka_unit_test(test_least_used),
 		cmocka_unit_test(test_how_many),
 		cmocka_unit_test(test_fewer),
 	};
