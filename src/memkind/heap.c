@@ -4,8 +4,9 @@
  *
  * Each thread has, for each kind it uses, a magazine of free objects per size
  * class up to 32 KiB, and behind those an explicit thread cache of jemalloc's
- * that fills and empties in batches. Before it turns there, it looks into the
- * kind's depot, where others leave what they have too much of:
+ * that fills and empties in batches. Before it turns there, it looks into its
+ * arena's depot, where all threads leave what they have too much of from that
+ * arena:
  *
  *     malloc, free --> magazine --> explicit tcache --> arena
  *                      2 ns    \    10 ns               100 ns, locks
@@ -28,7 +29,9 @@
  * Rejected: magazines without the tcache (100 ns for each object of a batch),
  * the tcache alone (10 ns each way, mostly for its look-up), no depot (objects
  * that one thread allocates and another frees take 70 ns in place of 15, as
- * both lock the arena's bins).
+ * both lock the arena's bins), one depot for the kind (two threads that free
+ * what they allocated themselves fight for it, and get each other's objects,
+ * which then go back to two arenas: batches of 4 KiB, 470 ns in place of 240).
  *
  * Under MEMKIND_HEAP_MANAGER=TBB there are no magazines, every fast path
  * fails, and the slow ones turn to the arena's pool.
@@ -102,16 +105,16 @@ empty_magazine(struct vmc_thread_heap *heap, unsigned class, unsigned keep)
 	m->count = keep;
 }
 
-/* What is in the depot goes through the thread's cache, which is to be flushed.
- */
+/* What is in the depot goes through the thread's cache. */
 static void
-empty_shelf(struct vmc_thread_heap *heap, unsigned class)
+empty_shelf(
+	struct vmc_thread_heap *heap, struct vmc_depot *depot, unsigned class)
 {
 	void *objects[VMC_MAGAZINE_OBJECTS];
 	unsigned n;
 
-	while ((n = vmc_depot_get(heap->kind->depot, class, objects,
-			VMC_MAGAZINE_OBJECTS)) > 0) {
+	while ((n = vmc_depot_get(
+			depot, class, objects, VMC_MAGAZINE_OBJECTS)) > 0) {
 		while (n > 0)
 			je_sdallocx(objects[--n], vmc_class_sizes[class],
 				heap->flags);
@@ -119,16 +122,37 @@ empty_shelf(struct vmc_thread_heap *heap, unsigned class)
 }
 
 void
-vmc_heap_drain(struct vmc_thread_heap *heap, bool depot)
+vmc_heap_empty_depots(struct vmc_thread_heap *heap,
+	struct vmc_arena *const *arenas, unsigned count)
 {
-	for (unsigned class = 1; class < VMC_CLASSES; class ++) {
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned class = 1; class < VMC_CLASSES; class ++)
+			empty_shelf(heap, arenas[i]->depot, class);
+}
+
+void
+vmc_heap_drain(struct vmc_thread_heap *heap)
+{
+	for (unsigned class = 1; class < VMC_CLASSES; class ++)
 		empty_magazine(heap, class, 0);
-		if (depot)
-			empty_shelf(heap, class);
-	}
 	if (heap->has_tcache)
 		vmc_engine_tcache_flush(heap->tcache);
 	heap->flushed = false;
+}
+
+void
+vmc_heap_return_all(struct vmc_thread_heap *heap, bool purge)
+{
+	struct vmc_arena *arenas[VMC_KIND_ARENAS];
+	unsigned count;
+
+	vmc_lock_acquire(&vmc_kinds_lock);
+	count = vmc_heap_arenas(heap->kind, arenas);
+	vmc_lock_release(&vmc_kinds_lock);
+	vmc_heap_empty_depots(heap, arenas, count);
+	vmc_heap_drain(heap);
+	for (unsigned i = 0; purge && i < count; i++)
+		vmc_engine_arena_purge(arenas[i]->index);
 }
 
 /*
@@ -139,16 +163,10 @@ vmc_heap_drain(struct vmc_thread_heap *heap, bool depot)
 static void *
 take(struct vmc_thread_heap *heap, size_t size, int flags)
 {
-	unsigned arenas[VMC_KIND_ARENAS], count;
 	void *ptr = je_mallocx(size, flags);
 
 	if (!ptr && heap != &vmc_heap_empty) {
-		vmc_heap_drain(heap, true);
-		vmc_lock_acquire(&vmc_kinds_lock);
-		count = vmc_heap_arenas(heap->kind, arenas);
-		vmc_lock_release(&vmc_kinds_lock);
-		while (count > 0)
-			vmc_engine_arena_purge(arenas[--count]);
+		vmc_heap_return_all(heap, true);
 		ptr = je_mallocx(size, flags);
 	}
 	return ptr;
@@ -169,7 +187,7 @@ refill(struct vmc_thread_heap *heap, unsigned class)
 
 	heap->flushed = false;
 	m->count =
-		vmc_depot_get(heap->kind->depot, class, m->slots, m->capacity);
+		vmc_depot_get(heap->arena->depot, class, m->slots, m->capacity);
 	if (m->count > 0)
 		return m->slots[--m->count];
 	ptr = take(heap, size, heap->flags);
@@ -273,41 +291,58 @@ vmc_heap_aligned(struct memkind *kind, size_t alignment, size_t size)
 static void
 tick(struct vmc_thread_heap *heap)
 {
-	unsigned arenas[VMC_KIND_ARENAS], count;
+	struct vmc_arena *arenas[VMC_KIND_ARENAS];
 	uint64_t now = vmc_os_clock_ns();
+	unsigned count;
 
 	if (heap == &vmc_heap_empty || now < heap->next_tick)
 		return;
 	heap->next_tick = now + TICK;
-	if (heap->flushed && heap->has_tcache)
-		vmc_engine_tcache_flush(heap->tcache);
-	heap->flushed = false;
-	for (unsigned class = 1; class < VMC_CLASSES; class ++) {
-		if (vmc_depot_idle(heap->kind->depot, class))
-			empty_shelf(heap, class);
-	}
 	if (!vmc_lock_try(&vmc_kinds_lock))
 		return; /* a free waits for nobody */
 	count = vmc_heap_arenas(heap->kind, arenas);
 	vmc_lock_release(&vmc_kinds_lock);
-	while (count > 0)
-		vmc_engine_arena_tick(arenas[--count]);
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned class = 1; class < VMC_CLASSES; class ++)
+			if (vmc_depot_idle(arenas[i]->depot, class))
+				empty_shelf(heap, arenas[i]->depot, class);
+	if (heap->flushed && heap->has_tcache)
+		vmc_engine_tcache_flush(heap->tcache);
+	heap->flushed = false;
+	for (unsigned i = 0; i < count; i++)
+		vmc_engine_arena_tick(arenas[i]->index);
 }
 
-/* Part with half a magazine: to the depot, or if that is full, for good. */
+/* The arena that an object is from. */
+static const struct vmc_arena *
+home_of(const struct memkind *kind, const void *ptr)
+{
+	size_t offset = (size_t)((const char *)ptr - kind->space.base);
+
+	return kind->arenas[offset / kind->space.slice];
+}
+
+/*
+ * Part with up to half a magazine, of what is from one arena: to its depot, or
+ * if that is full, to jemalloc.
+ */
 static void
 shed(struct vmc_thread_heap *heap, unsigned class)
 {
 	struct vmc_magazine *m = &heap->magazines[class];
-	unsigned half = m->capacity / 2;
+	const struct vmc_arena *home = home_of(heap->kind, m->slots[0]);
+	const char *slice = home->space->base + home->offset;
+	unsigned n = 1;
 
-	if (vmc_depot_put(heap->kind->depot, class, m->slots, half)) {
-		m->count -= half;
-		memmove(m->slots, m->slots + half,
-			m->count * sizeof(*m->slots));
+	while (n < m->capacity / 2 &&
+		(size_t)((char *)m->slots[n] - slice) < home->space->slice)
+		n++;
+	if (vmc_depot_put(home->depot, class, m->slots, n)) {
+		m->count -= n;
+		memmove(m->slots, m->slots + n, m->count * sizeof(*m->slots));
 		return;
 	}
-	empty_magazine(heap, class, half);
+	empty_magazine(heap, class, m->count - n);
 	heap->flushed = true;
 }
 

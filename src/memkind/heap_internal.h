@@ -65,15 +65,20 @@ int vmc_heap_find(struct memkind *kind, struct vmc_thread_heap **heap,
 	struct vmc_arena **arena);
 
 /*
- * Under vmc_kinds_lock: jemalloc's numbers of the arenas there are, into room
- * for VMC_KIND_ARENAS; how many. They stay as long as the kind.
+ * Under vmc_kinds_lock: the arenas there are, into room for VMC_KIND_ARENAS;
+ * how many. They stay as long as the kind.
  */
-unsigned vmc_heap_arenas(const struct memkind *kind, unsigned *indexes);
+unsigned vmc_heap_arenas(const struct memkind *kind, struct vmc_arena **arenas);
 
 /* Fill the table of classes; once. */
 void vmc_heap_init_classes(void);
 
-/* Return what its magazines and its tcache hold, and the kind's depot. */
-void vmc_heap_drain(struct vmc_thread_heap *heap, bool depot);
+/* Return what its magazines and its tcache hold to jemalloc. */
+void vmc_heap_drain(struct vmc_thread_heap *heap);
+/* What the depots hold, through its tcache. */
+void vmc_heap_empty_depots(struct vmc_thread_heap *heap,
+	struct vmc_arena *const *arenas, unsigned count);
+/* Both, of all arenas; purge: and from there to the medium. */
+void vmc_heap_return_all(struct vmc_thread_heap *heap, bool purge);
 
 #endif

@@ -52,7 +52,7 @@ static void
 thread_exit(void *table)
 {
 	struct vmc_thread_heap **heaps = table;
-	bool last;
+	struct vmc_arena *arenas[VMC_KIND_ARENAS];
 
 	vmc_lock_acquire(&vmc_kinds_lock);
 	exiting = true;
@@ -60,8 +60,10 @@ thread_exit(void *table)
 		if (heaps[i] == &vmc_heap_empty)
 			continue;
 		/* the last to go, and nobody would look there again */
-		last = heaps[i]->kind->heaps == heaps[i] && !heaps[i]->next;
-		vmc_heap_drain(heaps[i], last);
+		if (heaps[i]->kind->heaps == heaps[i] && !heaps[i]->next)
+			vmc_heap_empty_depots(heaps[i], arenas,
+				vmc_heap_arenas(heaps[i]->kind, arenas));
+		vmc_heap_drain(heaps[i]);
 		free_heap(heaps[i]);
 	}
 	vmc_heap_self = no_heaps;
@@ -104,6 +106,8 @@ arena_of(struct memkind *kind, unsigned slice)
 		je_free(arena);
 		return NULL;
 	}
+	if (!arena->pool)
+		arena->depot = vmc_depot_create(vmc_class_sizes, VMC_CLASSES);
 	return kind->arenas[slice] = arena;
 }
 
@@ -111,12 +115,8 @@ arena_of(struct memkind *kind, unsigned slice)
 static void
 make_magazines(struct vmc_thread_heap *heap)
 {
-	struct memkind *kind = heap->kind;
 	void **room = heap->room;
 
-	/* a kind of local memory would pass on what is far away */
-	if (!kind->depot && !vmc_type_is_local(kind->type))
-		kind->depot = vmc_depot_create(vmc_class_sizes, VMC_CLASSES);
 	for (unsigned class = 1; class < VMC_CLASSES; class ++) {
 		heap->magazines[class] = (struct vmc_magazine){
 			.capacity = capacities[class], .slots = room};
@@ -175,13 +175,13 @@ vmc_heap_find(struct memkind *kind, struct vmc_thread_heap **heap,
 }
 
 unsigned
-vmc_heap_arenas(const struct memkind *kind, unsigned *indexes)
+vmc_heap_arenas(const struct memkind *kind, struct vmc_arena **arenas)
 {
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < kind->space.slices; i++)
 		if (kind->arenas[i])
-			indexes[count++] = kind->arenas[i]->index;
+			arenas[count++] = kind->arenas[i];
 	return count;
 }
 
@@ -202,7 +202,7 @@ vmc_heap_return_caches(void)
 {
 	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++) {
 		if (vmc_heap_self[i] != &vmc_heap_empty)
-			vmc_heap_drain(vmc_heap_self[i], true);
+			vmc_heap_return_all(vmc_heap_self[i], false);
 	}
 }
 
@@ -211,8 +211,6 @@ vmc_heap_release(struct memkind *kind)
 {
 	while (kind->heaps)
 		free_heap(kind->heaps);
-	vmc_depot_destroy(kind->depot);
-	kind->depot = NULL;
 }
 
 void
@@ -226,10 +224,13 @@ vmc_heap_after_fork(struct memkind *kind, bool shared)
 	 * may have been in the middle of a change.
 	 */
 	kind->heaps = NULL;
-	for (unsigned i = 0; i < VMC_KIND_ARENAS; i++)
-		if (kind->arenas[i])
-			kind->arenas[i]->heaps = 0;
-	vmc_depot_after_fork(kind->depot);
+	for (unsigned i = 0; i < VMC_KIND_ARENAS; i++) {
+		struct vmc_arena *arena = kind->arenas[i];
+		if (!arena)
+			continue;
+		arena->heaps = 0;
+		vmc_depot_after_fork(arena->depot);
+	}
 	if (mine == &vmc_heap_empty)
 		return;
 	if (shared) {

@@ -19,6 +19,7 @@
  */
 #include "kind.h"
 
+#include "depot.h"
 #include "engine.h"
 #include "heap.h"
 #include "pools.h"
@@ -222,6 +223,7 @@ vmc_kind_destroy(struct memkind *kind)
 	for (unsigned i = 0; i < VMC_KIND_ARENAS; i++) {
 		if (!kind->arenas[i])
 			continue;
+		vmc_depot_destroy(kind->arenas[i]->depot);
 		vmc_arena_destroy(kind->arenas[i]);
 		je_free(kind->arenas[i]);
 		kind->arenas[i] = NULL;

@@ -22,7 +22,6 @@
 /* The most arenas of one kind: more threads than these share some. */
 #define VMC_KIND_ARENAS 64
 
-struct vmc_depot;
 struct vmc_thread_heap;
 
 /* What makes one kind differ from another; data alone. */
@@ -58,10 +57,13 @@ struct memkind {
 	_Atomic int state;
 	int error; /* of a FAILED one */
 
-	/* under vmc_kinds_lock */
+	/*
+	 * Under vmc_kinds_lock, but that who has an object may follow the
+	 * pointer to its arena: that was made before it.
+	 */
 	struct vmc_arena *arenas[VMC_KIND_ARENAS]; /* made when needed */
+	/* under vmc_kinds_lock */
 	struct vmc_thread_heap *heaps;
-	struct vmc_depot *depot; /* made before the first heap, if at all */
 
 	_Atomic bool zero_allocs;
 };

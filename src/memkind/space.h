@@ -14,6 +14,7 @@
 
 #include <stdint.h>
 
+struct vmc_depot;
 struct vmc_space;
 
 /* What is behind the addresses: one table of functions for each medium. */
@@ -94,9 +95,10 @@ struct vmc_arena {
 	extent_hooks_t hooks; /* first: jemalloc gives us its address back */
 	/* immutable after creation */
 	struct vmc_space *space;
-	size_t offset;  /* of the slice in the space */
-	unsigned index; /* jemalloc's number of it */
-	void *pool;     /* of libtbbmalloc, on this arena; or NULL */
+	size_t offset;           /* of the slice in the space */
+	unsigned index;          /* jemalloc's number of it */
+	void *pool;              /* of libtbbmalloc, on this arena; or NULL */
+	struct vmc_depot *depot; /* the heap's, of its objects; or NULL */
 	/* while it is created or destroyed: commit and decommit do nothing */
 	bool inert;
 	_Atomic size_t granted; /* bytes of the slice */

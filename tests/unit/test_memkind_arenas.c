@@ -5,6 +5,7 @@
  */
 #include "testing.h"
 
+#include "memkind/depot.h"
 #include "memkind/kind.h"
 #include "memkind/malloc.h"
 
@@ -112,6 +113,66 @@ test_due_in_another(void **state)
 	assert_int_equal(memkind_destroy_kind(kind), 0);
 }
 
+enum { SMALL = 64, FEW = 500 };
+
+struct few {
+	memkind_t kind;
+	void *objects[FEW];
+};
+
+static void *
+allocate_few(void *arg)
+{
+	struct few *few = arg;
+
+	for (int i = 0; i < FEW; i++)
+		few->objects[i] = vmc_memkind_malloc(few->kind, SMALL);
+	return NULL;
+}
+
+/* How many objects are in an arena's depot; SIZE_MAX: some are another's. */
+static size_t
+count_in_depot(memkind_t kind, const struct vmc_arena *arena)
+{
+	const char *slice = kind->space.base + arena->offset;
+	size_t count = 0;
+	char *object;
+
+	/* 8, 16, 32, 48, 64: the fifth class */
+	while (vmc_depot_get(arena->depot, 5, (void **)&object, 1) == 1) {
+		if ((size_t)(object - slice) >= kind->space.slice)
+			return SIZE_MAX;
+		count++;
+		je_dallocx(object, MALLOCX_TCACHE_NONE);
+	}
+	return count;
+}
+
+/* However they are freed, objects get to the depot of their own arena. */
+static void
+test_depots(void **state)
+{
+	memkind_t kind = kind_of(16 * MIB, 2);
+	struct few mine = {.kind = kind}, others = {.kind = kind};
+	pthread_t thread;
+
+	(void)state;
+	allocate_few(&mine);
+	assert_int_equal(
+		pthread_create(&thread, NULL, allocate_few, &others), 0);
+	pthread_join(thread, NULL);
+	for (int i = 0; i < FEW; i++) {
+		if (i % 3 == 0) /* mixed, and several in a row */
+			for (int j = i; j < i + 3 && j < FEW; j++)
+				vmc_memkind_free(kind, others.objects[j]);
+		vmc_memkind_free(kind, mine.objects[i]);
+	}
+	for (int i = 0; i < 2; i++)
+		assert_in_range(
+			count_in_depot(kind, kind->arenas[i]), FEW / 4, FEW);
+	assert_int_equal(memkind_destroy_kind(kind), 0);
+}
+
 /* Threads have an arena each while there are enough, and leave it to others. */
 static void
 test_least_used(void **state)
@@ -191,6 +252,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_free_in_another),
 		cmocka_unit_test(test_due_in_another),
+		cmocka_unit_test(test_depots),
 		cmocka_unit_test(test_least_used),
 		cmocka_unit_test(test_how_many),
 		cmocka_unit_test(test_fewer),

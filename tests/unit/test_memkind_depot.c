@@ -173,7 +173,8 @@ test_kind(void **state)
 	for (unsigned i = 1; i < OBJECTS; i++)
 		vmc_memkind_free(kind, objects[i]);
 	/* 8, 16, 32, 48, 64: the fifth class */
-	assert_int_equal(vmc_depot_get(kind->depot, 5, objects, 1), 1);
+	assert_int_equal(
+		vmc_depot_get(kind->arenas[0]->depot, 5, objects, 1), 1);
 	vmc_memkind_free(kind, objects[0]);
 	assert_int_equal(allocated(kind), 0);
 	memkind_destroy_kind(kind);
