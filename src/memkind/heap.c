@@ -91,21 +91,15 @@ note_class(const struct memkind *kind, const void *ptr, unsigned class)
 	vmc_store_relaxed(page_class(kind, ptr), (uint8_t) class);
 }
 
+/* Through the thread's cache. */
 static void
-empty_magazine(struct vmc_thread_heap *heap, unsigned class, unsigned keep)
+give_back(const struct vmc_thread_heap *heap, unsigned class, void **objects,
+	unsigned count)
 {
-	struct vmc_magazine *m = &heap->magazines[class];
-	unsigned drop = m->count - keep;
-
-	if (drop == 0)
-		return;
-	for (unsigned i = 0; i < drop; i++)
-		je_sdallocx(m->slots[i], vmc_class_sizes[class], heap->flags);
-	memmove(m->slots, m->slots + drop, keep * sizeof(*m->slots));
-	m->count = keep;
+	for (unsigned i = 0; i < count; i++)
+		je_sdallocx(objects[i], vmc_class_sizes[class], heap->flags);
 }
 
-/* What is in the depot goes through the thread's cache. */
 static void
 empty_shelf(
 	struct vmc_thread_heap *heap, struct vmc_depot *depot, unsigned class)
@@ -114,11 +108,8 @@ empty_shelf(
 	unsigned n;
 
 	while ((n = vmc_depot_get(
-			depot, class, objects, VMC_MAGAZINE_OBJECTS)) > 0) {
-		while (n > 0)
-			je_sdallocx(objects[--n], vmc_class_sizes[class],
-				heap->flags);
-	}
+			depot, class, objects, VMC_MAGAZINE_OBJECTS)) > 0)
+		give_back(heap, class, objects, n);
 }
 
 void
@@ -133,8 +124,11 @@ vmc_heap_empty_depots(struct vmc_thread_heap *heap,
 void
 vmc_heap_drain(struct vmc_thread_heap *heap)
 {
-	for (unsigned class = 1; class < VMC_CLASSES; class ++)
-		empty_magazine(heap, class, 0);
+	for (unsigned class = 1; class < VMC_CLASSES; class ++) {
+		struct vmc_magazine *m = &heap->magazines[class];
+		give_back(heap, class, m->slots, m->count);
+		m->count = 0;
+	}
 	if (heap->has_tcache)
 		vmc_engine_tcache_flush(heap->tcache);
 	heap->flushed = false;
@@ -323,8 +317,8 @@ home_of(const struct memkind *kind, const void *ptr)
 }
 
 /*
- * Part with up to half a magazine, of what is from one arena: to its depot, or
- * if that is full, to jemalloc.
+ * Part with up to half of a full magazine, of what is from one arena: to its
+ * depot, or if that is full, to jemalloc.
  */
 static void
 shed(struct vmc_thread_heap *heap, unsigned class)
@@ -332,17 +326,21 @@ shed(struct vmc_thread_heap *heap, unsigned class)
 	struct vmc_magazine *m = &heap->magazines[class];
 	const struct vmc_arena *home = home_of(heap->kind, m->slots[0]);
 	const char *slice = home->space->base + home->offset;
-	unsigned n = 1;
+	void *out[VMC_MAGAZINE_OBJECTS] = {m->slots[0]};
+	unsigned n = 1, kept = 0;
 
-	while (n < m->capacity / 2 &&
-		(size_t)((char *)m->slots[n] - slice) < home->space->slice)
-		n++;
-	if (vmc_depot_put(home->depot, class, m->slots, n)) {
-		m->count -= n;
-		memmove(m->slots, m->slots + n, m->count * sizeof(*m->slots));
-		return;
+	for (unsigned i = 1; i < m->count; i++) {
+		void *ptr = m->slots[i];
+		if (n < m->capacity / 2 &&
+			(size_t)((char *)ptr - slice) < home->space->slice)
+			out[n++] = ptr;
+		else
+			m->slots[kept++] = ptr;
 	}
-	empty_magazine(heap, class, m->count - n);
+	m->count = kept;
+	if (vmc_depot_put(home->depot, class, out, n))
+		return;
+	give_back(heap, class, out, n);
 	heap->flushed = true;
 }
 
