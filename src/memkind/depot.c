@@ -2,7 +2,7 @@
 /*
  * depot.c -- free objects on their way between threads
  *
- * A kind has one, with a shelf for each size class: a stack of pointers, to
+ * An arena has one, with a shelf for each size class: a stack of pointers, to
  * which half a magazine is added and from which a whole one is taken at once.
  * So what one thread allocates and another frees goes round without
  * jemalloc, whose arena both would lock for it, and the price of crossing

@@ -277,34 +277,43 @@ vmc_heap_aligned(struct memkind *kind, size_t alignment, size_t size)
 		kind, size, MALLOCX_LG_ALIGN(__builtin_ctzl(alignment)));
 }
 
+static void
+empty_idle_shelves(struct vmc_thread_heap *heap, struct vmc_depot *depot)
+{
+	for (unsigned class = 1; class < VMC_CLASSES; class ++)
+		if (vmc_depot_idle(depot, class))
+			empty_shelf(heap, depot, class);
+}
+
 /*
  * jemalloc looks every thousand calls or so, of which it sees few behind the
  * magazines: a thread that slows down would keep what it has, and one that has
- * ended what it left in its arena.
+ * ended what it left in its arena. So each looks after its own arena, and after
+ * one of all in turn: an arena is looked at as often however many there are.
  */
 static void
 tick(struct vmc_thread_heap *heap)
 {
-	struct vmc_arena *arenas[VMC_KIND_ARENAS];
+	struct vmc_arena *arenas[VMC_KIND_ARENAS], *other = heap->arena;
 	uint64_t now = vmc_os_clock_ns();
-	unsigned count;
 
 	if (heap == &vmc_heap_empty || now < heap->next_tick)
 		return;
 	heap->next_tick = now + TICK;
-	if (!vmc_lock_try(&vmc_kinds_lock))
-		return; /* a free waits for nobody */
-	count = vmc_heap_arenas(heap->kind, arenas);
-	vmc_lock_release(&vmc_kinds_lock);
-	for (unsigned i = 0; i < count; i++)
-		for (unsigned class = 1; class < VMC_CLASSES; class ++)
-			if (vmc_depot_idle(arenas[i]->depot, class))
-				empty_shelf(heap, arenas[i]->depot, class);
+	if (vmc_lock_try(&vmc_kinds_lock)) { /* a free waits for nobody */
+		unsigned count = vmc_heap_arenas(heap->kind, arenas);
+		other = arenas[heap->ticks++ % count];
+		vmc_lock_release(&vmc_kinds_lock);
+	}
+	empty_idle_shelves(heap, heap->arena->depot);
+	if (other != heap->arena)
+		empty_idle_shelves(heap, other->depot);
 	if (heap->flushed && heap->has_tcache)
 		vmc_engine_tcache_flush(heap->tcache);
 	heap->flushed = false;
-	for (unsigned i = 0; i < count; i++)
-		vmc_engine_arena_tick(arenas[i]->index);
+	vmc_engine_arena_tick(heap->arena->index);
+	if (other != heap->arena)
+		vmc_engine_arena_tick(other->index);
 }
 
 /* The arena that an object is from. */

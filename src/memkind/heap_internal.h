@@ -28,6 +28,7 @@ struct vmc_thread_heap {
 	struct vmc_magazine magazines[VMC_CLASSES];
 	bool flushed; /* objects to jemalloc, since the last refill */
 	uint64_t next_tick;
+	unsigned ticks; /* wrapping around */
 	/* immutable */
 	struct memkind *kind;
 	struct vmc_arena *arena;

@@ -7,7 +7,7 @@
  * the arena that the fewest have, of one for each processor. Fewer would do
  * behind two levels of caches, and leave fewer pages half used, but not for
  * what is too large for these: two threads that allocate and free 64 KiB take
- * 0.4 us for both calls with an arena each, and 3.9 us where they share one
+ * 0.5 us for both calls with an arena each, and 3.9 us where they share one
  * (processors 240 ns apart).
  *
  * Who frees a heap: its thread at exit, or who destroys the kind. Both hold

@@ -190,7 +190,7 @@ test_least_used(void **state)
 	assert_int_equal(memkind_destroy_kind(kind), 0);
 }
 
-/* One for each processor, unless the environment says otherwise. */
+/* One for each processor, where the environment does not say otherwise. */
 static void
 test_how_many(void **state)
 {
@@ -258,5 +258,6 @@ main(void)
 		cmocka_unit_test(test_fewer),
 	};
 
+	unsetenv("MEMKIND_ARENA_NUM_PER_KIND");
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
