@@ -31,7 +31,7 @@
  * that one thread allocates and another frees take 70 ns in place of 15, as
  * both lock the arena's bins), one depot for the kind (two threads that free
  * what they allocated themselves fight for it, and get each other's objects,
- * which then go back to two arenas: batches of 4 KiB, 470 ns in place of 240).
+ * which then go back to two arenas: batches of 4 KiB, 470 ns in place of 220).
  *
  * Under MEMKIND_HEAP_MANAGER=TBB there are no magazines, every fast path
  * fails, and the slow ones turn to the arena's pool.
