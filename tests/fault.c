@@ -53,7 +53,7 @@ static atomic_bool was_err[256];
 static _Atomic long mapped, allocated;
 /* of the calling thread */
 static _Thread_local bool is_exempt;
-static _Thread_local bool in_default_heap;
+static _Thread_local bool is_uncounted;
 
 static const char *redirect_from, *redirect_to;
 
@@ -368,7 +368,7 @@ __wrap_mmap(void *addr, size_t size, int prot, int flags, int fd, off_t offset)
 			   ? MAP_FAILED
 			   : __real_mmap(addr, size, prot, flags, fd, offset);
 
-	if (at != MAP_FAILED && !in_default_heap)
+	if (at != MAP_FAILED && !is_uncounted)
 		mapped += (long)size;
 	return at;
 }
@@ -379,35 +379,31 @@ int __wrap_munmap(void *addr, size_t size);
 int
 __wrap_munmap(void *addr, size_t size)
 {
-	if (!in_default_heap)
+	if (!is_uncounted)
 		mapped -= (long)size;
 	return __real_munmap(addr, size);
 }
 
-/* The default kind's heap grows and shrinks as it likes. */
-void *__real_vmc_engine_mmap(
-	void *addr, size_t size, int prot, int flags, int fd, off_t offset);
-void *__wrap_vmc_engine_mmap(
-	void *addr, size_t size, int prot, int flags, int fd, off_t offset);
+/*
+ * What these map stays or goes as it likes: the default kind's heap, and the
+ * address map, whose size depends on where the kernel puts things. One may
+ * call another.
+ */
+#define WRAP_UNCOUNTED(type, name, parameters, arguments)                      \
+	type __real_##name parameters;                                         \
+	type __wrap_##name parameters;                                         \
+	type __wrap_##name parameters                                          \
+	{                                                                      \
+		bool was = is_uncounted;                                       \
+		is_uncounted = true;                                           \
+		type result = __real_##name arguments;                         \
+		is_uncounted = was;                                            \
+		return result;                                                 \
+	}
 
-void *
-__wrap_vmc_engine_mmap(
-	void *addr, size_t size, int prot, int flags, int fd, off_t offset)
-{
-	in_default_heap = true;
-	void *at = __real_vmc_engine_mmap(addr, size, prot, flags, fd, offset);
-	in_default_heap = false;
-	return at;
-}
-
-int __real_vmc_engine_munmap(void *addr, size_t size);
-int __wrap_vmc_engine_munmap(void *addr, size_t size);
-
-int
-__wrap_vmc_engine_munmap(void *addr, size_t size)
-{
-	in_default_heap = true;
-	int rc = __real_vmc_engine_munmap(addr, size);
-	in_default_heap = false;
-	return rc;
-}
+WRAP_UNCOUNTED(void *, vmc_engine_mmap,
+	(void *addr, size_t size, int prot, int flags, int fd, off_t offset),
+	(addr, size, prot, flags, fd, offset))
+WRAP_UNCOUNTED(int, vmc_engine_munmap, (void *addr, size_t size), (addr, size))
+WRAP_UNCOUNTED(int, vmc_map_set,
+	(const void *addr, size_t size, unsigned owner), (addr, size, owner))

@@ -39,7 +39,8 @@ void fault_exempt_end(void);
 
 /* What the calls have left since the process began. */
 struct fault_ledger {
-	long mapped;    /* bytes, but for those of the default kind's heap */
+	/* bytes, but for the default kind's heap and the address map */
+	long mapped;
 	long allocated; /* objects from malloc and relatives, of either heap */
 };
 struct fault_ledger fault_ledger(void);

@@ -19,7 +19,6 @@
 
 #include "base/error.h"
 #include "fault.h"
-#include "memkind/address_map.h"
 #include "memkind/engine.h"
 #include "process.h"
 
@@ -112,13 +111,7 @@ each_left(void)
 	int threads = process_threads(); /* and what they leave */
 
 	je_mallctl("arenas.narenas", &arenas, &size, NULL, 0);
-	struct fault_ledger ledger = fault_ledger();
-	/* stays, and how much it is depends on the addresses */
-	for (size_t i = 0; i < VMC_MAP_LEVEL_SIZE; i++)
-		ledger.mapped -= vmc_load_relaxed(&vmc_map_root[i])
-					 ? (long)sizeof(vmc_map_leaf)
-					 : 0;
-	return (struct each_left){.ledger = ledger,
+	return (struct each_left){.ledger = fault_ledger(),
 		.descriptors = process_descriptors(),
 		.mappings = process_unnamed_mappings(),
 		.threads = threads,
