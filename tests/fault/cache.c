@@ -12,7 +12,7 @@
 
 #include <pthread.h>
 
-#define PUTS 1300u
+#define PUTS 600u
 
 struct manner {
 	enum vmemcache_repl_p policy;

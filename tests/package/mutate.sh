@@ -12,7 +12,7 @@ trap 'rm -rf "$folder"' EXIT
 mutate()
 {
 	utils/mutate --build "$1" --kept "$folder/kept" --unit "${@:2}" \
-		src/lru/lru.c >"$folder/out" || {
+		src/lru/rows.c >"$folder/out" || {
 		cat "$folder/out"
 		return 1
 	}
@@ -23,9 +23,9 @@ if mutate "$1" --known /dev/null; then
 	echo "what is not listed was let pass" >&2
 	exit 1
 fi
-grep -q 'src/lru/lru.c:[0-9]* survived:' "$folder/out"
+grep -q 'src/lru/rows.c:[0-9]* survived:' "$folder/out"
 cp tests/mutants.txt "$folder/list"
-printf 'src/lru/lru.c\ttake_out\tno such code\tno reason\n' >>"$folder/list"
+printf 'src/lru/rows.c\tmake_room\tno such code\tno reason\n' >>"$folder/list"
 if mutate "$1" --known "$folder/list"; then
 	echo "an entry for nothing was let pass" >&2
 	exit 1
