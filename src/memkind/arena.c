@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * arena.c -- a jemalloc arena on a slice of a space
+ * arena.c -- a jemalloc arena on a slice of a space, or on a part of one
  *
  * jemalloc (5.3, with retain, its default) keeps two books on address space:
  * it never merges free extents across the borders of what the alloc hook
@@ -26,6 +26,13 @@
  * it does not return. Those requests are told from others by being the only
  * ones for memory that is zeroed, committed and aligned to 2 MiB: heap.c never
  * asks for zeroed objects with an alignment.
+ *
+ * A part is a large object of the first arena's. jemalloc has notes on the
+ * first and the last page of such an object and none between, where the other
+ * arena's can be. These two pages are left out, so to either arena the other's
+ * memory begins with a page that is in use, and it merges nothing across.
+ *
+ *     part   |page|======= 1st seed =======|== 2nd ==|page|
  *
  * commit and decommit of disjoint ranges run at once, called under whatever
  * locks jemalloc holds. They take no lock of ours: a fork would have to order
@@ -76,8 +83,8 @@ hook_alloc(extent_hooks_t *hooks, void *new_addr, size_t size, size_t alignment,
 	if (*zero && *commit && alignment == VMC_OS_CHUNK)
 		return map_metadata(size);
 	do {
-		at = space->base + arena->offset + granted;
-		if (size > space->slice - granted ||
+		at = arena->base + granted;
+		if (size > arena->size - granted ||
 			((uintptr_t)at & (alignment - 1)) ||
 			(new_addr && new_addr != at))
 			return NULL;
@@ -193,18 +200,6 @@ static const extent_hooks_t hooks = {
 	.merge = hook_merge,
 };
 
-/* The largest size class that is not above size. */
-static size_t
-class_below(size_t size)
-{
-	/* classes are four to a power of two */
-	unsigned log = (unsigned)(sizeof(long) * CHAR_BIT - 1) -
-		       (unsigned)__builtin_clzl(size);
-	size_t step = (size_t)1 << (log - 2);
-
-	return size & ~(step - 1);
-}
-
 /*
  * All seeds are held until the last one is there: a smaller one would come
  * out of a larger one otherwise.
@@ -213,17 +208,17 @@ static int
 seed(struct vmc_arena *arena)
 {
 	int flags = (int)MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
-	const size_t page = vmc_os_page_size(), pad = vmc_engine_large_pad();
+	const size_t pad = vmc_engine_large_pad();
 	void *seeds[sizeof(long) * CHAR_BIT];
-	size_t left = arena->space->slice;
+	size_t left = arena->size;
 	unsigned count = 0;
 	int err = 0;
 
 	for (; left >= SMALLEST_SEED + pad && !err; count += !err) {
-		seeds[count] = je_mallocx(
-			class_below(left - pad) & ~(page - 1), flags);
+		seeds[count] =
+			je_mallocx(vmc_engine_class_below(left - pad), flags);
 		err = seeds[count] ? 0 : -ENOMEM;
-		left = arena->space->slice - vmc_load_relaxed(&arena->granted);
+		left = arena->size - vmc_load_relaxed(&arena->granted);
 	}
 	while (count > 0)
 		je_dallocx(seeds[--count], flags);
@@ -231,17 +226,12 @@ seed(struct vmc_arena *arena)
 	return err;
 }
 
-int
-vmc_arena_create(struct vmc_arena *arena, struct vmc_space *space,
-	unsigned slice, ssize_t decay, bool pools)
+/* On its memory. */
+static int
+start(struct vmc_arena *arena, ssize_t decay, bool pools)
 {
-	int err;
+	int err = vmc_engine_arena_create(&arena->hooks, &arena->index);
 
-	*arena = (struct vmc_arena){.hooks = hooks,
-		.space = space,
-		.offset = space->slice * slice,
-		.inert = true};
-	err = vmc_engine_arena_create(&arena->hooks, &arena->index);
 	if (err)
 		return err;
 	err = vmc_engine_arena_decay(arena->index, 0);
@@ -256,6 +246,35 @@ vmc_arena_create(struct vmc_arena *arena, struct vmc_space *space,
 	}
 	if (err)
 		vmc_arena_destroy(arena);
+	return err;
+}
+
+int
+vmc_arena_create(struct vmc_arena *arena, struct vmc_space *space,
+	unsigned number, const struct vmc_arena *first, ssize_t decay,
+	bool pools)
+{
+	const size_t page = vmc_os_page_size();
+	char *part = NULL;
+	int err;
+
+	*arena = (struct vmc_arena){.hooks = hooks,
+		.space = space,
+		.size = space->slice,
+		.inert = true};
+	if (number < space->slices) {
+		arena->base = space->base + space->slice * number;
+	} else {
+		part = je_mallocx(space->part,
+			(int)MALLOCX_ARENA(first->index) | MALLOCX_TCACHE_NONE);
+		if (!part)
+			return -ENOMEM;
+		arena->base = part + page;
+		arena->size = space->part - 2 * page;
+	}
+	err = start(arena, decay, pools);
+	if (err && part)
+		je_dallocx(part, MALLOCX_TCACHE_NONE);
 	return err;
 }
 

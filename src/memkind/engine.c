@@ -35,6 +35,7 @@
 #include "malloc.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -229,6 +230,17 @@ void
 vmc_engine_arena_purge(unsigned arena)
 {
 	arena_control(arena, "purge", NULL, 0);
+}
+
+size_t
+vmc_engine_class_below(size_t size)
+{
+	/* classes are four to a power of two */
+	unsigned log = (unsigned)(sizeof(long) * CHAR_BIT - 1) -
+		       (unsigned)__builtin_clzl(size);
+	size_t step = (size_t)1 << (log - 2);
+
+	return size & ~(step - 1) & ~(vmc_os_page_size() - 1);
 }
 
 size_t

@@ -138,11 +138,8 @@ void
 vmc_heap_return_all(struct vmc_thread_heap *heap, bool purge)
 {
 	struct vmc_arena *arenas[VMC_KIND_ARENAS];
-	unsigned count;
+	unsigned count = vmc_heap_arenas(heap->kind, arenas);
 
-	vmc_lock_acquire(&vmc_kinds_lock);
-	count = vmc_heap_arenas(heap->kind, arenas);
-	vmc_lock_release(&vmc_kinds_lock);
 	vmc_heap_empty_depots(heap, arenas, count);
 	vmc_heap_drain(heap);
 	for (unsigned i = 0; purge && i < count; i++)
@@ -150,20 +147,45 @@ vmc_heap_return_all(struct vmc_thread_heap *heap, bool purge)
 }
 
 /*
- * An object from jemalloc. If there is none: what this thread holds may be
- * all that is left, and what is free may be in pieces that merge only when
- * they are given back, or be kept in other arenas.
+ * The arena has none. Where arenas are parts of one memory, others may, and the
+ * first one all that is not in parts: what small objects the thread needs come
+ * from where there was one, until it looks again at a tick.
  */
 static void *
-take(struct vmc_thread_heap *heap, size_t size, int flags)
+take_elsewhere(const struct memkind *kind, struct vmc_thread_heap *heap,
+	size_t size, int how)
 {
-	void *ptr = je_mallocx(size, flags);
+	struct vmc_arena *arenas[VMC_KIND_ARENAS];
+	void *ptr = NULL;
 
-	if (!ptr && heap != &vmc_heap_empty) {
-		vmc_heap_return_all(heap, true);
-		ptr = je_mallocx(size, flags);
-	}
+	if (kind->space.part == 0)
+		return NULL;
+	unsigned count = vmc_heap_arenas(kind, arenas), i = 0;
+	while (i < count && !ptr)
+		ptr = je_mallocx(size, vmc_arena_flags(arenas[i++]) | how);
+	if (ptr && size <= VMC_CACHED_MAX && heap != &vmc_heap_empty)
+		vmc_heap_take_from(heap, arenas[i - 1]);
 	return ptr;
+}
+
+/*
+ * An object from jemalloc; how: zeroed, aligned. If there is none: what this
+ * thread holds may be all that is left, and what is free may be in pieces that
+ * merge only when they are given back, or be kept in other arenas.
+ */
+static void *
+take(const struct memkind *kind, struct vmc_thread_heap *heap, size_t size,
+	int flags, int how)
+{
+	void *ptr = je_mallocx(size, flags | how);
+
+	if (!ptr)
+		ptr = take_elsewhere(kind, heap, size, how);
+	if (ptr || heap == &vmc_heap_empty)
+		return ptr;
+	vmc_heap_return_all(heap, true);
+	ptr = je_mallocx(size, flags | how);
+	return ptr ? ptr : take_elsewhere(kind, heap, size, how);
 }
 
 /*
@@ -184,7 +206,7 @@ refill(struct vmc_thread_heap *heap, unsigned class)
 		vmc_depot_get(heap->arena->depot, class, m->slots, m->capacity);
 	if (m->count > 0)
 		return m->slots[--m->count];
-	ptr = take(heap, size, heap->flags);
+	ptr = take(heap->kind, heap, size, heap->flags, 0);
 	if (!ptr)
 		return NULL;
 	note_class(heap->kind, ptr, class);
@@ -201,9 +223,9 @@ refill(struct vmc_thread_heap *heap, unsigned class)
 	return ptr;
 }
 
-/* Straight from the arena: what has no magazine. flags may ask for more. */
+/* Straight from the arena: what has no magazine. how: zeroed, aligned. */
 static void *
-malloc_directly(struct memkind *kind, size_t size, int flags)
+malloc_directly(struct memkind *kind, size_t size, int how)
 {
 	struct vmc_thread_heap *heap;
 	struct vmc_arena *arena;
@@ -212,11 +234,10 @@ malloc_directly(struct memkind *kind, size_t size, int flags)
 	if (vmc_heap_find(kind, &heap, &arena) < 0)
 		return NULL;
 	if (arena->pool)
-		return vmc_pool_malloc(arena->pool, size, flags);
-	flags |= vmc_arena_flags(arena);
-	ptr = take(heap, size, flags);
+		return vmc_pool_malloc(arena->pool, size, how);
+	ptr = take(kind, heap, size, vmc_arena_flags(arena), how);
 	if (ptr)
-		note_class(kind, ptr, class_of(je_nallocx(size, flags)));
+		note_class(kind, ptr, class_of(je_nallocx(size, how)));
 	return ptr;
 }
 
@@ -294,17 +315,15 @@ empty_idle_shelves(struct vmc_thread_heap *heap, struct vmc_depot *depot)
 static void
 tick(struct vmc_thread_heap *heap)
 {
-	struct vmc_arena *arenas[VMC_KIND_ARENAS], *other = heap->arena;
+	struct vmc_arena *arenas[VMC_KIND_ARENAS];
 	uint64_t now = vmc_os_clock_ns();
 
 	if (heap == &vmc_heap_empty || now < heap->next_tick)
 		return;
 	heap->next_tick = now + TICK;
-	if (vmc_lock_try(&vmc_kinds_lock)) { /* a free waits for nobody */
-		unsigned count = vmc_heap_arenas(heap->kind, arenas);
-		other = arenas[heap->ticks++ % count];
-		vmc_lock_release(&vmc_kinds_lock);
-	}
+	unsigned count = vmc_heap_arenas(heap->kind, arenas);
+	const struct vmc_arena *other = arenas[heap->ticks++ % count];
+	vmc_heap_take_from(heap, heap->arena);
 	empty_idle_shelves(heap, heap->arena->depot);
 	if (other != heap->arena)
 		empty_idle_shelves(heap, other->depot);
@@ -316,13 +335,27 @@ tick(struct vmc_thread_heap *heap)
 		vmc_engine_arena_tick(other->index);
 }
 
+static inline bool
+lies_in(const struct vmc_arena *arena, const void *ptr)
+{
+	return (size_t)((const char *)ptr - arena->base) < arena->size;
+}
+
 /* The arena that an object is from. */
 static const struct vmc_arena *
 home_of(const struct memkind *kind, const void *ptr)
 {
-	size_t offset = (size_t)((const char *)ptr - kind->space.base);
+	const struct vmc_space *space = &kind->space;
+	const struct vmc_arena *arena;
 
-	return kind->arenas[offset / kind->space.slice];
+	for (unsigned i = space->slices; i < space->arenas; i++) {
+		arena = vmc_load_acquire(&kind->arenas[i]);
+		if (arena && lies_in(arena, ptr))
+			return arena;
+	}
+	return vmc_load_acquire(
+		&kind->arenas[(size_t)((const char *)ptr - space->base) /
+			      space->slice]);
 }
 
 /*
@@ -334,14 +367,14 @@ shed(struct vmc_thread_heap *heap, unsigned class)
 {
 	struct vmc_magazine *m = &heap->magazines[class];
 	const struct vmc_arena *home = home_of(heap->kind, m->slots[0]);
-	const char *slice = home->space->base + home->offset;
+	bool parts = heap->kind->space.part > 0; /* within the first arena's */
 	void *out[VMC_MAGAZINE_OBJECTS] = {m->slots[0]};
 	unsigned n = 1, kept = 0;
 
 	for (unsigned i = 1; i < m->count; i++) {
 		void *ptr = m->slots[i];
-		if (n < m->capacity / 2 &&
-			(size_t)((char *)ptr - slice) < home->space->slice)
+		if (n < m->capacity / 2 && lies_in(home, ptr) &&
+			(!parts || home_of(heap->kind, ptr) == home))
 			out[n++] = ptr;
 		else
 			m->slots[kept++] = ptr;
@@ -419,9 +452,10 @@ vmc_heap_realloc(struct memkind *kind, void *ptr, size_t size)
 		if (kind->pools)
 			return vmc_pool_realloc(ptr, size);
 		moved = je_rallocx(ptr, size, vmc_arena_flags(arena));
-		if (moved)
+		if (moved) {
 			note_class(kind, moved, VMC_BEYOND);
-		return moved;
+			return moved;
+		}
 	}
 	if (size <= old && class_of(size) == class_of(old))
 		return ptr;

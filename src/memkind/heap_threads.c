@@ -91,24 +91,27 @@ own_table(void)
 	return true;
 }
 
+/* The first one, if there is no room in it for a part that would be this. */
 static struct vmc_arena *
-arena_of(struct memkind *kind, unsigned slice)
+arena_of(struct memkind *kind, unsigned number)
 {
-	struct vmc_arena *arena = kind->arenas[slice];
+	struct vmc_arena *arena = vmc_load_relaxed(&kind->arenas[number]);
+	struct vmc_arena *first = vmc_load_relaxed(&kind->arenas[0]);
 
 	if (arena)
 		return arena;
 	arena = je_malloc(sizeof(*arena));
 	if (!arena)
 		return NULL;
-	if (vmc_arena_create(
-		    arena, &kind->space, slice, kind->decay, kind->pools) < 0) {
+	if (vmc_arena_create(arena, &kind->space, number, first, kind->decay,
+		    kind->pools) < 0) {
 		je_free(arena);
-		return NULL;
+		return kind->space.part ? first : NULL;
 	}
 	if (!arena->pool)
 		arena->depot = vmc_depot_create(vmc_class_sizes, VMC_CLASSES);
-	return kind->arenas[slice] = arena;
+	vmc_store_release(&kind->arenas[number], arena);
+	return arena;
 }
 
 /* A pool does without magazines, and what belongs to them. */
@@ -123,10 +126,7 @@ make_magazines(struct vmc_thread_heap *heap)
 		room += capacities[class];
 	}
 	heap->has_tcache = vmc_engine_tcache_create(&heap->tcache) == 0;
-	heap->flags = vmc_arena_flags(heap->arena);
-	if (heap->has_tcache)
-		heap->flags +=
-			MALLOCX_TCACHE((int)heap->tcache) - MALLOCX_TCACHE_NONE;
+	vmc_heap_take_from(heap, heap->arena);
 }
 
 static void
@@ -163,7 +163,7 @@ vmc_heap_find(struct memkind *kind, struct vmc_thread_heap **heap,
 		return 0;
 	vmc_lock_acquire(&vmc_kinds_lock);
 	if (vmc_kind_prepare(kind) == 0)
-		*arena = arena_of(kind, vmc_kind_slice(kind));
+		*arena = arena_of(kind, vmc_kind_arena(kind));
 	if (*arena) {
 		if (!exiting && own_table())
 			make_heap(kind, *arena);
@@ -179,9 +179,10 @@ vmc_heap_arenas(const struct memkind *kind, struct vmc_arena **arenas)
 {
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < kind->space.slices; i++)
-		if (kind->arenas[i])
-			arenas[count++] = kind->arenas[i];
+	for (unsigned i = 0; i < kind->space.arenas; i++) {
+		arenas[count] = vmc_load_acquire(&kind->arenas[i]);
+		count += arenas[count] != NULL;
+	}
 	return count;
 }
 
@@ -225,7 +226,7 @@ vmc_heap_after_fork(struct memkind *kind, bool shared)
 	 */
 	kind->heaps = NULL;
 	for (unsigned i = 0; i < VMC_KIND_ARENAS; i++) {
-		struct vmc_arena *arena = kind->arenas[i];
+		struct vmc_arena *arena = vmc_load_relaxed(&kind->arenas[i]);
 		if (!arena)
 			continue;
 		arena->heaps = 0;

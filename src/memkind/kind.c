@@ -147,9 +147,9 @@ vmc_kind_open(struct memkind *kind, const struct vmc_space *space)
 	vmc_store_relaxed(&kind->space.hoard, vmc_settings()->hoard);
 	kind->pools = vmc_settings()->tbb;
 	vmc_store_release(&kind->state, VMC_KIND_READY);
-	vmc_log("kind %u, %s: %zu bytes at %p in %u slices", kind->number,
+	vmc_log("kind %u, %s: %zu bytes at %p for %u arenas", kind->number,
 		kind->type->name, vmc_space_size(space), (void *)space->base,
-		space->slices);
+		space->arenas);
 	return 0;
 fail:
 	if (kind->page_classes)
@@ -220,13 +220,14 @@ vmc_kind_destroy(struct memkind *kind)
 {
 	vmc_lock_acquire(&vmc_kinds_lock);
 	vmc_heap_release(kind);
-	for (unsigned i = 0; i < VMC_KIND_ARENAS; i++) {
-		if (!kind->arenas[i])
+	for (unsigned i = VMC_KIND_ARENAS; i-- > 0;) {
+		struct vmc_arena *arena = vmc_load_relaxed(&kind->arenas[i]);
+		if (!arena)
 			continue;
-		vmc_depot_destroy(kind->arenas[i]->depot);
-		vmc_arena_destroy(kind->arenas[i]);
-		je_free(kind->arenas[i]);
-		kind->arenas[i] = NULL;
+		vmc_depot_destroy(arena->depot);
+		vmc_arena_destroy(arena);
+		je_free(arena);
+		vmc_store_relaxed(&kind->arenas[i], NULL);
 	}
 	map_space(kind, VMC_OWNER_NONE);
 	vmc_os_unmap(kind->page_classes, page_count(kind));
@@ -276,8 +277,9 @@ least_used(const struct memkind *kind)
 {
 	unsigned best = 0, fewest = UINT_MAX;
 
-	for (unsigned i = 0; i < kind->space.slices; i++) {
-		const struct vmc_arena *arena = kind->arenas[i];
+	for (unsigned i = 0; i < kind->space.arenas; i++) {
+		const struct vmc_arena *arena =
+			vmc_load_relaxed(&kind->arenas[i]);
 		unsigned heaps = arena ? arena->heaps : 0;
 		if (heaps < fewest) {
 			fewest = heaps;
@@ -292,7 +294,7 @@ least_used(const struct memkind *kind)
  * processors, and a thread stays with the one it was on first.
  */
 unsigned
-vmc_kind_slice(const struct memkind *kind)
+vmc_kind_arena(const struct memkind *kind)
 {
 	const struct vmc_node_rules *rules = vmc_nodes_here();
 	unsigned node = vmc_os_current_node(), slice = 0;

@@ -58,10 +58,10 @@ struct memkind {
 	int error; /* of a FAILED one */
 
 	/*
-	 * Under vmc_kinds_lock, but that who has an object may follow the
-	 * pointer to its arena: that was made before it.
+	 * Made under vmc_kinds_lock, and then there as long as the kind. Who
+	 * has an object may look for its arena (acquire): it was made before.
 	 */
-	struct vmc_arena *arenas[VMC_KIND_ARENAS]; /* made when needed */
+	struct vmc_arena *_Atomic arenas[VMC_KIND_ARENAS]; /* when needed */
 	/* under vmc_kinds_lock */
 	struct vmc_thread_heap *heaps;
 
@@ -99,8 +99,8 @@ extern const struct vmc_kind_type vmc_static_types[MEMKIND_NUM_BASE_KIND];
 /* How many arenas a kind may come to have, from the environment or not. */
 unsigned vmc_kind_arena_limit(void);
 
-/* Under vmc_kinds_lock: the slice for a new heap of the calling thread. */
-unsigned vmc_kind_slice(const struct memkind *kind);
+/* Under vmc_kinds_lock: which arena a new heap of the calling thread gets. */
+unsigned vmc_kind_arena(const struct memkind *kind);
 
 /*
  * Make a kind of this type in a free place of the table, on this space, which

@@ -168,7 +168,8 @@ memkind_create_fixed(void *addr, size_t size, memkind_t *kind)
 		return MEMKIND_ERROR_ENVIRON;
 	if (!kind)
 		return MEMKIND_ERROR_INVALID;
-	err = vmc_space_user(&space, addr, size);
+	err = vmc_space_user(&space, addr, size,
+		vmc_settings()->tbb ? 1 : vmc_kind_arena_limit());
 	if (!err)
 		err = vmc_kind_create(&fixed_type, &space, -1, kind);
 	return err ? code_of(err) : MEMKIND_SUCCESS;

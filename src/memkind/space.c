@@ -71,6 +71,7 @@ vmc_space_anonymous(struct vmc_space *space, size_t slice, unsigned slices,
 		.medium = page_shift ? &vmc_medium_huge : &vmc_medium_anonymous,
 		.slice = slice,
 		.slices = slices,
+		.arenas = slices,
 		.page_shift = page_shift,
 		.fd = -1};
 	if (slice > SIZE_MAX / 2 / slices)
@@ -81,8 +82,13 @@ vmc_space_anonymous(struct vmc_space *space, size_t slice, unsigned slices,
 	return err;
 }
 
+/* What parts may take of the caller's memory, and the least that is one. */
+#define SHARE_OF_PARTS 4
+#define SMALLEST_PART ((size_t)2 << 20)
+
 int
-vmc_space_user(struct vmc_space *space, void *addr, size_t size)
+vmc_space_user(
+	struct vmc_space *space, void *addr, size_t size, unsigned arenas)
 {
 	uintptr_t mask = vmc_os_page_size() - 1;
 	uintptr_t first = ((uintptr_t)addr + mask) & ~mask;
@@ -94,7 +100,14 @@ vmc_space_user(struct vmc_space *space, void *addr, size_t size)
 		.base = (char *)first,
 		.slice = end - first,
 		.slices = 1,
+		.arenas = arenas,
 		.fd = -1};
+	size_t parts = space->slice / SHARE_OF_PARTS;
+	if (space->arenas > parts / SMALLEST_PART)
+		space->arenas = (unsigned)(parts / SMALLEST_PART) + 1;
+	if (space->arenas > 1)
+		space->part =
+			vmc_engine_class_below(parts / (space->arenas - 1));
 	return 0;
 }
 

@@ -4,6 +4,10 @@
  *
  * A space is cut into slices of equal size, one for each arena that the kind
  * may come to have. An arena never sees an address outside its own slice.
+ *
+ * The caller's memory is one slice, the first arena's: in a slice of it, there
+ * would be no room for an object as large as all of it. What other arenas get
+ * are parts: objects of the first one, which it never gets back.
  */
 #ifndef VMC_MEMKIND_SPACE_H
 #define VMC_MEMKIND_SPACE_H
@@ -42,6 +46,8 @@ struct vmc_space {
 	char *base;
 	size_t slice; /* bytes; whole chunks, but for vmc_medium_user */
 	unsigned slices;
+	unsigned arenas;     /* there may be so many: a slice each, or else */
+	size_t part;         /* bytes of each but the first: vmc_medium_user */
 	unsigned page_shift; /* vmc_medium_huge */
 	int fd;              /* vmc_medium_file, else -1 */
 	size_t limit;        /* vmc_medium_file: bytes of the file to use */
@@ -79,8 +85,12 @@ int vmc_space_anonymous(struct vmc_space *space, size_t slice, unsigned slices,
 int vmc_space_file(struct vmc_space *space, const char *directory, size_t limit,
 	unsigned slices);
 
-/* The caller's memory; -EINVAL: too little to hold anything. */
-int vmc_space_user(struct vmc_space *space, void *addr, size_t size);
+/*
+ * The caller's memory; -EINVAL: too little to hold anything. Fewer arenas than
+ * wanted where it is too little for all.
+ */
+int vmc_space_user(
+	struct vmc_space *space, void *addr, size_t size, unsigned arenas);
 
 /* All arenas in it must be gone. */
 void vmc_space_destroy(struct vmc_space *space);
@@ -95,25 +105,28 @@ struct vmc_arena {
 	extent_hooks_t hooks; /* first: jemalloc gives us its address back */
 	/* immutable after creation */
 	struct vmc_space *space;
-	size_t offset;           /* of the slice in the space */
+	char *base;              /* of its slice, or its part */
+	size_t size;             /* of that */
 	unsigned index;          /* jemalloc's number of it */
 	void *pool;              /* of libtbbmalloc, on this arena; or NULL */
 	struct vmc_depot *depot; /* the heap's, of its objects; or NULL */
 	/* while it is created or destroyed: commit and decommit do nothing */
 	bool inert;
-	_Atomic size_t granted; /* bytes of the slice */
+	_Atomic size_t granted; /* bytes of it */
 	/* under vmc_kinds_lock: of so many threads */
 	unsigned heaps;
 };
 
 /*
- * The arena of this slice, at a lasting address. decay: milliseconds for
- * which free memory is kept. pools: with one of libtbbmalloc on it.
+ * The arena of this number, at a lasting address. first: that of number 0, NULL
+ * if it is this one. decay: milliseconds for which free memory is kept. pools:
+ * with one of libtbbmalloc on it. -ENOMEM.
  */
 int vmc_arena_create(struct vmc_arena *arena, struct vmc_space *space,
-	unsigned slice, ssize_t decay, bool pools);
+	unsigned number, const struct vmc_arena *first, ssize_t decay,
+	bool pools);
 
-/* With everything in it. Nobody uses it any more. */
+/* With everything in it. Nobody uses it any more. The first goes last. */
 void vmc_arena_destroy(struct vmc_arena *arena);
 
 #endif

@@ -217,6 +217,7 @@ vmc_space_file(struct vmc_space *space, const char *directory, size_t limit,
 			err = map_slices(space);
 		while ((err == -EFBIG || err == -ENOMEM) &&
 			(space->slices /= 2) > 0);
+		space->arenas = space->slices;
 	}
 	if (err)
 		vmc_os_close(space->fd);

@@ -28,8 +28,11 @@ memkind_update_cached_stats(void)
 	if (vmc_settings()->tbb)
 		return MEMKIND_ERROR_OPERATION_FAILED;
 	vmc_heap_return_caches();
-	return vmc_engine_refresh_stats() == 0 ? MEMKIND_SUCCESS
-					       : MEMKIND_ERROR_OPERATION_FAILED;
+	/* no arena is made meanwhile: either both have a part, or neither */
+	vmc_lock_acquire(&vmc_kinds_lock);
+	int err = vmc_engine_refresh_stats();
+	vmc_lock_release(&vmc_kinds_lock);
+	return err == 0 ? MEMKIND_SUCCESS : MEMKIND_ERROR_OPERATION_FAILED;
 }
 
 static size_t
@@ -50,6 +53,20 @@ arena_stat(unsigned arena, memkind_stat_type stat)
 		vmc_engine_arena_stat(arena, "large.allocated", &b);
 		return a + b;
 	}
+}
+
+/* What the first arena counts for the part of another. */
+static size_t
+part_stat(const struct vmc_space *space, unsigned arena, memkind_stat_type stat)
+{
+	size_t mapped = 0;
+
+	vmc_engine_arena_stat(arena, "mapped", &mapped);
+	if (mapped == 0) /* in neither snapshot */
+		return 0;
+	return stat == MEMKIND_STAT_TYPE_ALLOCATED
+		       ? space->part
+		       : space->part + vmc_engine_large_pad();
 }
 
 static size_t
@@ -86,8 +103,13 @@ memkind_get_stat(memkind_t kind, memkind_stat_type stat, size_t *value)
 	}
 	vmc_lock_acquire(&vmc_kinds_lock);
 	for (unsigned i = 0; i < VMC_KIND_ARENAS; i++) {
-		if (kind->arenas[i])
-			*value += arena_stat(kind->arenas[i]->index, stat);
+		const struct vmc_arena *arena =
+			vmc_load_relaxed(&kind->arenas[i]);
+		if (!arena)
+			continue;
+		*value += arena_stat(arena->index, stat);
+		if (i >= kind->space.slices)
+			*value -= part_stat(&kind->space, arena->index, stat);
 	}
 	vmc_lock_release(&vmc_kinds_lock);
 	return MEMKIND_SUCCESS;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * test_memkind_arenas.c -- a kind with several arenas: how many, and what one
- * thread's has free is there for the others
+ * thread's has free is there for the others; slices first, then parts
  */
 #include "testing.h"
 
@@ -18,7 +18,7 @@
 
 #define MIB ((size_t)1 << 20)
 
-enum { SIZE = 110000, MOST = 1000 };
+enum { SIZE = 110000 };
 
 static const char *
 directory(void)
@@ -42,20 +42,32 @@ kind_of(size_t size, unsigned arenas)
 	return kind;
 }
 
+struct object {
+	struct object *next;
+};
+
 /* How many objects there was room for; all are freed. */
+static size_t
+fill_and_empty_by(memkind_t kind, size_t size)
+{
+	struct object *all = NULL, *object;
+	size_t count = 0;
+
+	for (; (object = vmc_memkind_malloc(kind, size)); count++) {
+		object->next = all;
+		all = object;
+	}
+	while ((object = all)) {
+		all = object->next;
+		vmc_memkind_free(kind, object);
+	}
+	return count;
+}
+
 static size_t
 fill_and_empty(memkind_t kind)
 {
-	static _Thread_local void *objects[MOST];
-	size_t count = 0, most;
-
-	while (count < MOST &&
-		(objects[count] = vmc_memkind_malloc(kind, SIZE)))
-		count++;
-	most = count;
-	while (count > 0)
-		vmc_memkind_free(kind, objects[--count]);
-	return most;
+	return fill_and_empty_by(kind, SIZE);
 }
 
 static void *
@@ -64,15 +76,22 @@ in_a_thread(void *kind)
 	return (void *)fill_and_empty(kind);
 }
 
+/* What the function says in a thread of its own. */
+static size_t
+run_in_a_thread(void *(*function)(void *), void *arg)
+{
+	pthread_t thread;
+	void *result;
+
+	assert_int_equal(pthread_create(&thread, NULL, function, arg), 0);
+	pthread_join(thread, &result);
+	return (size_t)result;
+}
+
 static size_t
 fill_and_empty_in_a_thread(memkind_t kind)
 {
-	pthread_t thread;
-	void *count;
-
-	assert_int_equal(pthread_create(&thread, NULL, in_a_thread, kind), 0);
-	pthread_join(thread, &count);
-	return (size_t)count;
+	return run_in_a_thread(in_a_thread, kind);
 }
 
 /* What another thread has freed is kept for a while, but not at any price. */
@@ -132,15 +151,14 @@ allocate_few(void *arg)
 
 /* How many objects are in an arena's depot; SIZE_MAX: some are another's. */
 static size_t
-count_in_depot(memkind_t kind, const struct vmc_arena *arena)
+count_in_depot(const struct vmc_arena *arena)
 {
-	const char *slice = kind->space.base + arena->offset;
 	size_t count = 0;
 	char *object;
 
 	/* 8, 16, 32, 48, 64: the fifth class */
 	while (vmc_depot_get(arena->depot, 5, (void **)&object, 1) == 1) {
-		if ((size_t)(object - slice) >= kind->space.slice)
+		if ((size_t)(object - arena->base) >= arena->size)
 			return SIZE_MAX;
 		count++;
 		je_dallocx(object, MALLOCX_TCACHE_NONE);
@@ -150,17 +168,12 @@ count_in_depot(memkind_t kind, const struct vmc_arena *arena)
 
 /* However they are freed, objects get to the depot of their own arena. */
 static void
-test_depots(void **state)
+check_depots(memkind_t kind)
 {
-	memkind_t kind = kind_of(16 * MIB, 2);
 	struct few mine = {.kind = kind}, others = {.kind = kind};
-	pthread_t thread;
 
-	(void)state;
 	allocate_few(&mine);
-	assert_int_equal(
-		pthread_create(&thread, NULL, allocate_few, &others), 0);
-	pthread_join(thread, NULL);
+	run_in_a_thread(allocate_few, &others);
 	for (int i = 0; i < FEW; i++) {
 		if (i % 3 == 0) /* mixed, and several in a row */
 			for (int j = i; j < i + 3 && j < FEW; j++)
@@ -168,9 +181,15 @@ test_depots(void **state)
 		vmc_memkind_free(kind, mine.objects[i]);
 	}
 	for (int i = 0; i < 2; i++)
-		assert_in_range(
-			count_in_depot(kind, kind->arenas[i]), FEW / 4, FEW);
+		assert_in_range(count_in_depot(kind->arenas[i]), FEW / 4, FEW);
 	assert_int_equal(memkind_destroy_kind(kind), 0);
+}
+
+static void
+test_depots(void **state)
+{
+	(void)state;
+	check_depots(kind_of(16 * MIB, 2));
 }
 
 /* Threads have an arena each while there are enough, and leave it to others. */
@@ -246,6 +265,246 @@ test_fewer(void **state)
 	fault_disarm();
 }
 
+/* --- arenas that are parts of the caller's memory --- */
+
+static char *memory;
+static const struct vmc_kind_type fixed = {.name = "fixed"};
+
+static int
+setup_memory(void **state)
+{
+	(void)state;
+	memory = vmc_os_map_anonymous(64 * MIB);
+	return memory ? 0 : -1;
+}
+
+static int
+teardown_memory(void **state)
+{
+	(void)state;
+	vmc_os_unmap(memory, 64 * MIB);
+	return 0;
+}
+
+static memkind_t
+fixed_of(size_t size, unsigned arenas)
+{
+	struct vmc_space space;
+	memkind_t kind;
+
+	vmc_kinds_init();
+	assert_int_equal(vmc_space_user(&space, memory, size, arenas), 0);
+	assert_int_equal(vmc_kind_create(&fixed, &space, -1, &kind), 0);
+	return kind;
+}
+
+static bool
+is_in(const struct vmc_arena *arena, const void *ptr)
+{
+	return (size_t)((const char *)ptr - arena->base) < arena->size;
+}
+
+/* Each thread has what all others leave, in small objects and in large ones. */
+static void *
+check_all_is_there(void *arg)
+{
+	memkind_t kind = arg;
+
+	assert_true(fill_and_empty(kind) * SIZE > 14 * MIB);
+	assert_true(fill_and_empty_by(kind, 1000) * 1000 > 14 * MIB);
+	assert_true(fill_and_empty_by(kind, 4096) * 4096 > 14 * MIB);
+	assert_true(fill_and_empty_by(kind, 8 * MIB) > 0);
+	return NULL;
+}
+
+static void
+test_parts_have_all(void **state)
+{
+	memkind_t kind = fixed_of(16 * MIB, 2);
+
+	(void)state;
+	check_all_is_there(kind);
+	assert_null(kind->arenas[1]);
+	for (int i = 0; i < 3; i++) {
+		run_in_a_thread(check_all_is_there, kind);
+		check_all_is_there(kind);
+	}
+	assert_int_equal(
+		kind->arenas[1]->size, 4 * MIB - 2 * vmc_os_page_size());
+	assert_int_equal(memkind_destroy_kind(kind), 0);
+}
+
+/* A thread that had to turn to another arena comes back to its own. */
+static void *
+come_back(void *arg)
+{
+	memkind_t kind = arg;
+	void *object;
+
+	fill_and_empty_by(kind, 1000);
+	do { /* at some tick: if none comes, the test never ends */
+		object = vmc_memkind_malloc(kind, 1000);
+		void *other = vmc_memkind_malloc(kind, SIZE);
+		vmc_memkind_free(kind, other);
+		fill_and_empty_by(kind, 2 * MIB);
+		vmc_memkind_free(kind, object);
+	} while (!is_in(kind->arenas[1], object));
+	return NULL;
+}
+
+static void
+test_parts_again(void **state)
+{
+	memkind_t kind = fixed_of(16 * MIB, 2);
+
+	(void)state;
+	vmc_memkind_free(kind, vmc_memkind_malloc(kind, SIZE));
+	run_in_a_thread(come_back, kind);
+	assert_int_equal(memkind_destroy_kind(kind), 0);
+}
+
+static void
+test_parts_depots(void **state)
+{
+	(void)state;
+	check_depots(fixed_of(16 * MIB, 2));
+}
+
+/* Grown beyond what its arena has, it moves to where there is room. */
+static void *
+grow(void *arg)
+{
+	memkind_t kind = arg;
+	size_t size = 65536;
+	unsigned char *ptr = vmc_memkind_malloc(kind, size);
+
+	assert_true(is_in(kind->arenas[1], ptr));
+	memset(ptr, 1, size);
+	for (; size <= 4 * MIB; size *= 2) {
+		ptr = vmc_memkind_realloc(kind, ptr, 2 * size);
+		assert_non_null(ptr);
+		for (size_t i = 0; i < size; i++)
+			assert_int_equal(ptr[i], 1);
+		memset(ptr + size, 1, size);
+	}
+	assert_false(is_in(kind->arenas[1], ptr));
+	vmc_memkind_free(kind, ptr);
+	return NULL;
+}
+
+static void
+test_parts_grow(void **state)
+{
+	memkind_t kind = fixed_of(32 * MIB, 4);
+
+	(void)state;
+	vmc_memkind_free(kind, vmc_memkind_malloc(kind, SIZE));
+	run_in_a_thread(grow, kind);
+	assert_int_equal(memkind_destroy_kind(kind), 0);
+}
+
+static void *
+one(void *kind)
+{
+	return vmc_memkind_malloc(kind, MIB);
+}
+
+static size_t
+stat(memkind_t kind, memkind_stat_type which)
+{
+	size_t value;
+
+	assert_int_equal(memkind_get_stat(kind, which, &value), 0);
+	return value;
+}
+
+/* Statistics tell what the program has, not which arena has what of another. */
+static void
+test_parts_statistics(void **state)
+{
+	memkind_t kind = fixed_of(32 * MIB, 2);
+	void *mine = one(kind);
+	size_t active;
+
+	(void)state;
+	memkind_update_cached_stats();
+	assert_int_equal(stat(kind, MEMKIND_STAT_TYPE_ALLOCATED), MIB);
+	active = stat(kind, MEMKIND_STAT_TYPE_ACTIVE);
+	void *others = (void *)run_in_a_thread(one, kind);
+	assert_true(is_in(kind->arenas[1], others));
+	/* the snapshot is of before: nothing of the part is in it */
+	assert_int_equal(stat(kind, MEMKIND_STAT_TYPE_ALLOCATED), MIB);
+	assert_int_equal(stat(kind, MEMKIND_STAT_TYPE_ACTIVE), active);
+	memkind_update_cached_stats();
+	assert_int_equal(stat(kind, MEMKIND_STAT_TYPE_ALLOCATED), 2 * MIB);
+	assert_int_equal(stat(kind, MEMKIND_STAT_TYPE_ACTIVE), 2 * active);
+	vmc_memkind_free(kind, mine);
+	vmc_memkind_free(kind, others);
+	memkind_update_cached_stats();
+	assert_int_equal(stat(kind, MEMKIND_STAT_TYPE_ALLOCATED), 0);
+	assert_int_equal(stat(kind, MEMKIND_STAT_TYPE_ACTIVE), 0);
+	assert_int_equal(memkind_destroy_kind(kind), 0);
+
+	/* nothing of one that was shows in its successor */
+	for (int i = 0; i < 10; i++) {
+		kind = fixed_of(32 * MIB, 2);
+		run_in_a_thread(one, kind);
+		run_in_a_thread(one, kind);
+		one(kind);
+		run_in_a_thread(one, kind);
+		assert_int_equal(stat(kind, MEMKIND_STAT_TYPE_ALLOCATED), 0);
+		assert_int_equal(stat(kind, MEMKIND_STAT_TYPE_ACTIVE), 0);
+		memkind_update_cached_stats();
+		assert_int_equal(
+			stat(kind, MEMKIND_STAT_TYPE_ALLOCATED), 4 * MIB);
+		assert_int_equal(memkind_destroy_kind(kind), 0);
+	}
+}
+
+/* Without room for a part, a thread shares the first arena; the next tries. */
+static void
+test_parts_without_room(void **state)
+{
+	memkind_t kind = fixed_of(16 * MIB, 2);
+	void *most = vmc_memkind_malloc(kind, 14 * MIB), *object;
+
+	(void)state;
+	object = (void *)run_in_a_thread(one, kind);
+	assert_true(is_in(kind->arenas[0], object));
+	assert_null(kind->arenas[1]);
+	vmc_memkind_free(kind, object);
+	vmc_memkind_free(kind, most);
+	object = (void *)run_in_a_thread(one, kind);
+	assert_true(is_in(kind->arenas[1], object));
+	assert_int_equal(memkind_destroy_kind(kind), 0);
+}
+
+/* Which there are: none in little memory, a quarter of it in all. */
+static void
+test_parts_how_many(void **state)
+{
+	static const struct {
+		size_t size;
+		unsigned wanted, arenas;
+		size_t part;
+	} cases[] = {
+		{8 * MIB - 4096, 64, 1, 0}, {8 * MIB, 64, 2, 2 * MIB},
+		{64 * MIB, 1, 1, 0}, {64 * MIB, 64, 9, 2 * MIB},
+		{64 * MIB, 4, 4, 5 * MIB}, /* 5.33: a class of jemalloc's */
+	};
+	struct vmc_space space;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		assert_int_equal(vmc_space_user(&space, memory, cases[i].size,
+					 cases[i].wanted),
+			0);
+		assert_int_equal(space.arenas, cases[i].arenas);
+		assert_int_equal(space.part, cases[i].part);
+		assert_int_equal(vmc_space_size(&space), cases[i].size);
+	}
+}
+
 int
 main(void)
 {
@@ -256,8 +515,15 @@ main(void)
 		cmocka_unit_test(test_least_used),
 		cmocka_unit_test(test_how_many),
 		cmocka_unit_test(test_fewer),
+		cmocka_unit_test(test_parts_have_all),
+		cmocka_unit_test(test_parts_again),
+		cmocka_unit_test(test_parts_depots),
+		cmocka_unit_test(test_parts_grow),
+		cmocka_unit_test(test_parts_statistics),
+		cmocka_unit_test(test_parts_without_room),
+		cmocka_unit_test(test_parts_how_many),
 	};
 
 	unsetenv("MEMKIND_ARENA_NUM_PER_KIND");
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, setup_memory, teardown_memory);
 }
