@@ -148,44 +148,45 @@ vmc_heap_return_all(struct vmc_thread_heap *heap, bool purge)
 
 /*
  * The arena has none. Where arenas are parts of one memory, others may, and the
- * first one all that is not in parts: what small objects the thread needs come
- * from where there was one, until it looks again at a tick.
+ * first one all that is not in parts. flags: those for the one that had.
  */
 static void *
-take_elsewhere(const struct memkind *kind, struct vmc_thread_heap *heap,
-	size_t size, int how)
+take_elsewhere(const struct memkind *kind, size_t size, int *flags, int how)
 {
 	struct vmc_arena *arenas[VMC_KIND_ARENAS];
 	void *ptr = NULL;
 
 	if (kind->space.part == 0)
 		return NULL;
-	unsigned count = vmc_heap_arenas(kind, arenas), i = 0;
-	while (i < count && !ptr)
-		ptr = je_mallocx(size, vmc_arena_flags(arenas[i++]) | how);
-	if (ptr && size <= VMC_CACHED_MAX && heap != &vmc_heap_empty)
-		vmc_heap_take_from(heap, arenas[i - 1]);
+	unsigned count = vmc_heap_arenas(kind, arenas);
+	for (unsigned i = 0; i < count && !ptr; i++) {
+		*flags = vmc_arena_flags(arenas[i]);
+		ptr = je_mallocx(size, *flags | how);
+	}
 	return ptr;
 }
 
 /*
  * An object from jemalloc; how: zeroed, aligned. If there is none: what this
  * thread holds may be all that is left, and what is free may be in pieces that
- * merge only when they are given back, or be kept in other arenas.
+ * merge only when they are given back, or be kept in other arenas. flags: where
+ * from, and then where there was one.
  */
 static void *
 take(const struct memkind *kind, struct vmc_thread_heap *heap, size_t size,
-	int flags, int how)
+	int *flags, int how)
 {
-	void *ptr = je_mallocx(size, flags | how);
+	const int own = *flags;
+	void *ptr = je_mallocx(size, own | how);
 
 	if (!ptr)
-		ptr = take_elsewhere(kind, heap, size, how);
+		ptr = take_elsewhere(kind, size, flags, how);
 	if (ptr || heap == &vmc_heap_empty)
 		return ptr;
 	vmc_heap_return_all(heap, true);
-	ptr = je_mallocx(size, flags | how);
-	return ptr ? ptr : take_elsewhere(kind, heap, size, how);
+	*flags = own;
+	ptr = je_mallocx(size, own | how);
+	return ptr ? ptr : take_elsewhere(kind, size, flags, how);
 }
 
 /*
@@ -199,6 +200,7 @@ refill(struct vmc_thread_heap *heap, unsigned class)
 	struct vmc_magazine *m = &heap->magazines[class];
 	size_t size = vmc_class_sizes[class];
 	unsigned at = m->capacity / 2;
+	int flags = heap->flags;
 	void *ptr, *more;
 
 	heap->flushed = false;
@@ -206,12 +208,12 @@ refill(struct vmc_thread_heap *heap, unsigned class)
 		vmc_depot_get(heap->arena->depot, class, m->slots, m->capacity);
 	if (m->count > 0)
 		return m->slots[--m->count];
-	ptr = take(heap->kind, heap, size, heap->flags, 0);
+	ptr = take(heap->kind, heap, size, &flags, 0);
 	if (!ptr)
 		return NULL;
 	note_class(heap->kind, ptr, class);
 	while (at > 0) {
-		more = je_mallocx(size, heap->flags);
+		more = je_mallocx(size, flags);
 		if (!more)
 			break;
 		note_class(heap->kind, more, class);
@@ -229,13 +231,15 @@ malloc_directly(struct memkind *kind, size_t size, int how)
 {
 	struct vmc_thread_heap *heap;
 	struct vmc_arena *arena;
+	int flags;
 	void *ptr;
 
 	if (vmc_heap_find(kind, &heap, &arena) < 0)
 		return NULL;
 	if (arena->pool)
 		return vmc_pool_malloc(arena->pool, size, how);
-	ptr = take(kind, heap, size, vmc_arena_flags(arena), how);
+	flags = vmc_arena_flags(arena);
+	ptr = take(kind, heap, size, &flags, how);
 	if (ptr)
 		note_class(kind, ptr, class_of(je_nallocx(size, how)));
 	return ptr;
@@ -323,7 +327,6 @@ tick(struct vmc_thread_heap *heap)
 	heap->next_tick = now + TICK;
 	unsigned count = vmc_heap_arenas(heap->kind, arenas);
 	const struct vmc_arena *other = arenas[heap->ticks++ % count];
-	vmc_heap_take_from(heap, heap->arena);
 	empty_idle_shelves(heap, heap->arena->depot);
 	if (other != heap->arena)
 		empty_idle_shelves(heap, other->depot);

@@ -29,10 +29,10 @@ struct vmc_thread_heap {
 	bool flushed; /* objects to jemalloc, since the last refill */
 	uint64_t next_tick;
 	unsigned ticks; /* wrapping around */
-	int flags;      /* for jemalloc: where from, and the tcache */
 	/* immutable */
 	struct memkind *kind;
 	struct vmc_arena *arena;
+	int flags; /* for jemalloc: the arena and the tcache */
 	bool has_tcache;
 	unsigned tcache;
 	/* under vmc_kinds_lock */
@@ -55,15 +55,6 @@ static inline int
 vmc_arena_flags(const struct vmc_arena *arena)
 {
 	return MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
-}
-
-/* From now on, through its tcache. */
-static inline void
-vmc_heap_take_from(struct vmc_thread_heap *heap, const struct vmc_arena *arena)
-{
-	heap->flags = MALLOCX_ARENA(arena->index) |
-		      (heap->has_tcache ? MALLOCX_TCACHE((int)heap->tcache)
-					: MALLOCX_TCACHE_NONE);
 }
 
 /*

@@ -126,7 +126,10 @@ make_magazines(struct vmc_thread_heap *heap)
 		room += capacities[class];
 	}
 	heap->has_tcache = vmc_engine_tcache_create(&heap->tcache) == 0;
-	vmc_heap_take_from(heap, heap->arena);
+	heap->flags = vmc_arena_flags(heap->arena);
+	if (heap->has_tcache)
+		heap->flags +=
+			MALLOCX_TCACHE((int)heap->tcache) - MALLOCX_TCACHE_NONE;
 }
 
 static void

@@ -334,35 +334,6 @@ test_parts_have_all(void **state)
 	assert_int_equal(memkind_destroy_kind(kind), 0);
 }
 
-/* A thread that had to turn to another arena comes back to its own. */
-static void *
-come_back(void *arg)
-{
-	memkind_t kind = arg;
-	void *object;
-
-	fill_and_empty_by(kind, 1000);
-	do { /* at some tick: if none comes, the test never ends */
-		object = vmc_memkind_malloc(kind, 1000);
-		void *other = vmc_memkind_malloc(kind, SIZE);
-		vmc_memkind_free(kind, other);
-		fill_and_empty_by(kind, 2 * MIB);
-		vmc_memkind_free(kind, object);
-	} while (!is_in(kind->arenas[1], object));
-	return NULL;
-}
-
-static void
-test_parts_again(void **state)
-{
-	memkind_t kind = fixed_of(16 * MIB, 2);
-
-	(void)state;
-	vmc_memkind_free(kind, vmc_memkind_malloc(kind, SIZE));
-	run_in_a_thread(come_back, kind);
-	assert_int_equal(memkind_destroy_kind(kind), 0);
-}
-
 static void
 test_parts_depots(void **state)
 {
@@ -516,7 +487,6 @@ main(void)
 		cmocka_unit_test(test_how_many),
 		cmocka_unit_test(test_fewer),
 		cmocka_unit_test(test_parts_have_all),
-		cmocka_unit_test(test_parts_again),
 		cmocka_unit_test(test_parts_depots),
 		cmocka_unit_test(test_parts_grow),
 		cmocka_unit_test(test_parts_statistics),
