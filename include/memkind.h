@@ -191,7 +191,9 @@ int memkind_create_pmem_with_config(
 /*
  * A heap in size bytes at addr, which are the caller's: they must stay valid
  * until the kind is destroyed. MEMKIND_ERROR_INVALID: there is not a whole
- * page, or some of it is the memory of another kind.
+ * page, or some of it is the memory of another kind. Where several threads use
+ * it, up to a quarter is set apart for them in parts: no object can be larger
+ * than the rest then.
  */
 int memkind_create_fixed(void *addr, size_t size, memkind_t *kind);
 
