@@ -226,7 +226,7 @@ seed(struct vmc_arena *arena)
 	return err;
 }
 
-/* On its memory. */
+/* jemalloc's part of it. On failure there is none. */
 static int
 start(struct vmc_arena *arena, ssize_t decay, bool pools)
 {
@@ -255,8 +255,8 @@ vmc_arena_create(struct vmc_arena *arena, struct vmc_space *space,
 	bool pools)
 {
 	const size_t page = vmc_os_page_size();
+	int flags = MALLOCX_ALIGN(page) | MALLOCX_TCACHE_NONE, err;
 	char *part = NULL;
-	int err;
 
 	*arena = (struct vmc_arena){.hooks = hooks,
 		.space = space,
@@ -265,8 +265,9 @@ vmc_arena_create(struct vmc_arena *arena, struct vmc_space *space,
 	if (number < space->slices) {
 		arena->base = space->base + space->slice * number;
 	} else {
-		part = je_mallocx(space->part,
-			(int)MALLOCX_ARENA(first->index) | MALLOCX_TCACHE_NONE);
+		/* aligned, or it might begin within a page */
+		flags |= MALLOCX_ARENA(first->index);
+		part = je_mallocx(space->part, flags);
 		if (!part)
 			return -ENOMEM;
 		arena->base = part + page;
