@@ -370,14 +370,16 @@ shed(struct vmc_thread_heap *heap, unsigned class)
 {
 	struct vmc_magazine *m = &heap->magazines[class];
 	const struct vmc_arena *home = home_of(heap->kind, m->slots[0]);
-	bool parts = heap->kind->space.part > 0; /* within the first arena's */
+	/* only the first arena's memory may have others' in it */
+	bool mixed = heap->kind->space.part > 0 &&
+		     home->size == heap->kind->space.slice;
 	void *out[VMC_MAGAZINE_OBJECTS] = {m->slots[0]};
 	unsigned n = 1, kept = 0;
 
 	for (unsigned i = 1; i < m->count; i++) {
 		void *ptr = m->slots[i];
 		if (n < m->capacity / 2 && lies_in(home, ptr) &&
-			(!parts || home_of(heap->kind, ptr) == home))
+			(!mixed || home_of(heap->kind, ptr) == home))
 			out[n++] = ptr;
 		else
 			m->slots[kept++] = ptr;

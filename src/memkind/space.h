@@ -46,8 +46,8 @@ struct vmc_space {
 	char *base;
 	size_t slice; /* bytes; whole chunks, but for vmc_medium_user */
 	unsigned slices;
-	unsigned arenas;     /* there may be so many: a slice each, or else */
-	size_t part;         /* bytes of each but the first: vmc_medium_user */
+	unsigned arenas;     /* at most: with a slice each, or with parts */
+	size_t part;         /* bytes of one, or 0; vmc_medium_user */
 	unsigned page_shift; /* vmc_medium_huge */
 	int fd;              /* vmc_medium_file, else -1 */
 	size_t limit;        /* vmc_medium_file: bytes of the file to use */
