@@ -12,16 +12,24 @@
  */
 #include "os.h"
 
+#include "cancel.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/membarrier.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434 /* Linux 5.3 */
+#endif
 
 size_t
 vmc_os_page_size(void)
@@ -105,6 +113,36 @@ vmc_os_map_anonymous(size_t size)
 		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	return addr == MAP_FAILED ? NULL : addr;
+}
+
+void *
+vmc_os_map_shared(size_t size)
+{
+	void *addr = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return addr == MAP_FAILED ? NULL : addr;
+}
+
+bool
+vmc_os_process_is_gone(int pid)
+{
+	struct pollfd process = {.events = POLLIN};
+	int saved = errno;
+	bool gone;
+
+	VMC_NO_CANCEL;
+	process.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (process.fd >= 0) {
+		/* readable once the last thread has ended */
+		gone = poll(&process, 1, 0) == 1;
+		close(process.fd);
+	} else {
+		/* a kernel before 5.3, no descriptors: zombies count */
+		gone = errno == ESRCH || (kill(pid, 0) != 0 && errno == ESRCH);
+	}
+	errno = saved;
+	return gone;
 }
 
 void

@@ -36,8 +36,13 @@ uint64_t vmc_os_clock_ns(void);
 /* 64 bits that an attacker cannot guess (getrandom, clock as a last resort). */
 uint64_t vmc_os_random64(void);
 
+/* Has the process of that number ended, all its threads? A zombie has. */
+bool vmc_os_process_is_gone(int pid);
+
 /* Private zeroed memory, size a multiple of the page size; NULL if none. */
 void *vmc_os_map_anonymous(size_t size);
+/* The same, but shared with the children of this process. */
+void *vmc_os_map_shared(size_t size);
 void vmc_os_unmap(void *addr, size_t size);
 
 /*
