@@ -61,7 +61,10 @@ add_custom_command(OUTPUT ${static_object}
 	COMMAND ${CMAKE_OBJCOPY}
 		--keep-global-symbols=${CMAKE_CURRENT_BINARY_DIR}/public-names
 		${static_object}.all ${static_object}
+	# files for when it is outdated, targets for the order: make does not
+	# know how to build another target's objects
 	DEPENDS ${static_inputs} ${CMAKE_CURRENT_BINARY_DIR}/public-names
+		vmc_objects memkind_objects
 	COMMAND_EXPAND_LISTS VERBATIM
 	COMMENT "Making everything but the interface local")
 add_library(vmemcache_static STATIC ${static_object})
