@@ -39,6 +39,17 @@ vmc_fail(int err, const char *format, ...)
 }
 
 int
+vmc_fail_file(int err, const char *what, const char *path)
+{
+	char text[128];
+	int saved_errno = errno;
+	const char *reason = strerror_r(err, text, sizeof(text));
+
+	errno = saved_errno;
+	return vmc_fail(err, "%s: %s: %s", what, reason, path);
+}
+
+int
 vmc_fail_const(int err, const char *constant)
 {
 	message = constant;

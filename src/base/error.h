@@ -18,6 +18,10 @@
 int vmc_fail(int err, const char *format, ...)
 	__attribute__((format(printf, 2, 3), cold));
 
+/* The same of a call that failed with err on that file: "what: text: path". */
+int vmc_fail_file(int err, const char *what, const char *path)
+	__attribute__((cold));
+
 /* The same with a string constant, which is kept by reference. Costs a store.
  */
 int vmc_fail_const(int err, const char *message);

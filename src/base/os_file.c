@@ -310,6 +310,36 @@ minor_faults(void)
 	return usage.ru_minflt;
 }
 
+struct range {
+	uintptr_t start;
+	uintptr_t end;
+};
+
+static bool
+is_in_range(uintptr_t start, uintptr_t end, const void *arg)
+{
+	const struct range *range = arg;
+
+	return start < range->end && end > range->start;
+}
+
+/*
+ * Of a mapping whose entries cannot be dropped, as it is locked (mlockall(2)):
+ * all its pages are there, and the kernel tells of them.
+ */
+static size_t
+locked_page_size(void *addr, size_t size)
+{
+	struct range range = {(uintptr_t)addr, (uintptr_t)addr + size};
+	size_t huge = vmc_os_huge_page_size();
+
+	/* there, but a huge one may have taken the place of what was mapped */
+	(void)vmc_os_populate(addr, size);
+	return vmc_os_huge_bytes(is_in_range, &range) >= size / huge * huge
+		       ? huge
+		       : vmc_os_page_size();
+}
+
 size_t
 vmc_os_mapped_page_size(void *addr, size_t size)
 {
@@ -329,7 +359,7 @@ vmc_os_mapped_page_size(void *addr, size_t size)
 		touch(last);
 		/* drops the page table entries; a shared file keeps its data */
 		if (madvise(block, huge, MADV_DONTNEED) != 0)
-			return base;
+			return locked_page_size(addr, size);
 		long before = minor_faults();
 		touch(block);
 		long first = minor_faults();

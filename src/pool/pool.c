@@ -40,6 +40,7 @@
 #include <libvmemcache.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 
 /* The line of persistent media: what is smaller, the processor's cache should
  * gather first. */
@@ -63,15 +64,15 @@ open_devdax(struct vmc_pool *pool, const char *path, size_t size, int *fd)
 	int err = vmc_os_open_devdax(path, fd, &device, &align);
 
 	if (err)
-		return vmc_fail(-err, "!open");
+		return vmc_fail_file(-err, "open", path);
 	device &= ~(align - 1);
 	pool->size = size ? round_up(size, align) : device;
 	pool->page_size = align;
 	if (pool->size > device || pool->size < size) {
 		vmc_os_close(*fd);
 		return vmc_fail(EINVAL,
-			"a size of %zu bytes exceeds the device's %zu", size,
-			device);
+			"a size of %zu bytes exceeds the device's %zu: %s",
+			size, device, path);
 	}
 	return 0;
 }
@@ -82,14 +83,17 @@ open_file(struct vmc_pool *pool, const char *path, size_t size, int *fd)
 	int err = vmc_os_open_unnamed(path, fd);
 
 	if (err)
-		return vmc_fail(-err, "!open");
+		return vmc_fail_file(-err, "open", path);
 	pool->page_size = vmc_os_granule(*fd);
 	pool->size =
 		round_up(size ? size : VMEMCACHE_MIN_POOL, pool->page_size);
 	err = pool->size == 0 ? -EFBIG : vmc_os_set_length(*fd, pool->size);
 	if (err) {
+		char what[64];
+
 		vmc_os_close(*fd);
-		return vmc_fail(-err, "!a file of %zu bytes", size);
+		snprintf(what, sizeof(what), "a file of %zu bytes", size);
+		return vmc_fail_file(-err, what, path);
 	}
 	return 0;
 }
@@ -224,7 +228,8 @@ vmc_pool_prefault(struct vmc_pool *pool, const struct vmc_prefault *prefault)
 
 /* The mapping's pages and the space behind them; prefault may be NULL. */
 static int
-fill(struct vmc_pool *pool, int fd, const struct vmc_prefault *prefault)
+fill(struct vmc_pool *pool, const char *path, int fd,
+	const struct vmc_prefault *prefault)
 {
 	bool in_memory = !pool->is_devdax && vmc_os_in_memory(fd);
 	int err = 0, reserved = 0;
@@ -237,9 +242,13 @@ fill(struct vmc_pool *pool, int fd, const struct vmc_prefault *prefault)
 		return err;
 	if (!pool->is_devdax)
 		reserved = vmc_os_reserve(fd, pool->size);
-	if (reserved)
-		return vmc_fail(
-			-reserved, "!no space for %zu bytes", pool->size);
+	if (reserved) {
+		char what[64];
+
+		snprintf(what, sizeof(what), "no space for %zu bytes",
+			pool->size);
+		return vmc_fail_file(-reserved, what, path);
+	}
 	if (!prefault || (in_memory && !err))
 		return 0;
 	return for_all_steps(pool, ALL_PAGES, prefault);
@@ -269,10 +278,10 @@ vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size,
 		fd, pool->size, pool->size < align ? 1 : align, &base, &sync);
 	if (err) {
 		vmc_os_close(fd);
-		return vmc_fail(-err, "!mmap");
+		return vmc_fail_file(-err, "mmap", path);
 	}
 	pool->base = base;
-	err = fill(pool, fd, prefault);
+	err = fill(pool, path, fd, prefault);
 	vmc_os_close(fd);
 	if (err) {
 		vmc_pool_close(pool);

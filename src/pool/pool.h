@@ -45,7 +45,7 @@ struct vmc_prefault {
  * is NULL, every page is present afterwards.
  *
  * Leaves a message. -EINVAL: path is NULL, or the size exceeds the device;
- * -ENOTDIR: neither directory nor device DAX ("open: Not a directory");
+ * -ENOTDIR: neither directory nor device DAX ("open: Not a directory: path");
  * -EFBIG: larger than the file system or RLIMIT_FSIZE allows; -ENOENT,
  * -EACCES, -EROFS, -ENOSPC, -ENOMEM, … as the system says.
  * Nothing is left behind on failure.

@@ -129,7 +129,8 @@ test_failed_add(void **state)
 	assert_fails(vmemcache_add(cache, FIXTURE_DIR), EINVAL);
 	assert_int_equal(vmemcache_set_extent_size(cache, 4096), 0);
 	assert_fails(vmemcache_add(cache, "/dev/null"), ENOTDIR);
-	assert_string_equal(vmemcache_errormsg(), "open: Not a directory");
+	assert_string_equal(
+		vmemcache_errormsg(), "open: Not a directory: /dev/null");
 	assert_int_equal(vmemcache_set_eviction_policy(
 				 cache, VMEMCACHE_REPLACEMENT_NONE),
 		0);
