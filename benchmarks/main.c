@@ -93,6 +93,10 @@ main(int argc, char **argv)
 		print_usage(stdout);
 		return 0;
 	}
+	if (strcmp(argv[1], "--version") == 0) {
+		puts(vmemcache_version());
+		return 0;
+	}
 	for (size_t i = 0; i < N_COMMANDS; i++) {
 		if (strcmp(argv[1], commands[i]->name) == 0)
 			return commands[i]->run(

@@ -15,6 +15,9 @@
  * child would otherwise write into the same pool. A call whose callback forks
  * and then returns in the child fails there in the same way.
  *
+ * Signals. No call is async-signal-safe: a handler must not make one, nor leave
+ * one by longjmp(3).
+ *
  * Threads. put, get, get_many, exists, evict, get_stat may be called from any
  * number of threads at once. new, set_*, callback_*, add, bench_set and delete
  * belong to one thread, before (delete: after) all others use the cache.
@@ -30,6 +33,10 @@
 extern "C" {
 #endif
 
+/* The interface of libvmemcache 0.8; of the library itself: _version(). */
+#define VMEMCACHE_MAJOR_VERSION 0
+#define VMEMCACHE_MINOR_VERSION 8
+
 /* The smallest pool, in bytes. */
 #define VMEMCACHE_MIN_POOL ((size_t)(1024 * 1024))
 /* The smallest extent (allocation granule), in bytes; also the default. */
@@ -38,7 +45,10 @@ extern "C" {
 /* A cache. Opaque. */
 typedef struct vmemcache VMEMcache;
 
-/* What is removed when the pool is full. */
+/*
+ * What is removed when the pool is full. Programs of 0.8 take NUM for a policy
+ * that there is not: those that 0.8 does not have are numbered from 16 on.
+ */
 enum vmemcache_repl_p {
 	VMEMCACHE_REPLACEMENT_NONE, /* nothing: put fails with ENOSPC */
 	VMEMCACHE_REPLACEMENT_LRU,  /* the least recently used; the default */
@@ -46,7 +56,10 @@ enum vmemcache_repl_p {
 	VMEMCACHE_REPLACEMENT_NUM
 };
 
-/* Statistics, each an unsigned long long. See vmemcache_get_stat(). */
+/*
+ * Statistics, each an unsigned long long. See vmemcache_get_stat(). Those that
+ * 0.8 does not have are numbered from 64 on, as NUM is unknown there, too.
+ */
 enum vmemcache_statistic {
 	VMEMCACHE_STAT_PUT,            /* successful puts */
 	VMEMCACHE_STAT_GET,            /* gets: hits and misses */
@@ -58,7 +71,10 @@ enum vmemcache_statistic {
 					  the pool: key, entry, index, policy */
 	VMEMCACHE_STAT_POOL_SIZE_USED, /* bytes of allocated blocks */
 	VMEMCACHE_STAT_HEAP_ENTRIES,   /* maximal runs of free blocks */
-	VMEMCACHE_STAT_EXTENTS,        /* runs of blocks held by all entries */
+
+	VMEMCACHE_STATS_NUM,
+
+	VMEMCACHE_STAT_EXTENTS = 64,   /* runs of blocks held by all entries */
 	VMEMCACHE_STAT_PAGE_SIZE,      /* bytes of a page of the pool, as the
 					  system really granted it */
 	VMEMCACHE_STAT_PMEM_SIZE_USED, /* as DRAM_SIZE_USED, of metadata in */
@@ -66,11 +82,9 @@ enum vmemcache_statistic {
 	VMEMCACHE_STAT_POOL_SIZE,      /* bytes of the pool */
 	VMEMCACHE_STAT_POOL_SIZE_HUGE, /* those in huge pages now; reading it
 					  may take milliseconds, as may */
-	VMEMCACHE_STAT_DRAM_SIZE_HUGE, /* bytes in huge pages of the memory
+	VMEMCACHE_STAT_DRAM_SIZE_HUGE  /* bytes in huge pages of the memory
 					  that the metadata in DRAM of all
 					  caches comes from */
-
-	VMEMCACHE_STATS_NUM
 };
 
 /* Switches for benchmarks. See vmemcache_bench_set(). */
@@ -160,12 +174,11 @@ int vmemcache_set_prefault(VMEMcache *cache, unsigned threads,
  * larger than the device; a device, and metadata in PMEM; metadata in PMEM or
  * KMEM, and a MEMKIND_* variable of the environment that makes no sense.
  * ENODEV: metadata in KMEM, and there is no such node, or no single closest
- * one: MEMKIND_DAX_KMEM_NODES can name it. ENOTDIR ("open: Not a directory"):
- * neither a directory nor a dax device. ENOSPC: the file system is full.
- * ECANCELED: the callback of vmemcache_set_prefault() said so. EBADF: it forked
- * and returned in the child.
- * ENOMEM, and what open(2), fallocate(2) and mmap(2) say. After a failure the
- * cache can be configured and added again.
+ * one: MEMKIND_DAX_KMEM_NODES can name it. ENOTDIR ("open: Not a directory:
+ * path"): neither a directory nor a dax device. ENOSPC: the file system is
+ * full. ECANCELED: the callback of vmemcache_set_prefault() said so. EBADF: it
+ * forked and returned in the child. ENOMEM, and what open(2), fallocate(2) and
+ * mmap(2) say. After a failure the cache can be configured and added again.
  */
 int vmemcache_add(VMEMcache *cache, const char *path);
 
@@ -245,9 +258,9 @@ int vmemcache_exists(
  * Remove that key; with key NULL the policy's victim. The on_evict callback
  * runs first.
  *
- * ENOENT: no such key. EAGAIN: it is being evicted by somebody else now, as
- * seen from within its own on_evict callback. ESRCH: key is NULL and there
- * is no victim (always so without a policy). EINVAL: no medium. ENOMEM.
+ * ENOENT: no such key. EAGAIN: it is being put or evicted by somebody else now,
+ * the latter also within its own on_evict callback. ESRCH: key is NULL and
+ * there is no victim (always so without a policy). EINVAL: no medium. ENOMEM.
  */
 int vmemcache_evict(VMEMcache *cache, const void *key, size_t key_size);
 
@@ -272,6 +285,12 @@ void vmemcache_bench_set(
  * Valid until the thread's next call that fails. Never NULL.
  */
 const char *vmemcache_errormsg(void);
+
+/*
+ * The version of the library, "vmemcache " and three numbers with dots between
+ * them. A constant. In libvmemcache since 1.0.
+ */
+const char *vmemcache_version(void);
 
 #ifdef __cplusplus
 }

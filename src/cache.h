@@ -42,7 +42,8 @@ struct vmemcache {
 	struct vmc_memory uncounted; /* the same kind, at once */
 	uint64_t dram_baseline;      /* of the empty index and policy */
 	bool prefaulted;
-	bool closing; /* nobody else uses it: retiring is freeing */
+	bool closing;    /* nobody else uses it: retiring is freeing */
+	void *allocated; /* what malloc() gave for this */
 
 	/* configuration; immutable once the cache is added */
 	size_t size; /* 0: not set */

@@ -79,8 +79,9 @@ hand_over(struct vmc_handover *to, const struct vmc_key *key, const void *value,
 		return;
 	size_t n = vmc_bytes_wanted(
 		value_size, to->buffer, to->buffer_size, to->offset);
+	/* on_miss may put from the buffer of the get, which it knows */
 	if (n > 0)
-		memcpy(to->buffer, (const char *)value + to->offset, n);
+		memmove(to->buffer, (const char *)value + to->offset, n);
 	if (to->value_size)
 		*to->value_size = value_size;
 	to->result = (ssize_t)n;

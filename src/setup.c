@@ -314,6 +314,14 @@ metadata_size(
 	return 0;
 }
 
+static bool
+is_statistic(enum vmemcache_statistic stat)
+{
+	return (unsigned)stat < VMEMCACHE_STATS_NUM ||
+	       (stat >= VMEMCACHE_STAT_EXTENTS &&
+		       stat <= VMEMCACHE_STAT_DRAM_SIZE_HUGE);
+}
+
 int
 vmc_cache_stat(
 	struct vmemcache *cache, enum vmemcache_statistic stat, uint64_t *value)
@@ -322,7 +330,7 @@ vmc_cache_stat(
 
 	*value = 0;
 	if (cache->usable_in == 0)
-		return stat < VMEMCACHE_STATS_NUM ? 0 : -EINVAL;
+		return is_statistic(stat) ? 0 : -EINVAL;
 	switch (stat) {
 	case VMEMCACHE_STAT_PUT:
 		*value = vmc_stripes_sum(all, VMC_COUNT_PUT);

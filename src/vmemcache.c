@@ -73,12 +73,21 @@ vmemcache_new(void)
 {
 	VMEMcache *cache;
 
-	if (posix_memalign(
-		    (void **)&cache, alignof(VMEMcache), sizeof(*cache)) != 0) {
+	/*
+	 * From malloc() at an aligned address within: a program that puts its
+	 * own malloc() and free() in their place, to count, has not thought of
+	 * posix_memalign(), and free() must get what malloc() gave.
+	 */
+	void *allocated = malloc(sizeof(*cache) + alignof(VMEMcache) - 1);
+
+	if (!allocated) {
 		errno = -vmc_fail_const(ENOMEM, "out of memory");
 		return NULL;
 	}
+	cache = (VMEMcache *)(((uintptr_t)allocated + alignof(VMEMcache) - 1) &
+			      -alignof(VMEMcache));
 	memset(cache, 0, sizeof(*cache));
+	cache->allocated = allocated;
 	cache->block_size = VMEMCACHE_MIN_EXTENT;
 	cache->policy_ops = &vmc_policy_lru;
 	return cache;
@@ -178,7 +187,7 @@ vmemcache_delete(VMEMcache *cache)
 	if (!cache)
 		return;
 	vmc_cache_close(cache);
-	free(cache);
+	free(cache->allocated);
 }
 
 EXPORT void
@@ -303,4 +312,10 @@ EXPORT const char *
 vmemcache_errormsg(void)
 {
 	return vmc_error_message();
+}
+
+EXPORT const char *
+vmemcache_version(void)
+{
+	return "vmemcache " VMC_VERSION;
 }

@@ -63,6 +63,20 @@ fixture_stat(VMEMcache *cache, enum vmemcache_statistic stat)
 	return value;
 }
 
+/* Above the numbers of all statistics, of which many are not used. */
+#define FIXTURE_STATS 128
+
+/* 0 where there is no such statistic. */
+static inline unsigned long long
+fixture_stat_if_any(VMEMcache *cache, int stat)
+{
+	unsigned long long value = 0;
+
+	(void)vmemcache_get_stat(
+		cache, (enum vmemcache_statistic)stat, &value, sizeof(value));
+	return value;
+}
+
 static inline void
 fixture_check(VMEMcache *cache)
 {

@@ -37,6 +37,51 @@ test_numbers_of_the_interface(void **state)
 	assert_int_equal(VMEMCACHE_REPLACEMENT_LRU, 1);
 	assert_int_equal(VMEMCACHE_MIN_POOL, 1 << 20);
 	assert_int_equal(VMEMCACHE_MIN_EXTENT, 256);
+	assert_int_equal(VMEMCACHE_MAJOR_VERSION, 0);
+	assert_int_equal(VMEMCACHE_MINOR_VERSION, 8);
+	assert_int_equal(VMEMCACHE_STATS_NUM, 9);
+	assert_int_equal(VMEMCACHE_REPLACEMENT_NUM, 2);
+	assert_int_equal(VMEMCACHE_STAT_EXTENTS, 64);
+}
+
+/* What programs of 0.8 take for a number that there is not. */
+static void
+test_numbers_that_0_8_does_not_have(void **state)
+{
+	VMEMcache *cache = vmemcache_new();
+	unsigned long long value;
+
+	(void)state;
+	assert_fails(vmemcache_set_eviction_policy(cache, 2), EINVAL);
+	for (int added = 0; added < 2; added++) {
+		assert_fails(
+			vmemcache_get_stat(cache, 9, &value, sizeof(value)),
+			EINVAL);
+		assert_fails(
+			vmemcache_get_stat(cache, 63, &value, sizeof(value)),
+			EINVAL);
+		assert_int_equal(
+			vmemcache_get_stat(cache, VMEMCACHE_STAT_EXTENTS,
+				&value, sizeof(value)),
+			0);
+		if (!added)
+			assert_int_equal(vmemcache_add(cache, FIXTURE_DIR), 0);
+	}
+	vmemcache_delete(cache);
+}
+
+static void
+test_version(void **state)
+{
+	const char *version = vmemcache_version();
+	unsigned part[3];
+	int end = 0;
+
+	(void)state;
+	assert_int_equal(sscanf(version, "vmemcache %u.%u.%u%n", &part[0],
+				 &part[1], &part[2], &end),
+		3);
+	assert_int_equal(version[end], '\0');
 }
 
 static void
@@ -48,6 +93,8 @@ test_before_add(void **state)
 	for (int i = 0; i < VMEMCACHE_STATS_NUM; i++)
 		assert_int_equal(
 			fixture_stat(cache, (enum vmemcache_statistic)i), 0);
+	for (int i = 0; i < FIXTURE_STATS; i++)
+		assert_int_equal(fixture_stat_if_any(cache, i), 0);
 	vmemcache_delete(cache);
 }
 
@@ -265,6 +312,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numbers_of_the_interface),
+		cmocka_unit_test(test_numbers_that_0_8_does_not_have),
+		cmocka_unit_test(test_version),
 		cmocka_unit_test(test_before_add),
 		cmocka_unit_test(test_counters),
 		cmocka_unit_test(test_dram),

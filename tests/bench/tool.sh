@@ -60,6 +60,8 @@ for command in micro compare simul replay growth churn prefault util; do
 	[ -s "$dir/err" ] && fail "help of $command writes to stderr"
 done
 
+run 0 --version && contains '^vmemcache [0-9]+\.[0-9]+\.[0-9]+$'
+
 # --- mistakes in options ---
 run 2
 refused 'unknown command frob' frob

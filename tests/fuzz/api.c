@@ -232,15 +232,14 @@ exists(struct frame *f, struct model *m)
 static void
 statistics(struct frame *f, struct model *m)
 {
-	unsigned stat = fuzz_byte(&input) % (VMEMCACHE_STATS_NUM + 2);
+	unsigned i = fuzz_byte(&input) % (MODEL_STATS + 2);
+	unsigned stat = model_stat(i);
 	unsigned long long value = 1;
 	size_t size = fuzz_byte(&input) < 250 ? sizeof(value) : 4;
 	int rc = vmemcache_get_stat(
 		m->cache, (enum vmemcache_statistic)stat, &value, size);
 
-	fuzz_expect(
-		rc ==
-		(stat < VMEMCACHE_STATS_NUM && size == sizeof(value) ? 0 : -1));
+	fuzz_expect(rc == (i < MODEL_STATS && size == sizeof(value) ? 0 : -1));
 	fuzz_expect(rc == 0 || errno == EINVAL);
 	if (rc == 0 && f->depth == 0)
 		model_expect_statistic(m, stat, value);

@@ -4,12 +4,16 @@
  *
  * Values are repeated here as numbers on purpose: they are those of 0.8, and
  * a change of the header must fail here rather than in somebody's program.
- * New statistics and policies go before the last enumerator, which therefore
- * has no fixed value. Linking checks that every function is there.
+ * New statistics and policies have numbers that leave room for 0.8's, and the
+ * ends of its enumerations stand for none. Linking checks that every function
+ * is there.
  */
 #include <libvmemcache.h>
 
 #define SAME(a, b) _Static_assert((a) == (b), #a " is not " #b)
+
+SAME(VMEMCACHE_MAJOR_VERSION, 0);
+SAME(VMEMCACHE_MINOR_VERSION, 8);
 
 SAME(VMEMCACHE_MIN_POOL, 1048576);
 SAME(VMEMCACHE_MIN_EXTENT, 256);
@@ -18,6 +22,7 @@ SAME(sizeof(VMEMCACHE_MIN_EXTENT), sizeof(size_t));
 
 SAME(VMEMCACHE_REPLACEMENT_NONE, 0);
 SAME(VMEMCACHE_REPLACEMENT_LRU, 1);
+SAME(VMEMCACHE_REPLACEMENT_NUM, 2);
 SAME(sizeof(enum vmemcache_repl_p), 4);
 
 SAME(VMEMCACHE_STAT_PUT, 0);
@@ -29,6 +34,7 @@ SAME(VMEMCACHE_STAT_ENTRIES, 5);
 SAME(VMEMCACHE_STAT_DRAM_SIZE_USED, 6);
 SAME(VMEMCACHE_STAT_POOL_SIZE_USED, 7);
 SAME(VMEMCACHE_STAT_HEAP_ENTRIES, 8);
+SAME(VMEMCACHE_STATS_NUM, 9);
 SAME(sizeof(enum vmemcache_statistic), 4);
 
 SAME(VMEMCACHE_BENCH_INDEX_ONLY, 0);
@@ -38,13 +44,13 @@ SAME(VMEMCACHE_BENCH_PREFAULT, 3);
 SAME(sizeof(enum vmemcache_bench_cfg), 4);
 
 /* since 1.0 */
-SAME(VMEMCACHE_STAT_EXTENTS, 9);
-SAME(VMEMCACHE_STAT_PAGE_SIZE, 10);
-SAME(VMEMCACHE_STAT_PMEM_SIZE_USED, 11);
-SAME(VMEMCACHE_STAT_KMEM_SIZE_USED, 12);
-SAME(VMEMCACHE_STAT_POOL_SIZE, 13);
-SAME(VMEMCACHE_STAT_POOL_SIZE_HUGE, 14);
-SAME(VMEMCACHE_STAT_DRAM_SIZE_HUGE, 15);
+SAME(VMEMCACHE_STAT_EXTENTS, 64);
+SAME(VMEMCACHE_STAT_PAGE_SIZE, 65);
+SAME(VMEMCACHE_STAT_PMEM_SIZE_USED, 66);
+SAME(VMEMCACHE_STAT_KMEM_SIZE_USED, 67);
+SAME(VMEMCACHE_STAT_POOL_SIZE, 68);
+SAME(VMEMCACHE_STAT_POOL_SIZE_HUGE, 69);
+SAME(VMEMCACHE_STAT_DRAM_SIZE_HUGE, 70);
 SAME(VMEMCACHE_METADATA_DRAM, 0);
 SAME(VMEMCACHE_METADATA_PMEM, 1);
 SAME(VMEMCACHE_METADATA_KMEM, 2);
