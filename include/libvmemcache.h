@@ -110,14 +110,21 @@ enum vmemcache_metadata {
  * the entry answers gets from any thread. It may call put, get, exists and
  * evict on this or another cache, recursively. key belongs to the cache and
  * is valid during the call only. No lock of the library is held.
+ *
+ * It may end by pthread_exit(3), by a cancellation or by an exception of C++:
+ * then the entry stays, as do all others that this put would have evicted next,
+ * and the put does not take place. It must not be left by longjmp(3). The same
+ * goes for on_miss and on_progress.
  */
 typedef void vmemcache_on_evict(
 	VMEMcache *cache, const void *key, size_t key_size, void *arg);
 
 /*
  * Called by vmemcache_get() after a miss, on the thread of the get. If it
- * puts that very key into that very cache, the get returns the value put,
- * even if there was no space to keep it. key is the caller's of the get.
+ * puts that very key into that very cache, the get returns a value, even if
+ * that put failed: the value put, if there was no space to keep it; and if the
+ * key was there (EEXIST), as another thread was faster, what was there then, or
+ * where that has gone already, the value put. key is the caller's of the get.
  */
 typedef void vmemcache_on_miss(
 	VMEMcache *cache, const void *key, size_t key_size, void *arg);

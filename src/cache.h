@@ -96,6 +96,13 @@ vmc_cache_fail_foreign(void)
 	return vmc_fail_const(EBADF, "the cache belongs to the parent process");
 }
 
+/*
+ * A callback may leave by other ways than its return: pthread_exit(3), a
+ * cancellation, an exception of C++. What then has to be done stands in the
+ * cleanup of a variable, as both run these when they unwind the stack.
+ */
+#define vmc_cleanup(function) __attribute__((cleanup(function)))
+
 /* As vmemcache_add(); a failure leaves the configuration as it was. */
 int vmc_cache_open(struct vmemcache *cache, const char *path);
 /* Touch every page of the pool, once: later calls do nothing. */
@@ -139,6 +146,13 @@ struct vmc_handover {
 	size_t *value_size;
 	ssize_t result; /* -ENOENT until the key is put */
 };
+
+/*
+ * The get that a handover is of, as the cache is now. -ENOENT: the key is not
+ * there, and the buffer holds anything.
+ */
+ssize_t vmc_cache_read(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_handover *request);
 
 static inline char *
 vmc_block_address(const struct vmemcache *cache, uint64_t block)

@@ -409,25 +409,71 @@ retire_entry(
 	vmc_free(&cache->uncounted, e, size);
 }
 
+/* An entry that on_evict is called for; the rest of the victims comes after. */
+struct leaving {
+	struct vmemcache *cache;
+	struct vmc_stripe *stripe;
+	struct vmc_entry *entry;
+	struct claim *rest;
+	bool returned;
+};
+
 /*
- * Steps 2 to 5 for an entry that the caller has claimed; its blocks. -EBADF:
- * the callback has returned in a child, where nothing may be touched.
+ * If on_evict does not return, the entry and the rest stay, as if they had not
+ * been claimed: no callback has told of the rest, and the entry answers still.
+ * What was reserved since then comes behind them.
+ */
+static void
+end_of_on_evict(struct leaving *leaving)
+{
+	struct vmemcache *cache = leaving->cache;
+	struct claim all = {.first = leaving->entry, .last = leaving->entry};
+
+	leaving->stripe->nested--;
+	if (leaving->returned || vmc_cache_is_foreign(cache))
+		return;
+	vmc_entry_chain(leaving->entry, leaving->rest->first);
+	if (leaving->rest->last)
+		all.last = leaving->rest->last;
+	vmc_lock_acquire(&cache->policy_lock);
+	vmc_reserve_recall(&leaving->stripe->reserve, cache->policy);
+	give_back(cache->policy, &all);
+	vmc_cache_release_policy(cache);
+}
+
+/* -EBADF: it has returned in a child. */
+static int
+call_on_evict(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, struct claim *rest)
+{
+	vmc_stripe_in_callbacks(stripe, vmc_thread_self());
+	vmc_cleanup(end_of_on_evict) struct leaving leaving = {
+		cache, stripe, e, rest, false};
+
+	stripe->nested++;
+	cache->on_evict(
+		cache, e->key, vmc_entry_key_size(e), cache->on_evict_arg);
+	leaving.returned = true;
+	return vmc_cache_is_foreign(cache) ? vmc_cache_fail_foreign() : 0;
+}
+
+/*
+ * Steps 2 to 5 for an entry that the caller has claimed, as it has the rest;
+ * its blocks. -EBADF: the callback has returned in a child, where nothing may
+ * be touched.
  */
 static int
 remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_entry *e, vmc_runs *freed)
+	struct vmc_entry *e, struct claim *rest, vmc_runs *freed)
 {
 	vmc_runs runs = e->runs;
 	uint64_t count;
 
 	vmc_lock_assert_none_held();
 	if (cache->on_evict) {
-		stripe->nested++;
-		cache->on_evict(cache, e->key, vmc_entry_key_size(e),
-			cache->on_evict_arg);
-		stripe->nested--;
-		if (vmc_cache_is_foreign(cache))
-			return vmc_cache_fail_foreign();
+		int rc = call_on_evict(cache, stripe, e, rest);
+		if (rc)
+			return rc;
 	}
 	vmc_critnib_remove(cache->index, vmc_cache_hash(cache, e), e);
 	vmc_exchange_acq_rel(&e->state, VMC_ENTRY_DEAD);
@@ -451,7 +497,7 @@ vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	*freed = VMC_RUNS_NONE;
 	while (rc == 0 && (e = chain_pop(&claim))) {
 		vmc_extent_free(cache->extent, freed);
-		rc = remove_claimed(cache, stripe, e, freed);
+		rc = remove_claimed(cache, stripe, e, &claim, freed);
 	}
 	return rc;
 }
@@ -498,7 +544,7 @@ vmc_cache_evict(struct vmemcache *cache, const void *data, size_t key_size)
 	struct vmc_entry *e = claim_key(cache, thread, &key, &rc);
 	if (!e)
 		return rc;
-	rc = remove_claimed(cache, stripe, e, &freed);
+	rc = remove_claimed(cache, stripe, e, &(struct claim){0}, &freed);
 	if (rc)
 		return rc;
 	vmc_extent_free(cache->extent, &freed);

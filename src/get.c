@@ -154,8 +154,8 @@ read_once(struct vmemcache *cache, struct vmc_thread *thread,
 }
 
 /* Until the key is found alive, or not found. */
-static ssize_t
-read_again(struct vmemcache *cache, struct vmc_thread *thread,
+ssize_t
+vmc_cache_read(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_stripe *stripe, const struct vmc_handover *request)
 {
 	ssize_t n;
@@ -168,18 +168,37 @@ read_again(struct vmemcache *cache, struct vmc_thread *thread,
 	return n;
 }
 
-/* Call on_miss; -ENOENT unless it put the key, see hand_over(). */
-static ssize_t
-ask_on_miss(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_handover *handover)
+/* A get that is in on_miss, in the stripe for as long as that runs. */
+struct asking {
+	struct vmc_stripe *stripe;
+	struct vmc_handover *outer;
+};
+
+static void
+end_of_on_miss(struct asking *asking)
 {
-	handover->outer = stripe->handover;
+	asking->stripe->handover = asking->outer;
+}
+
+/*
+ * Call on_miss; -ENOENT unless it put the key, see hand_over(). -EBADF: it
+ * forked, and this is the child.
+ */
+static ssize_t
+ask_on_miss(struct vmemcache *cache, const struct vmc_thread *thread,
+	struct vmc_stripe *stripe, struct vmc_handover *handover)
+{
+	vmc_stripe_in_callbacks(stripe, thread);
+	vmc_cleanup(end_of_on_miss) struct asking asking = {
+		stripe, stripe->handover};
+
 	handover->result = -ENOENT;
 	stripe->handover = handover;
 	vmc_lock_assert_none_held();
 	cache->on_miss(cache, handover->key.data, handover->key.size,
 		cache->on_miss_arg);
-	stripe->handover = handover->outer;
+	if (vmc_cache_is_foreign(cache))
+		return vmc_cache_fail_foreign();
 	return handover->result;
 }
 
@@ -191,18 +210,16 @@ get_on(struct vmemcache *cache, struct vmc_thread *thread,
 	ssize_t n = so_far;
 
 	if (n == -EAGAIN)
-		n = read_again(cache, thread, stripe, &request);
+		n = vmc_cache_read(cache, thread, stripe, &request);
 	if (n >= 0) {
 		vmc_count(stripe, VMC_COUNT_HIT, 1);
 		return n;
 	}
 	vmc_count(stripe, VMC_COUNT_MISS, 1);
 	if (cache->on_miss) {
-		n = ask_on_miss(cache, stripe, &request);
-		if (n == -ENOENT && vmc_cache_is_foreign(cache))
-			return vmc_cache_fail_foreign();
+		n = ask_on_miss(cache, thread, stripe, &request);
 		if (n == -ENOENT) /* somebody else may have put it */
-			n = read_again(cache, thread, stripe, &request);
+			n = vmc_cache_read(cache, thread, stripe, &request);
 	}
 	return n == -ENOENT ? vmc_fail_const(ENOENT, "no such key") : n;
 }
@@ -312,8 +329,8 @@ vmc_cache_get_many(struct vmemcache *cache, struct vmemcache_request *requests,
 				r[i].vbuf, r[i].vbufsize, r[i].offset,
 				&r[i].vsize);
 			hits += r[i].result >= 0;
-			if (r[i].result < 0 && vmc_cache_is_foreign(cache))
-				return vmc_cache_fail_foreign();
+			if (r[i].result == -EBADF) /* as on_miss forked */
+				return -EBADF;
 		}
 	}
 	return hits;

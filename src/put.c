@@ -69,17 +69,42 @@ note_of(const struct vmemcache *cache, const vmc_runs *runs)
 	return vmc_run_first(*run) | log << VMC_CRITNIB_NOTE_BITS;
 }
 
-/* A put of that key: does the innermost get on this thread wait for it? */
-static void
-hand_over(struct vmc_handover *to, const struct vmc_key *key, const void *value,
-	size_t value_size)
+static bool
+overlap(const void *a, size_t a_size, const void *b, size_t b_size)
 {
+	return (uintptr_t)a < (uintptr_t)b + b_size &&
+	       (uintptr_t)b < (uintptr_t)a + a_size;
+}
+
+/*
+ * A put with that result: does the innermost get on this thread wait for the
+ * key? It gets a value in any case: what is there, if another thread has put
+ * the key, and else what this put has, kept or not. A get has missed the key
+ * before it asks on_miss; so it may return what on_miss would put there, or
+ * what it finds after that.
+ *
+ * Looking for what is there writes to the get's buffer, also where in the end
+ * nothing is found: so not where the value to put is in it.
+ */
+static __attribute__((noinline)) void
+hand_over(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key, const void *value,
+	size_t value_size, bool exists)
+{
+	vmc_stripe_in_callbacks(stripe, thread);
+	struct vmc_handover *to = stripe->handover;
+
 	if (!to || to->key.hash != key->hash || to->key.size != key->size ||
 		(key->size && memcmp(to->key.data, key->data, key->size) != 0))
 		return;
+	if (exists &&
+		!overlap(to->buffer, to->buffer_size, value, value_size)) {
+		to->result = vmc_cache_read(cache, thread, stripe, to);
+		if (to->result >= 0)
+			return;
+	}
 	size_t n = vmc_bytes_wanted(
 		value_size, to->buffer, to->buffer_size, to->offset);
-	/* on_miss may put from the buffer of the get, which it knows */
 	if (n > 0)
 		memmove(to->buffer, (const char *)value + to->offset, n);
 	if (to->value_size)
@@ -114,24 +139,54 @@ count_cut(struct vmc_stripe *stripe, bool cut)
 #define KEPT_FROM_BLOCKS 65536
 
 static uint64_t
-free_for(const struct vmemcache *cache, const struct vmc_stripe *stripe,
-	uint64_t blocks)
+free_for(const struct vmemcache *cache, const struct vmc_thread *thread,
+	struct vmc_stripe *stripe, uint64_t blocks)
 {
 	uint64_t kept = cache->blocks / VMC_EXTENT_KEPT;
 
 	if (cache->blocks < KEPT_FROM_BLOCKS || blocks > kept / 4 ||
-		!cache->wants_touches || stripe->nested > 0)
+		!cache->wants_touches)
+		return blocks;
+	vmc_stripe_in_callbacks(stripe, thread);
+	if (stripe->nested > 0)
 		return blocks;
 	return blocks + (stripe->cut < CUT_MANY ? kept : 2 * kept);
 }
 
-/* Blocks for a value into *runs, evicting as needed. */
+/* A put's entry, of which nobody knows yet. */
+struct unseen {
+	struct vmemcache *cache;
+	struct vmc_entry *entry; /* NULL: there is nothing to do */
+};
+
+static void
+free_unseen(struct unseen *unseen)
+{
+	if (unseen->entry && !vmc_cache_is_foreign(unseen->cache))
+		vmc_free(&unseen->cache->memory, unseen->entry,
+			vmc_entry_size(unseen->entry));
+}
+
+/* Room for the entry, which goes if on_evict does not return. */
 static int
-take_blocks(struct vmemcache *cache, struct vmc_stripe *stripe, uint64_t blocks,
-	vmc_runs *runs)
+make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, uint64_t blocks, vmc_runs *freed)
+{
+	vmc_cleanup(free_unseen) struct unseen unseen = {cache, e};
+	int rc = vmc_cache_make_room(cache, stripe, blocks, freed);
+
+	unseen.entry = NULL;
+	return rc;
+}
+
+/* Blocks for the entry's value, evicting as needed. */
+static int
+take_blocks(struct vmemcache *cache, const struct vmc_thread *thread,
+	struct vmc_stripe *stripe, uint64_t blocks, struct vmc_entry *e)
 {
 	uint64_t have = vmc_extent_free_blocks(cache->extent);
-	uint64_t wanted = blocks > 0 ? free_for(cache, stripe, blocks) : 0;
+	uint64_t wanted =
+		blocks > 0 ? free_for(cache, thread, stripe, blocks) : 0;
 	vmc_runs freed = VMC_RUNS_NONE;
 	uint64_t missing;
 	int rc;
@@ -141,13 +196,13 @@ take_blocks(struct vmemcache *cache, struct vmc_stripe *stripe, uint64_t blocks,
 		missing = wanted - have;
 		if (missing > 2 * blocks)
 			missing = 2 * blocks;
-		rc = vmc_cache_make_room(cache, stripe, missing, &freed);
+		rc = make_room(cache, stripe, e, missing, &freed);
 		if (rc && rc != -ENOSPC)
 			return rc;
 	}
-	while ((rc = vmc_extent_exchange(cache->extent, &freed, blocks, runs,
-			&missing)) == -ENOSPC) {
-		rc = vmc_cache_make_room(cache, stripe, missing, &freed);
+	while ((rc = vmc_extent_exchange(cache->extent, &freed, blocks,
+			&e->runs, &missing)) == -ENOSPC) {
+		rc = make_room(cache, stripe, e, missing, &freed);
 		if (rc == -ENOSPC)
 			vmc_fail_const(
 				ENOSPC, "not enough entries can be evicted");
@@ -206,7 +261,7 @@ insert(struct vmemcache *cache, const struct vmc_thread *thread,
 		goto free_entry;
 	}
 	rc = vmc_cache_stock_for(cache, thread)
-		     ? take_blocks(cache, stripe, blocks, &e->runs)
+		     ? take_blocks(cache, thread, stripe, blocks, e)
 		     : -ENOMEM;
 	if (rc)
 		goto free_entry;
@@ -295,9 +350,10 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 		vmc_cache_reclaim_all(cache, stripe));
 	if (rc == -EBADF) /* on_evict has returned in a child */
 		return rc;
-	if (rc == -EEXIST) /* the get finds what is there */
+	if (stripe->handover)
+		hand_over(cache, thread, stripe, &key, value, value_size,
+			rc == -EEXIST);
+	if (rc == -EEXIST)
 		vmc_fail_const(EEXIST, "the key is in the cache already");
-	else
-		hand_over(stripe->handover, &key, value, value_size);
 	return rc;
 }

@@ -34,13 +34,15 @@ struct vmc_stripe {
 	_Atomic uint64_t counter[VMC_COUNTERS];
 	/* the owner's alone */
 	struct vmc_limbo limbo;
-	struct vmc_limbo_chunk *ripe;  /* what no ring and no reader holds */
+	struct vmc_limbo_chunk *ripe; /* what no ring and no reader holds */
+	/* see vmc_stripe_in_callbacks() */
+	unsigned callbacks_of;         /* thread->uses */
+	unsigned nested;               /* calls of on_evict that run */
 	struct vmc_handover *handover; /* the innermost get in on_miss */
 	unsigned reclaimed;            /* limbo.added as of the last time */
 	bool touched;    /* a get met a reserved entry: drain the ring first */
 	bool evicts;     /* since victims were last fetched ahead */
 	unsigned visits; /* to the policy, wrapping around */
-	unsigned nested; /* calls of on_evict that have not returned */
 	unsigned cut;    /* how many of its values are, of late (put.c) */
 	/* see there */
 	struct vmc_reserve reserve;
@@ -82,6 +84,22 @@ vmc_stripe_of(struct vmc_stripes *stripes, const struct vmc_thread *thread)
 			return s;
 	}
 	return vmc_stripe_make(stripes, thread);
+}
+
+/*
+ * What callbacks of the thread have left in its stripe, which is nothing of a
+ * thread that had the stripe before: that may have ended within a callback,
+ * past all that cleans up after it.
+ */
+static inline void
+vmc_stripe_in_callbacks(
+	struct vmc_stripe *stripe, const struct vmc_thread *thread)
+{
+	if (stripe->callbacks_of == thread->uses)
+		return;
+	stripe->callbacks_of = thread->uses;
+	stripe->nested = 0;
+	stripe->handover = NULL;
 }
 
 static inline void

@@ -148,6 +148,7 @@ vmc_thread_register(void)
 	struct vmc_thread *t = free_record();
 	if (t && pthread_setspecific(exit_key, t) == 0) {
 		t->taken = true;
+		t->uses++;
 		vmc_owner_add(&vmc_threads_alive, 1);
 	} else {
 		t = NULL;

@@ -28,6 +28,7 @@ struct vmc_thread {
 	alignas(64) _Atomic uint64_t active;
 	/* immutable while the owner lives */
 	unsigned slot;
+	unsigned uses; /* how many threads have had it, with the owner */
 	/* under the registry lock */
 	bool taken;
 };

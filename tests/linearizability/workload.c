@@ -26,8 +26,9 @@
  * does one that has room for all keys.
  *
  * With on_miss, a get that calls it was a LACK up to there. If the callback
- * puts that key (and is not told EEXIST), the get must return exactly what was
- * put, stored or not. Else it looks again, a SEE or LACK after the callback.
+ * puts that key, the get must return exactly what was put, stored or not; but
+ * if that put was told EEXIST, it may also be what was there at some moment of
+ * the put, a SEE. Else it looks again, a SEE or LACK after the callback.
  *
  * Between rounds all threads rest. Then the walkers of the cache must be
  * content, no key may be busy, and one more get of each key belongs to the
@@ -47,7 +48,9 @@ struct asking {
 	struct asking *outer;
 	unsigned key;
 	bool handed;
-	uint64_t version;
+	bool existed;     /* the latest put of it was told EEXIST */
+	uint64_t version; /* of that put */
+	uint64_t put_call, put_ret;
 	uint64_t start, end; /* of the callback */
 };
 
@@ -191,9 +194,12 @@ put(struct worker *me, unsigned key)
 	struct checker_op *op = record(me, event, key, call, ret);
 	if (err == 0)
 		op->version = version;
-	if (me->asking && me->asking->key == key && err != EEXIST) {
+	if (me->asking && me->asking->key == key) {
 		me->asking->handed = true;
+		me->asking->existed = err == EEXIST;
 		me->asking->version = version;
+		me->asking->put_call = call;
+		me->asking->put_ret = ret;
 	}
 }
 
@@ -249,8 +255,13 @@ get(struct worker *me, unsigned key, bool all)
 		struct checker_op found = {.key = key};
 		expect(err == 0, "miss of what on_miss has put", key);
 		check_hit(me, &found, buffer, n, room, offset, size);
-		expect(found.version == 0 || found.version == asking.version,
-			"other than what on_miss has put", key);
+		if (found.version == 0 || found.version == asking.version)
+			return true;
+		expect(asking.existed, "other than what on_miss has put", key);
+		struct checker_op *seen =
+			record(me, SEE, key, asking.put_call, asking.put_ret);
+		seen->version = found.version;
+		seen->class = found.class;
 		return true;
 	}
 	struct checker_op *op = record(me, err ? LACK : SEE, key, call, ret);
