@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/lock.h"
-#include "critnib/critnib_find.h"
+#include "index.h"
 #include "entry.h"
 #include "extent/extent.h"
 #include "lru/policy.h"
@@ -31,7 +31,7 @@ struct vmemcache {
 	bool wants_touches; /* of the policy */
 	bool bench[VMEMCACHE_BENCH_PREFAULT + 1];
 	uint64_t seed;
-	struct vmc_critnib *index;
+	struct vmc_index *index;
 	size_t block_size;
 	struct vmc_pool pool;
 	uint64_t blocks;

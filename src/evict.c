@@ -336,8 +336,8 @@ fetch_victim(struct vmemcache *cache, const struct vmc_entry *victim)
 					   cache, vmc_run_first(*run)),
 			vmc_run_count(*run) * cache->block_size);
 	uint64_t hash = vmc_cache_hash(cache, victim);
-	vmc_critnib_prefetch(cache->index, hash);
-	vmc_critnib_prefetch_latch(cache->index, hash);
+	vmc_index_prefetch(cache->index, hash);
+	vmc_index_prefetch_latch(cache->index, hash);
 }
 
 /* The entry after so many more victims, which may have been taken away. */
@@ -475,7 +475,7 @@ remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
 		if (rc)
 			return rc;
 	}
-	vmc_critnib_remove(cache->index, vmc_cache_hash(cache, e), e);
+	vmc_index_remove(cache->index, vmc_cache_hash(cache, e), e);
 	vmc_exchange_acq_rel(&e->state, VMC_ENTRY_DEAD);
 	vmc_fence_release();
 	vmc_runs_view(&runs, &count);
@@ -512,7 +512,7 @@ claim_key(struct vmemcache *cache, struct vmc_thread *thread,
 	*rc = 0;
 	vmc_epoch_enter(thread);
 	struct vmc_entry *e =
-		vmc_critnib_find(cache->index, key->hash, vmc_entry_match, key);
+		vmc_index_find(cache->index, key->hash, vmc_entry_match, key);
 	bool claimed =
 		e && vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_EVICTING);
 	vmc_epoch_exit(thread);

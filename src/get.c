@@ -17,7 +17,7 @@
  * releases over which the blocks went from the evictor to W's thread) E1 comes
  * before R3, which reads DEAD. So a state other than DEAD at R3 means that all
  * bytes of R1 are the value's. The bytes were visible from the start, since
- * the entry was found through the index (release in vmc_critnib_publish(),
+ * the entry was found through the index (release in vmc_index_publish(),
  * acquire in find). A reader that reads DEAD looks the key up again: the
  * evictor took the entry out of the index before E1, so it cannot find the
  * same one twice. The entry itself, its runs and the index's nodes are kept
@@ -90,7 +90,7 @@ read_value(struct vmemcache *cache, const struct vmc_entry *entry, char *to,
 /* Where the note says (put.c); a wrong one does no harm: nothing is read. */
 static inline __attribute__((always_inline)) void
 prefetch_value(const struct vmemcache *cache,
-	const struct vmc_critnib_candidate *c, size_t offset)
+	const struct vmc_index_candidate *c, size_t offset)
 {
 	vmc_prefetch_lines((uintptr_t)cache->pool.base +
 				   c->note * cache->block_size + offset,
@@ -118,7 +118,7 @@ read_once(struct vmemcache *cache, struct vmc_thread *thread,
 	uint32_t pending = 1;
 
 	vmc_epoch_enter(thread);
-	VMC_CRITNIB_FOR_EACH(c, cache->index, key->hash, true)
+	VMC_INDEX_FOR_EACH(c, cache->index, key->hash, true)
 	{
 		prefetch_value(cache, &c, offset);
 		if (vmc_entry_match(c.leaf, key)) {
@@ -288,13 +288,13 @@ fetch_all(struct vmemcache *cache, struct vmc_thread *thread,
 	const struct vmemcache_request *requests, const struct vmc_key *keys,
 	size_t count)
 {
-	struct vmc_critnib_spot spots[MANY_AT_ONCE];
+	struct vmc_index_spot spots[MANY_AT_ONCE];
 
 	vmc_epoch_enter(thread);
 	for (size_t i = 0; i < count; i++)
-		spots[i] = vmc_critnib_prefetch(cache->index, keys[i].hash);
+		spots[i] = vmc_index_prefetch(cache->index, keys[i].hash);
 	for (size_t i = 0; i < count; i++) {
-		struct vmc_critnib_candidate c = vmc_critnib_first(
+		struct vmc_index_candidate c = vmc_index_first(
 			cache->index, keys[i].hash, spots[i], true);
 		if (!c.leaf)
 			continue;
@@ -347,7 +347,7 @@ vmc_cache_exists(struct vmemcache *cache, const void *data, size_t key_size,
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
 	vmc_epoch_enter(thread);
 	struct vmc_entry *e =
-		vmc_critnib_find(cache->index, key.hash, vmc_entry_match, &key);
+		vmc_index_find(cache->index, key.hash, vmc_entry_match, &key);
 	if (e && value_size)
 		*value_size = vmc_entry_value_size(e);
 	vmc_epoch_exit(thread);

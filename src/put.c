@@ -60,13 +60,13 @@ note_of(const struct vmemcache *cache, const vmc_runs *runs)
 	uint64_t count;
 	const vmc_run *run = vmc_runs_view(runs, &count);
 
-	if (!count || vmc_run_first(*run) >> VMC_CRITNIB_NOTE_BITS)
+	if (!count || vmc_run_first(*run) >> VMC_BAG_NOTE_BITS)
 		return 0;
 	uint64_t lines = (vmc_run_count(*run) * cache->block_size - 1) / 64;
 	uint64_t log = lines ? 64u - (unsigned)__builtin_clzll(lines) : 0;
 	if (log > NOTE_LINES_LOG_MAX)
 		log = NOTE_LINES_LOG_MAX;
-	return vmc_run_first(*run) | log << VMC_CRITNIB_NOTE_BITS;
+	return vmc_run_first(*run) | log << VMC_BAG_NOTE_BITS;
 }
 
 static bool
@@ -247,11 +247,11 @@ make_entry(
 static int
 insert(struct vmemcache *cache, const struct vmc_thread *thread,
 	struct vmc_stripe *stripe, const struct vmc_key *key,
-	struct vmc_critnib_spot spot, struct vmc_entry *e, const void *value,
+	struct vmc_index_spot spot, struct vmc_entry *e, const void *value,
 	size_t value_size)
 {
 	uint64_t blocks = blocks_for(cache, value_size);
-	struct vmc_critnib_place where;
+	struct vmc_index_place where;
 	uint64_t runs;
 	int rc;
 
@@ -268,7 +268,7 @@ insert(struct vmemcache *cache, const struct vmc_thread *thread,
 	bool small = value_size <= WRITE_LATCHED;
 	if (!small)
 		write_value(cache, e, value);
-	rc = vmc_critnib_begin(
+	rc = vmc_index_begin(
 		cache->index, key->hash, spot, vmc_entry_match, key, &where);
 	if (rc)
 		goto free_blocks;
@@ -276,7 +276,7 @@ insert(struct vmemcache *cache, const struct vmc_thread *thread,
 		write_value(cache, e, value);
 	vmc_runs_view(&e->runs, &runs);
 	count_cut(stripe, runs > 1);
-	vmc_critnib_publish(
+	vmc_index_publish(
 		cache->index, key->hash, e, note_of(cache, &e->runs), &where);
 	if (cache->wants_touches) {
 		uint32_t pending;
@@ -304,9 +304,9 @@ put(struct vmemcache *cache, struct vmc_thread *thread,
 {
 	/* the bag first: what else is fetched here it would have to wait for */
 	vmc_epoch_enter(thread);
-	struct vmc_critnib_spot spot =
-		vmc_critnib_prefetch(cache->index, key->hash);
-	vmc_critnib_prefetch_latch(cache->index, key->hash);
+	struct vmc_index_spot spot =
+		vmc_index_prefetch(cache->index, key->hash);
+	vmc_index_prefetch_latch(cache->index, key->hash);
 	if (stripe->evicts)
 		vmc_cache_prepare_evictions(cache, stripe);
 	vmc_epoch_exit(thread);
@@ -317,8 +317,8 @@ put(struct vmemcache *cache, struct vmc_thread *thread,
 	vmc_cache_reclaim(cache, stripe);
 	struct vmc_entry *e = make_entry(cache, key, value_size);
 	vmc_epoch_enter(thread);
-	spot = vmc_critnib_refresh(cache->index, key->hash, spot);
-	bool there = vmc_critnib_find_from(cache->index, key->hash, spot,
+	spot = vmc_index_refresh(cache->index, key->hash, spot);
+	bool there = vmc_index_find_from(cache->index, key->hash, spot,
 			     vmc_entry_match, key) != NULL;
 	vmc_epoch_exit(thread);
 	if (!there)

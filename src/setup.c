@@ -78,7 +78,7 @@ metadata_retire(void *ctx, void *ptr, size_t size)
 		uncounted_free(cache, ptr, size);
 }
 
-/* vmc_critnib_hash_fn */
+/* vmc_index_hash_fn */
 static uint64_t
 hash_of_leaf(const void *leaf, const void *cache)
 {
@@ -127,7 +127,7 @@ vmc_cache_close(struct vmemcache *cache)
 	if (cache->usable_in && vmc_cache_is_foreign(cache))
 		forget_metadata(cache);
 	if (cache->index)
-		vmc_critnib_delete(cache->index, drop_entry, cache);
+		vmc_index_delete(cache->index, drop_entry, cache);
 	if (cache->policy)
 		cache->policy->ops->destroy(cache->policy);
 	if (cache->extent)
@@ -273,8 +273,8 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 	if (rc)
 		goto close;
 	/* entries without a block are few */
-	if (vmc_critnib_new(&cache->index, cache->blocks, hash_of_leaf, cache,
-		    &cache->memory) ||
+	if (vmc_index_new(&cache->index, VMC_INDEX_LINEAR, cache->blocks,
+		    hash_of_leaf, cache, &cache->memory) ||
 		cache->policy_ops->create(&cache->policy, &cache->uncounted)) {
 		rc = out_of_memory();
 		goto close;
@@ -414,12 +414,12 @@ vmc_cache_check(struct vmemcache *cache)
 	held += count_reserved(cache);
 	vmc_cache_release_policy(cache);
 	if (rc == 0)
-		rc = vmc_critnib_check(cache->index);
+		rc = vmc_index_check(cache->index);
 	if (rc == 0)
 		rc = vmc_extent_check(cache->extent);
 	if (rc)
 		return rc;
-	if (vmc_critnib_count(cache->index) != entries)
+	if (vmc_index_count(cache->index) != entries)
 		return vmc_fail_const(
 			EINVAL, "cache: index and counters differ");
 	if (cache->wants_touches && held != entries)

@@ -10,7 +10,7 @@
  * this list):
  *
  *   POLICY   the replacement policy of one cache
- *   INDEX    one stripe of the critnib root
+ *   INDEX    one stripe of an index
  *   EXTENT   the block allocator
  *   KIND     memkind's own locks
  *   THREADS  the registry of threads

@@ -48,8 +48,8 @@ break_after_publish(void)
 			put_off[put_off_count - 1].from,
 			put_off[put_off_count - 1].size);
 }
-#define vmc_critnib_publish(...)                                               \
-	((vmc_critnib_publish)(__VA_ARGS__), break_after_publish())
+#define vmc_index_publish(...)                                                 \
+	((vmc_index_publish)(__VA_ARGS__), break_after_publish())
 #define vmc_pool_write(pool, to, from, size)                                   \
 	((void)(pool), break_write((to), (from), (size)))
 #define vmc_pool_drain(pool) ((void)(pool), put_off_all = true)
@@ -62,8 +62,8 @@ break_after_publish(struct vmc_entry *entry)
 	atomic_store(&entry->state, VMC_ENTRY_LIVE);
 	workload_pause(8);
 }
-#define vmc_critnib_publish(...)                                               \
-	((vmc_critnib_publish)(__VA_ARGS__), break_after_publish(e))
+#define vmc_index_publish(...)                                                 \
+	((vmc_index_publish)(__VA_ARGS__), break_after_publish(e))
 
 #elif defined(BREAK_UNIQUE)
 /* A put does not notice that another one of the key was faster. */
@@ -73,10 +73,10 @@ break_match(const void *leaf, const void *key)
 	(void)leaf, (void)key;
 	return false;
 }
-#define vmc_critnib_begin(...)                                                 \
+#define vmc_index_begin(...)                                                   \
 	({                                                                     \
-		vmc_critnib_match_fn *const vmc_entry_match = break_match;     \
-		(vmc_critnib_begin)(__VA_ARGS__);                              \
+		vmc_index_match_fn *const vmc_entry_match = break_match;       \
+		(vmc_index_begin)(__VA_ARGS__);                                \
 	})
 #endif
 

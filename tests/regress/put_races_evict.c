@@ -89,10 +89,10 @@ static bool stop_in_index;
 static VMEMcache *midst_cache;
 static uint64_t midst_entries, midst_key;
 
-void __real_vmc_critnib_publish(struct vmc_critnib *index, uint64_t hash,
-	void *leaf, uint64_t note, const struct vmc_critnib_place *where);
-void __wrap_vmc_critnib_publish(struct vmc_critnib *index, uint64_t hash,
-	void *leaf, uint64_t note, const struct vmc_critnib_place *where);
+void __real_vmc_index_publish(struct vmc_index *index, uint64_t hash,
+	void *leaf, uint64_t note, const struct vmc_index_place *where);
+void __wrap_vmc_index_publish(struct vmc_index *index, uint64_t hash,
+	void *leaf, uint64_t note, const struct vmc_index_place *where);
 int __real_pthread_mutex_trylock(pthread_mutex_t *mutex);
 int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex);
 
@@ -108,10 +108,10 @@ stop_here(void)
 
 /* In a put: the entry is in the index, and nowhere else. */
 void
-__wrap_vmc_critnib_publish(struct vmc_critnib *index, uint64_t hash, void *leaf,
-	uint64_t note, const struct vmc_critnib_place *where)
+__wrap_vmc_index_publish(struct vmc_index *index, uint64_t hash, void *leaf,
+	uint64_t note, const struct vmc_index_place *where)
 {
-	__real_vmc_critnib_publish(index, hash, leaf, note, where);
+	__real_vmc_index_publish(index, hash, leaf, note, where);
 	if (stop_in_index)
 		stop_here();
 }

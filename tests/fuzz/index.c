@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * critnib.c -- fuzz target: the index against an array of leaves
+ * index.c -- fuzz target: the index against an array of leaves
  *
  * The input chooses the hashes. It says where in the word a byte of its own
  * goes, and what is around it: so two hashes may be equal, part at any nibble,
@@ -10,15 +10,16 @@
 #include "testing.h"
 
 #include "base/epoch.h"
-#include "critnib/critnib_find.h"
+#include "index.h"
 #include "fuzz.h"
 
 #include <errno.h>
+#include <stdalign.h>
 
 #define LEAVES 2048u
 
 struct leaf {
-	uint64_t hash;
+	alignas(16) uint64_t hash;
 	uint64_t key;
 	bool in;
 	bool dropped;
@@ -60,24 +61,24 @@ choose_hash(struct fuzz_input *in)
 }
 
 static struct leaf *
-find(struct vmc_critnib *index, uint64_t hash, uint64_t key)
+find(struct vmc_index *index, uint64_t hash, uint64_t key)
 {
 	struct vmc_thread *self = vmc_thread_self();
 	struct leaf *found;
 
 	vmc_epoch_enter(self);
-	found = vmc_critnib_find(index, hash, match, &key);
+	found = vmc_index_find(index, hash, match, &key);
 	vmc_epoch_exit(self);
 	return found;
 }
 
 static void
-insert(struct vmc_critnib *index, struct testing_memory *counts,
+insert(struct vmc_index *index, struct testing_memory *counts,
 	struct leaf *leaf)
 {
 	bool may_fail = counts->fail_at >= 0;
 	long bytes = counts->bytes;
-	int rc = vmc_critnib_insert(
+	int rc = vmc_index_insert(
 		index, leaf->hash, leaf, leaf->key, match, &leaf->key);
 
 	if (leaf->in) {
@@ -92,7 +93,7 @@ insert(struct vmc_critnib *index, struct testing_memory *counts,
 
 static void
 insert_new(
-	struct vmc_critnib *index, struct testing_memory *counts, uint64_t hash)
+	struct vmc_index *index, struct testing_memory *counts, uint64_t hash)
 {
 	struct leaf *leaf = &leaves[leaf_count];
 
@@ -104,7 +105,7 @@ insert_new(
 }
 
 static void
-step(struct fuzz_input *in, struct vmc_critnib *index,
+step(struct fuzz_input *in, struct vmc_index *index,
 	struct testing_memory *counts)
 {
 	unsigned op = fuzz_byte(in);
@@ -122,7 +123,7 @@ step(struct fuzz_input *in, struct vmc_critnib *index,
 	} else if (op < 120) {
 		insert(index, counts, leaf);
 	} else if (op < 190) {
-		int rc = vmc_critnib_remove(index, leaf->hash, leaf);
+		int rc = vmc_index_remove(index, leaf->hash, leaf);
 		fuzz_expect(rc == (leaf->in ? 0 : -ENOENT));
 		in_count -= leaf->in;
 		leaf->in = false;
@@ -134,7 +135,7 @@ step(struct fuzz_input *in, struct vmc_critnib *index,
 	} else if (op < 248) {
 		counts->fail_at = (long)fuzz_byte(in) % 8;
 	} else {
-		fuzz_expect(vmc_critnib_check(index) == 0);
+		fuzz_expect(vmc_index_check(index) == 0);
 	}
 }
 
@@ -154,21 +155,22 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz_input in = {data, data + size};
 	struct testing_memory counts;
 	struct vmc_memory memory = testing_memory_of(&counts);
-	struct vmc_critnib *index;
+	struct vmc_index *index;
 
 	leaf_count = in_count = 0;
-	fuzz_expect(vmc_critnib_new(&index, size, hash_of, NULL, &memory) == 0);
+	fuzz_expect(vmc_index_new(&index, VMC_INDEX_LINEAR, size, hash_of, NULL,
+			    &memory) == 0);
 	while (fuzz_more(&in))
 		step(&in, index, &counts);
 	counts.fail_at = -1;
-	fuzz_expect(vmc_critnib_check(index) == 0);
-	fuzz_expect(vmc_critnib_count(index) == in_count);
+	fuzz_expect(vmc_index_check(index) == 0);
+	fuzz_expect(vmc_index_count(index) == in_count);
 	for (uint64_t i = 0; i < leaf_count; i++) {
 		struct leaf *leaf = &leaves[i];
 		fuzz_expect(find(index, leaf->hash, leaf->key) ==
 			    (leaf->in ? leaf : NULL));
 	}
-	vmc_critnib_delete(index, drop, NULL);
+	vmc_index_delete(index, drop, NULL);
 	for (uint64_t i = 0; i < leaf_count; i++)
 		fuzz_expect(leaves[i].dropped == leaves[i].in);
 	fuzz_expect(counts.bytes == 0 && counts.objects == 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * critnib_check.c -- the invariants of the index, walked
+ * linear_check.c -- the invariants of linear hashing, walked
  */
-#include "critnib_internal.h"
+#include "linear_internal.h"
 
 #include "base/error.h"
 
@@ -15,29 +15,32 @@
  * Adds the leaves to *count.
  */
 static int
-check_bags(const struct vmc_critnib *index, unsigned stripe, uint32_t number,
+check_bags(const struct vmc_linear *index, unsigned stripe, uint32_t number,
 	uint64_t *count)
 {
-	const struct vmc_critnib_root *root = &index->roots.of[stripe];
+	const struct vmc_linear_root *root = &index->roots.of[stripe];
 	const bag *first = bag_at(index, stripe, number);
 
-	for (const bag *b = first; b; b = vmc_critnib_next(b)) {
-		if (b != first && !leaves_in(b))
-			return vmc_fail(EINVAL, "critnib: empty chained bag");
+	for (const bag *b = first; b; b = chained(b)) {
+		if (b != first && !vmc_bag_leaves(b))
+			return vmc_fail(
+				EINVAL, "linear hashing: empty chained bag");
 		for (unsigned i = 0; i < WORDS; i++) {
 			uint64_t w = vmc_load_relaxed(&b->word[i]);
 			if (w & LINK && i < WORDS - 1)
-				return vmc_fail(EINVAL, "critnib: lost link");
-			if (!is_leaf(w))
+				return vmc_fail(
+					EINVAL, "linear hashing: lost link");
+			if (!vmc_bag_is_leaf(w))
 				continue;
 			uint64_t hash = hash_of(index, w);
 			if (stripe_of(hash) != stripe ||
-				vmc_critnib_bag_number(bags_of(root), hash) !=
+				vmc_linear_bag_number(bags_of(root), hash) !=
 					number)
-				return vmc_fail(
-					EINVAL, "critnib: misplaced leaf");
+				return vmc_fail(EINVAL,
+					"linear hashing: misplaced leaf");
 			if (hash << MARK_SHIFT >> MARK_SHIFT != w >> MARK_SHIFT)
-				return vmc_fail(EINVAL, "critnib: wrong mark");
+				return vmc_fail(
+					EINVAL, "linear hashing: wrong mark");
 			++*count;
 		}
 	}
@@ -46,7 +49,7 @@ check_bags(const struct vmc_critnib *index, unsigned stripe, uint32_t number,
 
 /* The bags of the last chunk that are not in use are clear. */
 static int
-check_rest(const struct vmc_critnib *index, unsigned stripe)
+check_rest(const struct vmc_linear *index, unsigned stripe)
 {
 	uint32_t n = bags_of(&index->roots.of[stripe]);
 
@@ -54,8 +57,8 @@ check_rest(const struct vmc_critnib *index, unsigned stripe)
 		const bag *b = bag_at(index, stripe, n);
 		for (unsigned i = 0; b && i < WORDS; i++)
 			if (vmc_load_relaxed(&b->word[i]) != 0)
-				return vmc_fail(
-					EINVAL, "critnib: bag in no use");
+				return vmc_fail(EINVAL,
+					"linear hashing: bag in no use");
 	}
 	return 0;
 }
@@ -65,31 +68,34 @@ check_rest(const struct vmc_critnib *index, unsigned stripe)
  * is that of its leaves.
  */
 static int
-check_stripe(struct vmc_critnib *index, unsigned stripe)
+check_stripe(struct vmc_linear *index, unsigned stripe)
 {
-	const struct vmc_critnib_root *root = &index->roots.of[stripe];
+	const struct vmc_linear_root *root = &index->roots.of[stripe];
 	uint32_t bags = bags_of(root);
 	uint64_t count = 0;
 	int err = 0;
 
 	if (bags == 0 ||
 		chunk_of(index, bags - 1) >= index->stripes[stripe].capacity)
-		return vmc_fail(EINVAL, "critnib: number of bags");
+		return vmc_fail(EINVAL, "linear hashing: number of bags");
 	for (uint32_t n = 0; n < bags && !err; n++) {
 		if (bags > 1 && !bag_at(index, stripe, n))
-			return vmc_fail(EINVAL, "critnib: bag is missing");
+			return vmc_fail(
+				EINVAL, "linear hashing: bag is missing");
 		err = check_bags(index, stripe, n, &count);
 	}
 	if (!err)
 		err = check_rest(index, stripe);
 	if (!err && count != vmc_load_relaxed(&index->stripes[stripe].count))
-		err = vmc_fail(EINVAL, "critnib: count is wrong");
+		err = vmc_fail(EINVAL, "linear hashing: count is wrong");
 	return err;
 }
 
 int
-vmc_critnib_check(struct vmc_critnib *index)
+vmc_linear_check(struct vmc_index *base)
 {
+	struct vmc_linear *index = linear(base);
+
 	for (unsigned stripe = 0; stripe < STRIPES; stripe++) {
 		int err = check_stripe(index, stripe);
 		if (err)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * micro_critnib.c -- what the index costs: nanoseconds a call, bytes a leaf
+ * micro_index.c -- what the index costs: nanoseconds a call, bytes a leaf
  *
  * Per line, an index of so many leaves (64 bytes each, random hashes):
  *
@@ -19,11 +19,11 @@
  * of which it cannot know; in a row, from the number alone. Misses are in a
  * row: what comes of one is a branch, which the processor does not wait for.
  *
- * Usage: micro_critnib [leaves...]
+ * Usage: micro_index [leaves...]
  */
 #include "base/os.h"
 #include "crew.h"
-#include "critnib/critnib_find.h"
+#include "index.h"
 #include "random.h"
 
 #include <inttypes.h>
@@ -39,7 +39,7 @@ struct leaf {
 };
 
 struct run_of_benchmark {
-	struct vmc_critnib *index;
+	struct vmc_index *index;
 	struct leaf *leaves;
 	uint64_t count;
 	uint64_t random;
@@ -93,8 +93,7 @@ insert(struct run_of_benchmark *b, uint64_t i, uint64_t generation)
 	struct leaf *leaf = &b->leaves[i];
 
 	leaf->hash = hash_for(i, generation);
-	if (vmc_critnib_insert(
-		    b->index, leaf->hash, leaf, 0, match, &leaf->hash))
+	if (vmc_index_insert(b->index, leaf->hash, leaf, 0, match, &leaf->hash))
 		exit(1);
 }
 
@@ -103,8 +102,7 @@ typedef uint64_t lookup_fn(struct run_of_benchmark *b, uint64_t i);
 static uint64_t
 look_up(struct run_of_benchmark *b, uint64_t hash)
 {
-	const struct leaf *leaf =
-		vmc_critnib_find(b->index, hash, match, &hash);
+	const struct leaf *leaf = vmc_index_find(b->index, hash, match, &hash);
 
 	return leaf ? leaf->hash : 0;
 }
@@ -181,8 +179,8 @@ run(uint64_t count)
 	uint64_t start = vmc_os_clock_ns();
 
 	b.leaves = aligned_alloc(64, count * sizeof(*b.leaves));
-	if (!b.leaves ||
-		vmc_critnib_new(&b.index, count, hash_of, NULL, &memory))
+	if (!b.leaves || vmc_index_new(&b.index, VMC_INDEX_LINEAR, count,
+				 hash_of, NULL, &memory))
 		exit(1);
 	for (uint64_t i = 0; i < count; i++)
 		insert(&b, i, 1);
@@ -194,7 +192,7 @@ run(uint64_t count)
 	start = vmc_os_clock_ns();
 	for (uint64_t n = 0; n < count; n++) {
 		uint64_t i = bench_random_below(&b.random, count);
-		vmc_critnib_remove(b.index, b.leaves[i].hash, &b.leaves[i]);
+		vmc_index_remove(b.index, b.leaves[i].hash, &b.leaves[i]);
 		insert(&b, i, 4 + n);
 	}
 	printf(" turn %5.0f",
@@ -203,12 +201,12 @@ run(uint64_t count)
 
 	start = vmc_os_clock_ns();
 	for (uint64_t i = 0; i < count; i++)
-		vmc_critnib_remove(b.index, b.leaves[i].hash, &b.leaves[i]);
+		vmc_index_remove(b.index, b.leaves[i].hash, &b.leaves[i]);
 	printf(" remove %4.0f | %.1f (%.1f) bytes\n",
 		(double)(vmc_os_clock_ns() - start) / (double)count,
 		filled / (double)count, turned / (double)count);
 	fflush(stdout);
-	vmc_critnib_delete(b.index, NULL, NULL);
+	vmc_index_delete(b.index, NULL, NULL);
 	free(b.leaves);
 }
 

@@ -1,33 +1,38 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * critnib_fixture.h -- an index and leaves that know whether they should be in
+ * index_fixture.h -- an index and leaves that know whether they should be in
  */
-#ifndef VMC_CRITNIB_FIXTURE_H
-#define VMC_CRITNIB_FIXTURE_H
+#ifndef VMC_INDEX_FIXTURE_H
+#define VMC_INDEX_FIXTURE_H
 
 #include "testing.h"
 
 #include "base/error.h"
-#include "critnib/critnib_internal.h"
+#include "index.h"
 
 #include <errno.h>
+#include <stdalign.h>
 
 struct leaf {
-	uint64_t hash;
+	alignas(16) uint64_t hash;
 	uint64_t key;
 	unsigned dropped;
+	unsigned met;
 	bool in;
 };
 
 struct fixture {
 	struct testing_memory counts;
 	struct vmc_memory memory;
-	struct vmc_critnib *index;
+	struct vmc_index *index;
 	long bytes_empty;
 	struct leaf *leaves;
 	size_t leaf_count;
 	uint64_t random;
 };
+
+/* Of the indexes that the tests make. */
+static enum vmc_index_kind kind;
 
 static const char *const hash_argument = "handed to each leaf_hash()";
 
@@ -88,8 +93,9 @@ static hash_fn *const shapes[] = {hash_random, hash_equal, hash_long_prefix,
 	hash_one_bit, hash_one_stripe, hash_clustered};
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
+/* Leaves, and memory, which the test may change. */
 static inline void
-fixture_start(struct fixture *f, size_t leaf_count, hash_fn *shape)
+fixture_prepare(struct fixture *f, size_t leaf_count, hash_fn *shape)
 {
 	f->random = testing_seed();
 	f->memory = testing_memory_of(&f->counts);
@@ -100,18 +106,31 @@ fixture_start(struct fixture *f, size_t leaf_count, hash_fn *shape)
 		f->leaves[i].hash = shape(&f->random);
 		f->leaves[i].key = i;
 	}
+}
+
+static inline void
+fixture_make(struct fixture *f)
+{
 	/* chunks of any size */
 	uint64_t most = UINT64_C(1) << testing_below(&f->random, 24);
-	assert_int_equal(vmc_critnib_new(&f->index, most, leaf_hash,
+
+	assert_int_equal(vmc_index_new(&f->index, kind, most, leaf_hash,
 				 hash_argument, &f->memory),
 		0);
 	f->bytes_empty = f->counts.bytes;
 }
 
 static inline void
+fixture_start(struct fixture *f, size_t leaf_count, hash_fn *shape)
+{
+	fixture_prepare(f, leaf_count, shape);
+	fixture_make(f);
+}
+
+static inline void
 fixture_end(struct fixture *f)
 {
-	vmc_critnib_delete(f->index, NULL, NULL);
+	vmc_index_delete(f->index, NULL, NULL);
 	assert_int_equal(f->counts.objects, 0);
 	assert_int_equal(f->counts.bytes, 0);
 	free(f->leaves);
@@ -120,33 +139,33 @@ fixture_end(struct fixture *f)
 static inline struct leaf *
 find(struct fixture *f, const struct leaf *leaf)
 {
-	return vmc_critnib_find(f->index, leaf->hash, leaf_match, &leaf->key);
+	return vmc_index_find(f->index, leaf->hash, leaf_match, &leaf->key);
 }
 
-/* All 36 bits of it depend on the hash. */
+/* All 35 bits of it depend on the hash. */
 static inline uint64_t
 note_of(const struct leaf *leaf)
 {
-	return leaf->hash * UINT64_C(0x9e3779b97f4a7c15) >> 28;
+	return leaf->hash * UINT64_C(0x9e3779b97f4a7c15) >> 29;
 }
 
 static inline int
 insert(struct fixture *f, struct leaf *leaf)
 {
-	return vmc_critnib_insert(f->index, leaf->hash, leaf, note_of(leaf),
+	return vmc_index_insert(f->index, leaf->hash, leaf, note_of(leaf),
 		leaf_match, &leaf->key);
 }
 
 static inline int
 take_out(struct fixture *f, const struct leaf *leaf)
 {
-	return vmc_critnib_remove(f->index, leaf->hash, leaf);
+	return vmc_index_remove(f->index, leaf->hash, leaf);
 }
 
 static inline void
 check(struct fixture *f)
 {
-	int err = vmc_critnib_check(f->index);
+	int err = vmc_index_check(f->index);
 
 	if (err)
 		print_error("%s\n", vmc_error_message());
@@ -165,7 +184,7 @@ check_all(struct fixture *f)
 		assert_ptr_equal(find(f, leaf), leaf->in ? leaf : NULL);
 		count += leaf->in;
 	}
-	assert_int_equal(vmc_critnib_count(f->index), count);
+	assert_int_equal(vmc_index_count(f->index), count);
 }
 
 /* One random operation on one random leaf. False if memory was short. */
@@ -202,12 +221,6 @@ remove_all(struct fixture *f)
 			assert_int_equal(take_out(f, &f->leaves[i]), 0);
 	for (size_t i = 0; i < f->leaf_count; i++)
 		f->leaves[i].in = false;
-}
-
-static inline uint32_t
-bags(struct fixture *f, unsigned stripe)
-{
-	return bags_of(&f->index->roots.of[stripe]);
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * index.pml -- a stripe of the index (critnib.c, critnib_find.h): writers that
+ * linear.pml -- a stripe of linear hashing (linear.c, linear_find.h): writers that
  * split, join, chain and start over, against a reader without a lock
  *
  * Bags of two words, one to two of them in a stripe and more chained to those,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * critnib.c -- bags of leaves by linear hashing
+ * linear.c -- bags of leaves by linear hashing
  *
- * The layout is drawn in critnib_find.h, with the lookup. The top eight bits of
+ * The layout is drawn in bag/bag.h and linear_find.h. The top eight bits of
  * a hash choose a stripe, others one of its bags of up to 16 leaves: of n bags,
  * with 2^d <= n < 2^(d+1), number x mod 2^(d+1) of the hash, or that without
  * its top bit where there is no such bag yet. So one bag more means that one,
@@ -60,7 +60,7 @@
  *   short a get takes 333 ns in place of 352, with values of 256 B 283 for 338,
  *   and a put of these 327 for 402.
  */
-#include "critnib_internal.h"
+#include "linear_internal.h"
 
 #include <errno.h>
 #include <string.h>
@@ -69,14 +69,14 @@
 #define LOAD_OF(bags) (15 * (uint64_t)(bags) / 2)
 
 /* An allocation is aligned to 16; the index moves up in it to a line. */
-#define ALLOCATION_SIZE (sizeof(struct vmc_critnib) + LINE - 16)
+#define ALLOCATION_SIZE (sizeof(struct vmc_linear) + LINE - 16)
 
 /*
  * Cleared. NULL: no memory, or none that a word can hold (which no system
  * gives unless asked for it).
  */
 static void *
-allocate(const struct vmc_critnib *index, size_t size)
+allocate(const struct vmc_linear *index, size_t size)
 {
 	void *p = vmc_alloc(&index->memory, size);
 
@@ -87,39 +87,25 @@ allocate(const struct vmc_critnib *index, size_t size)
 	return p ? memset(p, 0, size) : NULL;
 }
 
-static void
-put_into(bag *b, unsigned i, uint64_t leaf, uint32_t note)
-{
-	vmc_store_relaxed(&b->note[i], note);
-	/* pairs with the acquire load in find */
-	vmc_store_release(&b->word[i], leaf);
-}
-
 /* i is WORDS: in is the last bag, and full. */
-typedef struct vmc_critnib_place place;
+typedef struct vmc_index_place place;
 
 /* The first free word in the bag and those chained to it. */
 static place
 find_place(bag *b)
 {
 	for (;;) {
-		/* a free word has the mark 0 (and a leaf in 4096) */
-		unsigned free = vmc_critnib_candidates(b, 0);
-		for (; free; free &= free - 1) {
-			unsigned i = (unsigned)__builtin_ctz(free);
-			if (vmc_load_relaxed(&b->word[i]) == 0)
-				return (place){b, i};
-		}
-		bag *next = vmc_critnib_next(b);
+		unsigned i = vmc_bag_free_word(b);
+		bag *next = i < WORDS ? NULL : chained(b);
 		if (!next)
-			return (place){b, WORDS};
+			return (place){b, i};
 		b = next;
 	}
 }
 
 /* The same, chaining a bag if there is none. False: no memory. */
 static bool
-make_place(const struct vmc_critnib *index, bag *b, place *where)
+make_place(const struct vmc_linear *index, bag *b, place *where)
 {
 	const unsigned end = WORDS - 1;
 
@@ -130,7 +116,7 @@ make_place(const struct vmc_critnib *index, bag *b, place *where)
 	bag *next = allocate(index, sizeof(*next));
 	if (!next)
 		return false;
-	put_into(next, 0, vmc_load_relaxed(&last->word[end]),
+	vmc_bag_put(next, 0, vmc_load_relaxed(&last->word[end]),
 		vmc_load_relaxed(&last->note[end]));
 	vmc_store_release(&last->word[end], (uintptr_t)next | LINK);
 	*where = (place){next, 1};
@@ -139,13 +125,13 @@ make_place(const struct vmc_critnib *index, bag *b, place *where)
 
 /* Take the bags that are empty out of the chain behind this one. */
 static void
-unchain(const struct vmc_critnib *index, bag *first)
+unchain(const struct vmc_linear *index, bag *first)
 {
 	bag *b = first;
 	bag *next;
 
-	while ((next = vmc_critnib_next(b))) {
-		if (leaves_in(next)) {
+	while ((next = chained(b))) {
+		if (vmc_bag_leaves(next)) {
 			b = next;
 			continue;
 		}
@@ -157,7 +143,7 @@ unchain(const struct vmc_critnib *index, bag *first)
 
 /* Store a number of bags, which pairs with find's acquire of the size. */
 static void
-set_bags(struct vmc_critnib_root *root, uint32_t bags)
+set_bags(struct vmc_linear_root *root, uint32_t bags)
 {
 	uint64_t size = vmc_load_relaxed(&root->size);
 
@@ -167,9 +153,9 @@ set_bags(struct vmc_critnib_root *root, uint32_t bags)
 
 /* See to it that there is a bag of that number. False: no memory. */
 static bool
-make_bag(struct vmc_critnib *index, unsigned stripe, uint32_t number)
+make_bag(struct vmc_linear *index, unsigned stripe, uint32_t number)
 {
-	struct vmc_critnib_root *root = &index->roots.of[stripe];
+	struct vmc_linear_root *root = &index->roots.of[stripe];
 	struct stripe *s = &index->stripes[stripe];
 	chunk *table = vmc_load_relaxed(&root->table);
 	uint32_t at = chunk_of(index, number);
@@ -197,34 +183,25 @@ make_bag(struct vmc_critnib *index, unsigned stripe, uint32_t number)
 	return true;
 }
 
-/* Fetch the leaves whose hashes are wanted, all at once. */
-static void
-prefetch_leaves(const bag *b)
-{
-	for (unsigned i = 0; i < WORDS; i++)
-		__builtin_prefetch(
-			vmc_critnib_address(vmc_load_relaxed(&b->word[i])));
-}
-
 /* Which leaves of the bag belong to bag `number` of so many bags. */
 static unsigned
-leaves_of(const struct vmc_critnib *index, const bag *b, uint32_t number,
+leaves_of(const struct vmc_linear *index, const bag *b, uint32_t number,
 	uint32_t bags)
 {
 	unsigned found = 0;
 
-	prefetch_leaves(b);
-	for (unsigned m = leaves_in(b); m; m &= m - 1) {
+	vmc_bag_prefetch_leaves(b);
+	for (unsigned m = vmc_bag_leaves(b); m; m &= m - 1) {
 		unsigned i = (unsigned)__builtin_ctz(m);
 		uint64_t w = vmc_load_relaxed(&b->word[i]);
-		if (vmc_critnib_bag_number(bags, hash_of(index, w)) == number)
+		if (vmc_linear_bag_number(bags, hash_of(index, w)) == number)
 			found |= 1u << i;
 	}
 	return found;
 }
 
 static bool
-copy_leaves(const struct vmc_critnib *index, const bag *from, unsigned which,
+copy_leaves(const struct vmc_linear *index, const bag *from, unsigned which,
 	bag *to)
 {
 	for (; which; which &= which - 1) {
@@ -233,7 +210,7 @@ copy_leaves(const struct vmc_critnib *index, const bag *from, unsigned which,
 
 		if (!make_place(index, to, &where))
 			return false;
-		put_into(where.in, where.i, vmc_load_relaxed(&from->word[i]),
+		vmc_bag_put(where.in, where.i, vmc_load_relaxed(&from->word[i]),
 			vmc_load_relaxed(&from->note[i]));
 	}
 	return true;
@@ -244,9 +221,9 @@ copy_leaves(const struct vmc_critnib *index, const bag *from, unsigned which,
  * this bag and those chained to it.
  */
 static void
-take_back(const struct vmc_critnib *index, bag *first, uint32_t number)
+take_back(const struct vmc_linear *index, bag *first, uint32_t number)
 {
-	for (bag *b = first; b; b = vmc_critnib_next(b)) {
+	for (bag *b = first; b; b = chained(b)) {
 		unsigned which = leaves_of(index, b, number, number + 1);
 		for (; which; which &= which - 1)
 			vmc_store_release(&b->word[__builtin_ctz(which)], 0);
@@ -256,17 +233,17 @@ take_back(const struct vmc_critnib *index, bag *first, uint32_t number)
 
 /* One bag more; as many as there are, if there is no memory. */
 static void
-split(struct vmc_critnib *index, unsigned stripe)
+split(struct vmc_linear *index, unsigned stripe)
 {
-	struct vmc_critnib_root *root = &index->roots.of[stripe];
+	struct vmc_linear_root *root = &index->roots.of[stripe];
 	uint32_t bags = bags_of(root);
 
 	if (bags == UINT32_MAX / 2 || !make_bag(index, stripe, bags))
 		return;
 	bag *to = bag_at(index, stripe, bags);
 	bag *from = bag_at(index, stripe,
-		vmc_critnib_bag_number(bags, (uint64_t)bags << 12));
-	for (bag *b = from; b; b = vmc_critnib_next(b)) {
+		vmc_linear_bag_number(bags, (uint64_t)bags << 12));
+	for (bag *b = from; b; b = chained(b)) {
 		unsigned which = leaves_of(index, b, bags, bags + 1);
 		if (!copy_leaves(index, b, which, to)) {
 			take_back(index, to, bags);
@@ -279,17 +256,17 @@ split(struct vmc_critnib *index, unsigned stripe)
 
 /* One bag less; as many as there are, if there is no memory. */
 static void
-join(struct vmc_critnib *index, unsigned stripe)
+join(struct vmc_linear *index, unsigned stripe)
 {
-	struct vmc_critnib_root *root = &index->roots.of[stripe];
+	struct vmc_linear_root *root = &index->roots.of[stripe];
 	uint32_t last = bags_of(root) - 1;
 	bag *from = bag_at(index, stripe, last);
 	bag *to = bag_at(index, stripe,
-		vmc_critnib_bag_number(last, (uint64_t)last << 12));
+		vmc_linear_bag_number(last, (uint64_t)last << 12));
 	bool copied = true;
 
-	for (bag *b = from; b && copied; b = vmc_critnib_next(b))
-		copied = copy_leaves(index, b, leaves_in(b), to);
+	for (bag *b = from; b && copied; b = chained(b))
+		copied = copy_leaves(index, b, vmc_bag_leaves(b), to);
 	if (copied)
 		set_bags(root, last);
 	take_back(index, copied ? from : to, last);
@@ -300,101 +277,117 @@ join(struct vmc_critnib *index, unsigned stripe)
 	}
 }
 
-struct vmc_critnib_candidate
-vmc_critnib_go_on(struct vmc_critnib *index, uint64_t hash, const bag *b,
-	unsigned more, uint64_t size)
+/*
+ * Where there is no candidate any more, but bags were split or joined since
+ * there were `size`, the leaf may have been on its way from one bag to another:
+ * once more, from the start.
+ */
+static struct vmc_index_candidate
+go_on(struct vmc_index *index, uint64_t hash, const bag *b, unsigned more,
+	uint64_t size)
 {
-	struct vmc_critnib_candidate c;
+	struct vmc_index_candidate c;
 
 	for (;;) {
 		while (b) {
 			for (; more; more &= more - 1)
-				if (vmc_critnib_take(&c, b, more, size))
+				if (vmc_bag_take(&c, b, more, size))
 					return c;
-			b = vmc_critnib_next(b);
-			more = b ? vmc_critnib_candidates(b, hash) : 0;
+			b = chained(b);
+			more = b ? vmc_bag_candidates(b, hash) : 0;
 		}
-		if (vmc_critnib_unchanged(index, hash, size))
-			return (struct vmc_critnib_candidate){0};
-		struct vmc_critnib_spot spot = vmc_critnib_spot_of(index, hash);
+		if (vmc_linear_unchanged(index, hash, size))
+			return (struct vmc_index_candidate){0};
+		struct vmc_index_spot spot = vmc_linear_spot_of(index, hash);
 		b = spot.bag;
-		size = spot.size;
-		more = b ? vmc_critnib_candidates(b, hash) : 0;
+		size = spot.seen;
+		more = b ? vmc_bag_candidates(b, hash) : 0;
 	}
 }
 
 static void
-latch(struct vmc_critnib *index, uint64_t hash)
+prefetch_latch(struct vmc_index *index, uint64_t hash)
 {
-	vmc_latch_acquire(
-		&index->stripes[stripe_of(hash)].latch, VMC_RANK_INDEX);
+	vmc_prefetch_write(&linear(index)->stripes[stripe_of(hash)]);
 }
 
-static void
-unlatch(struct vmc_critnib *index, uint64_t hash)
+/* The leaf of that hash for which match says true, in these bags; NULL. */
+static void *
+find_match(
+	const bag *b, uint64_t hash, vmc_index_match_fn *match, const void *key)
 {
-	vmc_latch_release(
-		&index->stripes[stripe_of(hash)].latch, VMC_RANK_INDEX);
+	void *leaf = NULL;
+
+	for (; b && !leaf; b = chained(b))
+		leaf = vmc_bag_find(b, hash, match, key);
+	return leaf;
 }
 
-void
-vmc_critnib_prefetch_latch(struct vmc_critnib *index, uint64_t hash)
+static int
+begin(struct vmc_index *base, uint64_t hash, struct vmc_index_spot spot,
+	vmc_index_match_fn *match, const void *key, place *where)
 {
-	vmc_prefetch_write(&index->stripes[stripe_of(hash)]);
-}
-
-int
-vmc_critnib_begin(struct vmc_critnib *index, uint64_t hash,
-	struct vmc_critnib_spot spot, vmc_critnib_match_fn *match,
-	const void *key, place *where)
-{
+	struct vmc_linear *index = linear(base);
 	int err = -ENOMEM;
 
-	latch(index, hash);
-	spot = vmc_critnib_refresh(index, hash, spot);
+	latch(index, stripe_of(hash));
+	spot = vmc_linear_refresh(base, hash, spot);
 	if (!spot.bag && make_bag(index, stripe_of(hash), 0))
-		spot = vmc_critnib_spot_of(index, hash);
+		spot = vmc_linear_spot_of(base, hash);
 	if (spot.bag) {
-		if (vmc_critnib_find_from(index, hash, spot, match, key))
+		if (find_match(spot.bag, hash, match, key))
 			err = -EEXIST;
 		else if (make_place(index, spot.bag, where))
 			return 0;
 	}
-	unlatch(index, hash);
+	unlatch(index, stripe_of(hash));
 	return err;
 }
 
-void
-vmc_critnib_publish(struct vmc_critnib *index, uint64_t hash, void *leaf,
-	uint64_t note, const place *where)
+static void
+publish(struct vmc_index *base, uint64_t hash, void *leaf, uint64_t note,
+	const place *where)
 {
+	struct vmc_linear *index = linear(base);
 	struct stripe *stripe = &index->stripes[stripe_of(hash)];
 	uint32_t bags = bags_of(&index->roots.of[stripe_of(hash)]);
 
-	assert(leaf != NULL && note <= VMC_CRITNIB_NOTE_MAX);
-	assert(vmc_critnib_address((uintptr_t)leaf) == leaf);
-	put_into(
-		where->in, where->i, word_of(leaf, hash, note), (uint32_t)note);
+	assert(leaf != NULL && note <= VMC_INDEX_NOTE_MAX);
+	assert(vmc_bag_address((uintptr_t)leaf) == leaf);
+	vmc_bag_put(where->in, where->i, vmc_bag_word_of(leaf, hash, note),
+		(uint32_t)note);
 	vmc_owner_add(&stripe->count, 1);
 	if (vmc_load_relaxed(&stripe->count) > LOAD_OF(bags))
 		split(index, stripe_of(hash));
-	unlatch(index, hash);
+	unlatch(index, stripe_of(hash));
 }
 
 /* The first of these bags in which this leaf is, and its word there; NULL. */
 static bag *
 find_leaf(bag *b, uint64_t hash, const void *leaf, unsigned *i)
 {
-	for (; b; b = vmc_critnib_next(b)) {
-		unsigned found = vmc_critnib_candidates(b, hash);
-		for (; found; found &= found - 1) {
-			*i = (unsigned)__builtin_ctz(found);
-			uint64_t w = vmc_load_relaxed(&b->word[*i]);
-			if (is_leaf(w) && vmc_critnib_address(w) == leaf)
-				return b;
-		}
+	for (; b; b = chained(b)) {
+		*i = vmc_bag_word_with(b, hash, leaf);
+		if (*i < WORDS)
+			break;
 	}
-	return NULL;
+	return b;
+}
+
+static int
+exchange(struct vmc_index *base, uint64_t hash, const void *leaf, void *by,
+	uint64_t note)
+{
+	struct vmc_linear *index = linear(base);
+	unsigned i;
+
+	latch(index, stripe_of(hash));
+	bag *b = find_leaf(vmc_linear_spot_of(base, hash).bag, hash, leaf, &i);
+	if (b)
+		vmc_bag_put(
+			b, i, vmc_bag_word_of(by, hash, note), (uint32_t)note);
+	unlatch(index, stripe_of(hash));
+	return b ? 0 : -ENOENT;
 }
 
 /*
@@ -403,9 +396,9 @@ find_leaf(bag *b, uint64_t hash, const void *leaf, unsigned *i)
  * it meanwhile finds nothing, which is what is there.
  */
 static void
-start_over(struct vmc_critnib *index, unsigned stripe)
+start_over(struct vmc_linear *index, unsigned stripe)
 {
-	struct vmc_critnib_root *root = &index->roots.of[stripe];
+	struct vmc_linear_root *root = &index->roots.of[stripe];
 	struct stripe *s = &index->stripes[stripe];
 	chunk *table = vmc_load_relaxed(&root->table);
 
@@ -426,13 +419,13 @@ start_over(struct vmc_critnib *index, unsigned stripe)
 }
 
 static int
-remove_latched(struct vmc_critnib *index, uint64_t hash, const void *leaf)
+remove_latched(struct vmc_linear *index, uint64_t hash, const void *leaf)
 {
 	struct stripe *stripe = &index->stripes[stripe_of(hash)];
-	struct vmc_critnib_root *root = &index->roots.of[stripe_of(hash)];
+	struct vmc_linear_root *root = &index->roots.of[stripe_of(hash)];
 	uint32_t bags = bags_of(root);
 	bag *first = bag_at(
-		index, stripe_of(hash), vmc_critnib_bag_number(bags, hash));
+		index, stripe_of(hash), vmc_linear_bag_number(bags, hash));
 	unsigned i;
 	bag *b = find_leaf(first, hash, leaf, &i);
 
@@ -450,24 +443,100 @@ remove_latched(struct vmc_critnib *index, uint64_t hash, const void *leaf)
 	return 0;
 }
 
-int
-vmc_critnib_remove(struct vmc_critnib *index, uint64_t hash, const void *leaf)
+static int
+take_out(struct vmc_index *base, uint64_t hash, const void *leaf)
 {
-	latch(index, hash);
+	struct vmc_linear *index = linear(base);
+
+	latch(index, stripe_of(hash));
 	int err = remove_latched(index, hash, leaf);
-	unlatch(index, hash);
+	unlatch(index, stripe_of(hash));
 	return err;
 }
 
-uint64_t
-vmc_critnib_count(struct vmc_critnib *index)
+static uint64_t
+count_leaves(struct vmc_index *base)
 {
+	struct vmc_linear *index = linear(base);
 	uint64_t count = 0;
 
 	for (unsigned i = 0; i < STRIPES; i++)
 		count += vmc_load_relaxed(&index->stripes[i].count);
 	return count;
 }
+
+static void
+drop_leaves(const bag *b, vmc_index_visit_fn *drop, void *arg)
+{
+	for (; b; b = chained(b))
+		for (unsigned m = vmc_bag_leaves(b); m; m &= m - 1)
+			drop(vmc_bag_address(vmc_load_relaxed(
+				     &b->word[__builtin_ctz(m)])),
+				arg);
+}
+
+static void
+free_chained(const struct vmc_linear *index, const bag *first)
+{
+	bag *b = chained(first);
+
+	while (b) {
+		bag *next = chained(b);
+		vmc_free(&index->memory, b, sizeof(*b));
+		b = next;
+	}
+}
+
+static void
+delete_stripe(struct vmc_linear *index, unsigned stripe,
+	vmc_index_visit_fn *drop, void *arg)
+{
+	struct vmc_linear_root *root = &index->roots.of[stripe];
+	chunk *table = vmc_load_relaxed(&root->table);
+	uint32_t capacity = index->stripes[stripe].capacity;
+
+	for (uint32_t i = 0; i < bags_of(root); i++) {
+		bag *b = bag_at(index, stripe, i);
+		if (!b)
+			break;
+		if (drop)
+			drop_leaves(b, drop, arg);
+		free_chained(index, b);
+	}
+	for (uint32_t i = 0; i < capacity; i++) {
+		bag *bags = bags_in(index, vmc_load_relaxed(&table[i]), i);
+		if (bags)
+			vmc_free(&index->memory, bags, chunk_size(index));
+	}
+	if (table != &index->first[stripe])
+		vmc_free(&index->memory, (void *)table,
+			capacity * sizeof(*table));
+}
+
+static void
+destroy(struct vmc_index *base, vmc_index_visit_fn *drop, void *arg)
+{
+	struct vmc_linear *index = linear(base);
+	struct vmc_memory memory = index->memory;
+
+	for (unsigned stripe = 0; stripe < STRIPES; stripe++)
+		delete_stripe(index, stripe, drop, arg);
+	vmc_free(&memory, index->allocation, ALLOCATION_SIZE);
+}
+
+static const struct vmc_index_ops operations = {
+	.destroy = destroy,
+	.go_on = go_on,
+	.prefetch_latch = prefetch_latch,
+	.begin = begin,
+	.publish = publish,
+	.exchange = exchange,
+	.remove = take_out,
+	.walk = vmc_linear_walk,
+	.position = vmc_linear_position,
+	.count = count_leaves,
+	.check = vmc_linear_check,
+};
 
 /*
  * The power of two of the bags in a chunk: such that the tables have 64
@@ -492,17 +561,17 @@ chunk_log_for(uint64_t most_leaves)
 }
 
 int
-vmc_critnib_new(struct vmc_critnib **out, uint64_t most_leaves,
-	vmc_critnib_hash_fn *hash_of_leaf, const void *arg,
+vmc_linear_new(struct vmc_index **out, uint64_t most_leaves,
+	vmc_index_hash_fn *hash_of_leaf, const void *arg,
 	const struct vmc_memory *memory)
 {
 	void *allocation = vmc_alloc(memory, ALLOCATION_SIZE);
 
 	if (allocation == NULL)
 		return -ENOMEM;
-	struct vmc_critnib *index =
-		(void *)(((uintptr_t)allocation + LINE - 1) &
-			 ~(uintptr_t)(LINE - 1));
+	struct vmc_linear *index = (void *)(((uintptr_t)allocation + LINE - 1) &
+					    ~(uintptr_t)(LINE - 1));
+	index->roots.index = (struct vmc_index){&operations, true};
 	index->hash_of = hash_of_leaf;
 	index->hash_arg = arg;
 	index->memory = *memory;
@@ -516,65 +585,6 @@ vmc_critnib_new(struct vmc_critnib **out, uint64_t most_leaves,
 		index->stripes[i].capacity = 1;
 		atomic_init(&index->stripes[i].latch.held, false);
 	}
-	*out = index;
+	*out = &index->roots.index;
 	return 0;
-}
-
-static void
-drop_leaves(const bag *b, void (*drop)(void *leaf, void *arg), void *arg)
-{
-	for (; b; b = vmc_critnib_next(b))
-		for (unsigned m = leaves_in(b); m; m &= m - 1)
-			drop(vmc_critnib_address(vmc_load_relaxed(
-				     &b->word[__builtin_ctz(m)])),
-				arg);
-}
-
-static void
-free_chained(const struct vmc_critnib *index, const bag *first)
-{
-	bag *b = vmc_critnib_next(first);
-
-	while (b) {
-		bag *next = vmc_critnib_next(b);
-		vmc_free(&index->memory, b, sizeof(*b));
-		b = next;
-	}
-}
-
-static void
-delete_stripe(struct vmc_critnib *index, unsigned stripe,
-	void (*drop)(void *leaf, void *arg), void *arg)
-{
-	struct vmc_critnib_root *root = &index->roots.of[stripe];
-	chunk *table = vmc_load_relaxed(&root->table);
-	uint32_t capacity = index->stripes[stripe].capacity;
-
-	for (uint32_t i = 0; i < bags_of(root); i++) {
-		bag *b = bag_at(index, stripe, i);
-		if (!b)
-			break;
-		if (drop)
-			drop_leaves(b, drop, arg);
-		free_chained(index, b);
-	}
-	for (uint32_t i = 0; i < capacity; i++) {
-		bag *bags = bags_in(index, vmc_load_relaxed(&table[i]), i);
-		if (bags)
-			vmc_free(&index->memory, bags, chunk_size(index));
-	}
-	if (table != &index->first[stripe])
-		vmc_free(&index->memory, (void *)table,
-			capacity * sizeof(*table));
-}
-
-void
-vmc_critnib_delete(struct vmc_critnib *index,
-	void (*drop)(void *leaf, void *arg), void *arg)
-{
-	struct vmc_memory memory = index->memory;
-
-	for (unsigned stripe = 0; stripe < STRIPES; stripe++)
-		delete_stripe(index, stripe, drop, arg);
-	vmc_free(&memory, index->allocation, ALLOCATION_SIZE);
 }

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * index.c -- what either index does by itself, behind one interface
+ */
+#include "index.h"
+
+#include "hash/linear.h"
+
+int
+vmc_index_new(struct vmc_index **index, enum vmc_index_kind kind,
+	uint64_t most_leaves, vmc_index_hash_fn *hash_of, const void *arg,
+	const struct vmc_memory *memory)
+{
+	(void)kind;
+	return vmc_linear_new(index, most_leaves, hash_of, arg, memory);
+}
+
+void
+vmc_index_delete(struct vmc_index *index, vmc_index_visit_fn *drop, void *arg)
+{
+	index->ops->destroy(index, drop, arg);
+}
+
+void
+vmc_index_prefetch_latch(struct vmc_index *index, uint64_t hash)
+{
+	index->ops->prefetch_latch(index, hash);
+}
+
+int
+vmc_index_begin(struct vmc_index *index, uint64_t hash,
+	struct vmc_index_spot spot, vmc_index_match_fn *match, const void *key,
+	struct vmc_index_place *where)
+{
+	return index->ops->begin(index, hash, spot, match, key, where);
+}
+
+void
+vmc_index_publish(struct vmc_index *index, uint64_t hash, void *leaf,
+	uint64_t note, const struct vmc_index_place *where)
+{
+	assert(leaf != NULL && note <= VMC_INDEX_NOTE_MAX);
+	assert(vmc_bag_address((uintptr_t)leaf) == leaf);
+	index->ops->publish(index, hash, leaf, note, where);
+}
+
+int
+vmc_index_insert(struct vmc_index *index, uint64_t hash, void *leaf,
+	uint64_t note, vmc_index_match_fn *match, const void *key)
+{
+	const struct vmc_index_spot unknown = {0};
+	struct vmc_index_place where;
+	int err = vmc_index_begin(index, hash, unknown, match, key, &where);
+
+	if (!err)
+		vmc_index_publish(index, hash, leaf, note, &where);
+	return err;
+}
+
+int
+vmc_index_exchange(struct vmc_index *index, uint64_t hash, const void *leaf,
+	void *by, uint64_t note)
+{
+	assert(by != NULL && note <= VMC_INDEX_NOTE_MAX);
+	return index->ops->exchange(index, hash, leaf, by, note);
+}
+
+int
+vmc_index_remove(struct vmc_index *index, uint64_t hash, const void *leaf)
+{
+	return index->ops->remove(index, hash, leaf);
+}
+
+uint64_t
+vmc_index_position(const struct vmc_index *index, uint64_t hash)
+{
+	return index->ops->position(hash);
+}
+
+size_t
+vmc_index_walk(struct vmc_index *index, uint64_t *position,
+	vmc_index_visit_fn *visit, void *arg)
+{
+	return index->ops->walk(index, position, visit, arg);
+}
+
+uint64_t
+vmc_index_count(struct vmc_index *index)
+{
+	return index->ops->count(index);
+}
+
+int
+vmc_index_check(struct vmc_index *index)
+{
+	return index->ops->check(index);
+}
+
+struct vmc_index_candidate
+vmc_index_go_on(struct vmc_index *index, uint64_t hash,
+	const struct vmc_bag *bag, unsigned more, uint64_t seen)
+{
+	return index->ops->go_on(index, hash, bag, more, seen);
+}
