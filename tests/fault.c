@@ -32,7 +32,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "memkind.h"
 #include "memkind/engine.h"
+#include "memkind/space.h"
 
 struct rule {
 	/* immutable while armed */
@@ -408,4 +410,23 @@ WRAP_UNCOUNTED(void *, vmc_engine_mmap,
 	(addr, size, prot, flags, fd, offset))
 WRAP_UNCOUNTED(int, vmc_engine_munmap, (void *addr, size_t size), (addr, size))
 WRAP_UNCOUNTED(int, vmc_map_set,
-	(const void *addr, size_t size, unsigned owner), (addr, size, owner))
+	(const void *addr, size_t size, struct vmc_chunk *records, size_t step),
+	(addr, size, records, step))
+
+/* So do the addresses of static kinds, which are never given up. */
+int __real_vmc_space_grow(struct vmc_space *space, struct vmc_arena *arena,
+	size_t size, size_t align, struct vmc_piece **piece);
+int __wrap_vmc_space_grow(struct vmc_space *space, struct vmc_arena *arena,
+	size_t size, size_t align, struct vmc_piece **piece);
+
+int
+__wrap_vmc_space_grow(struct vmc_space *space, struct vmc_arena *arena,
+	size_t size, size_t align, struct vmc_piece **piece)
+{
+	bool was = is_uncounted;
+
+	is_uncounted = was || space->owner <= MEMKIND_NUM_BASE_KIND;
+	int result = __real_vmc_space_grow(space, arena, size, align, piece);
+	is_uncounted = was;
+	return result;
+}

@@ -144,8 +144,8 @@ process_mapped_device(const void *addr, char device[32])
 #define PROCESS_NODES 64
 
 /*
- * How many pages each node has of what is mapped from addr on, size bytes, in
- * whole mappings. The sum.
+ * Adds to pages how many each node has of what is mapped from addr on, size
+ * bytes, in whole mappings. The sum.
  */
 static inline size_t
 process_pages_on_nodes(
@@ -156,7 +156,6 @@ process_pages_on_nodes(
 	static char line[8192];
 	size_t sum = 0;
 
-	memset(pages, 0, PROCESS_NODES * sizeof(*pages));
 	while (f && fgets(line, sizeof(line), f) != NULL) {
 		uintptr_t from = strtoul(line, NULL, 16);
 		if (from < first || from >= first + size)

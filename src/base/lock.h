@@ -14,6 +14,7 @@
  *   EXTENT   the block allocator
  *   KIND     memkind's own locks
  *   THREADS  the registry of threads
+ *   SPACE    the addresses of one kind; called from within jemalloc
  */
 #ifndef VMC_BASE_LOCK_H
 #define VMC_BASE_LOCK_H
@@ -28,6 +29,7 @@ enum vmc_lock_rank {
 	VMC_RANK_EXTENT,
 	VMC_RANK_KIND,
 	VMC_RANK_THREADS,
+	VMC_RANK_SPACE,
 };
 
 struct vmc_lock {

@@ -34,6 +34,9 @@
 #ifndef MAP_HUGE_SHIFT
 #define MAP_HUGE_SHIFT 26
 #endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 /* since Linux 5.18 */
+#endif
 
 /* Enough that only a broken system runs out of them. */
 #define TRIES 64
@@ -61,7 +64,7 @@ step_aside(int tries)
  * try looks for more of it than the one before, and takes its bottom.
  */
 static int
-map_aligned(size_t size, size_t align, int protection, int flags, int fd,
+map_aligned(size_t size, size_t align, int flags, int fd, size_t offset,
 	void **addr)
 {
 	size_t slack = align;
@@ -75,8 +78,8 @@ map_aligned(size_t size, size_t align, int protection, int flags, int fd,
 		if (slack < MOST_SLACK)
 			slack *= 2;
 		room += -(uintptr_t)room & (align - 1);
-		*addr = mmap(room, size, protection,
-			flags | MAP_FIXED_NOREPLACE, fd, 0);
+		*addr = mmap(room, size, PROT_NONE, flags | MAP_FIXED_NOREPLACE,
+			fd, (off_t)offset);
 		if (*addr == room)
 			return 0;
 		if (*addr != MAP_FAILED) /* a kernel that ignores the flag */
@@ -90,17 +93,10 @@ map_aligned(size_t size, size_t align, int protection, int flags, int fd,
 }
 
 int
-vmc_os_space_anonymous(size_t size, void **addr)
+vmc_os_space_map(size_t size, size_t align, void **addr)
 {
-	return map_aligned(size, VMC_OS_CHUNK, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, addr);
-}
-
-int
-vmc_os_space_file(int fd, size_t size, void **addr)
-{
-	int err = map_aligned(size, VMC_OS_CHUNK, PROT_READ | PROT_WRITE,
-		MAP_SHARED, fd, addr);
+	int err = map_aligned(size, align,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, addr);
 
 	if (!err)
 		madvise(*addr, size, MADV_DONTDUMP);
@@ -108,13 +104,45 @@ vmc_os_space_file(int fd, size_t size, void **addr)
 }
 
 int
-vmc_os_space_huge(size_t size, unsigned page_shift, void **addr)
+vmc_os_space_map_file(
+	int fd, size_t offset, size_t size, size_t align, void **addr)
 {
-	return map_aligned(size, (size_t)1 << page_shift,
-		PROT_READ | PROT_WRITE,
+	int err = map_aligned(size, align, MAP_SHARED, fd, offset, addr);
+
+	if (!err)
+		madvise(*addr, size, MADV_DONTDUMP);
+	return err;
+}
+
+int
+vmc_os_space_map_huge(
+	size_t size, size_t align, unsigned page_shift, void **addr)
+{
+	int err = map_aligned(size, align,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_HUGETLB |
 			(int)(page_shift << MAP_HUGE_SHIFT),
-		-1, addr);
+		-1, 0, addr);
+
+	if (!err)
+		madvise(*addr, size, MADV_DONTDUMP);
+	return err;
+}
+
+int
+vmc_os_space_open(void *addr, size_t size, bool dump)
+{
+	if (mprotect(addr, size, PROT_READ | PROT_WRITE) != 0)
+		return -errno;
+	if (dump)
+		madvise(addr, size, MADV_DODUMP);
+	return 0;
+}
+
+void
+vmc_os_space_close(void *addr, size_t size)
+{
+	if (mprotect(addr, size, PROT_NONE) == 0)
+		madvise(addr, size, MADV_DONTDUMP);
 }
 
 int
@@ -195,10 +223,15 @@ vmc_os_file_occupied(int fd, size_t *size)
 	return 0;
 }
 
+/* Pages that are locked, by mlockall(2) say, need a request of their own. */
 int
 vmc_os_discard(void *addr, size_t size)
 {
-	return madvise(addr, size, MADV_DONTNEED) == 0 ? 0 : -errno;
+	if (madvise(addr, size, MADV_DONTNEED) == 0)
+		return 0;
+	if (errno == EINVAL && madvise(addr, size, MADV_DONTNEED_LOCKED) == 0)
+		return 0;
+	return -errno;
 }
 
 void

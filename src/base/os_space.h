@@ -18,18 +18,26 @@
 
 /* Sizes below are multiples of VMC_OS_CHUNK. */
 
-/* Private zeroed pages, counted by nobody until they are touched. */
-int vmc_os_space_anonymous(size_t size, void **addr);
-
-/* The file's first size bytes, shared; not in core dumps. */
-int vmc_os_space_file(int fd, size_t size, void **addr);
+/*
+ * Addresses at a multiple of align (a power of two, at least VMC_OS_CHUNK),
+ * which nobody can touch, and which are in no core dump. _file: of the file,
+ * from that offset on, shared. _huge: for huge pages of 1 << page_shift bytes,
+ * which divides size, from the system's pool, none of which is reserved by
+ * this. -EINVAL: there are no pages of that size.
+ */
+int vmc_os_space_map(size_t size, size_t align, void **addr);
+int vmc_os_space_map_file(
+	int fd, size_t offset, size_t size, size_t align, void **addr);
+int vmc_os_space_map_huge(
+	size_t size, size_t align, unsigned page_shift, void **addr);
 
 /*
- * The same in huge pages of 1 << page_shift bytes, which divides size: pages
- * of the system's pool, none of which is reserved by this. -EINVAL: there are
- * no pages of that size.
+ * Let them be read and written, and no longer. dump: they are in core dumps
+ * meanwhile. What cannot be closed stays as it is. -ENOMEM: a limit of the
+ * process, or too many mappings.
  */
-int vmc_os_space_huge(size_t size, unsigned page_shift, void **addr);
+int vmc_os_space_open(void *addr, size_t size, bool dump);
+void vmc_os_space_close(void *addr, size_t size);
 
 /* Give the file that length without space behind it. -EFBIG: too long. */
 int vmc_os_file_stretch(int fd, size_t size);

@@ -7,8 +7,8 @@
  * back. The ranges themselves are disjoint, since each is an address range
  * that its caller just got, so their entries need no order between them.
  *
- * Called from jemalloc's calls for memory (engine.c), below its locks and
- * before anything is initialised: no lock, no allocation but mmap.
+ * Called from jemalloc's calls for memory (engine.c, arena.c), below its locks
+ * and before anything is initialised: no lock, no allocation but mmap.
  *
  * Rejected: a flat table (128 MiB of address space, which limits on it
  * count), a sorted array of ranges (readers would have to retry), asking
@@ -21,6 +21,7 @@
 #include <errno.h>
 
 _Atomic(vmc_map_leaf *) vmc_map_root[VMC_MAP_LEVEL_SIZE];
+struct vmc_chunk vmc_map_default = {.owner = VMC_OWNER_DEFAULT};
 
 static vmc_map_leaf *
 leaf_of(uintptr_t chunk, bool make)
@@ -41,7 +42,8 @@ leaf_of(uintptr_t chunk, bool make)
 }
 
 int
-vmc_map_set(const void *addr, size_t size, unsigned owner)
+vmc_map_set(
+	const void *addr, size_t size, struct vmc_chunk *records, size_t step)
 {
 	uintptr_t first = (uintptr_t)addr >> VMC_OS_CHUNK_SHIFT;
 	uintptr_t last = ((uintptr_t)addr + size - 1) >> VMC_OS_CHUNK_SHIFT;
@@ -51,8 +53,7 @@ vmc_map_set(const void *addr, size_t size, unsigned owner)
 		return -ENOMEM;
 	for (uintptr_t chunk = first; chunk <= last;
 		chunk = (chunk | (VMC_MAP_LEVEL_SIZE - 1)) + 1) {
-		if (!leaf_of(chunk, owner != VMC_OWNER_NONE) &&
-			owner != VMC_OWNER_NONE)
+		if (!leaf_of(chunk, records != NULL) && records)
 			return -ENOMEM;
 	}
 	for (uintptr_t chunk = first; chunk <= last; chunk++) {
@@ -60,7 +61,9 @@ vmc_map_set(const void *addr, size_t size, unsigned owner)
 		if (leaf)
 			vmc_store_relaxed(
 				&(*leaf)[chunk & (VMC_MAP_LEVEL_SIZE - 1)],
-				(uint16_t)owner);
+				records);
+		if (records)
+			records += step;
 	}
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * arena.c -- a jemalloc arena on a slice of a space, or on a part of one
+ * arena.c -- a jemalloc arena on the pieces of a space, or on a part of the
+ * caller's memory
  *
  * jemalloc (5.3, with retain, its default) keeps two books on address space:
  * it never merges free extents across the borders of what the alloc hook
@@ -9,17 +10,21 @@
  * the addresses pass to another arena makes it merge extents across arenas,
  * and the heap is corrupt. So here
  *
- *  - a slice belongs to one arena for good, dalloc always refuses, and memory
+ *  - a piece belongs to one arena for good, dalloc always refuses, and memory
  *    comes and goes through commit and decommit, in whole pages;
- *  - an arena is granted its slice when it is created, in as few pieces as
- *    jemalloc's size classes allow (one where the size is a class): objects
- *    of the largest such size are allocated and freed, while commit and
- *    decommit do nothing. All free space of the slice can merge from then on,
- *    and the alloc hook has nothing left to grant but a few pages at the end,
- *    which were too little for another seed.
+ *  - each grant is a piece of its own. jemalloc asks for grants that grow by a
+ *    fifth each time, from 2 MiB on, so borders are few, and addresses are in
+ *    proportion to what is allocated. What it keeps of them is uncommitted.
  *
- *     slice  |=========== 1st seed ===========|==== 2nd ====|= 3rd =|
- *            all uncommitted, in jemalloc's list of retained extents
+ *     pieces |2 MiB|2.5  |3 MiB |3.5   |  ...   |   one for a large object  |
+ *
+ *  - where no piece as large as that is to be had, because the process may
+ *    have few addresses, jemalloc asks once more for just what it needs. Such
+ *    grants are cut from one piece, as large as can be had, one after the
+ *    other.
+ *
+ * When the medium is full, more addresses would not help: a thread that was
+ * refused a commit is granted nothing until its next allocation.
  *
  * What jemalloc notes down about an arena comes from these hooks as well, or
  * it would stay mapped for good when the arena is destroyed, which with retain
@@ -27,22 +32,29 @@
  * ones for memory that is zeroed, committed and aligned to 2 MiB: heap.c never
  * asks for zeroed objects with an alignment.
  *
- * A part is a large object of the first arena's. jemalloc has notes on the
- * first and the last page of such an object and none between, where the other
- * arena's can be. These two pages are left out, so to either arena the other's
- * memory begins with a page that is in use, and it merges nothing across.
+ * The caller's memory is granted to the first arena when that is created, in
+ * as few grants as jemalloc's size classes allow: objects of the largest such
+ * size are allocated and freed. All of it can merge from then on.
+ *
+ *     memory |=========== 1st seed ===========|==== 2nd ====|= 3rd =|
+ *
+ * A part of it is a large object of the first arena's. jemalloc has notes on
+ * the first and the last page of such an object and none between, where the
+ * other arena's can be. These two pages are left out, so to either arena the
+ * other's memory begins with a page that is in use, and it merges nothing
+ * across.
  *
  *     part   |page|======= 1st seed =======|== 2nd ==|page|
  *
  * commit and decommit of disjoint ranges run at once, called under whatever
- * locks jemalloc holds. They take no lock of ours: a fork would have to order
- * it with jemalloc's. They leave errno as it was: a reservation that failed
+ * locks jemalloc holds. They leave errno as it was: a reservation that failed
  * may have been a first try.
  *
- * Rejected: granting as jemalloc asks (2 MiB at first, growing): every grant
- * is a border for ever, and a capped space ends in page-sized grants.
- * retain:false, which merges across grants, makes the default arenas unmap
- * and map for each extent, and leaves arenas racing at common borders.
+ * Rejected: granting all that an arena may ever need when it is created. Where
+ * it can be had at all, limits on address space count it, and a hundred arenas
+ * of a large machine's memory have no room beside each other. retain:false,
+ * which merges across grants, makes the default arenas unmap and map for each
+ * extent, and leaves arenas racing at common borders.
  */
 #include "space.h"
 
@@ -57,17 +69,71 @@
 /* The smallest object that has an extent of its own. */
 #define SMALLEST_SEED ((size_t)16384)
 
+/* Was the last commit of this thread refused? See above. */
+static _Thread_local bool refused;
+
 /* Private memory, zeroed and aligned, whatever the medium is. */
 static void *
 map_metadata(size_t size)
 {
-	int saved = errno;
 	void *addr;
 
-	if (vmc_os_space_anonymous(size, &addr) < 0)
-		addr = NULL;
-	errno = saved;
-	return addr;
+	if (vmc_os_space_map(size, VMC_OS_CHUNK, &addr) < 0)
+		return NULL;
+	if (vmc_os_space_open(addr, size, true) == 0)
+		return addr;
+	vmc_os_unmap(addr, size);
+	return NULL;
+}
+
+/* So many bytes from what is left of [base, base + size); NULL: too little. */
+static char *
+grant(char *base, size_t size, _Atomic size_t *granted, size_t wanted,
+	size_t alignment)
+{
+	size_t before = vmc_load_relaxed(granted), after;
+	char *at;
+
+	do {
+		at = base + before;
+		at += -(uintptr_t)at & (alignment - 1);
+		after = (size_t)(at - base) + wanted;
+		if (after > size)
+			return NULL;
+	} while (!vmc_cas_acq_rel(granted, &before, after));
+	return at;
+}
+
+/*
+ * exact: jemalloc asks for what it needs, after a larger grant was not to be
+ * had. Then a piece is for more than this grant, half as large as what was
+ * refused last.
+ */
+static char *
+grant_from_pieces(
+	struct vmc_arena *arena, size_t size, size_t alignment, bool exact)
+{
+	/* pairs with the release below */
+	struct vmc_piece *piece = vmc_load_acquire(&arena->piece);
+	size_t refused_size = exact ? vmc_load_relaxed(&arena->refused) : 0;
+	size_t wanted = size > refused_size / 2 ? size : refused_size / 2;
+	char *at = NULL;
+
+	if (piece)
+		at = grant(piece->base, piece->size, &piece->granted, size,
+			alignment);
+	if (at)
+		return at;
+	while (vmc_space_grow(arena->space, arena, wanted, alignment, &piece) <
+		0) {
+		vmc_store_relaxed(&arena->refused, wanted);
+		if (wanted / 2 < size)
+			return NULL;
+		wanted /= 2;
+	}
+	vmc_store_relaxed(&piece->granted, size);
+	vmc_store_release(&arena->piece, piece);
+	return piece->base;
 }
 
 static void *
@@ -75,22 +141,28 @@ hook_alloc(extent_hooks_t *hooks, void *new_addr, size_t size, size_t alignment,
 	bool *zero, bool *commit, unsigned index)
 {
 	struct vmc_arena *arena = (struct vmc_arena *)hooks;
-	const struct vmc_space *space = arena->space;
-	size_t granted = vmc_load_relaxed(&arena->granted);
-	char *at;
+	struct vmc_space *space = arena->space;
+	bool user = space->medium == &vmc_medium_user;
+	int saved = errno;
+	char *at = NULL;
 
 	(void)index;
-	if (*zero && *commit && alignment == VMC_OS_CHUNK)
-		return map_metadata(size);
-	do {
-		at = arena->base + granted;
-		if (size > arena->size - granted ||
-			((uintptr_t)at & (alignment - 1)) ||
-			(new_addr && new_addr != at))
-			return NULL;
-	} while (!vmc_cas_acq_rel(&arena->granted, &granted, granted + size));
-	*zero = !space->medium->dirty;
-	*commit = space->medium->dirty;
+	if (*zero && *commit && alignment == VMC_OS_CHUNK) {
+		at = map_metadata(size);
+	} else if (user && !new_addr) {
+		at = grant(arena->base, arena->size, &arena->granted, size,
+			alignment);
+		*zero = false;
+		*commit = true;
+	} else if (!new_addr && !refused && !arena->sealed) {
+		at = grant_from_pieces(arena, size, alignment, *commit);
+		refused =
+			at && *commit && vmc_space_commit(space, at, size) < 0;
+		if (refused) /* these addresses are lost: once, see above */
+			at = NULL;
+		*zero = true;
+	}
+	errno = saved;
 	return at;
 }
 
@@ -98,61 +170,47 @@ static bool
 hook_dalloc(extent_hooks_t *hooks, void *addr, size_t size, bool committed,
 	unsigned index)
 {
-	const struct vmc_arena *arena = (struct vmc_arena *)hooks;
-	const struct vmc_space *space = arena->space;
-
+	(void)hooks;
 	(void)committed;
 	(void)index;
-	if ((uintptr_t)addr - (uintptr_t)space->base < vmc_space_size(space))
+	if (vmc_map_owner(addr) != VMC_OWNER_NONE)
 		return true;
-	vmc_os_unmap(addr, size);
+	vmc_os_unmap(addr, size); /* what jemalloc noted about the arena */
 	return false;
-}
-
-/* Have the medium change a part of the extent; true: it did not. */
-static bool
-change(struct vmc_arena *arena,
-	int (*how)(struct vmc_space *space, size_t offset, size_t size),
-	const char *addr, size_t size)
-{
-	int saved = errno;
-	bool failed = !arena->inert &&
-		      how(arena->space, (size_t)(addr - arena->space->base),
-			      size) != 0;
-
-	errno = saved;
-	return failed;
 }
 
 static bool
 hook_commit(extent_hooks_t *hooks, void *addr, size_t size, size_t offset,
 	size_t length, unsigned index)
 {
-	struct vmc_arena *arena = (struct vmc_arena *)hooks;
+	const struct vmc_arena *arena = (struct vmc_arena *)hooks;
+	struct vmc_space *space = arena->space;
+	int saved = errno;
 
 	(void)size, (void)index;
-	return arena->space->medium->commit &&
-	       change(arena, arena->space->medium->commit,
-		       (char *)addr + offset, length);
-}
-
-static int
-decommit(struct vmc_space *space, size_t offset, size_t size)
-{
-	return vmc_load_relaxed(&space->hoard)
-		       ? -ENOTSUP
-		       : space->medium->decommit(space, offset, size);
+	if (space->medium == &vmc_medium_user || arena->seeding)
+		return false;
+	refused = vmc_space_commit(space, (char *)addr + offset, length) < 0;
+	errno = saved;
+	return refused;
 }
 
 static bool
 hook_decommit(extent_hooks_t *hooks, void *addr, size_t size, size_t offset,
 	size_t length, unsigned index)
 {
-	struct vmc_arena *arena = (struct vmc_arena *)hooks;
+	const struct vmc_arena *arena = (struct vmc_arena *)hooks;
+	struct vmc_space *space = arena->space;
+	int saved = errno, err;
 
 	(void)size, (void)index;
-	return !arena->space->medium->decommit ||
-	       change(arena, decommit, (char *)addr + offset, length);
+	if (space->medium == &vmc_medium_user)
+		return true;
+	if (arena->seeding)
+		return false;
+	err = vmc_space_decommit(space, (char *)addr + offset, length);
+	errno = saved;
+	return err != 0;
 }
 
 static bool
@@ -181,13 +239,14 @@ static bool
 hook_merge(extent_hooks_t *hooks, void *addr_a, size_t size_a, void *addr_b,
 	size_t size_b, bool committed, unsigned index)
 {
-	struct vmc_arena *arena = (struct vmc_arena *)hooks;
+	const struct vmc_space *space = ((struct vmc_arena *)hooks)->space;
 
 	(void)addr_a;
 	(void)addr_b;
 	(void)index;
-	return committed && arena->space->medium->decommit && !arena->inert &&
-	       !vmc_load_relaxed(&arena->space->hoard) &&
+	return committed && space->medium != &vmc_medium_user &&
+	       !vmc_load_relaxed(&space->hoard) &&
+	       !vmc_load_relaxed(&space->inert) &&
 	       size_a + size_b > MOST_COMMITTED;
 }
 
@@ -201,11 +260,11 @@ static const extent_hooks_t hooks = {
 };
 
 /*
- * All seeds are held until the last one is there: a smaller one would come
- * out of a larger one otherwise.
+ * Grant the caller's memory. All seeds are held until the last one is there:
+ * a smaller one would come out of a larger one otherwise.
  */
 static int
-seed(struct vmc_arena *arena)
+seed_memory(struct vmc_arena *arena)
 {
 	int flags = (int)MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
 	const size_t pad = vmc_engine_large_pad();
@@ -222,31 +281,80 @@ seed(struct vmc_arena *arena)
 	}
 	while (count > 0)
 		je_dallocx(seeds[--count], flags);
-	vmc_engine_arena_purge(arena->index);
 	return err;
+}
+
+/*
+ * A medium that gives nothing back: what small objects had is there for a
+ * large one only if it merges, so all that the limit allows is one grant, if
+ * there are addresses for it.
+ */
+static void
+seed_file(struct vmc_arena *arena)
+{
+	int flags = (int)MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
+	void *all;
+
+	arena->seeding = true;
+	all = vmc_arena_malloc(arena->space->limit, flags);
+	if (all)
+		je_dallocx(all, flags);
+	vmc_engine_arena_purge(arena->index);
+	arena->seeding = false;
+	arena->sealed = all != NULL;
 }
 
 /* jemalloc's part of it. On failure there is none. */
 static int
 start(struct vmc_arena *arena, ssize_t decay, bool pools)
 {
+	const struct vmc_space *space = arena->space;
 	int err = vmc_engine_arena_create(&arena->hooks, &arena->index);
 
 	if (err)
 		return err;
 	err = vmc_engine_arena_decay(arena->index, 0);
-	if (!err)
-		err = seed(arena);
+	if (!err && space->medium == &vmc_medium_user)
+		err = seed_memory(arena);
+	else if (!err && vmc_load_relaxed(&space->hoard) &&
+		 space->limit <= VMC_SPACE_BUDGET && space->limit > 0)
+		seed_file(arena);
 	if (!err)
 		err = vmc_engine_arena_decay(arena->index, decay);
-	arena->inert = false;
 	if (!err && pools) {
 		arena->pool = vmc_pool_create(arena);
 		err = arena->pool ? 0 : -ENOMEM;
 	}
 	if (err)
-		vmc_arena_destroy(arena);
+		vmc_engine_arena_destroy(arena->index);
 	return err;
+}
+
+/* A part of what the first arena has, without the pages at its ends. */
+static char *
+take_part(struct vmc_arena *arena, const struct vmc_arena *first)
+{
+	const struct vmc_space *space = arena->space;
+	const size_t page = vmc_os_page_size();
+	char *part = je_mallocx(space->part,
+		(int)MALLOCX_ARENA(first->index) | MALLOCX_ALIGN(VMC_OS_CHUNK) |
+			MALLOCX_TCACHE_NONE);
+
+	if (part) {
+		arena->base = part + page;
+		arena->size = space->part - 2 * page;
+		vmc_space_note_arena(part, space->part, arena);
+	}
+	return part;
+}
+
+static void
+return_part(struct vmc_arena *arena)
+{
+	char *part = arena->base - vmc_os_page_size();
+
+	vmc_space_note_arena(part, arena->space->part, NULL);
+	je_dallocx(part, MALLOCX_TCACHE_NONE);
 }
 
 int
@@ -254,37 +362,35 @@ vmc_arena_create(struct vmc_arena *arena, struct vmc_space *space,
 	unsigned number, const struct vmc_arena *first, ssize_t decay,
 	bool pools)
 {
-	const size_t page = vmc_os_page_size();
-	int flags = MALLOCX_ALIGN(page) | MALLOCX_TCACHE_NONE, err;
-	char *part = NULL;
+	int err;
 
 	*arena = (struct vmc_arena){.hooks = hooks,
 		.space = space,
-		.size = space->slice,
-		.inert = true};
-	if (number < space->slices) {
-		arena->base = space->base + space->slice * number;
-	} else {
-		/* aligned, or it might begin within a page */
-		flags |= MALLOCX_ARENA(first->index);
-		part = je_mallocx(space->part, flags);
-		if (!part)
-			return -ENOMEM;
-		arena->base = part + page;
-		arena->size = space->part - 2 * page;
-	}
+		.number = number,
+		.base = space->base,
+		.size = space->capacity};
+	arena->is_part = space->medium == &vmc_medium_user && first;
+	if (arena->is_part && !take_part(arena, first))
+		return -ENOMEM;
 	err = start(arena, decay, pools);
-	if (err && part)
-		je_dallocx(part, MALLOCX_TCACHE_NONE);
+	if (err && arena->is_part)
+		return_part(arena);
 	return err;
 }
 
 void
 vmc_arena_destroy(struct vmc_arena *arena)
 {
-	/* the space goes as a whole: no use in giving back each piece */
-	arena->inert = true;
 	if (arena->pool)
 		vmc_pool_destroy(arena->pool);
 	vmc_engine_arena_destroy(arena->index);
+	if (arena->is_part)
+		return_part(arena);
+}
+
+void *
+vmc_arena_malloc(size_t size, int flags)
+{
+	refused = false;
+	return je_mallocx(size, flags);
 }

@@ -160,7 +160,7 @@ vmc_engine_mmap(void *addr, size_t size, int protection, int flags, int fd,
 		munmap(start + whole, VMC_OS_CHUNK - before);
 	if (vmc_load_relaxed(&huge_pages)) /* else as the system does it */
 		madvise(start, whole, MADV_HUGEPAGE);
-	if (vmc_map_set(start, whole, VMC_OWNER_DEFAULT) < 0) {
+	if (vmc_map_set(start, whole, &vmc_map_default, 0) < 0) {
 		munmap(start, whole);
 		errno = ENOMEM;
 		return MAP_FAILED;
@@ -181,7 +181,7 @@ vmc_engine_munmap(void *addr, size_t size)
 	uintptr_t end = ((uintptr_t)addr + size) & ~mask;
 
 	if (first < end)
-		vmc_map_set((void *)first, end - first, VMC_OWNER_NONE);
+		vmc_map_set((void *)first, end - first, NULL, 0);
 	return munmap(addr, size);
 }
 

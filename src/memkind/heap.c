@@ -15,12 +15,12 @@
  *
  * Taking from a magazine needs the class of the size, a table; giving back
  * needs the class of the object, and jemalloc's way of finding it out costs
- * more than the rest together. So the kind keeps a byte for each page of its
- * space: the class of the objects that begin in it, 0 where a larger one
- * does. It is written whenever jemalloc hands an object over. An
- * object of another class can only begin in that page after jemalloc has
- * taken back all those that did, so the byte is right for every live object;
- * whoever frees one learned of it after that write. Hence relaxed accesses.
+ * more than the rest together. So the address map has a byte for each page:
+ * the class of the objects that begin in it, 0 where a larger one does. It is
+ * written whenever jemalloc hands an object over. An object of another class
+ * can only begin in that page after jemalloc has taken back all those that did,
+ * so the byte is right for every live object; whoever frees one learned of it
+ * after that write. Hence relaxed accesses.
  *
  * A thread that only frees would pile up objects in its tcache: that is emptied
  * at a tick, if there was no refill since the last flush. What nobody wanted
@@ -47,8 +47,6 @@
 
 #include <errno.h>
 #include <string.h>
-
-#define PAGE_SHIFT 12
 
 /* Sizes up to this find their class in a table. */
 #define TABLE_MAX ((size_t)4096)
@@ -78,17 +76,15 @@ class_of(size_t size)
 }
 
 static inline _Atomic uint8_t *
-page_class(const struct memkind *kind, const void *ptr)
+page_class(const void *ptr)
 {
-	size_t offset = (size_t)((const char *)ptr - kind->space.base);
-
-	return (_Atomic uint8_t *)&kind->page_classes[offset >> PAGE_SHIFT];
+	return &vmc_map_at(ptr)->classes[vmc_map_page(ptr)];
 }
 
 static inline void
-note_class(const struct memkind *kind, const void *ptr, unsigned class)
+note_class(const void *ptr, unsigned class)
 {
-	vmc_store_relaxed(page_class(kind, ptr), (uint8_t) class);
+	vmc_store_relaxed(page_class(ptr), (uint8_t) class);
 }
 
 /* Through the thread's cache. */
@@ -161,7 +157,7 @@ take_elsewhere(const struct memkind *kind, size_t size, int *flags, int how)
 	unsigned count = vmc_heap_arenas(kind, arenas);
 	for (unsigned i = 0; i < count && !ptr; i++) {
 		*flags = vmc_arena_flags(arenas[i]);
-		ptr = je_mallocx(size, *flags | how);
+		ptr = vmc_arena_malloc(size, *flags | how);
 	}
 	return ptr;
 }
@@ -177,7 +173,7 @@ take(const struct memkind *kind, struct vmc_thread_heap *heap, size_t size,
 	int *flags, int how)
 {
 	const int own = *flags;
-	void *ptr = je_mallocx(size, own | how);
+	void *ptr = vmc_arena_malloc(size, own | how);
 
 	if (!ptr)
 		ptr = take_elsewhere(kind, size, flags, how);
@@ -185,7 +181,7 @@ take(const struct memkind *kind, struct vmc_thread_heap *heap, size_t size,
 		return ptr;
 	vmc_heap_return_all(heap, true);
 	*flags = own;
-	ptr = je_mallocx(size, own | how);
+	ptr = vmc_arena_malloc(size, own | how);
 	return ptr ? ptr : take_elsewhere(kind, size, flags, how);
 }
 
@@ -211,12 +207,12 @@ refill(struct vmc_thread_heap *heap, unsigned class)
 	ptr = take(heap->kind, heap, size, &flags, 0);
 	if (!ptr)
 		return NULL;
-	note_class(heap->kind, ptr, class);
+	note_class(ptr, class);
 	while (at > 0) {
 		more = je_mallocx(size, flags);
 		if (!more)
 			break;
-		note_class(heap->kind, more, class);
+		note_class(more, class);
 		m->slots[--at] = more;
 	}
 	m->count = m->capacity / 2 - at;
@@ -241,7 +237,7 @@ malloc_directly(struct memkind *kind, size_t size, int how)
 	flags = vmc_arena_flags(arena);
 	ptr = take(kind, heap, size, &flags, how);
 	if (ptr)
-		note_class(kind, ptr, class_of(je_nallocx(size, how)));
+		note_class(ptr, class_of(je_nallocx(size, how)));
 	return ptr;
 }
 
@@ -338,29 +334,6 @@ tick(struct vmc_thread_heap *heap)
 		vmc_engine_arena_tick(other->index);
 }
 
-static inline bool
-lies_in(const struct vmc_arena *arena, const void *ptr)
-{
-	return (size_t)((const char *)ptr - arena->base) < arena->size;
-}
-
-/* The arena that an object is from. */
-static const struct vmc_arena *
-home_of(const struct memkind *kind, const void *ptr)
-{
-	const struct vmc_space *space = &kind->space;
-	const struct vmc_arena *arena;
-
-	for (unsigned i = space->slices; i < space->arenas; i++) {
-		arena = vmc_load_acquire(&kind->arenas[i]);
-		if (arena && lies_in(arena, ptr))
-			return arena;
-	}
-	return vmc_load_acquire(
-		&kind->arenas[(size_t)((const char *)ptr - space->base) /
-			      space->slice]);
-}
-
 /*
  * Part with up to half of a full magazine, of what is from one arena: to its
  * depot, or if that is full, to jemalloc.
@@ -369,17 +342,14 @@ static void
 shed(struct vmc_thread_heap *heap, unsigned class)
 {
 	struct vmc_magazine *m = &heap->magazines[class];
-	const struct vmc_arena *home = home_of(heap->kind, m->slots[0]);
-	/* only the first arena's memory may have others' in it */
-	bool mixed = heap->kind->space.part > 0 &&
-		     home->size == heap->kind->space.slice;
+	const struct vmc_arena *home = vmc_kind_home(heap->kind, m->slots[0]);
 	void *out[VMC_MAGAZINE_OBJECTS] = {m->slots[0]};
 	unsigned n = 1, kept = 0;
 
 	for (unsigned i = 1; i < m->count; i++) {
 		void *ptr = m->slots[i];
-		if (n < m->capacity / 2 && lies_in(home, ptr) &&
-			(!mixed || home_of(heap->kind, ptr) == home))
+		if (n < m->capacity / 2 &&
+			vmc_kind_home(heap->kind, ptr) == home)
 			out[n++] = ptr;
 		else
 			m->slots[kept++] = ptr;
@@ -422,7 +392,7 @@ free_slow(struct memkind *kind, void *ptr, unsigned class)
 void
 vmc_heap_free(struct memkind *kind, void *ptr)
 {
-	unsigned class = vmc_load_relaxed(page_class(kind, ptr));
+	unsigned class = vmc_load_relaxed(page_class(ptr));
 	struct vmc_magazine *m = &vmc_heap_self[kind->number]->magazines[class];
 
 	if (likely(m->count < m->capacity))
@@ -434,7 +404,7 @@ vmc_heap_free(struct memkind *kind, void *ptr)
 size_t
 vmc_heap_usable_size(const struct memkind *kind, const void *ptr)
 {
-	unsigned class = vmc_load_relaxed(page_class(kind, ptr));
+	unsigned class = vmc_load_relaxed(page_class(ptr));
 
 	if (class != VMC_BEYOND)
 		return vmc_class_sizes[class];
@@ -458,7 +428,7 @@ vmc_heap_realloc(struct memkind *kind, void *ptr, size_t size)
 			return vmc_pool_realloc(ptr, size);
 		moved = je_rallocx(ptr, size, vmc_arena_flags(arena));
 		if (moved) {
-			note_class(kind, moved, VMC_BEYOND);
+			note_class(moved, VMC_BEYOND);
 			return moved;
 		}
 	}

@@ -91,22 +91,39 @@ own_table(void)
 	return true;
 }
 
-/* The first one, if there is no room in it for a part that would be this. */
+/* The arena there is that the fewest threads have; NULL: there is none. */
+static struct vmc_arena *
+any_arena(const struct memkind *kind)
+{
+	struct vmc_arena *best = NULL;
+
+	for (unsigned i = 0; i < kind->space.arenas; i++) {
+		struct vmc_arena *arena = vmc_load_relaxed(&kind->arenas[i]);
+		if (arena && (!best || arena->heaps < best->heaps))
+			best = arena;
+	}
+	return best;
+}
+
+/*
+ * Where the arena cannot be made, another one of the kind: jemalloc has no
+ * more arenas, there is no memory to note it down in, or no room for its part.
+ */
 static struct vmc_arena *
 arena_of(struct memkind *kind, unsigned number)
 {
 	struct vmc_arena *arena = vmc_load_relaxed(&kind->arenas[number]);
-	struct vmc_arena *first = vmc_load_relaxed(&kind->arenas[0]);
 
 	if (arena)
 		return arena;
 	arena = je_malloc(sizeof(*arena));
 	if (!arena)
-		return NULL;
-	if (vmc_arena_create(arena, &kind->space, number, first, kind->decay,
+		return any_arena(kind);
+	if (vmc_arena_create(arena, &kind->space, number,
+		    vmc_load_relaxed(&kind->arenas[0]), kind->decay,
 		    kind->pools) < 0) {
 		je_free(arena);
-		return kind->space.part ? first : NULL;
+		return any_arena(kind);
 	}
 	if (!arena->pool)
 		arena->depot = vmc_depot_create(vmc_class_sizes, VMC_CLASSES);

@@ -31,15 +31,13 @@
 #include <limits.h>
 #include <pthread.h>
 
-#define PAGE_SHIFT 12
-
 struct memkind vmc_kinds[MEMKIND_MAX_KIND];
 struct vmc_lock vmc_kinds_lock = {
 	.mutex = PTHREAD_MUTEX_INITIALIZER, .rank = VMC_RANK_KIND};
 
 /*
- * Where each kind's space is, 0 and 0 for none. Written under the lock: version
- * is odd meanwhile, and has changed after it.
+ * Where the memory of each fixed kind is, 0 and 0 for none. Written under the
+ * lock: version is odd meanwhile, and has changed after it.
  */
 static struct {
 	_Atomic uint32_t version;
@@ -91,72 +89,27 @@ vmc_kind_of(const void *ptr)
 	return find_in_bounds(ptr);
 }
 
-/* Chunks that a fixed kind does not fill may be shared with anybody. */
-static int
-map_user_space(const struct memkind *kind, unsigned owner)
-{
-	const char *at = kind->space.base, *end = at + kind->space.slice, *next;
-	bool whole;
-	int err = 0;
-
-	for (; at < end && !err; at = next) {
-		next = (char *)(((uintptr_t)at | (VMC_OS_CHUNK - 1)) + 1);
-		whole = next <= end && !((uintptr_t)at & (VMC_OS_CHUNK - 1));
-		if (whole)
-			err = vmc_map_set(at, 1, owner);
-		else if (owner != VMC_OWNER_NONE)
-			err = vmc_map_set(at, 1, VMC_OWNER_SHARED);
-	}
-	return err;
-}
-
-/* Have the kind's addresses lead to it, or to nobody. */
-static int
-map_space(struct memkind *kind, unsigned owner)
-{
-	const struct vmc_space *space = &kind->space;
-	uintptr_t first = (uintptr_t)space->base;
-
-	if (owner == VMC_OWNER_NONE)
-		set_bounds(kind->number, 0, 0);
-	else
-		set_bounds(kind->number, first, first + vmc_space_size(space));
-	if (space->medium == &vmc_medium_user)
-		return map_user_space(kind, owner);
-	return vmc_map_set(space->base, vmc_space_size(space), owner);
-}
-
-static size_t
-page_count(const struct memkind *kind)
-{
-	return vmc_space_size(&kind->space) >> PAGE_SHIFT;
-}
-
 int
 vmc_kind_open(struct memkind *kind, const struct vmc_space *space)
 {
-	int err = -ENOMEM;
+	uintptr_t first = (uintptr_t)space->base;
+	int err;
 
 	kind->space = *space;
-	kind->page_classes = vmc_os_map_anonymous(page_count(kind));
-	if (!kind->page_classes)
-		goto fail;
-	err = map_space(kind, kind->number + 1);
-	if (err)
-		goto fail;
-	vmc_store_relaxed(&kind->space.hoard, vmc_settings()->hoard);
+	err = vmc_space_open(&kind->space, kind->number + 1);
+	if (err) {
+		vmc_space_destroy(&kind->space);
+		return err;
+	}
+	if (space->medium == &vmc_medium_user)
+		set_bounds(kind->number, first, first + space->capacity);
+	if (vmc_settings()->hoard)
+		vmc_store_relaxed(&kind->space.hoard, true);
 	kind->pools = vmc_settings()->tbb;
 	vmc_store_release(&kind->state, VMC_KIND_READY);
-	vmc_log("kind %u, %s: %zu bytes at %p for %u arenas", kind->number,
-		kind->type->name, vmc_space_size(space), (void *)space->base,
-		space->arenas);
+	vmc_log("kind %u, %s: at most %u arenas", kind->number,
+		kind->type->name, space->arenas);
 	return 0;
-fail:
-	if (kind->page_classes)
-		vmc_os_unmap(kind->page_classes, page_count(kind));
-	map_space(kind, VMC_OWNER_NONE);
-	vmc_space_destroy(&kind->space);
-	return err;
 }
 
 /*
@@ -166,7 +119,7 @@ fail:
 static bool
 taken(const struct vmc_space *space)
 {
-	const char *at = space->base, *end = at + space->slice;
+	const char *at = space->base, *end = at + space->capacity;
 	unsigned owner;
 
 	if (space->medium != &vmc_medium_user)
@@ -220,6 +173,8 @@ vmc_kind_destroy(struct memkind *kind)
 {
 	vmc_lock_acquire(&vmc_kinds_lock);
 	vmc_heap_release(kind);
+	/* the space goes as a whole: no use in giving back each piece */
+	vmc_store_relaxed(&kind->space.inert, true);
 	for (unsigned i = VMC_KIND_ARENAS; i-- > 0;) {
 		struct vmc_arena *arena = vmc_load_relaxed(&kind->arenas[i]);
 		if (!arena)
@@ -229,8 +184,7 @@ vmc_kind_destroy(struct memkind *kind)
 		je_free(arena);
 		vmc_store_relaxed(&kind->arenas[i], NULL);
 	}
-	map_space(kind, VMC_OWNER_NONE);
-	vmc_os_unmap(kind->page_classes, page_count(kind));
+	set_bounds(kind->number, 0, 0);
 	vmc_space_destroy(&kind->space);
 	vmc_log("kind %u: destroyed", kind->number);
 	vmc_store_release(&kind->state, VMC_KIND_FREE);
@@ -271,13 +225,16 @@ vmc_kind_prepare(struct memkind *kind)
 	}
 }
 
-/* The arena that the fewest threads have, of these the first. */
+/*
+ * The arena that the fewest threads have, of every step-th one from first on;
+ * of several the one with the lowest number.
+ */
 static unsigned
-least_used(const struct memkind *kind)
+least_used(const struct memkind *kind, unsigned first, unsigned step)
 {
-	unsigned best = 0, fewest = UINT_MAX;
+	unsigned best = first, fewest = UINT_MAX;
 
-	for (unsigned i = 0; i < kind->space.arenas; i++) {
+	for (unsigned i = first; i < kind->space.arenas; i += step) {
 		const struct vmc_arena *arena =
 			vmc_load_relaxed(&kind->arenas[i]);
 		unsigned heaps = arena ? arena->heaps : 0;
@@ -290,20 +247,21 @@ least_used(const struct memkind *kind)
 }
 
 /*
- * A kind whose nodes depend on the processor has a slice for each node with
- * processors, and a thread stays with the one it was on first.
+ * A kind whose nodes depend on the processor has arenas for each node with
+ * processors, in turn, and a thread stays with the node it was on first.
  */
 unsigned
 vmc_kind_arena(const struct memkind *kind)
 {
 	const struct vmc_node_rules *rules = vmc_nodes_here();
-	unsigned node = vmc_os_current_node(), slice = 0;
+	unsigned node = vmc_os_current_node(), first = 0;
 
 	if (!vmc_type_is_local(kind->type) || !rules)
-		return least_used(kind);
+		return least_used(kind, 0, 1);
 	for (unsigned i = 0; i < node && i < VMC_MAX_NODES; i++)
-		slice += vmc_node_has(&rules->topology.processors, i);
-	return slice < kind->space.slices ? slice : 0;
+		first += vmc_node_has(&rules->topology.processors, i);
+	return least_used(kind, first < kind->space.arenas ? first : 0,
+		vmc_node_count(&rules->topology.processors));
 }
 
 static void
@@ -311,11 +269,23 @@ before_fork(void)
 {
 	vmc_lock_acquire(&vmc_kinds_lock);
 	vmc_engine_before_fork();
+	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++)
+		if (vmc_load_relaxed(&vmc_kinds[i].state) == VMC_KIND_READY)
+			vmc_space_before_fork(&vmc_kinds[i].space);
+}
+
+static void
+release_spaces(void)
+{
+	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++)
+		if (vmc_load_relaxed(&vmc_kinds[i].state) == VMC_KIND_READY)
+			vmc_space_after_fork(&vmc_kinds[i].space);
 }
 
 static void
 after_fork(void)
 {
+	release_spaces();
 	vmc_engine_after_fork(false);
 	vmc_lock_release(&vmc_kinds_lock);
 }
@@ -323,6 +293,7 @@ after_fork(void)
 static void
 after_fork_in_child(void)
 {
+	release_spaces();
 	vmc_engine_after_fork(true);
 	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++) {
 		struct memkind *kind = &vmc_kinds[i];

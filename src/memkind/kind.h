@@ -48,8 +48,6 @@ struct memkind {
 	unsigned number;
 	const struct vmc_kind_type *type;
 	struct vmc_space space;
-	/* one for each page: its size class, or 0; see heap.c */
-	uint8_t *page_classes;
 	ssize_t decay; /* milliseconds */
 	bool pools;    /* its arenas have pools of libtbbmalloc on them */
 
@@ -78,8 +76,8 @@ extern struct vmc_lock vmc_kinds_lock;
 int vmc_kind_prepare(struct memkind *kind);
 
 /*
- * A space of anonymous memory as the type says, not backed by anything yet.
- * Returns 0 or a code of memkind.h.
+ * A space of anonymous memory as the type says, for the kind that has this
+ * type. Returns 0 or a code of memkind.h.
  */
 int vmc_type_space(const struct vmc_kind_type *type, struct vmc_space *space);
 
@@ -113,12 +111,21 @@ int vmc_kind_create(const struct vmc_kind_type *type, struct vmc_space *space,
 /* Give up everything in it. Nobody uses it any more. */
 void vmc_kind_destroy(struct memkind *kind);
 
+/* The arena that an object of the kind is from. */
+static inline struct vmc_arena *
+vmc_kind_home(const struct memkind *kind, const void *ptr)
+{
+	struct vmc_arena *arena = vmc_load_relaxed(&vmc_map_at(ptr)->arena);
+
+	return arena ? arena : vmc_load_acquire(&kind->arenas[0]);
+}
+
 /* The kind of an address, NULL: nobody's. */
 struct memkind *vmc_kind_of(const void *ptr);
 
 /*
- * Take the space of a kind over, under vmc_kinds_lock: page classes, address
- * map. On failure (-ENOMEM) it is destroyed.
+ * Take the space of a kind over, under vmc_kinds_lock. On failure (-ENOMEM) it
+ * is destroyed.
  */
 int vmc_kind_open(struct memkind *kind, const struct vmc_space *space);
 

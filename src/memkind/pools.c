@@ -95,7 +95,7 @@ flags_of(intptr_t arena)
 static void *
 allocate(intptr_t arena, size_t *bytes)
 {
-	return je_mallocx(*bytes, flags_of(arena) | MALLOCX_LG_ALIGN(12));
+	return vmc_arena_malloc(*bytes, flags_of(arena) | MALLOCX_LG_ALIGN(12));
 }
 
 static int

@@ -1,89 +1,135 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * space.h -- the address range of a kind, and the arenas in it
+ * space.h -- the addresses of a kind, and the memory behind them
  *
- * A space is cut into slices of equal size, one for each arena that the kind
- * may come to have. An arena never sees an address outside its own slice.
+ * A space begins empty and grows by pieces: ranges of whole chunks that are
+ * mapped when an arena asks for addresses, each for one arena, which has it as
+ * long as the space lives. Nothing is behind the pages of a piece, and nobody
+ * can touch them, until they are committed.
  *
- * The caller's memory is one slice, the first arena's: in a slice of it, there
- * would be no room for an object as large as all of it. What other arenas get
- * are parts: objects of the first one, which it never gets back.
+ * The caller's memory is no piece: it is there, and is the first arena's.
+ * What other arenas get are parts: objects of the first one's.
  */
 #ifndef VMC_MEMKIND_SPACE_H
 #define VMC_MEMKIND_SPACE_H
 
+#include "address_map.h"
 #include "engine.h"
 
 #include "base/atomic.h"
+#include "base/lock.h"
 
 #include <stdint.h>
 
 struct vmc_depot;
 struct vmc_space;
 
-/* What is behind the addresses: one table of functions for each medium. */
+/* A range of addresses, of one arena. */
+struct vmc_piece {
+	/* immutable */
+	struct vmc_piece *next; /* of its space */
+	char *base;
+	size_t size;
+	size_t offset; /* where it begins in the file */
+
+	_Atomic size_t granted; /* bytes that jemalloc was given, from below */
+	struct vmc_chunk chunks[];
+};
+
+/*
+ * What is behind the addresses: one table of functions for each medium. They
+ * are called with the lock of the space, on whole pages of a piece, and return
+ * 0 or a negative errno.
+ */
 struct vmc_medium {
+	/* addresses that nobody can touch; *offset: of the file */
+	int (*map)(struct vmc_space *space, size_t size, size_t align,
+		size_t *offset, void **addr);
 	/*
-	 * Make [offset, offset + size) usable, give it back and have it read
-	 * as zeros next time. Whole pages. 0 or a negative errno; a range
-	 * that cannot be given back stays usable. NULL: nothing to be done,
-	 * and: never given back.
+	 * Let these granules be touched, and no longer: then they read as
+	 * zeros the next time. What cannot be closed stays open.
 	 */
-	int (*commit)(struct vmc_space *space, size_t offset, size_t size);
-	int (*decommit)(struct vmc_space *space, size_t offset, size_t size);
-	/* what is there at first is not zeros */
-	bool dirty;
+	int (*open)(struct vmc_space *space, struct vmc_piece *piece,
+		size_t offset, size_t size);
+	void (*close)(struct vmc_space *space, struct vmc_piece *piece,
+		size_t offset, size_t size);
+	/*
+	 * Put memory behind pages of open granules, which read as zeros, and
+	 * note what is held then.
+	 */
+	int (*hold)(struct vmc_space *space, struct vmc_piece *piece,
+		size_t offset, size_t size);
+	/*
+	 * Give back what is behind pages that are no longer used, and note it;
+	 * should they be held again, they read as zeros.
+	 */
+	int (*discard)(struct vmc_space *space, struct vmc_piece *piece,
+		size_t offset, size_t size);
 };
 
 extern const struct vmc_medium vmc_medium_anonymous;
 extern const struct vmc_medium vmc_medium_huge;
 extern const struct vmc_medium vmc_medium_file;
-extern const struct vmc_medium vmc_medium_user;
+extern const struct vmc_medium vmc_medium_user; /* no functions */
 
 struct vmc_space {
 	/* immutable after creation */
 	const struct vmc_medium *medium;
+	unsigned owner;  /* in the address map */
+	unsigned arenas; /* at most */
+	size_t granule;  /* bytes that are opened and closed at once */
+	size_t capacity; /* bytes that it can ever hold, or about that */
+	int fd;          /* vmc_medium_file, else -1 */
+	size_t limit;    /* vmc_medium_file: bytes of the file to use */
+	size_t unit;     /* vmc_medium_file: what is reserved at once */
+	/* vmc_medium_user */
 	char *base;
-	size_t slice; /* bytes; whole chunks, but for vmc_medium_user */
-	unsigned slices;
-	unsigned arenas;     /* at most: with a slice each, or with parts */
-	size_t part;         /* bytes of one, or 0; vmc_medium_user */
-	unsigned page_shift; /* vmc_medium_huge */
-	int fd;              /* vmc_medium_file, else -1 */
-	size_t limit;        /* vmc_medium_file: bytes of the file to use */
-	size_t unit;         /* vmc_medium_file: what is reserved at once */
-	/* one state for each unit, see space_file.c; atomic */
-	_Atomic uint8_t *units;
-	_Atomic bool hoard;      /* do not give anything back, or cannot */
-	_Atomic size_t reserved; /* bytes, counted where slices > 1 */
+	size_t part;              /* bytes of one, or 0 */
+	struct vmc_chunk *chunks; /* the records of whole chunks */
+	/*
+	 * Choose where the memory of a fresh piece for that arena comes from;
+	 * NULL: anywhere.
+	 */
+	int (*place)(const struct vmc_space *space, unsigned arena, void *addr,
+		size_t size);
+
+	_Atomic bool hoard; /* do not give anything back, or cannot */
+	/*
+	 * Change nothing behind the addresses: they are about to go, or what
+	 * is behind them belongs to the process that forked.
+	 */
+	_Atomic bool inert;
+
+	struct vmc_lock lock; /* of what follows, of all pieces and chunks */
+	struct vmc_piece *pieces;
+	size_t file_end; /* of what the pieces have of the file */
+	/*
+	 * Bytes that the medium holds: of all pages whose bit in held is set.
+	 * Written under the lock; readers outside get a recent value.
+	 */
+	_Atomic size_t held;
 };
 
-/* What all slices of a space may take of the address space, one at least. */
-#define VMC_SPACE_MOST ((size_t)32 << 40)
-
-/* As many slices as wanted, or as there may be. */
-static inline unsigned
-vmc_space_slices(size_t slice, unsigned wanted)
-{
-	size_t most = VMC_SPACE_MOST / slice;
-
-	return most > wanted ? wanted : most > 1 ? (unsigned)most : 1;
-}
+/*
+ * What all spaces of the process may take of its addresses: an eighth of what
+ * 47 bits can address.
+ */
+#define VMC_SPACE_BUDGET ((size_t)1 << 44)
 
 /*
- * The makers fill *space; on failure nothing is left behind. sizes and
- * counts are above zero.
+ * The makers fill *space; on failure nothing is left behind. Counts are above
+ * zero.
  */
-int vmc_space_anonymous(struct vmc_space *space, size_t slice, unsigned slices,
-	unsigned page_shift);
+void vmc_space_anonymous(
+	struct vmc_space *space, unsigned arenas, unsigned page_shift);
 
 /*
  * An unnamed file in the directory. limit 0: as much as the file system has;
- * else whole chunks. Fewer slices than wanted where there is no room for all.
+ * else whole chunks. Fewer arenas than wanted where the limit is low.
  * -EINVAL: its pages are not the usual ones (hugetlbfs).
  */
 int vmc_space_file(struct vmc_space *space, const char *directory, size_t limit,
-	unsigned slices);
+	unsigned arenas);
 
 /*
  * The caller's memory; -EINVAL: too little to hold anything. Fewer arenas than
@@ -92,27 +138,69 @@ int vmc_space_file(struct vmc_space *space, const char *directory, size_t limit,
 int vmc_space_user(
 	struct vmc_space *space, void *addr, size_t size, unsigned arenas);
 
-/* All arenas in it must be gone. */
+/*
+ * Before anything else: its owner in the address map. Enters the caller's
+ * memory there. -ENOMEM.
+ */
+int vmc_space_open(struct vmc_space *space, unsigned owner);
+
+/* All arenas in it must be gone. It may not have been opened. */
 void vmc_space_destroy(struct vmc_space *space);
 
-static inline size_t
-vmc_space_size(const struct vmc_space *space)
-{
-	return space->slice * space->slices;
-}
+/*
+ * A fresh piece of at least so many bytes for that arena, at a multiple of
+ * align, a power of two. -ENOMEM: the process has no more addresses, or the
+ * medium does not give any.
+ */
+int vmc_space_grow(struct vmc_space *space, struct vmc_arena *arena,
+	size_t size, size_t align, struct vmc_piece **piece);
+
+/*
+ * Make pages of a piece usable, which read as zeros then, and give them back.
+ * -ENOSPC, -ENOMEM: that much is not to be had; a range that cannot be given
+ * back stays usable. Not for the caller's memory.
+ */
+int vmc_space_commit(struct vmc_space *space, void *addr, size_t size);
+int vmc_space_decommit(struct vmc_space *space, void *addr, size_t size);
+
+/*
+ * Around fork(), inside of jemalloc's locks: its bits stay as they are. The
+ * locks of several spaces are held at once only here, so they need no order.
+ */
+void vmc_space_before_fork(struct vmc_space *space);
+void vmc_space_after_fork(struct vmc_space *space);
+
+/* Whole chunks of the caller's memory are this arena's, NULL: the first's. */
+void vmc_space_note_arena(void *addr, size_t size, struct vmc_arena *arena);
+
+/*
+ * The invariants, for tests. 0: they hold; else the number of the one that
+ * does not (space.c).
+ */
+int vmc_space_check(struct vmc_space *space);
 
 struct vmc_arena {
 	extent_hooks_t hooks; /* first: jemalloc gives us its address back */
 	/* immutable after creation */
 	struct vmc_space *space;
-	char *base;              /* of its slice, or its part */
-	size_t size;             /* of that */
+	unsigned number;         /* within its kind */
 	unsigned index;          /* jemalloc's number of it */
 	void *pool;              /* of libtbbmalloc, on this arena; or NULL */
 	struct vmc_depot *depot; /* the heap's, of its objects; or NULL */
-	/* while it is created or destroyed: commit and decommit do nothing */
-	bool inert;
-	_Atomic size_t granted; /* bytes of it */
+	/* vmc_medium_user: its memory, of which so much has been granted */
+	bool is_part;
+	char *base;
+	size_t size;
+	_Atomic size_t granted;
+
+	/* while it is created: what is committed is given back unused */
+	bool seeding;
+	bool sealed; /* granted all that it will ever be */
+
+	/* bytes of the last piece that was not to be had */
+	_Atomic size_t refused;
+	/* the piece that is granted from now */
+	struct vmc_piece *_Atomic piece;
 	/* under vmc_kinds_lock: of so many threads */
 	unsigned heaps;
 };
@@ -128,5 +216,11 @@ int vmc_arena_create(struct vmc_arena *arena, struct vmc_space *space,
 
 /* With everything in it. Nobody uses it any more. The first goes last. */
 void vmc_arena_destroy(struct vmc_arena *arena);
+
+/*
+ * jemalloc's object of that size from that arena, or with flags from where
+ * they say. Unlike je_mallocx() it may make the space grow.
+ */
+void *vmc_arena_malloc(size_t size, int flags);
 
 #endif

@@ -2,36 +2,26 @@
 /*
  * space_file.c -- a space in an unnamed file
  *
- * The file is as long as all slices and sparse. Space behind a range is
+ * The file grows with the pieces and is sparse. Space behind a page is
  * reserved before it is used, or a full file system would be a SIGBUS later,
- * and given back by punching a hole. So that reserving is rare and a DAX
- * file system can give huge pages, it is done for a unit of up to 2 MiB at a
- * time, while returning is done for just the pages that are free. A unit is
+ * and given back by punching a hole. So that reserving is rare and a DAX file
+ * system can give huge pages, it is done for a unit of up to 2 MiB at a time,
+ * while returning is done for just the pages that are free. What a reservation
+ * brings beyond what was asked for is slack: it is noted as held, serves the
+ * next commits, and goes back when a commit would fail otherwise.
  *
- *   VIRGIN   no space behind any of it
- *   WHOLE    space behind all of it: committing costs nothing
- *   PARTLY   holes were punched: what is committed is reserved by itself
- *
- * Concurrency. Ranges that are committed and given back at once are disjoint
- * but may meet in a unit. VIRGIN to WHOLE is a compare and swap after the
- * space is there; reserving twice changes nothing. Who punches, owns pages of
- * the unit, so it is not VIRGIN; PARTLY is a plain store, and the swap of
- * somebody who came late then fails. The late reservation may have filled
- * the hole again: a few pages occupied for nothing, until they are given back
- * once more.
+ * The pages that are held are counted, and that count is what the limit of the
+ * kind is about, not the file's length.
  *
  * A file system without fallocate(2): what is committed is touched, and no
  * more than that, as the rest of the unit may be somebody's, who writes there.
  *
- * With one slice the limit is its size. With several, each is as long as the
- * limit, and the bytes reserved are counted.
- *
- * A file system that cannot punch: the first attempt finds out, and from then
- * on the kind keeps what it has. Else nothing storms: jemalloc gives back what
+ * A file system that cannot punch: an attempt at the beginning finds out, and
+ * the kind keeps what it has. Else nothing storms: jemalloc gives back what
  * has not been used for the decay time, in batches of extents merged as far
  * as possible, at most some twenty times a second.
  */
-#include "space.h"
+#include "space_internal.h"
 
 #include "base/os.h"
 #include "base/os_space.h"
@@ -39,124 +29,205 @@
 #include <errno.h>
 #include <unistd.h>
 
-enum unit_state { VIRGIN, WHOLE, PARTLY };
-
 #define SMALLEST_UNIT ((size_t)65536)
 
 /* A unit is at most this part of the limit: the rest of one is waste. */
 #define UNITS_IN_LIMIT 64
 
 /*
+ * One arena for each so many bytes of the limit, and no more: what is free in
+ * the size classes of one arena is of no use to another.
+ */
+#define ARENA_LIMIT ((size_t)16 << 20)
+
+/*
  * Except with DAX, where the pages that a process gets are no larger than what
  * was reserved at once, however the file is mapped.
  */
 static size_t
-unit_for(int fd, size_t slice)
+unit_for(int fd, size_t capacity)
 {
 	size_t unit = VMC_OS_CHUNK;
 
 	if (vmc_os_file_check_dax(fd) == 0)
 		return unit;
-	while (unit > SMALLEST_UNIT && unit > slice / UNITS_IN_LIMIT)
+	while (unit > SMALLEST_UNIT && unit > capacity / UNITS_IN_LIMIT)
 		unit /= 2;
 	return unit;
 }
 
 static bool
-charge(struct vmc_space *space, size_t size)
+within_limit(struct vmc_space *space, struct vmc_piece *piece, size_t offset,
+	size_t size)
 {
-	if (space->slices == 1)
-		return true;
-	if (vmc_fetch_add_relaxed(&space->reserved, size) + size <=
-		space->limit)
-		return true;
-	vmc_fetch_add_relaxed(&space->reserved, -size);
-	return false;
+	return vmc_load_relaxed(&space->held) +
+		       vmc_space_not_held(piece, offset, size) <=
+	       space->limit;
 }
 
-static void
-discharge(struct vmc_space *space, size_t size)
-{
-	if (space->slices > 1)
-		vmc_fetch_add_relaxed(&space->reserved, -size);
-}
-
-/* Space behind [at, at + size), which lies in one unit. */
+/* Space behind what lies in one chunk, and of which some may be held. */
 static int
-commit_in_unit(struct vmc_space *space, size_t at, size_t size)
+reserve_step(struct vmc_space *space, struct vmc_piece *piece, size_t offset,
+	size_t size)
 {
-	_Atomic uint8_t *unit = &space->units[at / space->unit];
-	size_t first = at & ~(space->unit - 1);
-	uint8_t state = vmc_load_acquire(unit);
 	int err;
 
-	if (state == WHOLE)
+	if (vmc_space_not_held(piece, offset, size) == 0)
 		return 0;
-	if (state == VIRGIN && charge(space, space->unit)) {
-		if (vmc_os_file_reserve(space->fd, first, space->unit) == 0) {
-			if (!vmc_cas_acq_rel(unit, &state, WHOLE))
-				discharge(space, space->unit);
-			return 0;
-		}
-		discharge(space, space->unit);
-	}
-	/* what is left may be enough for the range alone */
-	if (!charge(space, size))
+	if (!within_limit(space, piece, offset, size))
 		return -ENOSPC;
-	err = vmc_os_file_reserve(space->fd, at, size);
-	if (err == -EOPNOTSUPP)
-		err = vmc_os_file_touch(space->fd, at, size);
-	if (err)
-		discharge(space, size);
-	else if (state == VIRGIN && !vmc_cas_acq_rel(unit, &state, PARTLY) &&
-		 state == WHOLE)
-		discharge(space, size); /* it has been counted with the unit */
+	err = vmc_os_file_reserve(space->fd, piece->offset + offset, size);
+	if (!err)
+		vmc_space_note_held(space, piece, offset, size, true);
+	return err;
+}
+
+/* In steps, as signals wait during each. What an error leaves is slack. */
+static int
+reserve(struct vmc_space *space, struct vmc_piece *piece, size_t offset,
+	size_t size)
+{
+	int err = 0;
+
+	for (size_t at = offset, end = offset + size, next; at < end && !err;
+		at = next) {
+		next = vmc_space_part_end(at, end, VMC_OS_CHUNK);
+		err = reserve_step(space, piece, at, next - at);
+	}
 	return err;
 }
 
 static int
-file_decommit(struct vmc_space *space, size_t offset, size_t size)
+file_discard(struct vmc_space *space, struct vmc_piece *piece, size_t offset,
+	size_t size)
 {
-	int err = vmc_os_file_punch(space->fd, offset, size);
-	size_t end = offset + size, at, next;
+	int err = vmc_os_file_punch(space->fd, piece->offset + offset, size);
 
-	if (err == -EOPNOTSUPP)
+	if (!err)
+		vmc_space_note_held(space, piece, offset, size, false);
+	else if (err == -EOPNOTSUPP)
 		vmc_store_relaxed(&space->hoard, true);
+	return err;
+}
+
+static bool
+is_slack(const struct vmc_chunk *chunk, size_t page)
+{
+	return (chunk->held[page / 64] & ~chunk->used[page / 64]) >> page % 64 &
+	       1;
+}
+
+static void
+give_back_slack_of(
+	struct vmc_space *space, struct vmc_piece *piece, size_t chunk_offset)
+{
+	const struct vmc_chunk *chunk = vmc_space_chunk(piece, chunk_offset);
+	size_t first, page = 0;
+
+	while (page < VMC_CHUNK_PAGES) {
+		for (first = page;
+			page < VMC_CHUNK_PAGES && is_slack(chunk, page);)
+			page++;
+		if (page > first)
+			file_discard(space, piece,
+				chunk_offset + (first << VMC_PAGE_SHIFT),
+				(page - first) << VMC_PAGE_SHIFT);
+		else
+			page++;
+	}
+}
+
+static void
+give_back_slack(struct vmc_space *space)
+{
+	for (struct vmc_piece *piece = space->pieces; piece;
+		piece = piece->next)
+		for (size_t at = 0; at < piece->size; at += VMC_OS_CHUNK)
+			if (vmc_space_chunk(piece, at)->used_pages > 0)
+				give_back_slack_of(space, piece, at);
+}
+
+/* Whole units, as far as there is room for them, else what is asked for. */
+static int
+reserve_units(struct vmc_space *space, struct vmc_piece *piece, size_t offset,
+	size_t size)
+{
+	size_t first = offset & ~(space->unit - 1);
+	size_t end = (offset + size + space->unit - 1) & ~(space->unit - 1);
+
+	if (reserve(space, piece, first, end - first) == 0)
+		return 0;
+	return reserve(space, piece, offset, size);
+}
+
+/* The file system cannot reserve: nothing but what is asked for is written. */
+static int
+touch(struct vmc_space *space, struct vmc_piece *piece, size_t offset,
+	size_t size)
+{
+	int err = -ENOSPC;
+
+	if (within_limit(space, piece, offset, size))
+		err = vmc_os_file_touch(
+			space->fd, piece->offset + offset, size);
+	if (!err)
+		vmc_space_note_held(space, piece, offset, size, true);
+	return err;
+}
+
+static int
+file_hold(struct vmc_space *space, struct vmc_piece *piece, size_t offset,
+	size_t size)
+{
+	int err = reserve_units(space, piece, offset, size);
+
+	if (err && err != -EOPNOTSUPP && !vmc_load_relaxed(&space->hoard)) {
+		give_back_slack(space);
+		err = reserve(space, piece, offset, size);
+	}
+	return err == -EOPNOTSUPP ? touch(space, piece, offset, size) : err;
+}
+
+static int
+file_map(struct vmc_space *space, size_t size, size_t align, size_t *offset,
+	void **addr)
+{
+	int err = vmc_os_file_stretch(space->fd, space->file_end + size);
+
+	if (!err)
+		err = vmc_os_space_map_file(
+			space->fd, space->file_end, size, align, addr);
 	if (err)
 		return err;
-	discharge(space, size);
-	for (at = offset; at < end; at = next) {
-		next = (at | (space->unit - 1)) + 1;
-		bool all = !(at & (space->unit - 1)) && next <= end;
-		vmc_store_release(
-			&space->units[at / space->unit], all ? VIRGIN : PARTLY);
-	}
+	*offset = space->file_end;
+	space->file_end += size;
 	return 0;
 }
 
 static int
-file_commit(struct vmc_space *space, size_t offset, size_t size)
+file_open(struct vmc_space *space, struct vmc_piece *piece, size_t offset,
+	size_t size)
 {
-	size_t end = offset + size, at, next;
-	int err;
+	(void)space;
+	return vmc_os_space_open(piece->base + offset, size, false);
+}
 
-	for (at = offset; at < end; at = next) {
-		next = (at | (space->unit - 1)) + 1;
-		if (next > end)
-			next = end;
-		err = commit_in_unit(space, at, next - at);
-		if (err) {
-			if (at > offset)
-				file_decommit(space, offset, at - offset);
-			return err;
-		}
-	}
-	return 0;
+/* The slack goes, too. */
+static void
+file_close(struct vmc_space *space, struct vmc_piece *piece, size_t offset,
+	size_t size)
+{
+	if (vmc_space_not_held(piece, offset, size) < size)
+		file_discard(space, piece, offset, size);
+	vmc_os_space_close(piece->base + offset, size);
 }
 
 const struct vmc_medium vmc_medium_file = {
-	.commit = file_commit,
-	.decommit = file_decommit,
+	.map = file_map,
+	.open = file_open,
+	.close = file_close,
+	.hold = file_hold,
+	.discard = file_discard,
 };
 
 /* Where there is no limit: all that the file system or the machine has. */
@@ -171,35 +242,17 @@ largest(int fd, size_t *size)
 	return err;
 }
 
-/* As long a file as all slices, and all that is mapped for it. */
-static int
-map_slices(struct vmc_space *space)
-{
-	size_t size = vmc_space_size(space), units = size / space->unit;
-	int err = vmc_os_file_stretch(space->fd, size);
-	void *addr;
-
-	if (err)
-		return err;
-	space->units = vmc_os_map_anonymous(units);
-	if (!space->units)
-		return -ENOMEM;
-	err = vmc_os_space_file(space->fd, size, &addr);
-	if (err)
-		vmc_os_unmap((void *)space->units, units);
-	else
-		space->base = addr;
-	return err;
-}
-
 int
 vmc_space_file(struct vmc_space *space, const char *directory, size_t limit,
-	unsigned slices)
+	unsigned arenas)
 {
 	int err;
 
-	*space = (struct vmc_space){
-		.medium = &vmc_medium_file, .slice = limit, .limit = limit};
+	*space = (struct vmc_space){.medium = &vmc_medium_file,
+		.arenas = arenas,
+		.granule = VMC_OS_CHUNK,
+		.capacity = limit,
+		.limit = limit};
 	err = vmc_os_open_unnamed(directory, &space->fd);
 	if (err)
 		return err;
@@ -207,19 +260,19 @@ vmc_space_file(struct vmc_space *space, const char *directory, size_t limit,
 	if (vmc_os_granule(space->fd) != vmc_os_page_size())
 		err = -EINVAL;
 	if (!err && limit == 0) {
-		err = largest(space->fd, &space->slice);
+		err = largest(space->fd, &space->capacity);
 		space->limit = SIZE_MAX / 2;
 	}
-	if (!err) {
-		space->unit = unit_for(space->fd, space->slice);
-		space->slices = vmc_space_slices(space->slice, slices);
-		do
-			err = map_slices(space);
-		while ((err == -EFBIG || err == -ENOMEM) &&
-			(space->slices /= 2) > 0);
-		space->arenas = space->slices;
-	}
-	if (err)
+	if (err) {
 		vmc_os_close(space->fd);
-	return err;
+		return err;
+	}
+	if (vmc_os_file_punch(space->fd, 0, vmc_os_page_size()) == -EOPNOTSUPP)
+		vmc_store_relaxed(&space->hoard, true);
+	space->unit = unit_for(space->fd, space->capacity);
+	if (limit > 0 && space->arenas > limit / ARENA_LIMIT)
+		space->arenas = limit < 2 * ARENA_LIMIT
+					? 1
+					: (unsigned)(limit / ARENA_LIMIT);
+	return 0;
 }

@@ -7,13 +7,11 @@
  * kinds that memkind_create_kind() makes are rows of the same table with a
  * heap of their own.
  *
- * A static kind gets its address space at its first use, without which it
- * costs nothing. It is as large as all memory of the machine, per slice, so
- * that addresses do not run out before memory does. Pages are taken when they
- * are touched: what the nodes cannot hold then comes from others if the policy
+ * A static kind takes addresses as it needs them. Pages are taken when they are
+ * touched: what the nodes cannot hold then comes from others if the policy
  * prefers, and if it binds, the kernel kills the process, with the predecessor
- * as with us. A kind that depends on the processor has a slice, with a policy
- * of its own, for each node that has any.
+ * as with us. A kind that depends on the processor has arenas, with a policy
+ * of their own, for each node that has any.
  */
 #include "engine.h"
 #include "kind.h"
@@ -23,6 +21,7 @@
 #include "base/os_space.h"
 
 #include <errno.h>
+#include <stddef.h>
 
 #define SHIFT_2M 21
 #define SHIFT_1G 30
@@ -257,68 +256,99 @@ vmc_kind_arena_limit(void)
 	return arenas < VMC_KIND_ARENAS ? arenas : VMC_KIND_ARENAS;
 }
 
-/* Policies for each slice, from the nodes with processors in order. */
+/* The nodes of the memory of that arena of a kind. A code if there are none. */
 static int
-place(const struct vmc_node_rules *rules, const struct vmc_kind_type *type,
-	const struct vmc_space *space)
+nodes_of_arena(const struct vmc_node_rules *rules,
+	const struct vmc_kind_type *type, unsigned arena,
+	struct vmc_node_set *set)
+{
+	unsigned nth;
+
+	if (!vmc_type_is_local(type))
+		return all_nodes(rules, type, set);
+	nth = arena % vmc_node_count(&rules->topology.processors);
+	for (unsigned i = 0; i < rules->topology.end; i++)
+		if (vmc_node_has(&rules->topology.processors, i) && nth-- == 0)
+			return nodes_for(rules, type, i, set);
+	return MEMKIND_ERROR_RUNTIME;
+}
+
+/* The rules are there since the type is available. */
+static int
+place_for(const struct vmc_kind_type *type, unsigned arena, void *addr,
+	size_t size)
 {
 	struct vmc_node_set set;
-	unsigned slice = 0;
-	int code;
 
-	if (!vmc_type_is_local(type)) {
-		all_nodes(rules, type, &set);
-		return vmc_nodes_bind(space->base, vmc_space_size(space),
-			       type->placement, &set) < 0
-			       ? MEMKIND_ERROR_MBIND
-			       : 0;
-	}
-	for (unsigned i = 0; i < rules->topology.end && slice < space->slices;
-		i++) {
-		if (!vmc_node_has(&rules->topology.processors, i))
-			continue;
-		code = nodes_for(rules, type, i, &set);
-		if (code)
-			return code;
-		if (vmc_nodes_bind(space->base + space->slice * slice++,
-			    space->slice, type->placement, &set) < 0)
-			return MEMKIND_ERROR_MBIND;
-	}
-	return 0;
+	if (type->placement == VMC_PLACE_ANYWHERE)
+		return 0;
+	if (nodes_of_arena(vmc_nodes_here(), type, arena, &set) != 0)
+		return -ENODEV;
+	return vmc_nodes_bind(addr, size, type->placement, &set);
+}
+
+static int
+place(const struct vmc_space *space, unsigned arena, void *addr, size_t size)
+{
+	const struct memkind *kind =
+		(const struct memkind *)((const char *)space -
+					 offsetof(struct memkind, space));
+
+	if (kind->type->small_pages)
+		vmc_os_small_pages(addr, size);
+	return place_for(kind->type, arena, addr, size);
+}
+
+/* Would the kernel place memory like that? Asked once, of a range of its own.
+ */
+static int
+try_to_place(const struct vmc_kind_type *type)
+{
+	unsigned nodes =
+		vmc_type_is_local(type)
+			? vmc_node_count(&vmc_nodes_here()->topology.processors)
+			: 1;
+	void *addr;
+	int err;
+
+	if (type->placement == VMC_PLACE_ANYWHERE)
+		return 0;
+	if (vmc_os_space_map(VMC_OS_CHUNK, VMC_OS_CHUNK, &addr) < 0)
+		return MEMKIND_ERROR_MMAP;
+	err = 0;
+	for (unsigned i = 0; i < nodes && !err; i++)
+		err = place_for(type, i, addr, VMC_OS_CHUNK);
+	vmc_os_unmap(addr, VMC_OS_CHUNK);
+	return err ? MEMKIND_ERROR_MBIND : 0;
+}
+
+/* As many for each node as divide the limit evenly, one at least. */
+static unsigned
+local_arenas(const struct vmc_node_rules *rules)
+{
+	unsigned nodes = vmc_node_count(&rules->topology.processors);
+	unsigned each = vmc_kind_arena_limit() / nodes;
+
+	if (nodes > VMC_KIND_ARENAS)
+		return VMC_KIND_ARENAS;
+	return nodes * (each > 0 ? each : 1);
 }
 
 int
 vmc_type_space(const struct vmc_kind_type *type, struct vmc_space *space)
 {
 	int code = vmc_type_available(type);
-	const struct vmc_node_rules *rules = vmc_nodes_here(); /* there now */
-	bool local = vmc_type_is_local(type);
-	unsigned slices;
-	size_t slice, unit;
-	int err;
 
+	if (!code)
+		code = try_to_place(type);
 	if (code)
 		return code;
-	unit = type->page_shift ? (size_t)1 << type->page_shift : VMC_OS_CHUNK;
-	slice = all_memory(rules, &rules->topology.memory);
-	slice = (slice + unit - 1) & ~(unit - 1);
-	slices = local ? vmc_node_count(&rules->topology.processors)
-		       : vmc_space_slices(slice, vmc_kind_arena_limit());
-	if (slices > VMC_KIND_ARENAS)
-		slices = VMC_KIND_ARENAS;
-	do
-		err = vmc_space_anonymous(
-			space, slice, slices, type->page_shift);
-	while (err == -ENOMEM && !local && (slices /= 2) > 0);
-	if (err)
-		return type->page_shift ? MEMKIND_ERROR_HUGETLB
-					: MEMKIND_ERROR_MMAP;
-	if (type->small_pages)
-		vmc_os_small_pages(space->base, vmc_space_size(space));
-	code = place(rules, type, space);
-	if (code)
-		vmc_space_destroy(space);
-	return code;
+	vmc_space_anonymous(space,
+		vmc_type_is_local(type) ? local_arenas(vmc_nodes_here())
+					: vmc_kind_arena_limit(),
+		type->page_shift);
+	space->place = place;
+	return 0;
 }
 
 int
@@ -342,7 +372,7 @@ memkind_get_capacity(memkind_t kind)
 		return -1;
 	if (kind->number >= MEMKIND_NUM_BASE_KIND && !kind->type->placement &&
 		!kind->type->page_shift)
-		return (ssize_t)kind->space.slice;
+		return (ssize_t)kind->space.capacity;
 	type = kind->number < MEMKIND_NUM_BASE_KIND
 		       ? &vmc_static_types[kind->number]
 		       : kind->type;

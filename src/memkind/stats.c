@@ -108,7 +108,7 @@ memkind_get_stat(memkind_t kind, memkind_stat_type stat, size_t *value)
 		if (!arena)
 			continue;
 		*value += arena_stat(arena->index, stat);
-		if (i >= kind->space.slices)
+		if (arena->is_part)
 			*value -= part_stat(&kind->space, arena->index, stat);
 	}
 	vmc_lock_release(&vmc_kinds_lock);

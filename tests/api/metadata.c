@@ -69,10 +69,12 @@ test_statistics(void **state)
 static void
 check_nodes(const char *list)
 {
-	const struct vmc_space *space = &MEMKIND_DAX_KMEM_PREFERRED->space;
-	size_t pages[PROCESS_NODES];
-	size_t sum = process_pages_on_nodes(
-		space->base, vmc_space_size(space), pages);
+	size_t pages[PROCESS_NODES] = {0}, sum = 0;
+	const struct vmc_piece *piece;
+
+	for (piece = MEMKIND_DAX_KMEM_PREFERRED->space.pieces; piece;
+		piece = piece->next)
+		sum += process_pages_on_nodes(piece->base, piece->size, pages);
 
 	if (access("/proc/self/numa_maps", R_OK) != 0)
 		return;

@@ -183,10 +183,14 @@ test_metadata_on_the_medium(void **state)
 static size_t
 metadata_pages(size_t pages[PROCESS_NODES])
 {
-	const struct vmc_space *space = &MEMKIND_DAX_KMEM_PREFERRED->space;
+	const struct vmc_piece *piece;
+	size_t sum = 0;
 
-	return process_pages_on_nodes(
-		space->base, vmc_space_size(space), pages);
+	memset(pages, 0, PROCESS_NODES * sizeof(*pages));
+	for (piece = MEMKIND_DAX_KMEM_PREFERRED->space.pieces; piece;
+		piece = piece->next)
+		sum += process_pages_on_nodes(piece->base, piece->size, pages);
+	return sum;
 }
 
 /* As many entries as make a few hundred pages of metadata. */

@@ -7,6 +7,7 @@
  */
 #include "testing.h"
 
+#include "memkind.h"
 #include "memkind/space.h"
 
 #include "base/os_space.h"
@@ -19,11 +20,9 @@
 #define OTHERS (8 * PAGE)
 
 static struct vmc_space space;
-static bool other_was_here;
+static struct vmc_piece *piece;
 
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t size);
-ssize_t __real_pread(int fd, void *buffer, size_t size, off_t offset);
-ssize_t __wrap_pread(int fd, void *buffer, size_t size, off_t offset);
 ssize_t __real_pwrite(int fd, const void *buffer, size_t size, off_t offset);
 ssize_t __wrap_pwrite(int fd, const void *buffer, size_t size, off_t offset);
 
@@ -38,39 +37,39 @@ __wrap_fallocate(int fd, int mode, off_t offset, off_t size)
 	return -1;
 }
 
-/* The other thread comes after the first byte was read. */
-ssize_t
-__wrap_pread(int fd, void *buffer, size_t size, off_t offset)
-{
-	ssize_t n = __real_pread(fd, buffer, size, offset);
+static unsigned written;
 
-	if (other_was_here)
-		return n;
-	other_was_here = true;
-	assert_int_equal(space.medium->commit(&space, OTHERS, PAGE), 0);
-	space.base[OTHERS] = 42;
-	return n;
-}
-
+/* The other thread may write there at any time. */
 ssize_t
 __wrap_pwrite(int fd, const void *buffer, size_t size, off_t offset)
 {
-	/* not of the first thread, whatever it is that it writes there */
-	if (space.base[OTHERS] == 42)
+	if (piece->base[OTHERS] == 42)
 		assert_true((size_t)offset < OTHERS ||
 			    (size_t)offset >= OTHERS + PAGE);
+	written++;
 	return __real_pwrite(fd, buffer, size, offset);
 }
 
 static void
 test_bytes_of_others(void **state)
 {
+	struct vmc_arena arena = {.space = &space};
+
 	(void)state;
 	assert_int_equal(
 		vmc_space_file(&space, "/tmp", 256 * VMC_OS_CHUNK, 1), 0);
-	assert_int_equal(space.medium->commit(&space, MINE, 2 * PAGE), 0);
-	assert_true(other_was_here);
-	assert_int_equal(space.base[OTHERS], 42);
+	assert_int_equal(vmc_space_open(&space, MEMKIND_NUM_BASE_KIND + 1), 0);
+	assert_int_equal(vmc_space_grow(&space, &arena, VMC_OS_CHUNK,
+				 VMC_OS_CHUNK, &piece),
+		0);
+	assert_int_equal(
+		vmc_space_commit(&space, piece->base + OTHERS, PAGE), 0);
+	piece->base[OTHERS] = 42;
+	assert_int_equal(
+		vmc_space_commit(&space, piece->base + MINE, 2 * PAGE), 0);
+	assert_int_equal(written, 3);
+	assert_int_equal(piece->base[OTHERS], 42);
+	assert_int_equal(vmc_space_check(&space), 0);
 	vmc_space_destroy(&space);
 }
 

@@ -19,7 +19,7 @@ come_and_go(void *arg)
 	void *at;
 
 	for (uint64_t i = *(uint64_t *)arg; i > 0; i--) {
-		int err = vmc_os_space_anonymous(SIZE, &at);
+		int err = vmc_os_space_map(SIZE, VMC_OS_CHUNK, &at);
 		testing_expect(err == 0);
 		if (err == 0)
 			vmc_os_unmap(at, SIZE);

@@ -168,11 +168,11 @@ everything_with(int err, bool hoard)
 	unsigned first;
 	void *large;
 
+	if (err)
+		fault_arm("fallocate", 0, 1000000, err);
 	assert_int_equal(memkind_create_pmem(directory(), 16 * MIB, &kind), 0);
 	if (hoard) /* MEMKIND_HOG_MEMORY=1 */
 		vmc_store_relaxed(&kind->space.hoard, true);
-	if (err)
-		fault_arm("fallocate", 0, 1000000, err);
 	first = fill(kind, MOST);
 	assert_true(first * SIZE > 15 * MIB);
 	vmc_os_file_occupied(kind->space.fd, &occupied);
