@@ -207,10 +207,18 @@ void vmemcache_callback_on_miss(
  * Insert a copy of the value under a copy of the key. Entries are evicted as
  * needed, and only if the put will then succeed.
  *
+ * A value that fits the pool finds its place whatever others put at the time:
+ * the call waits for puts and evictions under way in other threads, but never
+ * for a callback of theirs.
+ *
  * EEXIST: the key is there; nothing changed. ENOSPC: larger than the pool, or
- * than 1 TiB, or not enough can be evicted; nothing was evicted. ENOMEM: out of
- * DRAM.
- * EINVAL: key or value NULL with a size above 0, or the cache has no medium.
+ * than 1 TiB, or not enough can be evicted: nothing, or what on_evict callbacks
+ * are under way for. Entries may have been evicted by a put that fails in three
+ * cases: EEXIST where another thread put the key after this put had looked for
+ * it; ENOSPC where others took what was free while on_evict ran; ENOMEM, out of
+ * DRAM, where that was wanting for the index or the list of the value's
+ * extents. EINVAL: key or value NULL with a size above 0, or the cache has no
+ * medium.
  */
 int vmemcache_put(VMEMcache *cache, const void *key, size_t key_size,
 	const void *value, size_t value_size);
@@ -273,8 +281,9 @@ int vmemcache_evict(VMEMcache *cache, const void *key, size_t key_size);
 
 /*
  * The statistic into *value, an unsigned long long, value_size its size.
- * Exact while no other call is under way. EINVAL: unknown statistic, another
- * size, or NULL value.
+ * Exact while no other call is under way. Beside others a figure may be a
+ * moment old, but none is below 0, and PUT, GET, HIT, MISS and EVICT never get
+ * smaller. EINVAL: unknown statistic, another size, or NULL value.
  */
 int vmemcache_get_stat(VMEMcache *cache, enum vmemcache_statistic stat,
 	void *value, size_t value_size);

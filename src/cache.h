@@ -63,10 +63,17 @@ struct vmemcache {
 	 */
 	_Atomic uint16_t generation;
 	/*
-	 * Threads in slots below may put: the policy has memory for that.
-	 * Written under its lock.
+	 * So many threads may put: the policy has memory for that. Written
+	 * under its lock.
 	 */
 	_Atomic unsigned stocked_for;
+	/*
+	 * All rings were drained after every epoch below this one had passed.
+	 * Written under the policy's lock, after (release).
+	 */
+	_Atomic uint64_t drained;
+	/* a thread may be waiting for others' blocks (wait.c) */
+	_Atomic bool waiting;
 
 	/* guards the policy, the nodes it holds, and the taking from rings */
 	alignas(64) struct vmc_lock policy_lock;
@@ -75,9 +82,15 @@ struct vmemcache {
 	unsigned fed_alone; /* batches, by the same thread, up to some */
 	const struct vmc_ring *feeder; /* of the last batch */
 	uint64_t inserted;             /* since this generation began */
+	unsigned reserving;            /* stripes that reserve (evict.c) */
+	struct vmc_stripe *looked_at;  /* the last one */
 
 	/* read by every operation: not in a line with the lock */
 	alignas(64) struct vmc_stripes stripes;
+
+	/* what metadata has shrunk by, and what was left (evict.c) */
+	alignas(64) _Atomic int64_t shrunk;
+	_Atomic uint64_t left;
 };
 
 /*
@@ -253,11 +266,13 @@ vmc_cache_touched_lately(
 	       vmc_load_relaxed(&vmc_threads_alive) > 1;
 }
 
-/* The lock is given back, and before that the stock of rows made up. */
-void vmc_cache_release_policy(struct vmemcache *cache);
-/* Before an insertion: false where there is no memory. */
-bool vmc_cache_stock_for(
-	struct vmemcache *cache, const struct vmc_thread *thread);
+/*
+ * The lock is given back, and before that the stock of rows made up. -ENOMEM,
+ * -ENOSPC: as the policy's stock().
+ */
+int vmc_cache_release_policy(struct vmemcache *cache);
+/* Before an insertion; the same results. */
+int vmc_cache_stock(struct vmemcache *cache);
 /* Feed what is in the rings to the policy. Under the policy's lock. */
 void vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring);
 void vmc_cache_drain_all(struct vmemcache *cache);
@@ -269,6 +284,57 @@ void vmc_cache_drain_all(struct vmemcache *cache);
  */
 void vmc_cache_prepare_evictions(
 	struct vmemcache *cache, struct vmc_stripe *stripe);
+
+/*
+ * The owner of the stripe begins, or ends, to have blocks or victims in hand
+ * while it waits for nobody. It tells before it takes any, and ends when it has
+ * none, or where it calls a callback.
+ */
+static inline void
+vmc_cache_work_begins(struct vmc_stripe *stripe)
+{
+	vmc_owner_add(&stripe->work, 1);
+	if (vmc_epoch_readers_fence)
+		vmc_fence_seq_cst();
+}
+
+static inline void
+vmc_cache_work_ends(struct vmc_stripe *stripe)
+{
+	/* pairs with the acquire in wait.c */
+	vmc_store_release(&stripe->work, vmc_load_relaxed(&stripe->work) + 1);
+}
+
+/* What a put that does not get its blocks knows of others: all zero at first */
+struct vmc_patience {
+	bool waits;
+	bool looked;
+	unsigned sum;
+};
+
+/*
+ * In the middle of its work, with nothing in hand: wait for others to end
+ * theirs. False: nobody has anything, but who is in a callback.
+ */
+bool vmc_cache_wait(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_patience *patience);
+/* It has what it waited for, or does without, or may run a callback. */
+void vmc_cache_end_wait(
+	struct vmc_stripe *stripe, struct vmc_patience *patience);
+/* Before work begins: those who wait have what they need first. */
+void vmc_cache_let_others_first(
+	struct vmemcache *cache, struct vmc_stripe *stripe);
+
+/*
+ * Under the policy's lock: feed it what is in the rings of other threads, some
+ * of them in turn, recall reserves that are left alone, and take over what
+ * threads that have gone have left.
+ */
+void vmc_cache_look_at_others(struct vmemcache *cache, struct vmc_stripe *own);
+
+/* Of an entry that is DEAD and in no index. */
+void vmc_cache_retire(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e);
 
 /* Before or after an operation that retires: free what can be freed. */
 void vmc_cache_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe);

@@ -230,64 +230,117 @@ claim_held(struct vmc_policy *policy, struct claim *claim)
 /* What part of the nodes all threads may reserve with one row each. */
 #define RESERVE_SHARE 64
 
+/* Where there are fewer nodes than that for each, nothing is reserved. */
+#define RESERVE_FROM 4
+
 static void
 fill_reserve(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
-	uint64_t most = vmc_load_relaxed(&cache->policy->nodes) /
-			RESERVE_SHARE / vmc_thread_slots();
+	uint64_t nodes = vmc_load_relaxed(&cache->policy->nodes);
+	unsigned reserving = cache->reserving + !stripe->reserves;
+	uint64_t most = nodes / RESERVE_SHARE / reserving;
 
 	if (most > VMC_POLICY_ROW)
 		most = VMC_POLICY_ROW;
-	vmc_reserve_fill(
-		&stripe->reserve, cache->policy, most ? (unsigned)most : 1);
+	if (most == 0 && (reserving == 1 || nodes / reserving >= RESERVE_FROM))
+		most = 1;
+	if (most == 0)
+		return;
+	cache->reserving = reserving;
+	stripe->reserves = true;
+	vmc_reserve_fill(&stripe->reserve, cache->policy, (unsigned)most);
 }
 
-/* What has not changed since the last look is idle: recall it. */
 static void
-recall_idle(struct vmemcache *cache, const struct vmc_stripe *own)
+recall(struct vmemcache *cache, struct vmc_stripe *s)
 {
-	unsigned slots = vmc_thread_slots();
-
-	for (unsigned slot = 0; slot < slots; slot++) {
-		struct vmc_stripe *s = vmc_stripe_at(&cache->stripes, slot);
-		if (!s || s == own)
-			continue;
-		if (s->reserve.seen == s->reserve.filled)
-			vmc_reserve_recall(&s->reserve, cache->policy);
-		s->reserve.seen = s->reserve.filled;
-	}
+	if (!s->reserves)
+		return;
+	vmc_reserve_recall(&s->reserve, cache->policy);
+	s->reserves = false;
+	cache->reserving--;
 }
 
 static void
 recall_all(struct vmemcache *cache)
 {
-	unsigned slots = vmc_thread_slots();
-
-	for (unsigned slot = 0; slot < slots; slot++) {
-		struct vmc_stripe *s = vmc_stripe_at(&cache->stripes, slot);
-		if (s)
-			vmc_reserve_recall(&s->reserve, cache->policy);
-	}
+	for (struct vmc_stripe *s = NULL;
+		(s = vmc_stripe_next(&cache->stripes, s)) != NULL;)
+		recall(cache, s);
 }
 
-/* How many of a thread's visits to the policy it takes to look at all others */
-#define ALL_STRIPES_EVERY 4
+/*
+ * What a thread that has gone has left: touches and victims for the policy,
+ * what it retired for this thread.
+ */
+static void
+take_over(struct vmemcache *cache, struct vmc_stripe *own, struct vmc_stripe *s)
+{
+	if (!vmc_stripe_take_over(&cache->stripes, s))
+		return;
+	vmc_cache_drain(cache, &s->ring);
+	recall(cache, s);
+	vmc_reserve_end(&s->reserve, cache->policy);
+	vmc_limbo_adopt(&own->limbo, &s->limbo, &cache->uncounted);
+	vmc_limbo_join(&own->ripe, s->ripe);
+	s->ripe = NULL;
+	s->handover = NULL;
+	s->touched = s->evicts = false;
+	s->nested = s->cut = 0;
+	vmc_store_relaxed(&s->work, 0);
+	vmc_store_relaxed(&s->waits, 0);
+	s->reclaimed = s->limbo.added;
+	vmc_stripe_spare(&cache->stripes, s);
+}
+
+/*
+ * How many of a thread's visits to the policy it takes to look at others; at
+ * how many then; and at how many where there are more.
+ */
+#define LOOK_EVERY 4
+#define LOOK_AT_ALL 16
+#define LOOK_AT_SOME 4
+
+/*
+ * The next ones in turn: each costs several lines that its thread is writing
+ * to. What has not changed since the last look is idle: it is recalled.
+ */
+void
+vmc_cache_look_at_others(struct vmemcache *cache, struct vmc_stripe *own)
+{
+	unsigned count = vmc_load_relaxed(&cache->stripes.count);
+	/* once round the list, its end counts as well */
+	unsigned looks = count <= LOOK_AT_ALL ? count + 1 : LOOK_AT_SOME;
+	struct vmc_stripe *s = cache->looked_at;
+
+	for (; looks > 0; looks--) {
+		struct vmc_stripe *last = s;
+		s = vmc_stripe_next(&cache->stripes, s);
+		if (s == own || !s)
+			continue;
+		vmc_cache_drain(cache, &s->ring);
+		if (s->reserve.seen == s->reserve.filled)
+			recall(cache, s);
+		s->reserve.seen = s->reserve.filled;
+		if (vmc_thread_has(vmc_load_relaxed(&s->slot)))
+			continue;
+		take_over(cache, own, s);
+		s = last;
+	}
+	cache->looked_at = s;
+}
 
 /*
  * Feed the policy what could change its choice: the thread's own ring always,
- * so that it sees exact order if it is alone; those of others now and then, as
- * each costs several lines that these are writing to.
+ * so that it sees exact order if it is alone; those of others now and then.
  */
 static void
 visit_policy(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
 	stripe->touched = false;
-	if (stripe->visits++ % ALL_STRIPES_EVERY == 0) {
-		vmc_cache_drain_all(cache);
-		recall_idle(cache, stripe);
-	} else {
-		vmc_cache_drain(cache, &stripe->ring);
-	}
+	vmc_cache_drain(cache, &stripe->ring);
+	if (stripe->visits++ % LOOK_EVERY == 0)
+		vmc_cache_look_at_others(cache, stripe);
 }
 
 /*
@@ -387,28 +440,6 @@ vmc_cache_prepare_evictions(struct vmemcache *cache, struct vmc_stripe *stripe)
 	}
 }
 
-static void
-drain_locked(struct vmemcache *cache)
-{
-	vmc_lock_acquire(&cache->policy_lock);
-	vmc_cache_drain_all(cache);
-	vmc_cache_release_policy(cache);
-}
-
-/* Step 5. Without memory for a note the limbo waits, and the rest is ours. */
-static void
-retire_entry(
-	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
-{
-	size_t size = vmc_entry_size(e);
-
-	vmc_count(stripe, VMC_COUNT_DRAM, -size);
-	if (vmc_limbo_add(&stripe->limbo, &cache->uncounted, e, size))
-		return;
-	drain_locked(cache);
-	vmc_free(&cache->uncounted, e, size);
-}
-
 /* An entry that on_evict is called for; the rest of the victims comes after. */
 struct leaving {
 	struct vmemcache *cache;
@@ -451,9 +482,11 @@ call_on_evict(struct vmemcache *cache, struct vmc_stripe *stripe,
 		cache, stripe, e, rest, false};
 
 	stripe->nested++;
+	vmc_cache_work_ends(stripe); /* a callback takes as long as it likes */
 	cache->on_evict(
 		cache, e->key, vmc_entry_key_size(e), cache->on_evict_arg);
 	leaving.returned = true;
+	vmc_cache_work_begins(stripe);
 	return vmc_cache_is_foreign(cache) ? vmc_cache_fail_foreign() : 0;
 }
 
@@ -480,8 +513,8 @@ remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
 	vmc_fence_release();
 	vmc_runs_view(&runs, &count);
 	vmc_count(stripe, VMC_COUNT_EVICT, 1);
-	vmc_count(stripe, VMC_COUNT_EXTENTS, -count);
-	retire_entry(cache, stripe, e);
+	vmc_count(stripe, VMC_COUNT_EXTENTS_GONE, count);
+	vmc_cache_retire(cache, stripe, e);
 	*freed = runs;
 	return 0;
 }
@@ -541,13 +574,16 @@ vmc_cache_evict(struct vmemcache *cache, const void *data, size_t key_size)
 	if (!stripe)
 		return -ENOMEM;
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	vmc_cache_work_begins(stripe);
 	struct vmc_entry *e = claim_key(cache, thread, &key, &rc);
-	if (!e)
-		return rc;
-	rc = remove_claimed(cache, stripe, e, &(struct claim){0}, &freed);
+	if (e)
+		rc = remove_claimed(
+			cache, stripe, e, &(struct claim){0}, &freed);
+	if (rc == 0)
+		vmc_extent_free(cache->extent, &freed);
+	vmc_cache_work_ends(stripe);
 	if (rc)
 		return rc;
-	vmc_extent_free(cache->extent, &freed);
 	vmc_cache_reclaim(cache, stripe);
 	return 0;
 }
@@ -562,51 +598,15 @@ vmc_cache_evict_victim(struct vmemcache *cache)
 
 	if (!stripe)
 		return -ENOMEM;
+	vmc_cache_work_begins(stripe);
 	int rc = vmc_cache_make_room(cache, stripe, 0, &freed);
+	if (rc == 0)
+		vmc_extent_free(cache->extent, &freed);
+	vmc_cache_work_ends(stripe);
 	if (rc == -ENOSPC)
 		return vmc_fail_const(ESRCH, "there is nothing to evict");
 	if (rc)
 		return rc;
-	vmc_extent_free(cache->extent, &freed);
 	vmc_cache_reclaim(cache, stripe);
 	return 0;
-}
-
-/*
- * How many ripe objects an operation frees: as many as it retired, so that
- * what is allocated next is what was just freed, and the allocator's own caches
- * neither overflow nor run dry; more when the next ones are waiting already.
- */
-#define FREE_IN_HASTE 32
-
-void
-vmc_cache_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe)
-{
-	unsigned count = stripe->limbo.added - stripe->reclaimed;
-
-	stripe->reclaimed = stripe->limbo.added;
-	if (!stripe->ripe && vmc_limbo_is_due(&stripe->limbo)) {
-		stripe->ripe = vmc_limbo_ripe(&stripe->limbo);
-		if (stripe->ripe)
-			drain_locked(cache);
-	}
-	if (vmc_limbo_is_behind(&stripe->limbo))
-		count += FREE_IN_HASTE;
-	if (stripe->ripe && count > 0)
-		stripe->ripe = vmc_limbo_free_some(
-			stripe->ripe, &cache->uncounted, count);
-}
-
-bool
-vmc_cache_reclaim_all(struct vmemcache *cache, struct vmc_stripe *stripe)
-{
-	struct vmc_limbo_chunk *ripe = vmc_limbo_ripe_at_once(&stripe->limbo);
-	bool any = ripe || stripe->ripe;
-
-	if (ripe)
-		drain_locked(cache);
-	vmc_limbo_free(ripe, &cache->uncounted);
-	vmc_limbo_free(stripe->ripe, &cache->uncounted);
-	stripe->ripe = NULL;
-	return any;
 }

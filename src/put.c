@@ -188,6 +188,7 @@ take_blocks(struct vmemcache *cache, const struct vmc_thread *thread,
 	uint64_t wanted =
 		blocks > 0 ? free_for(cache, thread, stripe, blocks) : 0;
 	vmc_runs freed = VMC_RUNS_NONE;
+	struct vmc_patience patience = {0};
 	uint64_t missing;
 	int rc;
 
@@ -202,13 +203,19 @@ take_blocks(struct vmemcache *cache, const struct vmc_thread *thread,
 	}
 	while ((rc = vmc_extent_exchange(cache->extent, &freed, blocks,
 			&e->runs, &missing)) == -ENOSPC) {
+		if (cache->on_evict)
+			vmc_cache_end_wait(stripe, &patience);
 		rc = make_room(cache, stripe, e, missing, &freed);
+		if (rc == -ENOSPC && cache->wants_touches &&
+			vmc_cache_wait(cache, stripe, &patience))
+			continue;
 		if (rc == -ENOSPC)
 			vmc_fail_const(
 				ENOSPC, "not enough entries can be evicted");
 		if (rc)
-			return rc;
+			break;
 	}
+	vmc_cache_end_wait(stripe, &patience);
 	return rc;
 }
 
@@ -243,6 +250,36 @@ make_entry(
 	return e;
 }
 
+/*
+ * The policy's part of the memory for the entry. Where it has no more rows to
+ * give the cache is full, whatever the pool has: a row is left when all that is
+ * in it has gone.
+ */
+static int
+take_node(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	vmc_runs freed;
+	int rc;
+
+	while ((rc = vmc_cache_stock(cache)) == -ENOSPC) {
+		rc = make_room(cache, stripe, e, 0, &freed);
+		if (rc)
+			break;
+		vmc_extent_free(cache->extent, &freed);
+	}
+	return rc;
+}
+
+static __attribute__((noinline)) void
+let_others_first(struct vmemcache *cache, const struct vmc_thread *thread,
+	struct vmc_stripe *stripe)
+{
+	vmc_stripe_in_callbacks(stripe, thread);
+	if (stripe->nested == 0)
+		vmc_cache_let_others_first(cache, stripe);
+}
+
 /* Put that entry into the cache; it is freed if that fails. */
 static int
 insert(struct vmemcache *cache, const struct vmc_thread *thread,
@@ -260,11 +297,14 @@ insert(struct vmemcache *cache, const struct vmc_thread *thread,
 			ENOSPC, "value larger than the cache, or than 1 TiB");
 		goto free_entry;
 	}
-	rc = vmc_cache_stock_for(cache, thread)
-		     ? take_blocks(cache, thread, stripe, blocks, e)
-		     : -ENOMEM;
+	if (__builtin_expect(vmc_load_relaxed(&cache->waiting), 0))
+		let_others_first(cache, thread, stripe);
+	vmc_cache_work_begins(stripe);
+	rc = take_node(cache, stripe, e);
+	if (rc == 0)
+		rc = take_blocks(cache, thread, stripe, blocks, e);
 	if (rc)
-		goto free_entry;
+		goto end_work;
 	bool small = value_size <= WRITE_LATCHED;
 	if (!small)
 		write_value(cache, e, value);
@@ -276,6 +316,9 @@ insert(struct vmemcache *cache, const struct vmc_thread *thread,
 		write_value(cache, e, value);
 	vmc_runs_view(&e->runs, &runs);
 	count_cut(stripe, runs > 1);
+	/* before others may evict it, and count that */
+	vmc_count(stripe, VMC_COUNT_PUT, 1);
+	vmc_count(stripe, VMC_COUNT_EXTENTS, runs);
 	vmc_index_publish(
 		cache->index, key->hash, e, note_of(cache, &e->runs), &where);
 	if (cache->wants_touches) {
@@ -287,11 +330,12 @@ insert(struct vmemcache *cache, const struct vmc_thread *thread,
 			vmc_cache_feed(cache, &stripe->ring, false);
 	}
 	vmc_store_release(&e->state, VMC_ENTRY_LIVE);
-	vmc_count(stripe, VMC_COUNT_PUT, 1);
-	vmc_count(stripe, VMC_COUNT_EXTENTS, runs);
+	vmc_cache_work_ends(stripe);
 	return 0;
 free_blocks:
 	vmc_extent_free(cache->extent, &e->runs);
+end_work:
+	vmc_cache_work_ends(stripe);
 free_entry:
 	vmc_free(&cache->memory, e, vmc_entry_size(e));
 	return rc;

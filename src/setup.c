@@ -59,7 +59,7 @@ metadata_free(void *ctx, void *ptr, size_t size)
 	struct vmemcache *cache = ctx;
 
 	if (!cache->closing)
-		vmc_count(own_stripe(cache), VMC_COUNT_DRAM, -size);
+		vmc_count(own_stripe(cache), VMC_COUNT_DRAM_GONE, size);
 	uncounted_free(cache, ptr, size);
 }
 
@@ -73,7 +73,7 @@ metadata_retire(void *ctx, void *ptr, size_t size)
 		return;
 	}
 	struct vmc_stripe *stripe = own_stripe(cache);
-	vmc_count(stripe, VMC_COUNT_DRAM, -size);
+	vmc_count(stripe, VMC_COUNT_DRAM_GONE, size);
 	if (!vmc_limbo_add(&stripe->limbo, &cache->uncounted, ptr, size))
 		uncounted_free(cache, ptr, size);
 }
@@ -106,15 +106,11 @@ drop_entry(void *leaf, void *arg)
 static void
 forget_metadata(struct vmemcache *cache)
 {
-	unsigned slots = vmc_thread_slots();
-
 	cache->index = NULL;
 	cache->policy = NULL;
 	cache->extent = NULL;
-	for (unsigned slot = 0; slot < slots; slot++) {
-		struct vmc_stripe *s = vmc_stripe_at(&cache->stripes, slot);
-		if (!s)
-			continue;
+	for (struct vmc_stripe *s = NULL;
+		(s = vmc_stripe_older(&cache->stripes, s)) != NULL;) {
 		s->ripe = NULL;
 		memset(&s->limbo, 0, sizeof(s->limbo));
 	}
@@ -136,6 +132,7 @@ vmc_cache_close(struct vmemcache *cache)
 		vmc_stripes_delete(&cache->stripes, &cache->uncounted);
 		vmc_lock_destroy(&cache->policy_lock);
 		memkind_destroy_kind(cache->kind);
+		vmc_memkind_give_back(MEMKIND_DEFAULT);
 	}
 	if (cache->pool.base)
 		vmc_pool_close(&cache->pool);
@@ -146,6 +143,13 @@ vmc_cache_close(struct vmemcache *cache)
 	cache->pool = (struct vmc_pool){0};
 	cache->usable_in = 0;
 	cache->prefaulted = false;
+	cache->looked_at = NULL;
+	cache->reserving = 0;
+	vmc_store_relaxed(&cache->stocked_for, 0);
+	vmc_store_relaxed(&cache->drained, 0);
+	vmc_store_relaxed(&cache->waiting, false);
+	vmc_store_relaxed(&cache->shrunk, 0);
+	vmc_store_relaxed(&cache->left, 0);
 }
 
 static int
@@ -192,6 +196,18 @@ open_kmem_kind(struct vmemcache *cache)
 	}
 }
 
+/*
+ * What each thread retires waits for readers, in two chunks or more: they have
+ * no more than a part of the entries that the cache may have.
+ */
+static unsigned
+limbo_most(uint64_t blocks)
+{
+	uint64_t most = blocks / 32;
+
+	return most < 128 ? 128 : most > 2046 ? 2046 : (unsigned)most;
+}
+
 static int
 open_metadata(struct vmemcache *cache, const char *path)
 {
@@ -220,6 +236,7 @@ open_metadata(struct vmemcache *cache, const char *path)
 	cache->uncounted = (struct vmc_memory){
 		.alloc = uncounted_alloc, .free = uncounted_free, .ctx = cache};
 	vmc_lock_init(&cache->policy_lock, VMC_RANK_POLICY);
+	cache->stripes.limbo_most = limbo_most(cache->blocks);
 	return vmc_thread_self() && own_stripe(cache) ? 0 : out_of_memory();
 }
 
@@ -279,7 +296,8 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 		rc = out_of_memory();
 		goto close;
 	}
-	cache->dram_baseline = vmc_stripes_sum(&cache->stripes, VMC_COUNT_DRAM);
+	cache->dram_baseline = vmc_stripes_left(
+		&cache->stripes, VMC_COUNT_DRAM, VMC_COUNT_DRAM_GONE);
 	cache->seed = vmc_os_random64();
 	vmc_store_relaxed(&cache->generation, VMC_NO_GENERATION);
 	cache->wants_touches = cache->policy_ops->wants_touches;
@@ -308,7 +326,8 @@ metadata_size(
 	struct vmemcache *cache, enum vmemcache_metadata where, uint64_t *value)
 {
 	if (cache->metadata == where)
-		*value = vmc_stripes_sum(&cache->stripes, VMC_COUNT_DRAM) -
+		*value = vmc_stripes_left(&cache->stripes, VMC_COUNT_DRAM,
+				 VMC_COUNT_DRAM_GONE) -
 			 cache->dram_baseline +
 			 vmc_load_relaxed(&cache->policy->bytes);
 	return 0;
@@ -349,8 +368,7 @@ vmc_cache_stat(
 		*value = vmc_stripes_sum(all, VMC_COUNT_EVICT);
 		return 0;
 	case VMEMCACHE_STAT_ENTRIES:
-		*value = vmc_stripes_sum(all, VMC_COUNT_PUT) -
-			 vmc_stripes_sum(all, VMC_COUNT_EVICT);
+		*value = vmc_stripes_left(all, VMC_COUNT_PUT, VMC_COUNT_EVICT);
 		return 0;
 	case VMEMCACHE_STAT_DRAM_SIZE_USED:
 		return metadata_size(cache, VMEMCACHE_METADATA_DRAM, value);
@@ -367,7 +385,8 @@ vmc_cache_stat(
 		*value = vmc_extent_free_runs(cache->extent);
 		return 0;
 	case VMEMCACHE_STAT_EXTENTS:
-		*value = vmc_stripes_sum(all, VMC_COUNT_EXTENTS);
+		*value = vmc_stripes_left(
+			all, VMC_COUNT_EXTENTS, VMC_COUNT_EXTENTS_GONE);
 		return 0;
 	case VMEMCACHE_STAT_PAGE_SIZE:
 		*value = cache->pool.page_size;
@@ -391,13 +410,10 @@ static uint64_t
 count_reserved(struct vmemcache *cache)
 {
 	uint64_t count = 0;
-	unsigned slots = vmc_thread_slots();
 
-	for (unsigned slot = 0; slot < slots; slot++) {
-		struct vmc_stripe *s = vmc_stripe_at(&cache->stripes, slot);
-		if (s)
-			count += vmc_reserve_count(&s->reserve);
-	}
+	for (struct vmc_stripe *s = NULL;
+		(s = vmc_stripe_next(&cache->stripes, s)) != NULL;)
+		count += vmc_reserve_count(&s->reserve);
 	return count;
 }
 
@@ -405,8 +421,8 @@ int
 vmc_cache_check(struct vmemcache *cache)
 {
 	uint64_t held;
-	uint64_t entries = vmc_stripes_sum(&cache->stripes, VMC_COUNT_PUT) -
-			   vmc_stripes_sum(&cache->stripes, VMC_COUNT_EVICT);
+	uint64_t entries = vmc_stripes_left(
+		&cache->stripes, VMC_COUNT_PUT, VMC_COUNT_EVICT);
 
 	vmc_lock_acquire(&cache->policy_lock);
 	vmc_cache_drain_all(cache);

@@ -10,6 +10,17 @@
  * wins the compare and swap, the other frees its own. A stripe is only made by
  * the thread whose slot it is.
  *
+ * Those in use are in a list, so that what goes through all stripes, under the
+ * policy's lock, takes as long as there are threads that use the cache, not as
+ * there ever were. A latch guards its links and the spare stripes; the next
+ * ones are followed without it, as only the holder of the policy's lock takes
+ * any out, and a new one comes first. To take a stripe over, its place in the
+ * table is emptied under the lock of the threads' registry, while no thread has
+ * the slot: whoever gets the slot later finds the place empty, and makes a
+ * stripe of its own; all that the old owner did there happened before, as it
+ * left under that lock. Another list holds all stripes that were ever made, as
+ * their counters count on; it only grows, so anybody may follow it.
+ *
  * Stripes are mapped, not allocated: page-aligned, so no two share a line, and
  * zeroed.
  */
@@ -70,56 +81,137 @@ vmc_stripe_at(struct vmc_stripes *stripes, unsigned slot)
 	return p ? vmc_load_acquire(p) : NULL;
 }
 
+/* The group of that slot; false: no memory. */
+static bool
+make_group(struct vmc_stripes *stripes, unsigned slot)
+{
+	unsigned k = group_of(slot);
+	struct vmc_stripe *_Atomic *expected = NULL;
+	struct vmc_stripe *_Atomic *group =
+		vmc_os_map_anonymous(group_bytes(k));
+
+	if (!group)
+		return false;
+	if (!vmc_cas_acq_rel(&stripes->group[k], &expected, group))
+		vmc_os_unmap((void *)group, group_bytes(k));
+	return true;
+}
+
+static struct vmc_stripe *
+take_spare(struct vmc_stripes *stripes)
+{
+	vmc_latch_acquire(&stripes->latch, VMC_RANK_STRIPES);
+	struct vmc_stripe *s = stripes->spare;
+	if (s)
+		stripes->spare = s->next;
+	vmc_latch_release(&stripes->latch, VMC_RANK_STRIPES);
+	return s;
+}
+
+/* Into the list of those in use; made: and of all. */
+static void
+link(struct vmc_stripes *stripes, struct vmc_stripe *s, bool made)
+{
+	vmc_latch_acquire(&stripes->latch, VMC_RANK_STRIPES);
+	struct vmc_stripe *first = vmc_load_relaxed(&stripes->used);
+	s->next = first;
+	s->prev = NULL;
+	if (first)
+		first->prev = s;
+	vmc_store_release(&stripes->used, s);
+	vmc_owner_add(&stripes->count, 1);
+	if (made) {
+		s->older = vmc_load_relaxed(&stripes->newest);
+		vmc_store_release(&stripes->newest, s);
+	}
+	vmc_latch_release(&stripes->latch, VMC_RANK_STRIPES);
+}
+
 struct vmc_stripe *
 vmc_stripe_make(struct vmc_stripes *stripes, const struct vmc_thread *thread)
 {
 	unsigned slot = thread->slot;
 	struct vmc_stripe *s = vmc_stripe_at(stripes, slot);
+	bool made = false;
 
 	if (s)
 		return s;
-	if (!place(stripes, slot)) {
-		unsigned k = group_of(slot);
-		struct vmc_stripe *_Atomic *expected = NULL;
-		struct vmc_stripe *_Atomic *group =
-			vmc_os_map_anonymous(group_bytes(k));
-		if (!group)
-			return NULL;
-		if (!vmc_cas_acq_rel(&stripes->group[k], &expected, group))
-			vmc_os_unmap((void *)group, group_bytes(k));
+	if (!place(stripes, slot) && !make_group(stripes, slot))
+		return NULL;
+	s = take_spare(stripes);
+	if (!s) {
+		s = vmc_os_map_anonymous(stripe_bytes());
+		made = true;
 	}
-	s = vmc_os_map_anonymous(stripe_bytes());
-	if (s)
-		vmc_store_release(place(stripes, slot), s);
+	if (!s)
+		return NULL;
+	vmc_store_relaxed(&s->slot, slot);
+	s->limbo.most = stripes->limbo_most;
+	link(stripes, s, made);
+	vmc_store_release(place(stripes, slot), s);
 	return s;
+}
+
+/* vmc_thread_if_gone() */
+static void
+empty_place(void *arg)
+{
+	struct vmc_stripe *_Atomic *p = arg;
+
+	vmc_store_release(p, NULL);
+}
+
+bool
+vmc_stripe_take_over(struct vmc_stripes *stripes, struct vmc_stripe *s)
+{
+	unsigned slot = vmc_load_relaxed(&s->slot);
+
+	if (vmc_thread_has(slot) || !vmc_thread_if_gone(slot, empty_place,
+					    (void *)place(stripes, slot)))
+		return false;
+	vmc_latch_acquire(&stripes->latch, VMC_RANK_STRIPES);
+	if (s->prev)
+		s->prev->next = s->next;
+	else
+		vmc_store_release(&stripes->used, s->next);
+	if (s->next)
+		s->next->prev = s->prev;
+	vmc_owner_add(&stripes->count, -1u);
+	vmc_latch_release(&stripes->latch, VMC_RANK_STRIPES);
+	return true;
+}
+
+void
+vmc_stripe_spare(struct vmc_stripes *stripes, struct vmc_stripe *s)
+{
+	vmc_latch_acquire(&stripes->latch, VMC_RANK_STRIPES);
+	s->next = stripes->spare;
+	stripes->spare = s;
+	vmc_latch_release(&stripes->latch, VMC_RANK_STRIPES);
 }
 
 uint64_t
 vmc_stripes_sum(struct vmc_stripes *stripes, enum vmc_counter which)
 {
 	uint64_t sum = 0;
-	unsigned slots = vmc_thread_slots();
 
-	for (unsigned slot = 0; slot < slots; slot++) {
-		struct vmc_stripe *s = vmc_stripe_at(stripes, slot);
-		if (s)
-			sum += vmc_load_relaxed(&s->counter[which]);
-	}
+	for (struct vmc_stripe *s = NULL;
+		(s = vmc_stripe_older(stripes, s)) != NULL;)
+		sum += vmc_load_acquire(&s->counter[which]);
 	return sum;
 }
 
 void
 vmc_stripes_delete(struct vmc_stripes *stripes, const struct vmc_memory *memory)
 {
-	unsigned slots = vmc_thread_slots();
+	struct vmc_stripe *s = vmc_stripe_older(stripes, NULL);
 
-	for (unsigned slot = 0; slot < slots; slot++) {
-		struct vmc_stripe *s = vmc_stripe_at(stripes, slot);
-		if (!s)
-			continue;
+	while (s) {
+		struct vmc_stripe *older = s->older;
 		vmc_limbo_free(s->ripe, memory);
 		vmc_limbo_flush(&s->limbo, memory);
 		vmc_os_unmap(s, stripe_bytes());
+		s = older;
 	}
 	for (unsigned k = 1; k < VMC_STRIPE_GROUPS; k++) {
 		struct vmc_stripe *_Atomic *group =

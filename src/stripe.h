@@ -4,15 +4,19 @@
  *
  * Its counters, its ring of touches, the victims it has reserved, its retired
  * metadata, and the gets it is in the middle of. No two living threads have the
- * same stripe of a cache, so the owner writes without locked instructions. A
- * stripe outlives its thread and passes to the next one that gets the same slot
- * (base/epoch.h).
+ * same stripe of a cache, so the owner writes without locked instructions.
+ *
+ * A stripe is in use from its thread's first call on. It outlives the thread,
+ * passes to the next one that gets the same slot (base/epoch.h), or is taken
+ * over, without an owner, by whoever holds the policy's lock: what it leaves is
+ * seen to, and then it is spare, for any slot.
  */
 #ifndef VMC_STRIPE_H
 #define VMC_STRIPE_H
 
 #include "base/epoch.h"
 #include "base/limbo.h"
+#include "base/lock.h"
 #include "lru/reserve.h"
 #include "lru/ring.h"
 
@@ -21,8 +25,11 @@ enum vmc_counter {
 	VMC_COUNT_HIT,
 	VMC_COUNT_MISS,
 	VMC_COUNT_EVICT,
-	VMC_COUNT_EXTENTS, /* runs of blocks held by entries: + and - */
-	VMC_COUNT_DRAM,    /* bytes of metadata: + and - */
+	/* what comes and goes: one for either direction (vmc_stripes_left) */
+	VMC_COUNT_EXTENTS, /* runs of blocks of entries */
+	VMC_COUNT_EXTENTS_GONE,
+	VMC_COUNT_DRAM, /* bytes of metadata */
+	VMC_COUNT_DRAM_GONE,
 
 	VMC_COUNTERS
 };
@@ -30,7 +37,7 @@ enum vmc_counter {
 struct vmc_handover;
 
 struct vmc_stripe {
-	/* written by the owner; read by anyone; sums wrap around to be right */
+	/* written by the owner; read by anyone; each only grows */
 	_Atomic uint64_t counter[VMC_COUNTERS];
 	/* the owner's alone */
 	struct vmc_limbo limbo;
@@ -40,10 +47,24 @@ struct vmc_stripe {
 	unsigned nested;               /* calls of on_evict that run */
 	struct vmc_handover *handover; /* the innermost get in on_miss */
 	unsigned reclaimed;            /* limbo.added as of the last time */
+	uint64_t gone;   /* bytes of metadata, less what came, as of then */
 	bool touched;    /* a get met a reserved entry: drain the ring first */
 	bool evicts;     /* since victims were last fetched ahead */
 	unsigned visits; /* to the policy, wrapping around */
-	unsigned cut;    /* how many of its values are, of late (put.c) */
+	/*
+	 * Written by the owner, read by anyone; they count up, and are odd
+	 * while it has blocks or victims in hand and waits for nothing; while
+	 * it waits for others' (wait.c)
+	 */
+	_Atomic unsigned work;
+	_Atomic unsigned waits;
+	unsigned cut; /* how many of its values are, of late (put.c) */
+	/* the list's (stripe.c) */
+	struct vmc_stripe *older; /* immutable: the one made before this */
+	struct vmc_stripe *next, *prev;
+	_Atomic unsigned slot; /* while in use */
+	/* under the policy's lock: it may have nodes of its in reserve */
+	bool reserves;
 	/* see there */
 	struct vmc_reserve reserve;
 	struct vmc_ring ring;
@@ -54,20 +75,68 @@ struct vmc_stripe {
 
 /* All zero: no stripes yet. Group k points to 64 << k stripes. */
 struct vmc_stripes {
+	unsigned limbo_most; /* limbo.most of each; immutable */
 	/* set once each: release when filled, acquire where followed */
 	struct vmc_stripe *_Atomic first[VMC_STRIPE_GROUP_FIRST];
 	struct vmc_stripe *_Atomic *_Atomic group[VMC_STRIPE_GROUPS];
+
+	/* written under the latch; release when linked, acquire to follow */
+	struct vmc_stripe *_Atomic newest; /* of all, in use or spare */
+	struct vmc_stripe *_Atomic used;   /* those in use, by next */
+	_Atomic unsigned count;            /* of these */
+	/* under the latch */
+	struct vmc_latch latch;
+	struct vmc_stripe *spare; /* by next */
 };
 
 /* Make the stripe of that thread, the caller; NULL: out of memory. */
 struct vmc_stripe *vmc_stripe_make(
 	struct vmc_stripes *stripes, const struct vmc_thread *thread);
 
-/* The stripe in that slot; NULL: none was made. From any thread. */
+/* The stripe in that slot; NULL: none is in use. For tests. */
 struct vmc_stripe *vmc_stripe_at(struct vmc_stripes *stripes, unsigned slot);
+
+/*
+ * The stripe in use after that one, NULL after the last; or of all: the one
+ * made before, which anybody may ask for at any time. NULL: the first. Those in
+ * use are for who holds the policy's lock, or deletes the cache.
+ */
+static inline struct vmc_stripe *
+vmc_stripe_next(struct vmc_stripes *stripes, const struct vmc_stripe *s)
+{
+	return s ? s->next : vmc_load_acquire(&stripes->used);
+}
+
+static inline struct vmc_stripe *
+vmc_stripe_older(struct vmc_stripes *stripes, const struct vmc_stripe *s)
+{
+	return s ? s->older : vmc_load_acquire(&stripes->newest);
+}
+
+/*
+ * Under the policy's lock: take a stripe over whose thread has gone. False: it
+ * has not. What it keeps is the caller's then, until vmc_stripe_spare(), before
+ * which ring, reserve and limbo must be empty.
+ */
+bool vmc_stripe_take_over(struct vmc_stripes *stripes, struct vmc_stripe *s);
+void vmc_stripe_spare(struct vmc_stripes *stripes, struct vmc_stripe *s);
 
 /* The sum of a counter; exact when no operation is under way. */
 uint64_t vmc_stripes_sum(struct vmc_stripes *stripes, enum vmc_counter which);
+
+/*
+ * What has come and not gone, by two counters; exact when no operation is under
+ * way, and never less than nothing: what goes is counted after what had come
+ * was, in another thread perhaps, and here it is read before.
+ */
+static inline uint64_t
+vmc_stripes_left(struct vmc_stripes *stripes, enum vmc_counter came,
+	enum vmc_counter gone)
+{
+	uint64_t went = vmc_stripes_sum(stripes, gone);
+
+	return vmc_stripes_sum(stripes, came) - went;
+}
 
 /* Free all stripes and what waits in them. Nobody may be using the cache. */
 void vmc_stripes_delete(
@@ -105,7 +174,9 @@ vmc_stripe_in_callbacks(
 static inline void
 vmc_count(struct vmc_stripe *stripe, enum vmc_counter which, uint64_t n)
 {
-	vmc_owner_add(&stripe->counter[which], n);
+	/* release: who sees this sees what was counted before */
+	vmc_store_release(&stripe->counter[which],
+		vmc_load_relaxed(&stripe->counter[which]) + n);
 }
 
 #endif

@@ -94,26 +94,32 @@ vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring)
  */
 #define STOCK (VMC_RING_SIZE / VMC_POLICY_ROW + 1 + VMC_RESERVE_ROWS + 1)
 
-void
+int
 vmc_cache_release_policy(struct vmemcache *cache)
 {
-	unsigned slots = vmc_thread_slots();
+	unsigned count = vmc_load_relaxed(&cache->stripes.count);
+	int rc = cache->policy->ops->stock(cache->policy, count * STOCK);
 
-	if (cache->policy->ops->stock(cache->policy, slots * STOCK))
-		slots = 0;
-	if (vmc_load_relaxed(&cache->stocked_for) != slots)
-		vmc_store_relaxed(&cache->stocked_for, slots);
+	if (rc)
+		count = 0;
+	if (vmc_load_relaxed(&cache->stocked_for) != count)
+		vmc_store_relaxed(&cache->stocked_for, count);
 	vmc_lock_release(&cache->policy_lock);
+	return rc;
 }
 
-bool
-vmc_cache_stock_for(struct vmemcache *cache, const struct vmc_thread *thread)
+/*
+ * A thread that is new to the cache has counted itself before it asks. The
+ * stock may be for fewer than there are by now, but those cannot put before.
+ */
+int
+vmc_cache_stock(struct vmemcache *cache)
 {
-	if (vmc_load_relaxed(&cache->stocked_for) > thread->slot)
-		return true;
+	if (vmc_load_relaxed(&cache->stocked_for) >=
+		vmc_load_relaxed(&cache->stripes.count))
+		return 0;
 	vmc_lock_acquire(&cache->policy_lock);
-	vmc_cache_release_policy(cache);
-	return vmc_load_relaxed(&cache->stocked_for) > thread->slot;
+	return vmc_cache_release_policy(cache);
 }
 
 void
@@ -130,11 +136,7 @@ vmc_cache_feed(struct vmemcache *cache, struct vmc_ring *ring, bool wait)
 void
 vmc_cache_drain_all(struct vmemcache *cache)
 {
-	unsigned slots = vmc_thread_slots();
-
-	for (unsigned slot = 0; slot < slots; slot++) {
-		struct vmc_stripe *s = vmc_stripe_at(&cache->stripes, slot);
-		if (s)
-			vmc_cache_drain(cache, &s->ring);
-	}
+	for (struct vmc_stripe *s = NULL;
+		(s = vmc_stripe_next(&cache->stripes, s)) != NULL;)
+		vmc_cache_drain(cache, &s->ring);
 }

@@ -31,6 +31,12 @@
  * Where the kernel has no membarrier, R fences after its store and F before
  * it tells (sequentially consistent both), with the same conclusion.
  *
+ * W looks at the records of slots up to the highest that is taken, and a thread
+ * that takes a slot above says so before it first enters. That W does not see
+ * it is the third case: R's store is behind. Slots above that W does not look
+ * at, as they have been left, are the second: that they were left was told
+ * after (release, acquire).
+ *
  * A reader that is preempted or stopped holds back memory, never a thread:
  * nothing here waits for a reader.
  *
@@ -69,6 +75,9 @@ static struct vmc_thread first_chunk[FIRST_CHUNK];
 static struct vmc_thread *_Atomic chunks[CHUNKS] = {first_chunk};
 /* grows only; its release store publishes the chunk behind it */
 static _Atomic unsigned slots;
+/* one more than the highest slot that is taken; under the lock for writing */
+static _Atomic unsigned taken_slots;
+static unsigned free_from; /* no slot below is free; under the lock */
 
 static struct vmc_lock registry;
 static pthread_key_t exit_key;
@@ -101,16 +110,56 @@ vmc_thread_slots(void)
 	return vmc_load_acquire(&slots);
 }
 
+bool
+vmc_thread_has(unsigned slot)
+{
+	return slot < vmc_thread_slots() &&
+	       vmc_load_relaxed(&record(slot)->taken);
+}
+
+bool
+vmc_thread_if_gone(unsigned slot, void (*then)(void *arg), void *arg)
+{
+	vmc_lock_acquire(&registry);
+	bool gone = !vmc_thread_has(slot);
+	if (gone)
+		then(arg);
+	vmc_lock_release(&registry);
+	return gone;
+}
+
+/* Under the registry lock: nobody has the slot any more. */
+static void
+give_back(struct vmc_thread *t)
+{
+	unsigned count = vmc_load_relaxed(&taken_slots);
+
+	vmc_store_relaxed(&t->taken, false);
+	if (t->slot < free_from)
+		free_from = t->slot;
+	while (count > 0 && !vmc_load_relaxed(&record(count - 1)->taken))
+		count--;
+	/* release: who sees it sees that those above have left */
+	vmc_store_release(&taken_slots, count);
+}
+
 static void
 leave(void *arg)
 {
-	struct vmc_thread *t = arg;
-
 	vmc_thread_cached = NULL;
 	vmc_lock_acquire(&registry);
-	t->taken = false;
+	give_back(arg);
 	vmc_owner_add(&vmc_threads_alive, -1u);
 	vmc_lock_release(&registry);
+}
+
+static void
+take(struct vmc_thread *t)
+{
+	vmc_store_relaxed(&t->taken, true);
+	free_from = t->slot + 1;
+	if (t->slot >= vmc_load_relaxed(&taken_slots))
+		vmc_store_release(&taken_slots, t->slot + 1);
 }
 
 /* A slot that nobody has, under the registry lock. */
@@ -119,9 +168,9 @@ free_record(void)
 {
 	unsigned count = vmc_load_relaxed(&slots);
 
-	for (unsigned slot = 0; slot < count; slot++) {
+	for (unsigned slot = free_from; slot < count; slot++) {
 		struct vmc_thread *t = record(slot);
-		if (!t->taken)
+		if (!vmc_load_relaxed(&t->taken))
 			return t;
 	}
 	unsigned k = chunk_of(count);
@@ -147,7 +196,7 @@ vmc_thread_register(void)
 	vmc_lock_acquire(&registry);
 	struct vmc_thread *t = free_record();
 	if (t && pthread_setspecific(exit_key, t) == 0) {
-		t->taken = true;
+		take(t);
 		t->uses++;
 		vmc_owner_add(&vmc_threads_alive, 1);
 	} else {
@@ -184,7 +233,7 @@ uint64_t
 vmc_epoch_safe(void)
 {
 	uint64_t safe = vmc_load_acquire(&vmc_epoch_fenced);
-	unsigned count = vmc_thread_slots();
+	unsigned count = vmc_load_acquire(&taken_slots);
 
 	for (unsigned slot = 0; slot < count; slot++) {
 		uint64_t active = vmc_load_acquire(&record(slot)->active);
@@ -216,8 +265,9 @@ after_fork_in_child(void)
 		if (t == vmc_thread_cached)
 			continue;
 		vmc_store_relaxed(&t->active, 0);
-		t->taken = false;
+		vmc_store_relaxed(&t->taken, false);
 	}
+	free_from = 0;
 	vmc_store_relaxed(&vmc_threads_alive, vmc_thread_cached != NULL);
 	vmc_fork_generation++;
 	vmc_epoch_readers_fence = !vmc_os_membarrier_register();
@@ -251,12 +301,14 @@ stop(void)
 		bool used = false;
 
 		for (unsigned i = 0; chunk && i < FIRST_CHUNK << k; i++)
-			used |= chunk[i].taken;
+			used |= vmc_load_relaxed(&chunk[i].taken);
 		if (used)
 			break;
 		if (!chunk)
 			continue;
 		vmc_store_release(&slots, chunk_start(k));
+		if (vmc_load_relaxed(&taken_slots) > chunk_start(k))
+			vmc_store_release(&taken_slots, chunk_start(k));
 		vmc_store_relaxed(&chunks[k], NULL);
 		vmc_os_unmap(
 			chunk, sizeof(struct vmc_thread) * FIRST_CHUNK << k);

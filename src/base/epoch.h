@@ -29,8 +29,8 @@ struct vmc_thread {
 	/* immutable while the owner lives */
 	unsigned slot;
 	unsigned uses; /* how many threads have had it, with the owner */
-	/* under the registry lock */
-	bool taken;
+	/* written under the registry lock */
+	_Atomic bool taken;
 };
 
 /* The current epoch, starts at 1; grows by one per stamp. */
@@ -55,6 +55,15 @@ vmc_thread_self(void)
 
 /* One more than the highest slot ever in use. */
 unsigned vmc_thread_slots(void);
+
+/* Has a thread that slot now? */
+bool vmc_thread_has(unsigned slot);
+
+/*
+ * Call then(arg), unless a thread has that slot; none gets it meanwhile, and
+ * who gets it later sees what was done. Did it?
+ */
+bool vmc_thread_if_gone(unsigned slot, void (*then)(void *arg), void *arg);
 
 /* How many threads are registered: a thread has left when it can be joined. */
 extern _Atomic unsigned vmc_threads_alive;

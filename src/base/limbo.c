@@ -5,7 +5,11 @@
  * The notes are kept beside the objects, not in them: a reader may still be
  * looking at every byte. A chunk holds so many that the price of a fence (a
  * membarrier, microseconds where other threads run) is spread over thousands of
- * objects.
+ * objects. The first one of a limbo is small, and each is twice as large as the
+ * one before it, up to that: thousands of threads that retire a few objects
+ * each take little memory. Few large objects fill a chunk as many small ones
+ * do, so that what waits is bounded in bytes: two sealed chunks, the open one
+ * and what is being freed.
  *
  * Noting an object must not fail, since unlinking cannot be undone; where even
  * the chunk cannot be allocated, the only thing left is to wait for the
@@ -21,6 +25,7 @@
 #include <sched.h>
 
 #define CHUNK_OBJECTS 2046u
+#define FIRST_OBJECTS 126u
 
 /* Objects to be added until a look that was in vain is worth another. */
 #define LOOK_AGAIN 64u
@@ -29,11 +34,19 @@ struct vmc_limbo_chunk {
 	struct vmc_limbo_chunk *next;
 	uint64_t stamp;
 	unsigned count;
+	unsigned room;
+	size_t bytes; /* of the objects */
 	struct object {
 		void *ptr;
 		size_t size;
-	} object[CHUNK_OBJECTS];
+	} object[];
 };
+
+static size_t
+chunk_size(unsigned room)
+{
+	return sizeof(struct vmc_limbo_chunk) + room * sizeof(struct object);
+}
 
 /*
  * The object that is freed next, some time before: allocators give out first
@@ -60,6 +73,27 @@ seal(struct vmc_limbo *limbo)
 		limbo->oldest = chunk;
 	limbo->newest = chunk;
 	limbo->open = NULL;
+	limbo->look = limbo->added;
+}
+
+/* A new chunk, twice as large as the last one. False: no memory. */
+static bool
+open_chunk(struct vmc_limbo *limbo, const struct vmc_memory *memory)
+{
+	unsigned most = limbo->most ? limbo->most : CHUNK_OBJECTS;
+	unsigned room = limbo->room ? 2 * limbo->room + 2 : FIRST_OBJECTS;
+
+	if (room > most)
+		room = most;
+	struct vmc_limbo_chunk *chunk = vmc_alloc(memory, chunk_size(room));
+	if (!chunk)
+		return false;
+	chunk->count = 0;
+	chunk->room = room;
+	chunk->bytes = 0;
+	limbo->room = room;
+	limbo->open = chunk;
+	return true;
 }
 
 /* False: the system refuses to tell when they are gone. */
@@ -75,24 +109,27 @@ wait_for_readers(void)
 	return true;
 }
 
+/* To the open chunk, which has room. */
+static void
+add(struct vmc_limbo *limbo, void *ptr, size_t size)
+{
+	struct vmc_limbo_chunk *chunk = limbo->open;
+
+	chunk->object[chunk->count] = (struct object){ptr, size};
+	chunk->bytes += size;
+	limbo->added++;
+	if (++chunk->count == chunk->room || chunk->bytes >= VMC_LIMBO_BYTES)
+		seal(limbo);
+}
+
 bool
 vmc_limbo_add(struct vmc_limbo *limbo, const struct vmc_memory *memory,
 	void *ptr, size_t size)
 {
-	struct vmc_limbo_chunk *chunk = limbo->open;
-
-	if (!chunk) {
-		chunk = vmc_alloc(memory, sizeof(*chunk));
-		if (!chunk) /* lost, rather than waited for in vain */
-			return !wait_for_readers();
-		chunk->count = 0;
-		limbo->open = chunk;
-	}
-	chunk->object[chunk->count].ptr = ptr;
-	chunk->object[chunk->count].size = size;
-	limbo->added++;
-	if (++chunk->count == CHUNK_OBJECTS)
-		seal(limbo);
+	if (!limbo->open && !open_chunk(limbo, memory))
+		/* lost, rather than waited for in vain */
+		return !wait_for_readers();
+	add(limbo, ptr, size);
 	return true;
 }
 
@@ -136,6 +173,75 @@ vmc_limbo_ripe_at_once(struct vmc_limbo *limbo)
 	return limbo->oldest && vmc_epoch_fence() ? take_out(limbo) : NULL;
 }
 
+static struct vmc_limbo_chunk *
+last_of(struct vmc_limbo_chunk *chunks)
+{
+	while (chunks->next)
+		chunks = chunks->next;
+	return chunks;
+}
+
+uint64_t
+vmc_limbo_last_stamp(const struct vmc_limbo_chunk *chunks)
+{
+	uint64_t stamp = 0;
+
+	for (; chunks; chunks = chunks->next)
+		if (chunks->stamp > stamp)
+			stamp = chunks->stamp;
+	return stamp;
+}
+
+void
+vmc_limbo_join(struct vmc_limbo_chunk **to, struct vmc_limbo_chunk *chunks)
+{
+	if (*to)
+		last_of(*to)->next = chunks;
+	else
+		*to = chunks;
+}
+
+/* Objects of another limbo's open chunk are added, if there is memory for it.
+ */
+static void
+adopt_open(struct vmc_limbo *limbo, struct vmc_limbo *from,
+	const struct vmc_memory *memory)
+{
+	struct vmc_limbo_chunk *chunk = from->open;
+
+	while (chunk->count > 0) {
+		const struct object *last = &chunk->object[chunk->count - 1];
+		if (!limbo->open && !open_chunk(limbo, memory))
+			return;
+		add(limbo, last->ptr, last->size);
+		chunk->count--;
+	}
+	vmc_free(memory, chunk, chunk_size(chunk->room));
+	from->open = NULL;
+}
+
+/*
+ * Sealed chunks go behind what this limbo has: where that makes a lower stamp
+ * follow a higher one, it waits for the higher one to be safe.
+ */
+void
+vmc_limbo_adopt(struct vmc_limbo *limbo, struct vmc_limbo *from,
+	const struct vmc_memory *memory)
+{
+	if (from->open)
+		adopt_open(limbo, from, memory);
+	if (from->open)
+		seal(from);
+	if (from->oldest) {
+		if (limbo->newest)
+			limbo->newest->next = from->oldest;
+		else
+			limbo->oldest = from->oldest;
+		limbo->newest = from->newest;
+	}
+	*from = (struct vmc_limbo){.most = from->most};
+}
+
 struct vmc_limbo_chunk *
 vmc_limbo_free_some(struct vmc_limbo_chunk *chunk,
 	const struct vmc_memory *memory, unsigned count)
@@ -152,7 +258,7 @@ vmc_limbo_free_some(struct vmc_limbo_chunk *chunk,
 			fetch(&chunk->object[chunk->count - 1]);
 			break;
 		}
-		vmc_free(memory, chunk, sizeof(*chunk));
+		vmc_free(memory, chunk, chunk_size(chunk->room));
 		chunk = next;
 	}
 	return chunk;
@@ -171,5 +277,5 @@ vmc_limbo_flush(struct vmc_limbo *limbo, const struct vmc_memory *memory)
 	if (limbo->open)
 		seal(limbo);
 	vmc_limbo_free(limbo->oldest, memory);
-	*limbo = (struct vmc_limbo){0};
+	*limbo = (struct vmc_limbo){.most = limbo->most};
 }

@@ -10,6 +10,7 @@
  * this list):
  *
  *   POLICY   the replacement policy of one cache
+ *   STRIPES  which stripes of a cache are in use
  *   INDEX    one stripe of an index
  *   EXTENT   the block allocator
  *   KIND     memkind's own locks
@@ -25,6 +26,7 @@
 
 enum vmc_lock_rank {
 	VMC_RANK_POLICY = 1,
+	VMC_RANK_STRIPES,
 	VMC_RANK_INDEX,
 	VMC_RANK_EXTENT,
 	VMC_RANK_KIND,

@@ -82,7 +82,8 @@ struct vmc_policy_ops {
 	/*
 	 * See to it that so many rows' worth of nodes can be touched for the
 	 * first time, or restored, without memory; and give back what is more
-	 * than that. -ENOMEM: it has not.
+	 * than that. -ENOMEM: it has not; -ENOSPC: and will not before others
+	 * have gone.
 	 */
 	int (*stock)(struct vmc_policy *policy, unsigned rows);
 	/*

@@ -124,6 +124,16 @@ vmc_reserve_recall(const struct vmc_reserve *r, struct vmc_policy *policy)
 	}
 }
 
+/* Under the lock, after recall, for an owner that has gone: it has no rows. */
+static inline void
+vmc_reserve_end(struct vmc_reserve *r, struct vmc_policy *policy)
+{
+	for (unsigned k = 0; k < VMC_RESERVE_ROWS; k++)
+		if (r->row[k])
+			policy->ops->give_up(policy, r->row[k]);
+	*r = (struct vmc_reserve){0};
+}
+
 /* Under the lock: how many nodes are in it. */
 static inline unsigned
 vmc_reserve_count(const struct vmc_reserve *r)

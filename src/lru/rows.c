@@ -20,7 +20,9 @@
 enum { SLACK = 8 /* spare rows above the stock that are not given back */ };
 
 /* Row numbers that at has room for, in groups. */
-#define GROUPS_MAX (UINT32_MAX / VMC_POLICY_ROW / VMC_ROWS_GROUP)
+#ifndef VMC_ROWS_GROUPS_MAX
+#define VMC_ROWS_GROUPS_MAX (UINT32_MAX / VMC_POLICY_ROW / VMC_ROWS_GROUP)
+#endif
 #define GROUP_SIZE (VMC_ROWS_GROUP * sizeof(struct vmc_policy_row))
 #define LIVE_SIZE (VMC_ROWS_GROUP * sizeof(uint32_t))
 
@@ -64,7 +66,7 @@ make_group(struct vmc_rows *rows)
 {
 	struct vmc_memory *m = &rows->memory;
 
-	if (rows->groups == GROUPS_MAX)
+	if (rows->groups == VMC_ROWS_GROUPS_MAX)
 		return false;
 	if (rows->groups == rows->room && !make_room(rows))
 		return false;
@@ -140,7 +142,9 @@ vmc_rows_stock(struct vmc_rows *rows, unsigned count)
 	while (rows->spares < count) {
 		struct vmc_policy_row *row = allocate_row(rows);
 		if (!row)
-			return -ENOMEM;
+			return rows->blank || rows->groups < VMC_ROWS_GROUPS_MAX
+				       ? -ENOMEM
+				       : -ENOSPC;
 		vmc_rows_give_back(rows, row);
 	}
 	return 0;

@@ -52,7 +52,8 @@ vmc_rows_give_back(struct vmc_rows *rows, struct vmc_policy_row *row)
 	rows->spares++;
 }
 
-/* Keep so many in stock, and free what is more than that. -ENOMEM: too few. */
+/* Keep so many in stock, and free what is more than that. -ENOMEM: too few;
+ * -ENOSPC: and there are no more numbers. */
 int vmc_rows_stock(struct vmc_rows *rows, unsigned count);
 
 /* Is there such a place? at may be anything. */

@@ -158,7 +158,12 @@ vmc_engine_mmap(void *addr, size_t size, int protection, int flags, int fd,
 		munmap(space, before);
 	if (before < VMC_OS_CHUNK)
 		munmap(start + whole, VMC_OS_CHUNK - before);
-	if (vmc_load_relaxed(&huge_pages)) /* else as the system does it */
+	/*
+	 * Else as the system does it. Not for a single chunk, with which each
+	 * arena begins, and for its metadata: there is an arena for every few
+	 * threads, and most of what they begin with is never used.
+	 */
+	if (vmc_load_relaxed(&huge_pages) && whole > VMC_OS_CHUNK)
 		madvise(start, whole, MADV_HUGEPAGE);
 	if (vmc_map_set(start, whole, &vmc_map_default, 0) < 0) {
 		munmap(start, whole);
@@ -230,6 +235,16 @@ void
 vmc_engine_arena_purge(unsigned arena)
 {
 	arena_control(arena, "purge", NULL, 0);
+}
+
+void
+vmc_engine_give_back(void)
+{
+	unsigned count = vmc_engine_default_arenas();
+
+	je_mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
+	for (unsigned i = 0; i < count; i++)
+		vmc_engine_arena_purge(i);
 }
 
 size_t

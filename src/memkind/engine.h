@@ -43,6 +43,9 @@ void vmc_engine_arena_tick(unsigned arena);
 /* Give the arena's free memory back now. */
 void vmc_engine_arena_purge(unsigned arena);
 
+/* The same of the default arenas, and what the calling thread has cached. */
+void vmc_engine_give_back(void);
+
 /* The largest size of a large object that is not above size. */
 size_t vmc_engine_class_below(size_t size);
 

@@ -37,6 +37,9 @@ int vmc_heap_arena(struct memkind *kind, unsigned *index);
 /* Give what the calling thread has cached back to the kinds. */
 void vmc_heap_return_caches(void);
 
+/* The same of one kind, and from there to the medium. */
+void vmc_heap_give_back(const struct memkind *kind);
+
 /* Under vmc_kinds_lock: forget every thread's cache of this kind. */
 void vmc_heap_release(struct memkind *kind);
 

@@ -228,6 +228,15 @@ vmc_heap_return_caches(void)
 }
 
 void
+vmc_heap_give_back(const struct memkind *kind)
+{
+	struct vmc_thread_heap *heap = vmc_heap_self[kind->number];
+
+	if (heap != &vmc_heap_empty)
+		vmc_heap_return_all(heap, true);
+}
+
+void
 vmc_heap_release(struct memkind *kind)
 {
 	while (kind->heaps)

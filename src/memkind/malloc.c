@@ -179,3 +179,12 @@ vmc_memkind_realloc(memkind_t kind, void *ptr, size_t size)
 	moved = vmc_heap_realloc(kind, ptr, size);
 	return moved ? moved : fail(ENOMEM);
 }
+
+void
+vmc_memkind_give_back(memkind_t kind)
+{
+	if (is_default(kind))
+		vmc_engine_give_back();
+	else
+		vmc_heap_give_back(kind);
+}

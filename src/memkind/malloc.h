@@ -34,6 +34,12 @@ void vmc_memkind_free_sized(memkind_t kind, void *ptr, size_t size);
  */
 void vmc_memkind_prefer_huge_pages(void);
 
+/*
+ * Give the system what is free in the kind, which the allocator keeps for a
+ * while otherwise, but for what other threads have cached.
+ */
+void vmc_memkind_give_back(memkind_t kind);
+
 /* Bytes of the default arenas that are in huge pages now. */
 size_t vmc_memkind_huge_bytes(void);
 

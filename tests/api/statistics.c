@@ -307,6 +307,77 @@ test_counters_of_many_threads(void **state)
 	vmemcache_delete(cache);
 }
 
+struct reading {
+	VMEMcache *cache;
+	_Atomic bool stop;
+	int policy; /* evicts what the policy says, or what it has put */
+	uint64_t key;
+};
+
+static void *
+come_and_go(void *arg)
+{
+	struct reading *r = arg;
+	char value[300] = {0};
+
+	for (uint64_t i = 0; !vmc_load_relaxed(&r->stop); i++) {
+		uint64_t key[2] = {r->key, r->policy ? i : 0};
+		vmemcache_put(r->cache, key, 16, value, sizeof(value));
+		if (r->policy)
+			vmemcache_evict(r->cache, NULL, 0);
+		else
+			vmemcache_evict(r->cache, key, 16);
+	}
+	return NULL;
+}
+
+/* Read while others put and evict: nothing below 0, and no counter falls. */
+static void
+test_beside_other_calls(void **state)
+{
+	static const enum vmemcache_statistic grow[] = {VMEMCACHE_STAT_PUT,
+		VMEMCACHE_STAT_GET, VMEMCACHE_STAT_HIT, VMEMCACHE_STAT_MISS,
+		VMEMCACHE_STAT_EVICT};
+	enum { THREADS = 2, GROW = sizeof(grow) / sizeof(grow[0]) };
+	uint64_t reads = testing_operations(100000);
+
+	(void)state;
+	for (int policy = 0; policy < 2; policy++) {
+		VMEMcache *cache =
+			fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU);
+		struct reading r[THREADS];
+		pthread_t threads[THREADS];
+		unsigned long long last[GROW] = {0};
+		unsigned long long small = 0;
+		for (unsigned i = 0; i < THREADS; i++) {
+			r[i] = (struct reading){
+				.cache = cache, .policy = policy, .key = i};
+			assert_int_equal(pthread_create(&threads[i], NULL,
+						 come_and_go, &r[i]),
+				0);
+		}
+		for (uint64_t n = 0; n < reads; n++) {
+			small |= fixture_stat(cache, VMEMCACHE_STAT_ENTRIES);
+			small |= fixture_stat(cache, VMEMCACHE_STAT_EXTENTS);
+			small |= fixture_stat(
+				cache, VMEMCACHE_STAT_DRAM_SIZE_USED);
+			for (unsigned i = 0; i < GROW; i++) {
+				unsigned long long now =
+					fixture_stat(cache, grow[i]);
+				assert_true(now >= last[i]);
+				last[i] = now;
+			}
+		}
+		for (unsigned i = 0; i < THREADS; i++)
+			vmc_store_relaxed(&r[i].stop, true);
+		for (unsigned i = 0; i < THREADS; i++)
+			pthread_join(threads[i], NULL);
+		assert_true(small < 1u << 30);
+		fixture_check(cache);
+		vmemcache_delete(cache);
+	}
+}
+
 int
 main(void)
 {
@@ -322,6 +393,7 @@ main(void)
 		cmocka_unit_test(test_one_run_when_empty),
 		cmocka_unit_test(test_page_size),
 		cmocka_unit_test(test_counters_of_many_threads),
+		cmocka_unit_test(test_beside_other_calls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

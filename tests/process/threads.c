@@ -115,6 +115,78 @@ test_many_threads(void **state)
 	vmemcache_delete(cache);
 }
 
+enum { CROWD = 200 };
+
+struct crowd {
+	VMEMcache *cache;
+	pthread_barrier_t all;
+	_Atomic uint64_t next;
+};
+
+static void *
+put_once(void *arg)
+{
+	struct crowd *c = arg;
+	uint64_t key = vmc_fetch_add_relaxed(&c->next, 1);
+
+	pthread_barrier_wait(&c->all);
+	testing_expect(fixture_put(c->cache, key, 1, SIZE) == 0);
+	pthread_barrier_wait(&c->all);
+	return NULL;
+}
+
+static unsigned
+stripes_ever(VMEMcache *cache)
+{
+	unsigned count = 0;
+
+	for (struct vmc_stripe *s = NULL;
+		(s = vmc_stripe_older(&cache->stripes, s)) != NULL;)
+		count++;
+	return count;
+}
+
+/*
+ * Once a crowd has gone, those who stay have nothing to do with it: no stripe
+ * of it is looked at, no memory is in stock for it, no part of the reserve is
+ * its. And the next crowd does with the memory of the first.
+ */
+static void
+test_crowd_has_gone(void **state)
+{
+	struct crowd c = {.cache = fixture_open(
+				  8 << 20, 1024, VMEMCACHE_REPLACEMENT_LRU)};
+	pthread_t threads[CROWD];
+	unsigned ever = 0;
+
+	(void)state;
+	for (int i = 0; i < 9000; i++)
+		assert_int_equal(fixture_put(c.cache, c.next++, 1, SIZE), 0);
+	pthread_barrier_init(&c.all, NULL, CROWD);
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < CROWD; i++)
+			assert_int_equal(
+				pthread_create(&threads[i], NULL, put_once, &c),
+				0);
+		for (int i = 0; i < CROWD; i++)
+			pthread_join(threads[i], NULL);
+		assert_int_equal(testing_failures, 0);
+		for (int i = 0; i < 20 * CROWD; i++)
+			assert_int_equal(
+				fixture_put(c.cache, c.next++, 1, SIZE), 0);
+		assert_int_equal(c.cache->stripes.count, 1);
+		assert_int_equal(c.cache->stocked_for, 1);
+		assert_int_equal(c.cache->reserving, 1);
+		if (round == 0)
+			ever = stripes_ever(c.cache);
+		assert_int_equal(stripes_ever(c.cache), ever);
+		fixture_check(c.cache);
+	}
+	pthread_barrier_destroy(&c.all);
+	assert_int_equal(fixture_stat(c.cache, VMEMCACHE_STAT_PUT), c.next);
+	vmemcache_delete(c.cache);
+}
+
 static pthread_key_t late_key;
 
 /* Destructors of thread-local storage may run after ours: a late user. */
@@ -157,6 +229,7 @@ main(void)
 		cmocka_unit_test(test_touches_outlive_the_thread),
 		cmocka_unit_test(test_many_threads),
 		cmocka_unit_test(test_use_in_a_destructor),
+		cmocka_unit_test(test_crowd_has_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

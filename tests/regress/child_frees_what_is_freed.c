@@ -14,8 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Larger than an entry, and no larger than a chunk of the limbo. */
-enum { LARGE = 30000 };
+/* Larger than an entry, and no larger than the first chunk of a limbo. */
+enum { LARGE = 2000 };
 
 static _Thread_local bool stops;
 static void *freed;

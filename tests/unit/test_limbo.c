@@ -204,7 +204,7 @@ test_reader_keeps_what_came_after_it(void **state)
 	long first = fill_chunk(&f);
 	reader_start(&r);
 	fill_chunk(&f);
-	long third = fill_chunk(&f);
+	fill_chunk(&f);
 	struct vmc_limbo_chunk *ripe = vmc_limbo_ripe(&f.limbo);
 	assert_non_null(ripe);
 	long all = f.counts.objects;
@@ -216,9 +216,9 @@ test_reader_keeps_what_came_after_it(void **state)
 	assert_non_null(ripe);
 	assert_null(vmc_limbo_ripe(&f.limbo));
 	/* the limbo is whole again, whatever was taken out of it */
-	fill_chunk(&f);
+	long fourth = fill_chunk(&f);
 	vmc_limbo_free(ripe, &f.memory);
-	assert_int_equal(f.counts.objects, third + 1);
+	assert_int_equal(f.counts.objects, fourth + 1);
 	assert_true(vmc_epoch_fence());
 	vmc_limbo_free(vmc_limbo_ripe(&f.limbo), &f.memory);
 	assert_int_equal(f.counts.objects, 0);
@@ -274,6 +274,79 @@ test_no_memory(void **state)
 	assert_int_equal(f.counts.objects, 0);
 }
 
+/* Few large objects are enough; what is kept is bounded by their bytes. */
+static void
+test_bounded_in_bytes(void **state)
+{
+	enum { LARGE = 20000 };
+	struct fixture f;
+
+	(void)state;
+	fixture_start(&f);
+	for (int i = 0; i < 1000; i++) {
+		void *p = vmc_alloc(&f.memory, LARGE);
+		assert_true(vmc_limbo_add(&f.limbo, &f.memory, p, LARGE));
+		if (vmc_limbo_is_due(&f.limbo))
+			vmc_limbo_free(vmc_limbo_ripe(&f.limbo), &f.memory);
+		assert_true(f.counts.bytes <= 3 * (int)VMC_LIMBO_BYTES + LARGE);
+	}
+	vmc_limbo_flush(&f.limbo, &f.memory);
+	assert_int_equal(f.counts.objects, 0);
+}
+
+/* The first chunk is small, the next ones are larger, up to some size. */
+static void
+test_grows(void **state)
+{
+	struct fixture f;
+	long last = 0;
+
+	(void)state;
+	fixture_start(&f);
+	add_one(&f);
+	assert_true(f.counts.bytes < 4096);
+	vmc_limbo_flush(&f.limbo, &f.memory);
+	for (int i = 0; i < 8; i++) {
+		long count = fill_chunk(&f);
+		assert_true(count >= last);
+		last = count;
+	}
+	vmc_limbo_flush(&f.limbo, &f.memory);
+	f.limbo.most = 100;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(fill_chunk(&f), 100);
+	vmc_limbo_flush(&f.limbo, &f.memory);
+	assert_int_equal(f.counts.objects, 0);
+}
+
+static void
+test_adopted(void **state)
+{
+	struct fixture f, from;
+
+	(void)state;
+	for (int memory = 0; memory < 2; memory++)
+		for (int own = 0; own < 2; own++) {
+			fixture_start(&f);
+			fixture_start(&from);
+			from.memory.ctx = &f.counts;
+			if (own)
+				fill_chunk(&f);
+			fill_chunk(&from);
+			add_one(&from);
+			add_one(&from);
+			f.counts.fail_at = memory ? -1 : -2;
+			vmc_limbo_adopt(&f.limbo, &from.limbo, &f.memory);
+			f.counts.fail_at = -1;
+			assert_null(from.limbo.open);
+			assert_null(from.limbo.oldest);
+			add_one(&f);
+			vmc_limbo_free(
+				vmc_limbo_ripe_at_once(&f.limbo), &f.memory);
+			assert_int_equal(f.counts.objects, 0);
+		}
+}
+
 int
 main(void)
 {
@@ -285,6 +358,9 @@ main(void)
 		cmocka_unit_test(test_looks_again),
 		cmocka_unit_test(test_reader_keeps_what_came_after_it),
 		cmocka_unit_test(test_flush),
+		cmocka_unit_test(test_bounded_in_bytes),
+		cmocka_unit_test(test_grows),
+		cmocka_unit_test(test_adopted),
 		cmocka_unit_test(test_no_memory),
 	};
 

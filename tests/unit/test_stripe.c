@@ -61,7 +61,7 @@ member(void *arg)
 		testing_expect((uintptr_t)s % 64 == 0);
 		vmc_count(s, VMC_COUNT_PUT, 1);
 		vmc_count(s, VMC_COUNT_DRAM, number);
-		vmc_count(s, VMC_COUNT_EXTENTS, -(uint64_t)number);
+		vmc_count(s, VMC_COUNT_EXTENTS_GONE, number);
 		void *p = vmc_alloc(c->memory, 100);
 		testing_expect(vmc_limbo_add(&s->limbo, c->memory, p, 100));
 	}
@@ -109,9 +109,9 @@ crowd_three_times(void)
 			round * CROWD);
 		assert_int_equal(vmc_stripes_sum(&stripes, VMC_COUNT_DRAM),
 			round * numbers);
-		assert_int_equal(vmc_stripes_sum(&stripes, VMC_COUNT_EXTENTS) +
-					 round * numbers,
-			0);
+		assert_int_equal(
+			vmc_stripes_sum(&stripes, VMC_COUNT_EXTENTS_GONE),
+			round * numbers);
 		/* a slot's stripe is the same for every thread that has it */
 		for (unsigned i = 0; i < CROWD; i++) {
 			assert_true(c.slot[i] < 2 * CROWD);
@@ -141,6 +141,48 @@ test_crowd(void **state)
 	assert_int_equal(maps - unmaps, mapped);
 }
 
+static void *
+come(void *arg)
+{
+	testing_expect(vmc_stripe_of(arg, vmc_thread_self()) != NULL);
+	return NULL;
+}
+
+/* What a thread that has gone has left is taken over, and used again. */
+static void
+test_taken_over(void **state)
+{
+	static struct vmc_stripes stripes;
+	struct testing_memory counts;
+	struct vmc_memory memory = testing_memory_of(&counts);
+	struct vmc_stripe *mine = vmc_stripe_of(&stripes, vmc_thread_self());
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(stripes.count, 1);
+	assert_false(vmc_stripe_take_over(&stripes, mine));
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(
+			pthread_create(&thread, NULL, come, &stripes), 0);
+		pthread_join(thread, NULL);
+		assert_int_equal(testing_failures, 0);
+		assert_int_equal(stripes.count, 2);
+		struct vmc_stripe *s = vmc_stripe_next(&stripes, NULL);
+		assert_ptr_not_equal(s, mine);
+		assert_ptr_equal(vmc_stripe_next(&stripes, s), mine);
+		assert_null(vmc_stripe_next(&stripes, mine));
+		assert_true(vmc_stripe_take_over(&stripes, s));
+		assert_null(vmc_stripe_at(&stripes, s->slot));
+		assert_ptr_equal(vmc_stripe_next(&stripes, NULL), mine);
+		vmc_stripe_spare(&stripes, s);
+		/* of which there are two, whatever number there was */
+		assert_ptr_equal(vmc_stripe_older(&stripes, NULL), s);
+		assert_ptr_equal(vmc_stripe_older(&stripes, s), mine);
+		assert_null(vmc_stripe_older(&stripes, mine));
+	}
+	vmc_stripes_delete(&stripes, &memory);
+}
+
 /* Any slot number has a place of its own. */
 static void
 test_places(void **state)
@@ -150,6 +192,8 @@ test_places(void **state)
 	enum { COUNT = sizeof(slots) / sizeof(slots[0]) };
 	static struct vmc_stripes stripes;
 	struct vmc_stripe *made[COUNT];
+	struct testing_memory counts;
+	struct vmc_memory memory = testing_memory_of(&counts);
 
 	(void)state;
 	for (unsigned i = 0; i < COUNT; i++) {
@@ -164,15 +208,8 @@ test_places(void **state)
 	for (unsigned i = 0; i < COUNT; i++) {
 		assert_ptr_equal(vmc_stripe_at(&stripes, slots[i]), made[i]);
 		assert_int_equal(made[i]->counter[VMC_COUNT_HIT], i + 1);
-		/* delete goes by the threads there are, these are invented */
-		size_t page = vmc_os_page_size();
-		vmc_os_unmap(
-			made[i], (sizeof(*made[i]) + page - 1) & ~(page - 1));
 	}
-	for (unsigned k = 1; k < VMC_STRIPE_GROUPS; k++)
-		if (stripes.group[k])
-			vmc_os_unmap((void *)stripes.group[k],
-				(size_t)VMC_STRIPE_GROUP_FIRST << k << 3);
+	vmc_stripes_delete(&stripes, &memory);
 }
 
 static void
@@ -201,6 +238,7 @@ main(void)
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_without_memory),
 		cmocka_unit_test(test_crowd),
+		cmocka_unit_test(test_taken_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
