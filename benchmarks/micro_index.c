@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * micro_index.c -- what the index costs: nanoseconds a call, bytes a leaf
+ * micro_index.c -- what either index costs: nanoseconds a call, bytes a leaf
  *
  * Per line, an index of so many leaves (64 bytes each, random hashes):
  *
@@ -173,18 +173,19 @@ look_up_all(struct run_of_benchmark *b)
 }
 
 static void
-run(uint64_t count)
+run(enum vmc_index_kind kind, uint64_t count)
 {
 	struct run_of_benchmark b = {.count = count, .random = 1};
 	uint64_t start = vmc_os_clock_ns();
 
 	b.leaves = aligned_alloc(64, count * sizeof(*b.leaves));
-	if (!b.leaves || vmc_index_new(&b.index, VMC_INDEX_LINEAR, count,
-				 hash_of, NULL, &memory))
+	if (!b.leaves ||
+		vmc_index_new(&b.index, kind, count, hash_of, NULL, &memory))
 		exit(1);
 	for (uint64_t i = 0; i < count; i++)
 		insert(&b, i, 1);
-	printf("%9" PRIu64 " leaves: insert %4.0f", count,
+	printf("%s %9" PRIu64 " leaves: insert %4.0f",
+		kind == VMC_INDEX_LINEAR ? "hash   " : "critnib", count,
 		(double)(vmc_os_clock_ns() - start) / (double)count);
 	double filled = (double)bytes_out;
 	look_up_all(&b);
@@ -210,6 +211,13 @@ run(uint64_t count)
 	free(b.leaves);
 }
 
+static void
+run_both(uint64_t count)
+{
+	run(VMC_INDEX_LINEAR, count);
+	run(VMC_INDEX_CRITNIB, count);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -217,8 +225,8 @@ main(int argc, char **argv)
 		10000, 100000, 1000000, 4000000, 10000000};
 
 	for (int i = 1; i < argc; i++)
-		run(strtoull(argv[i], NULL, 0));
+		run_both(strtoull(argv[i], NULL, 0));
 	for (size_t i = 0; argc < 2 && i < sizeof(sizes) / sizeof(*sizes); i++)
-		run(sizes[i]);
+		run_both(sizes[i]);
 	return 0;
 }

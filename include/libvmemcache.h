@@ -95,6 +95,15 @@ enum vmemcache_bench_cfg {
 	VMEMCACHE_BENCH_PREFAULT    /* touch every page of the pool now */
 };
 
+/*
+ * What finds the items: a critnib trie, which takes 10 bytes an item less, or
+ * linear hashing, which is faster: the default.
+ */
+enum vmemcache_index {
+	VMEMCACHE_INDEX_CRITNIB,
+	VMEMCACHE_INDEX_HASH,
+};
+
 /* Where what the cache keeps per entry beside the pool lives. Since 1.0. */
 enum vmemcache_metadata {
 	VMEMCACHE_METADATA_DRAM, /* ordinary memory; the default */
@@ -161,6 +170,12 @@ int vmemcache_set_eviction_policy(
 
 /* EINVAL: unknown value. EALREADY: after add. In libvmemcache since 1.0. */
 int vmemcache_set_metadata(VMEMcache *cache, enum vmemcache_metadata where);
+
+/*
+ * How the cache finds its items: see vmemcache(3) for which suits whom.
+ * EINVAL: unknown value. EALREADY: after add. In libvmemcache since 1.0.
+ */
+int vmemcache_set_index(VMEMcache *cache, enum vmemcache_index index);
 
 /*
  * Let vmemcache_add() make every page of the pool present, so that no put is

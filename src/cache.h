@@ -49,6 +49,7 @@ struct vmemcache {
 	size_t size; /* 0: not set */
 	const struct vmc_policy_ops *policy_ops;
 	enum vmemcache_metadata metadata;
+	enum vmc_index_kind index_kind;
 	unsigned prefault_threads; /* 0: no prefault */
 	vmemcache_on_progress *on_progress;
 	void *on_progress_arg;

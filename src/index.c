@@ -4,6 +4,7 @@
  */
 #include "index.h"
 
+#include "critnib/critnib.h"
 #include "hash/linear.h"
 
 int
@@ -11,7 +12,8 @@ vmc_index_new(struct vmc_index **index, enum vmc_index_kind kind,
 	uint64_t most_leaves, vmc_index_hash_fn *hash_of, const void *arg,
 	const struct vmc_memory *memory)
 {
-	(void)kind;
+	if (kind == VMC_INDEX_CRITNIB)
+		return vmc_critnib_new(index, hash_of, arg, memory);
 	return vmc_linear_new(index, most_leaves, hash_of, arg, memory);
 }
 

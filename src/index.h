@@ -19,9 +19,10 @@
 #define VMC_INDEX_H
 
 #include "bag/bag.h"
+#include "critnib/critnib_find.h"
 #include "hash/linear_find.h"
 
-enum vmc_index_kind { VMC_INDEX_LINEAR };
+enum vmc_index_kind { VMC_INDEX_CRITNIB, VMC_INDEX_LINEAR };
 
 /*
  * An empty index, meant for so many leaves at most, though it takes more;
@@ -104,7 +105,8 @@ int vmc_index_check(struct vmc_index *index);
 static inline __attribute__((always_inline)) struct vmc_index_spot
 vmc_index_spot_of(struct vmc_index *index, uint64_t hash)
 {
-	return vmc_linear_spot_of(index, hash);
+	return index->computed ? vmc_linear_spot_of(index, hash)
+			       : vmc_critnib_spot_of(index, hash);
 }
 
 /*
@@ -129,7 +131,8 @@ vmc_index_first(struct vmc_index *index, uint64_t hash,
 		if (more && vmc_bag_take(&c, bag, more, spot.seen))
 			return c;
 		if (!more && !vmc_bag_link(bag) &&
-			vmc_linear_unchanged(index, hash, spot.seen))
+			(!index->computed ||
+				vmc_linear_unchanged(index, hash, spot.seen)))
 			return (struct vmc_index_candidate){0};
 	}
 	return vmc_index_go_on(index, hash, bag, more, spot.seen);
@@ -192,7 +195,8 @@ static inline __attribute__((always_inline)) struct vmc_index_spot
 vmc_index_refresh(
 	struct vmc_index *index, uint64_t hash, struct vmc_index_spot spot)
 {
-	return vmc_linear_refresh(index, hash, spot);
+	return index->computed ? vmc_linear_refresh(index, hash, spot)
+			       : vmc_critnib_spot_of(index, hash);
 }
 
 #endif

@@ -290,7 +290,7 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 	if (rc)
 		goto close;
 	/* entries without a block are few */
-	if (vmc_index_new(&cache->index, VMC_INDEX_LINEAR, cache->blocks,
+	if (vmc_index_new(&cache->index, cache->index_kind, cache->blocks,
 		    hash_of_leaf, cache, &cache->memory) ||
 		cache->policy_ops->create(&cache->policy, &cache->uncounted)) {
 		rc = out_of_memory();

@@ -90,6 +90,7 @@ vmemcache_new(void)
 	cache->allocated = allocated;
 	cache->block_size = VMEMCACHE_MIN_EXTENT;
 	cache->policy_ops = &vmc_policy_lru;
+	cache->index_kind = VMC_INDEX_LINEAR;
 	return cache;
 }
 
@@ -152,6 +153,21 @@ vmemcache_set_metadata(VMEMcache *cache, enum vmemcache_metadata where)
 		return (int)result(vmc_fail(
 			EINVAL, "unknown place of metadata %d", (int)where));
 	cache->metadata = where;
+	return 0;
+}
+
+EXPORT int
+vmemcache_set_index(VMEMcache *cache, enum vmemcache_index index)
+{
+	int rc = check_configurable(cache);
+
+	if (rc)
+		return (int)result(rc);
+	if ((unsigned)index > VMEMCACHE_INDEX_HASH)
+		return (int)result(
+			vmc_fail(EINVAL, "unknown index %d", (int)index));
+	cache->index_kind = index == VMEMCACHE_INDEX_HASH ? VMC_INDEX_LINEAR
+							  : VMC_INDEX_CRITNIB;
 	return 0;
 }
 

@@ -222,6 +222,7 @@ struct vmc_index_spot {
 struct vmc_index_place {
 	struct vmc_bag *in;
 	unsigned i;
+	uint64_t own; /* bits of its word */
 };
 
 /* A leaf that may be the one, not touched so far, and where to go on from. */

@@ -98,7 +98,7 @@ find_place(bag *b)
 		unsigned i = vmc_bag_free_word(b);
 		bag *next = i < WORDS ? NULL : chained(b);
 		if (!next)
-			return (place){b, i};
+			return (place){.in = b, .i = i};
 		b = next;
 	}
 }
@@ -119,7 +119,7 @@ make_place(const struct vmc_linear *index, bag *b, place *where)
 	vmc_bag_put(next, 0, vmc_load_relaxed(&last->word[end]),
 		vmc_load_relaxed(&last->note[end]));
 	vmc_store_release(&last->word[end], (uintptr_t)next | LINK);
-	*where = (place){next, 1};
+	*where = (place){.in = next, .i = 1};
 	return true;
 }
 

@@ -66,9 +66,15 @@ test_setters(void **state)
 		assert_fails(vmemcache_set_metadata(cache,
 				     (enum vmemcache_metadata)unknown[i]),
 			EINVAL);
+		assert_fails(vmemcache_set_index(
+				     cache, (enum vmemcache_index)unknown[i]),
+			EINVAL);
 	}
 	assert_fails(vmemcache_set_metadata(cache, VMEMCACHE_METADATA_KMEM + 1),
 		EINVAL);
+	assert_fails(
+		vmemcache_set_index(cache, VMEMCACHE_INDEX_HASH + 1), EINVAL);
+	assert_fails(vmemcache_set_index(NULL, VMEMCACHE_INDEX_HASH), EINVAL);
 	assert_fails(vmemcache_set_prefault(NULL, 1, NULL, NULL), EINVAL);
 	vmemcache_callback_on_evict(NULL, NULL, NULL);
 	vmemcache_callback_on_miss(NULL, NULL, NULL);

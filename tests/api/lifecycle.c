@@ -102,6 +102,8 @@ test_in_use(void **state)
 		EALREADY);
 	assert_fails(vmemcache_set_metadata(cache, VMEMCACHE_METADATA_DRAM),
 		EALREADY);
+	assert_fails(
+		vmemcache_set_index(cache, VMEMCACHE_INDEX_HASH), EALREADY);
 	assert_fails(vmemcache_set_prefault(cache, 0, NULL, NULL), EALREADY);
 	assert_fails(vmemcache_add(cache, FIXTURE_DIR), EBUSY);
 	assert_fails(vmemcache_add(cache, "/nonexistent"), EBUSY);

@@ -87,6 +87,7 @@ static struct {
 	ssize_t (*get_many)(VMEMcache *, struct vmemcache_request *, size_t);
 	int (*set_prefault)(
 		VMEMcache *, unsigned, vmemcache_on_progress *, void *);
+	int (*set_index)(VMEMcache *, enum vmemcache_index);
 } const volatile api = {
 	vmemcache_new,
 	vmemcache_delete,
@@ -106,6 +107,7 @@ static struct {
 	vmemcache_set_metadata,
 	vmemcache_get_many,
 	vmemcache_set_prefault,
+	vmemcache_set_index,
 };
 
 int

@@ -377,5 +377,10 @@ main(void)
 		cmocka_unit_test(test_delete_drops_each),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	kind = VMC_INDEX_LINEAR;
+	int failed = cmocka_run_group_tests_name(
+		"linear hashing", tests, NULL, NULL);
+	kind = VMC_INDEX_CRITNIB;
+	return failed +
+	       cmocka_run_group_tests_name("critnib", tests, NULL, NULL);
 }

@@ -289,7 +289,8 @@ test_readers_and_writers(void **state)
 	for (uint64_t i = 0; i < STAYING; i++)
 		s->staying[i] = (struct leaf){hash_staying(i), i};
 	for (int round = 0; round < ROUNDS; round++) {
-		start(s, VMC_INDEX_LINEAR, UINT64_C(1) << 3 * round);
+		start(s, round % 2 ? VMC_INDEX_CRITNIB : VMC_INDEX_LINEAR,
+			UINT64_C(1) << 3 * round);
 		for (uint64_t i = 0; i < STAYING; i++)
 			assert_int_equal(
 				vmc_index_insert(s->index, hash_staying(i),
@@ -336,16 +337,15 @@ come_and_go(void *arg)
 
 /* The only leaves of a stripe: bags come and go with them. */
 static void
-test_empty_again_and_again(void **state)
+empty_again_and_again(enum vmc_index_kind kind)
 {
 	struct shared *s = calloc(1, sizeof(*s));
 	struct writer *writers = calloc(WRITERS, sizeof(*writers));
 	pthread_t threads[WRITERS];
 
-	(void)state;
 	assert_non_null(s);
 	assert_non_null(writers);
-	start(s, VMC_INDEX_LINEAR, 1);
+	start(s, kind, 1);
 	for (unsigned i = 0; i < WRITERS; i++) {
 		writers[i].shared = s;
 		writers[i].number = i;
@@ -361,6 +361,14 @@ test_empty_again_and_again(void **state)
 	end(s);
 	free(writers);
 	free(s);
+}
+
+static void
+test_empty_again_and_again(void **state)
+{
+	(void)state;
+	empty_again_and_again(VMC_INDEX_LINEAR);
+	empty_again_and_again(VMC_INDEX_CRITNIB);
 }
 
 int

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * critnib_group.c -- groups of bags, made anew whenever bags are split or
+ * joined
+ *
+ * Which nibbles share a bag is decided anew each time, from the first on: as
+ * many as fill it by FILL.
+ *
+ * A group is never rearranged: another one is filled, then the words of the
+ * table that lead to the old one are stored, and the old one is retired. All
+ * here is called under the stripe's latch. What is too much for the memory
+ * there is is left as it was.
+ */
+#include "critnib_internal.h"
+
+#include <string.h>
+
+/* A bag is filled with the leaves of whole nibbles, while they are as many. */
+#define FILL 14u
+/* Leaves a word of a table; from so many on it is doubled, a quarter: halved.
+ */
+#define DENSE 96u
+/* A group of more bags is split where the table has more words than one for it.
+ */
+#define BAGS_MOST 10u
+/* Two groups with so few leaves together become one. */
+#define JOINED 24u
+
+void *
+vmc_critnib_allocate(const struct vmc_critnib *index, size_t size)
+{
+	void *p = vmc_alloc(&index->memory, size);
+
+	if ((uintptr_t)p >> VMC_BAG_ADDRESS_BITS) {
+		vmc_free(&index->memory, p, size);
+		return NULL;
+	}
+	return p ? memset(p, 0, size) : NULL;
+}
+
+/* Store a group into all words of the table that are for it. */
+static void
+set_group(struct node *node, uint64_t hash, uint64_t g)
+{
+	unsigned same = k_of(node) - d_of(g);
+	uint64_t table = vmc_load_relaxed(node->table);
+	group *all = vmc_bag_address(table);
+	size_t at = (size_t)(group_at(node, hash) - all) >> same << same;
+
+	for (size_t i = 0; i < (size_t)1 << same; i++)
+		/* pairs with the acquire load in find */
+		vmc_store_release(&all[at + i], g);
+}
+
+/* --- what a group holds --- */
+
+/* With a bag `by`, which has a link, in place of one of the group; or none. */
+void
+vmc_critnib_gather_but(struct content *c, uint64_t g, const bag *replaced,
+	const bag *by, unsigned at)
+{
+	const bag *b = vmc_bag_address(g);
+	unsigned from = 0, begins = begins_of(g);
+
+	start_content(c);
+	for (unsigned n = bags_in(g); n > 0; n--, b++) {
+		unsigned to = end_of(begins, from);
+		bool whole = b == replaced || vmc_bag_link(b);
+		unsigned m = whole ? 0 : vmc_bag_leaves(b);
+		if (b == replaced && by)
+			add_link(c, by, at, 1);
+		else if (b != replaced && whole)
+			add_link(c, b, from, to - from);
+		for (; m; m &= m - 1) {
+			unsigned i = (unsigned)__builtin_ctz(m);
+			uint64_t w = vmc_load_relaxed(&b->word[i]);
+			add_leaf(c, w, vmc_load_relaxed(&b->note[i]),
+				nibble_of_word(w));
+		}
+		from = to;
+	}
+}
+
+static void
+gather(struct content *c, uint64_t g)
+{
+	vmc_critnib_gather_but(c, g, NULL, NULL, 0);
+}
+
+/*
+ * With which nibbles bags should begin, one leaf more of nibble `more` coming
+ * (NIBBLES: none). IMPOSSIBLE: a bag is too small for those of one nibble.
+ */
+uint32_t
+vmc_critnib_arrange(const struct content *c, unsigned more)
+{
+	uint32_t begins = 0;
+	unsigned in_bag = 0;
+
+	for (unsigned n = 0; n < NIBBLES;) {
+		unsigned leaves = c->count[n] + (unsigned)(n == more);
+		if (c->span[n]) {
+			begins |= UINT32_C(1) << n;
+			n += c->span[n];
+			/* what is behind begins another */
+			begins |= UINT32_C(1) << n;
+			in_bag = 0;
+			continue;
+		}
+		if (leaves > WORDS)
+			return IMPOSSIBLE;
+		if (in_bag > 0 && in_bag + leaves > FILL) {
+			begins |= UINT32_C(1) << n;
+			in_bag = 0;
+		}
+		in_bag += leaves;
+		n++;
+	}
+	return begins & 0xfffe;
+}
+
+/*
+ * A bag with a link as it is; but for the nibble of its leaves, which are of
+ * one hash.
+ */
+static void
+copy_bag(const struct vmc_critnib *index, const struct node *node, unsigned d,
+	const bag *from, bag *to)
+{
+	unsigned leaves = vmc_bag_leaves(from), nibble = 0;
+
+	if (leaves) {
+		uint64_t hash = hash_of(index, some_leaf(from));
+		nibble = vmc_critnib_nibble(d, rest_of(node, hash));
+	}
+	for (unsigned i = 0; i < WORDS; i++) {
+		uint64_t w = vmc_load_relaxed(&from->word[i]);
+		vmc_bag_put(to, i,
+			vmc_bag_is_leaf(w) ? with_nibble(w, nibble) : w,
+			vmc_load_relaxed(&from->note[i]));
+	}
+}
+
+/* A group of a node with these bags at depth d. False: no memory. */
+bool
+vmc_critnib_build(const struct vmc_critnib *index, const struct node *node,
+	const struct content *c, uint32_t begins, unsigned d, uint64_t *out)
+{
+	unsigned used[NIBBLES] = {0}, count;
+	bag *bags;
+
+	*out = d;
+	if (c->leaves == 0 && c->links == 0)
+		return true;
+	count = vmc_critnib_count_bits(begins) + 1;
+	bags = vmc_critnib_allocate(index, count * sizeof(*bags));
+	if (!bags)
+		return false;
+	*out |= (uintptr_t)bags | (uint64_t)begins << VMC_CRITNIB_BEGINS_SHIFT;
+	for (unsigned i = 0; i < c->leaves; i++) {
+		uint32_t up_to = (2u << nibble_of_word(c->word[i])) - 1;
+		unsigned at = vmc_critnib_count_bits(begins & up_to);
+		vmc_bag_put(&bags[at], used[at]++, c->word[i], c->note[i]);
+	}
+	for (unsigned n = 0; n < NIBBLES; n++) {
+		if (!c->span[n])
+			continue;
+		uint32_t up_to = (2u << n) - 1;
+		unsigned at = vmc_critnib_count_bits(begins & up_to);
+		copy_bag(index, node, d, c->link[n], &bags[at]);
+	}
+	return true;
+}
+
+/* The same group with other bags. */
+bool
+vmc_critnib_rebuild(struct vmc_critnib *index, struct node *node, uint64_t hash,
+	const struct content *c, uint32_t begins)
+{
+	uint64_t old = group_of(node, hash), new;
+
+	if (!vmc_critnib_build(index, node, c, begins, d_of(old), &new))
+		return false;
+	set_group(node, hash, new);
+	retire_group(index, old);
+	return true;
+}
+
+bool
+vmc_critnib_make_bag(
+	struct vmc_critnib *index, struct node *node, uint64_t hash)
+{
+	bag *b = vmc_critnib_allocate(index, sizeof(*b));
+
+	if (b)
+		set_group(
+			node, hash, (uintptr_t)b | d_of(group_of(node, hash)));
+	return b != NULL;
+}
+
+/* --- tables --- */
+
+/* What leads to another table, and words of the old one into it. */
+static bool
+set_table(struct vmc_critnib *index, struct node *node, unsigned k)
+{
+	uint64_t old = vmc_load_relaxed(node->table);
+	unsigned old_k = old & VMC_CRITNIB_LOW;
+	group *from = vmc_bag_address(old);
+	group *to = node->first;
+
+	if (k > 0)
+		to = vmc_critnib_allocate(index, table_size(k));
+	if (!to)
+		return false;
+	node->deepest = 0;
+	for (size_t i = 0; i < (size_t)1 << k; i++) {
+		size_t at = k > old_k ? i >> (k - old_k) : i << (old_k - k);
+		uint64_t g = vmc_load_relaxed(&from[at]);
+		node->deepest += d_of(g) == k;
+		vmc_store_release(&to[i], g);
+	}
+	/* pairs with the acquire load in find */
+	vmc_store_release(node->table, (uintptr_t)to | k);
+	if (old_k > 0)
+		vmc_retire(&index->memory, (void *)from, table_size(old_k));
+	return true;
+}
+
+static void
+double_table(struct vmc_critnib *index, struct node *node)
+{
+	unsigned k = k_of(node);
+
+	if (k < K_MAX && node->skip + k + NIBBLE_BITS < HASH_BITS &&
+		vmc_load_relaxed(&node->count) > (uint64_t)DENSE << k)
+		set_table(index, node, k + 1);
+}
+
+static void
+halve_table(struct vmc_critnib *index, struct node *node)
+{
+	unsigned k = k_of(node);
+
+	if (k > 0 && node->deepest == 0 &&
+		vmc_load_relaxed(&node->count) < (uint64_t)DENSE << k >> 2)
+		set_table(index, node, k - 1);
+}
+
+/* --- groups into two, and two into one --- */
+
+/* Half of what a group at depth d holds, by nibbles one bit further on. */
+static bool
+take_half(const struct vmc_critnib *index, const struct node *node,
+	const struct content *all, unsigned d, unsigned half, struct content *c)
+{
+	const unsigned from = half * NIBBLES / 2, to = from + NIBBLES / 2;
+
+	start_content(c);
+	for (unsigned i = 0; i < all->leaves; i++) {
+		unsigned nibble = nibble_of_word(all->word[i]);
+		if (nibble < from || nibble >= to)
+			continue;
+		uint64_t rest = rest_of(node, hash_of(index, all->word[i]));
+		add_leaf(c, all->word[i], all->note[i],
+			vmc_critnib_nibble(d + 1, rest));
+	}
+	for (unsigned n = 0; n < NIBBLES; n++) {
+		unsigned span = all->span[n];
+		if (n < to && n + span > to && span > 0 && n >= from)
+			return false;
+		if (span && n >= from && n < to)
+			add_link(c, all->link[n], 2 * (n - from), 2 * span);
+	}
+	return true;
+}
+
+/* False: no memory, or a bag with a link is for both halves. */
+static bool
+split_group(struct vmc_critnib *index, struct node *node, uint64_t hash,
+	const struct content *all)
+{
+	uint64_t old = group_of(node, hash), halves[2];
+	unsigned d = d_of(old), made = 0;
+	struct content c;
+
+	for (; made < 2; made++)
+		if (!take_half(index, node, all, d, made, &c) ||
+			!vmc_critnib_build(index, node, &c,
+				vmc_critnib_arrange(&c, NIBBLES), d + 1,
+				&halves[made]))
+			break;
+	if (made < 2) {
+		if (made == 1 && vmc_bag_address(halves[0]))
+			vmc_free(&index->memory, vmc_bag_address(halves[0]),
+				group_size(halves[0]));
+		return false;
+	}
+	/* the bit of the hash that tells the halves apart */
+	uint64_t bit = UINT64_C(1) << (HASH_BITS - 1 - node->skip - d);
+	set_group(node, hash & ~bit, halves[0]);
+	set_group(node, hash | bit, halves[1]);
+	node->deepest += d + 1 == k_of(node) ? 2 : 0;
+	retire_group(index, old);
+	return true;
+}
+
+/* The group of the hash and its other half, if they have few leaves. */
+static bool
+join_groups(struct vmc_critnib *index, struct node *node, uint64_t hash)
+{
+	uint64_t halves[2], joined;
+	struct content part, c;
+	unsigned d = d_of(group_of(node, hash));
+
+	if (d == 0)
+		return false;
+	uint64_t bit = UINT64_C(1) << (HASH_BITS - node->skip - d);
+	halves[0] = group_of(node, hash & ~bit);
+	halves[1] = group_of(node, hash | bit);
+	if (d_of(halves[0]) != d || d_of(halves[1]) != d)
+		return false;
+	start_content(&c);
+	for (unsigned half = 0; half < 2; half++) {
+		gather(&part, halves[half]);
+		if (part.links > 0 || part.leaves + c.leaves > JOINED)
+			return false;
+		for (unsigned i = 0; i < part.leaves; i++)
+			add_leaf(&c, part.word[i], part.note[i],
+				half * NIBBLES / 2 +
+					nibble_of_word(part.word[i]) / 2);
+	}
+	uint32_t begins = vmc_critnib_arrange(&c, NIBBLES);
+	if (begins == IMPOSSIBLE ||
+		!vmc_critnib_build(index, node, &c, begins, d - 1, &joined))
+		return false;
+	node->deepest -= d == k_of(node) ? 2 : 0;
+	set_group(node, hash, joined);
+	retire_group(index, halves[0]);
+	retire_group(index, halves[1]);
+	return true;
+}
+
+bool
+vmc_critnib_make_room(
+	struct vmc_critnib *index, struct node *node, uint64_t hash)
+{
+	uint64_t g = group_of(node, hash);
+	struct content c;
+
+	double_table(index, node);
+	gather(&c, g);
+	uint32_t begins = vmc_critnib_arrange(
+		&c, vmc_critnib_nibble(g, rest_of(node, hash)));
+	if (d_of(g) < k_of(node) &&
+		(begins == IMPOSSIBLE ||
+			vmc_critnib_count_bits(begins) >= BAGS_MOST) &&
+		split_group(index, node, hash, &c))
+		return true;
+	if (begins == IMPOSSIBLE)
+		return vmc_critnib_push_down(index, node, hash);
+	return vmc_critnib_rebuild(index, node, hash, &c, begins);
+}
+
+void
+vmc_critnib_shrink(struct vmc_critnib *index, struct node *node, uint64_t hash)
+{
+	uint64_t g = group_of(node, hash);
+	struct content c;
+
+	gather(&c, g);
+	uint32_t begins = vmc_critnib_arrange(&c, NIBBLES);
+	if (begins != IMPOSSIBLE &&
+		(c.leaves + c.links == 0 ||
+			vmc_critnib_count_bits(begins) + 1 < bags_in(g)))
+		vmc_critnib_rebuild(index, node, hash, &c, begins);
+	if (c.leaves <= JOINED) {
+		while (join_groups(index, node, hash))
+			;
+		halve_table(index, node);
+	}
+}
