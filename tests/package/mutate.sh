@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# mutate.sh BUILD -- does utils/mutate find what it should? On one small file:
-# what survives is listed; without the list it is a failure, and so is an entry
-# for a mutant that there is none of.
+# mutate.sh BUILD -- does utils/mutate find what it should? On two functions of
+# one file: what survives is listed; without the list it is a failure, and so is
+# an entry for a mutant that there is none of.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=$(mktemp -d)
@@ -11,22 +11,25 @@ trap 'rm -rf "$folder"' EXIT
 
 mutate()
 {
-	utils/mutate --build "$1" --kept "$folder/kept" --unit "${@:2}" \
-		src/lru/rows.c >"$folder/out" || {
+	utils/mutate --build "$1" --kept "$folder/kept" --unit \
+		--function vmc_rows_take --function GROUPS_MAX \
+		--known "$2" src/lru/rows.c >"$folder/out" || {
 		cat "$folder/out"
 		return 1
 	}
 }
 
-mutate "$1"
-if mutate "$1" --known /dev/null; then
+grep -P 'src/lru/rows.c\t(vmc_rows_take|GROUPS_MAX)\t' tests/mutants.txt \
+	>"$folder/list"
+mutate "$1" "$folder/list"
+grep -q 'killed (unit)' "$folder/out"
+if mutate "$1" /dev/null; then
 	echo "what is not listed was let pass" >&2
 	exit 1
 fi
 grep -q 'src/lru/rows.c:[0-9]* survived:' "$folder/out"
-cp tests/mutants.txt "$folder/list"
-printf 'src/lru/rows.c\tmake_room\tno such code\tno reason\n' >>"$folder/list"
-if mutate "$1" --known "$folder/list"; then
+printf 'src/lru/rows.c\tGROUPS_MAX\tno such code\tno reason\n' >>"$folder/list"
+if mutate "$1" "$folder/list"; then
 	echo "an entry for nothing was let pass" >&2
 	exit 1
 fi
