@@ -33,6 +33,9 @@ endfunction()
 # vmc_pkg_config(<name>): cmake/<name>.pc.in, whose prefix is relative to the
 # .pc file, so that `cmake --install --prefix` works
 function(vmc_pkg_config name)
+	if(NOT VMC_INSTALL)
+		return()
+	endif()
 	file(RELATIVE_PATH VMC_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 	configure_file(${PROJECT_SOURCE_DIR}/cmake/${name}.pc.in ${name}.pc @ONLY)
 	install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}.pc
@@ -77,6 +80,9 @@ set_target_properties(vmemcache_static PROPERTIES
 # Installation -------------------------------------------------------------
 target_include_directories(vmemcache_static INTERFACE
 	$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+if(NOT VMC_INSTALL)
+	return()
+endif()
 install(TARGETS vmemcache vmemcache_static EXPORT vmemcache
 	INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/include/libvmemcache.h
@@ -87,7 +93,7 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/vmemcache)
 install(EXPORT vmemcache FILE vmemcacheConfig.cmake
 	NAMESPACE vmemcache:: DESTINATION ${package_dir})
 write_basic_package_version_file(vmemcacheConfigVersion.cmake
-	COMPATIBILITY SameMajorVersion)
+	COMPATIBILITY AnyNewerVersion) # 0.8's calls are all there
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/vmemcacheConfigVersion.cmake
 	DESTINATION ${package_dir})
 

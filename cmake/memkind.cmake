@@ -21,9 +21,12 @@ set(MEMKIND_HEADERS fixed_allocator.h hbw_allocator.h hbwmalloc.h memkind.h
 	memkind_allocator.h memkind_deprecated.h memkind_kind_allocator.h
 	pmem_allocator.h)
 list(TRANSFORM MEMKIND_HEADERS PREPEND ${PROJECT_SOURCE_DIR}/include/)
-install(TARGETS memkind EXPORT vmemcache
-	INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(FILES ${MEMKIND_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+if(VMC_INSTALL)
+	install(TARGETS memkind EXPORT vmemcache
+		INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+	install(FILES ${MEMKIND_HEADERS}
+		DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+endif()
 
 vmc_pkg_config(memkind)
 
@@ -36,8 +39,14 @@ function(memkind_tool program call name none)
 		NODES_CALL=${call} NODES_NAME="${name}" NODES_NONE=${none})
 	set_target_properties(${program} PROPERTIES
 		INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
-	install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+	if(VMC_INSTALL)
+		install(TARGETS ${program}
+			RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+	endif()
 endfunction()
+if(NOT VMC_INSTALL AND NOT VMC_TESTS)
+	return()
+endif()
 memkind_tool(memkind-hbw-nodes
 	memkind_hbw_all_get_mbind_nodemask "high-bandwidth" 1)
 memkind_tool(memkind-auto-dax-kmem-nodes

@@ -11,7 +11,7 @@ packages_build=(
 	cmake g++ gcc libc6-dev ninja-build pkgconf # the build itself
 	libpmem-dev libdaxctl-dev libnuma-dev       # media and NUMA nodes
 	libxxhash-dev                               # the hash of a key
-	autoconf binutils dpkg-dev make             # the private jemalloc
+	binutils bzip2 make patch                   # the private jemalloc
 	libcmocka-dev                               # unit tests
 )
 

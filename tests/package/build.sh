@@ -1,30 +1,63 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# build.sh top GENERATOR JOBS [OPTION...] -- the libraries can be built by
-# whoever does it differently: from an empty directory, unoptimised to be
-# quick. OPTIONs go to cmake.
+# build.sh HOW GENERATOR JOBS [OPTION...] -- the libraries can be built by
+# whoever does it differently: from an empty directory, without C++, and
+# unoptimised to be quick; and without a network, as the private jemalloc is
+# there. OPTIONs go to cmake. HOW is
+#
+#   top                    by themselves
+#   fetch, subdirectory    within another project, FetchContent or
+#                          add_subdirectory(); nothing of ours comes along that
+#                          was not asked for
 set -eu
 
 cd "$(dirname "$0")"
+. ./offline.sh
 how=$1 generator=$2 jobs=$3
 shift 3
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+build=$scratch/build
 
 step()
 {
-	"$@" >"$scratch/log" 2>&1 || {
+	$offline "$@" >"$scratch/log" 2>&1 || {
 		echo "failed: $*"
 		cat "$scratch/log"
 		exit 1
 	}
 }
 
-case $how in
-top) source=../.. ;;
-esac
-step cmake -S "$source" -B "$scratch/build" -G "$generator" \
-	-DCMAKE_BUILD_TYPE=Debug -DBUILD_TESTING=OFF "$@"
-step cmake --build "$scratch/build" -j "$jobs" \
-	--target vmemcache_static vmemcache memkind
+# configure SOURCE [OPTION...]
+configure()
+{
+	step cmake -S "$@" -B "$build" -G "$generator" \
+		-DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_COMPILER=/nonexistent
+	step cmake --build "$build" -j "$jobs"
+}
+
+if [ "$how" = top ]; then
+	configure ../.. -DVMC_TESTS=OFF -DVMC_BENCHMARKS=OFF \
+		-DVMC_EXAMPLES=OFF "$@"
+	exit
+fi
+
+configure vendor -DHOW="$how" "$@"
+step ctest --test-dir "$build" --no-tests=error --output-on-failure
+if ! grep -q 'out of 2$' "$scratch/log"; then
+	echo "tests come along"
+	cat "$scratch/log"
+	exit 1
+fi
+step cmake --install "$build" --prefix "$scratch/prefix"
+if [ "$(cd "$scratch/prefix" && find . -type f)" != ./bin/static ]; then
+	echo "files come along"
+	find "$scratch/prefix" -type f
+	exit 1
+fi
+if find "$build" -name '*bench*' -o -name '*example*' -o -name '*nodes' \
+	-type f | grep .; then
+	echo "programs come along"
+	exit 1
+fi
