@@ -72,12 +72,21 @@ need_space()
 	((free >= $2)) || die "$1 has $free MiB free, $2 MiB are needed"
 }
 
-# configure PRESET [OPTION...]: make build/PRESET, options as for cmake.
+# configure PRESET [OPTION...]: make build/PRESET, options as for cmake. With
+# ccache, where it is there: what was compiled in another checkout need not be
+# compiled again. Not when counting: objects say where their counts go.
 configure()
 {
+	local launcher=()
+
 	echo "Configuring: $1"
 	mkdir -p build
-	cmake --preset "$@" --log-level=NOTICE >build/log 2>&1 || {
+	if [[ $1 != coverage ]] && command -v ccache >/dev/null; then
+		export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
+		launcher=(-DCMAKE_{C,CXX}_COMPILER_LAUNCHER=ccache)
+	fi
+	cmake --preset "$@" "${launcher[@]}" --log-level=NOTICE \
+		>build/log 2>&1 || {
 		cat build/log
 		die "configuring the preset $1 failed"
 	}
