@@ -214,6 +214,24 @@ random_size(struct model *m)
 	}
 }
 
+/*
+ * A put of the key has ended, in that frame: a get that waits for the key has
+ * its value now, or what the put found there, which it has read like any get.
+ */
+static void
+hand_over(struct model *m, struct frame *f, unsigned key, struct item value)
+{
+	while (f && !f->is_get)
+		f = f->outer;
+	if (!f || f->key != key)
+		return;
+	f->handed = true;
+	f->version = value.version;
+	f->size = value.size;
+	if (value.state == LIVE)
+		touch(m, key);
+}
+
 static void
 do_put(struct model *m, unsigned key, size_t size)
 {
@@ -255,13 +273,10 @@ do_put(struct model *m, unsigned key, size_t size)
 		m->entries++;
 		touch(m, key);
 	}
-	while (get && !get->is_get)
-		get = get->outer;
-	if (get && get->key == key && expected != EEXIST) {
-		get->handed = true;
-		get->version = version;
-		get->size = size;
-	}
+	hand_over(m, get, key,
+		expected == EEXIST
+			? *item
+			: (struct item){.version = version, .size = size});
 }
 
 static void
