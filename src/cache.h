@@ -115,7 +115,7 @@ vmc_cache_fail_foreign(void)
  * cancellation, an exception of C++. What then has to be done stands in the
  * cleanup of a variable, as both run these when they unwind the stack.
  */
-#define vmc_cleanup(function) __attribute__((cleanup(function)))
+#define vmc_cleanup(function) __attribute__((cleanup(function), unused))
 
 /* As vmemcache_add(); a failure leaves the configuration as it was. */
 int vmc_cache_open(struct vmemcache *cache, const char *path);

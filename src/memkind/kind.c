@@ -119,11 +119,12 @@ vmc_kind_open(struct memkind *kind, const struct vmc_space *space)
 static bool
 taken(const struct vmc_space *space)
 {
-	const char *at = space->base, *end = at + space->capacity;
+	const char *at = space->base, *end;
 	unsigned owner;
 
 	if (space->medium != &vmc_medium_user)
 		return false;
+	end = at + space->capacity;
 	while (at < end) {
 		owner = vmc_map_owner(at);
 		if (owner != VMC_OWNER_NONE && owner != VMC_OWNER_SHARED)
