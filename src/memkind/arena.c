@@ -65,6 +65,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 
 /* The smallest object that has an extent of its own. */
 #define SMALLEST_SEED ((size_t)16384)
@@ -136,23 +137,30 @@ grant_from_pieces(
 	return piece->base;
 }
 
+/* The caller's memory is there, but not zeroed. */
+static char *
+grant_memory(struct vmc_arena *arena, size_t size, size_t alignment, bool zero)
+{
+	char *at = grant(
+		arena->base, arena->size, &arena->granted, size, alignment);
+
+	return at && zero ? memset(at, 0, size) : at;
+}
+
 static void *
 hook_alloc(extent_hooks_t *hooks, void *new_addr, size_t size, size_t alignment,
 	bool *zero, bool *commit, unsigned index)
 {
 	struct vmc_arena *arena = (struct vmc_arena *)hooks;
 	struct vmc_space *space = arena->space;
-	bool user = space->medium == &vmc_medium_user;
 	int saved = errno;
 	char *at = NULL;
 
 	(void)index;
 	if (*zero && *commit && alignment == VMC_OS_CHUNK) {
 		at = map_metadata(size);
-	} else if (user && !new_addr) {
-		at = grant(arena->base, arena->size, &arena->granted, size,
-			alignment);
-		*zero = false;
+	} else if (space->medium == &vmc_medium_user && !new_addr) {
+		at = grant_memory(arena, size, alignment, *zero);
 		*commit = true;
 	} else if (!new_addr && !refused && !arena->sealed) {
 		at = grant_from_pieces(arena, size, alignment, *commit);
@@ -160,7 +168,8 @@ hook_alloc(extent_hooks_t *hooks, void *new_addr, size_t size, size_t alignment,
 			at && *commit && vmc_space_commit(space, at, size) < 0;
 		if (refused) /* these addresses are lost: once, see above */
 			at = NULL;
-		*zero = true;
+		*zero = !arena->seeding;
+		*commit = *commit || arena->seeding;
 	}
 	errno = saved;
 	return at;
@@ -183,12 +192,11 @@ static bool
 hook_commit(extent_hooks_t *hooks, void *addr, size_t size, size_t offset,
 	size_t length, unsigned index)
 {
-	const struct vmc_arena *arena = (struct vmc_arena *)hooks;
-	struct vmc_space *space = arena->space;
+	struct vmc_space *space = ((struct vmc_arena *)hooks)->space;
 	int saved = errno;
 
 	(void)size, (void)index;
-	if (space->medium == &vmc_medium_user || arena->seeding)
+	if (space->medium == &vmc_medium_user)
 		return false;
 	refused = vmc_space_commit(space, (char *)addr + offset, length) < 0;
 	errno = saved;
@@ -295,6 +303,8 @@ seed_file(struct vmc_arena *arena)
 	int flags = (int)MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
 	void *all;
 
+	if (vmc_engine_large_pad() > 0) /* more would be granted than this */
+		return;
 	arena->seeding = true;
 	all = vmc_arena_malloc(arena->space->limit, flags);
 	if (all)

@@ -193,7 +193,7 @@ struct vmc_arena {
 	size_t size;
 	_Atomic size_t granted;
 
-	/* while it is created: what is committed is given back unused */
+	/* while it is created: nobody touches what is granted */
 	bool seeding;
 	bool sealed; /* granted all that it will ever be */
 
