@@ -13,7 +13,9 @@
  * EBADF: the cache was made before a fork and this is the child, where only
  * vmemcache_delete() and the setters of callbacks may be used: parent and
  * child would otherwise write into the same pool. A call whose callback forks
- * and then returns in the child fails there in the same way.
+ * and then returns in the child fails there in the same way. But once the
+ * parent has ended, having put and evicted nothing since the fork, the first
+ * child that makes a call owns the cache, as after daemon(3): libvmemcache(7).
  *
  * Signals. No call is async-signal-safe: a handler must not make one, nor leave
  * one by longjmp(3).

@@ -13,22 +13,25 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/heritage.h"
 #include "base/lock.h"
-#include "index.h"
+#include "base/process.h"
 #include "entry.h"
 #include "extent/extent.h"
+#include "index.h"
 #include "lru/policy.h"
 #include "memkind/malloc.h"
 #include "pool/pool.h"
 #include "stripe.h"
 
 #include <errno.h>
+#include <limits.h>
 
 struct vmemcache {
 	/* made by add, immutable until delete; what a get needs comes first */
-	/* vmc_fork_generation + 1 of the process that may use it; 0: none */
-	unsigned usable_in;
-	bool wants_touches; /* of the policy */
+	/* vmc_process_mark() of the process that may use it */
+	_Atomic unsigned usable_in; /* a child changes it (inherit.c) */
+	bool wants_touches;         /* of the policy */
 	bool bench[VMEMCACHE_BENCH_PREFAULT + 1];
 	uint64_t seed;
 	struct vmc_index *index;
@@ -42,7 +45,11 @@ struct vmemcache {
 	struct vmc_memory uncounted; /* the same kind, at once */
 	uint64_t dram_baseline;      /* of the empty index and policy */
 	bool prefaulted;
-	bool closing;    /* nobody else uses it: retiring is freeing */
+	bool closing; /* nobody else uses it: retiring is freeing */
+	/* over forks, see inherit.c */
+	struct vmc_heritage heritage;
+	struct vmemcache *_Atomic next;
+	bool enrolled;
 	void *allocated; /* what malloc() gave for this */
 
 	/* configuration; immutable once the cache is added */
@@ -94,21 +101,39 @@ struct vmemcache {
 	_Atomic uint64_t left;
 };
 
+/* There is no process of that mark: the cache has no medium. */
+#define VMC_OF_NO_PROCESS UINT_MAX
+
+static inline bool
+vmc_cache_is_open(const struct vmemcache *cache)
+{
+	return vmc_load_relaxed(&cache->usable_in) != VMC_OF_NO_PROCESS;
+}
+
 /*
- * Was it made by another process? To be asked at every call, and again after
- * every callback: it may have forked, and return twice.
+ * Is it another process's? To be asked at every call, and again after every
+ * callback: it may have forked, and return twice.
  */
 static inline bool
 vmc_cache_is_foreign(const struct vmemcache *cache)
 {
-	return cache->usable_in != vmc_fork_generation + 1;
+	return vmc_load_acquire(&cache->usable_in) != vmc_process_mark();
 }
 
 static inline int
 vmc_cache_fail_foreign(void)
 {
-	return vmc_fail_const(EBADF, "the cache belongs to the parent process");
+	return vmc_fail_const(EBADF,
+		"the cache was made before a fork, and another process has "
+		"used it since, or was using it then: make another one after "
+		"the fork");
 }
+
+/* 0: the child that this is owns it from now on. -EBADF: it does not. */
+int vmc_cache_inherit(struct vmemcache *cache);
+/* From when the cache is open to when it is closed. */
+void vmc_cache_enroll(struct vmemcache *cache);
+void vmc_cache_strike_off(struct vmemcache *cache);
 
 /*
  * A callback may leave by other ways than its return: pthread_exit(3), a
@@ -295,8 +320,7 @@ static inline void
 vmc_cache_work_begins(struct vmc_stripe *stripe)
 {
 	vmc_owner_add(&stripe->work, 1);
-	if (vmc_epoch_readers_fence)
-		vmc_fence_seq_cst();
+	vmc_epoch_order();
 }
 
 static inline void
@@ -336,6 +360,24 @@ void vmc_cache_look_at_others(struct vmemcache *cache, struct vmc_stripe *own);
 /* Of an entry that is DEAD and in no index. */
 void vmc_cache_retire(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e);
+
+/*
+ * Around all that changes what the pool holds, from before the first change to
+ * after the last: inherit.c. Nested.
+ */
+static inline void
+vmc_cache_begin_change(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	vmc_owner_add(&stripe->busy, 1);
+	vmc_epoch_order();
+	vmc_heritage_change(&cache->heritage);
+}
+
+static inline void
+vmc_cache_end_change(struct vmc_stripe *stripe)
+{
+	vmc_store_release(&stripe->busy, vmc_load_relaxed(&stripe->busy) - 1);
+}
 
 /* Before or after an operation that retires: free what can be freed. */
 void vmc_cache_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe);

@@ -470,6 +470,7 @@ end_of_on_evict(struct leaving *leaving)
 	vmc_reserve_recall(&leaving->stripe->reserve, cache->policy);
 	give_back(cache->policy, &all);
 	vmc_cache_release_policy(cache);
+	vmc_cache_end_change(leaving->stripe);
 }
 
 /* -EBADF: it has returned in a child. */
@@ -574,18 +575,21 @@ vmc_cache_evict(struct vmemcache *cache, const void *data, size_t key_size)
 	if (!stripe)
 		return -ENOMEM;
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	vmc_cache_begin_change(cache, stripe);
 	vmc_cache_work_begins(stripe);
 	struct vmc_entry *e = claim_key(cache, thread, &key, &rc);
 	if (e)
 		rc = remove_claimed(
 			cache, stripe, e, &(struct claim){0}, &freed);
+	if (rc == -EBADF)
+		return rc;
 	if (rc == 0)
 		vmc_extent_free(cache->extent, &freed);
 	vmc_cache_work_ends(stripe);
-	if (rc)
-		return rc;
-	vmc_cache_reclaim(cache, stripe);
-	return 0;
+	if (rc == 0)
+		vmc_cache_reclaim(cache, stripe);
+	vmc_cache_end_change(stripe);
+	return rc;
 }
 
 int
@@ -598,15 +602,18 @@ vmc_cache_evict_victim(struct vmemcache *cache)
 
 	if (!stripe)
 		return -ENOMEM;
+	vmc_cache_begin_change(cache, stripe);
 	vmc_cache_work_begins(stripe);
 	int rc = vmc_cache_make_room(cache, stripe, 0, &freed);
+	if (rc == -EBADF)
+		return rc;
 	if (rc == 0)
 		vmc_extent_free(cache->extent, &freed);
 	vmc_cache_work_ends(stripe);
-	if (rc == -ENOSPC)
-		return vmc_fail_const(ESRCH, "there is nothing to evict");
-	if (rc)
-		return rc;
-	vmc_cache_reclaim(cache, stripe);
-	return 0;
+	if (rc == 0)
+		vmc_cache_reclaim(cache, stripe);
+	vmc_cache_end_change(stripe);
+	return rc == -ENOSPC
+		       ? vmc_fail_const(ESRCH, "there is nothing to evict")
+		       : rc;
 }

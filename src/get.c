@@ -184,7 +184,7 @@ end_of_on_miss(struct asking *asking)
  * Call on_miss; -ENOENT unless it put the key, see hand_over(). -EBADF: it
  * forked, and this is the child.
  */
-static ssize_t
+static __attribute__((noinline)) ssize_t
 ask_on_miss(struct vmemcache *cache, const struct vmc_thread *thread,
 	struct vmc_stripe *stripe, struct vmc_handover *handover)
 {

@@ -387,6 +387,7 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
 	unsigned failed = 0;
 	int rc;
+	vmc_cache_begin_change(cache, stripe);
 	/* where memory is short, once more with what had not been given back */
 	do
 		rc = put(cache, thread, stripe, &key, value, value_size);
@@ -394,6 +395,7 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 		vmc_cache_reclaim_all(cache, stripe));
 	if (rc == -EBADF) /* on_evict has returned in a child */
 		return rc;
+	vmc_cache_end_change(stripe);
 	if (stripe->handover)
 		hand_over(cache, thread, stripe, &key, value, value_size,
 			rc == -EEXIST);

@@ -109,6 +109,10 @@ forget_metadata(struct vmemcache *cache)
 	cache->index = NULL;
 	cache->policy = NULL;
 	cache->extent = NULL;
+	/* memkind did not hear of the fork either, and would destroy it */
+	if (!vmc_process_was_told(cache->usable_in) &&
+		cache->metadata == VMEMCACHE_METADATA_PMEM)
+		cache->kind = MEMKIND_DEFAULT;
 	for (struct vmc_stripe *s = NULL;
 		(s = vmc_stripe_older(&cache->stripes, s)) != NULL;) {
 		s->ripe = NULL;
@@ -120,7 +124,8 @@ void
 vmc_cache_close(struct vmemcache *cache)
 {
 	cache->closing = true;
-	if (cache->usable_in && vmc_cache_is_foreign(cache))
+	vmc_cache_strike_off(cache);
+	if (vmc_cache_is_open(cache) && vmc_cache_is_foreign(cache))
 		forget_metadata(cache);
 	if (cache->index)
 		vmc_index_delete(cache->index, drop_entry, cache);
@@ -141,7 +146,7 @@ vmc_cache_close(struct vmemcache *cache)
 	cache->extent = NULL;
 	cache->kind = NULL;
 	cache->pool = (struct vmc_pool){0};
-	cache->usable_in = 0;
+	vmc_store_relaxed(&cache->usable_in, VMC_OF_NO_PROCESS);
 	cache->prefaulted = false;
 	cache->looked_at = NULL;
 	cache->reserving = 0;
@@ -245,11 +250,11 @@ static int
 on_progress(size_t done, size_t total, void *arg)
 {
 	struct vmemcache *cache = arg;
-	unsigned generation = vmc_fork_generation;
+	unsigned mark = vmc_process_mark();
 	int stop =
 		cache->on_progress(cache, done, total, cache->on_progress_arg);
 
-	if (generation != vmc_fork_generation)
+	if (mark != vmc_process_mark())
 		return vmc_cache_fail_foreign();
 	return stop ? vmc_fail_const(ECANCELED, "prefault: canceled") : 0;
 }
@@ -271,6 +276,7 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 {
 	int rc;
 
+	vmc_process_notice();
 	if (cache->size != 0 && cache->block_size > cache->size)
 		return vmc_fail_const(
 			EINVAL, "extent size larger than the cache");
@@ -301,7 +307,8 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 	cache->seed = vmc_os_random64();
 	vmc_store_relaxed(&cache->generation, VMC_NO_GENERATION);
 	cache->wants_touches = cache->policy_ops->wants_touches;
-	cache->usable_in = vmc_fork_generation + 1;
+	vmc_store_relaxed(&cache->usable_in, vmc_process_mark());
+	vmc_cache_enroll(cache);
 	if (cache->bench[VMEMCACHE_BENCH_PREFAULT])
 		vmc_cache_prefault(cache);
 	return 0;
@@ -348,7 +355,7 @@ vmc_cache_stat(
 	struct vmc_stripes *all = &cache->stripes;
 
 	*value = 0;
-	if (cache->usable_in == 0)
+	if (!vmc_cache_is_open(cache))
 		return is_statistic(stat) ? 0 : -EINVAL;
 	switch (stat) {
 	case VMEMCACHE_STAT_PUT:

@@ -39,6 +39,7 @@ struct vmc_handover;
 struct vmc_stripe {
 	/* written by the owner; read by anyone; each only grows */
 	_Atomic uint64_t counter[VMC_COUNTERS];
+	_Atomic unsigned busy; /* changes that are not complete: inherit.c */
 	/* the owner's alone */
 	struct vmc_limbo limbo;
 	struct vmc_limbo_chunk *ripe; /* what no ring and no reader holds */

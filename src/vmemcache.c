@@ -41,31 +41,46 @@ check_configurable(const VMEMcache *cache)
 {
 	if (!cache)
 		return vmc_fail_const(EINVAL, "invalid (NULL) cache");
-	if (cache->usable_in)
+	if (vmc_cache_is_open(cache))
 		return vmc_fail_const(EALREADY, "the cache is in use already");
 	return 0;
 }
 
 /* Why operations cannot be called on the cache with that key. */
 static __attribute__((cold, noinline)) int
-why_unusable(const VMEMcache *cache)
+why_unusable(VMEMcache *cache)
 {
 	if (!cache)
 		return vmc_fail_const(EINVAL, "invalid (NULL) cache");
-	if (cache->usable_in == 0)
+	if (!vmc_cache_is_open(cache))
 		return vmc_fail_const(EINVAL, "the cache has no medium yet");
 	if (vmc_cache_is_foreign(cache))
-		return vmc_cache_fail_foreign();
+		return vmc_cache_inherit(cache);
 	return vmc_fail_const(EINVAL, "invalid key (NULL, or of a size that "
 				      "no object has)");
 }
 
 /* One test for the hot path; a key of no bytes may be NULL. */
 static inline bool
-usable(const VMEMcache *cache, const void *key, size_t key_size)
+usable_here(const VMEMcache *cache, const void *key, size_t key_size)
 {
 	return cache && !vmc_cache_is_foreign(cache) &&
 	       key_size <= PTRDIFF_MAX && (key || key_size == 0);
+}
+
+/* A child that may go on with the cache of a parent that has gone does so. */
+static __attribute__((cold, noinline)) bool
+inherits(VMEMcache *cache)
+{
+	return cache && vmc_cache_is_open(cache) &&
+	       vmc_cache_is_foreign(cache) && vmc_cache_inherit(cache) == 0;
+}
+
+static inline bool
+usable(VMEMcache *cache, const void *key, size_t key_size)
+{
+	return usable_here(cache, key, key_size) ||
+	       (inherits(cache) && usable_here(cache, key, key_size));
 }
 
 EXPORT VMEMcache *
@@ -88,6 +103,7 @@ vmemcache_new(void)
 			      -alignof(VMEMcache));
 	memset(cache, 0, sizeof(*cache));
 	cache->allocated = allocated;
+	vmc_store_relaxed(&cache->usable_in, VMC_OF_NO_PROCESS);
 	cache->block_size = VMEMCACHE_MIN_EXTENT;
 	cache->policy_ops = &vmc_policy_lru;
 	cache->index_kind = VMC_INDEX_LINEAR;
@@ -191,7 +207,7 @@ vmemcache_add(VMEMcache *cache, const char *path)
 	if (!cache)
 		return (int)result(
 			vmc_fail_const(EINVAL, "invalid (NULL) cache"));
-	if (cache->usable_in)
+	if (vmc_cache_is_open(cache))
 		return (int)result(vmc_fail_const(
 			EBUSY, "the cache has a medium already"));
 	return (int)result(vmc_cache_open(cache, path));
@@ -240,18 +256,28 @@ vmemcache_put(VMEMcache *cache, const void *key, size_t key_size,
 	return (int)operation_result(rc);
 }
 
+/* By itself: the other way would have to keep the arguments in vain. */
+static __attribute__((cold, noinline)) ssize_t
+get_if_inherited(VMEMcache *cache, const void *key, size_t key_size, void *vbuf,
+	size_t vbufsize, size_t offset, size_t *vsize)
+{
+	ssize_t rc = usable(cache, key, key_size)
+			     ? vmc_cache_get(cache, key, key_size, vbuf,
+				       vbufsize, offset, vsize)
+			     : why_unusable(cache);
+
+	return operation_result(rc);
+}
+
 EXPORT ssize_t
 vmemcache_get(VMEMcache *cache, const void *key, size_t key_size, void *vbuf,
 	size_t vbufsize, size_t offset, size_t *vsize)
 {
-	ssize_t rc;
-
-	if (usable(cache, key, key_size))
-		rc = vmc_cache_get(
+	if (__builtin_expect(!usable_here(cache, key, key_size), 0))
+		return get_if_inherited(
 			cache, key, key_size, vbuf, vbufsize, offset, vsize);
-	else
-		rc = why_unusable(cache);
-	return operation_result(rc);
+	return operation_result(vmc_cache_get(
+		cache, key, key_size, vbuf, vbufsize, offset, vsize));
 }
 
 EXPORT ssize_t
@@ -301,7 +327,7 @@ vmemcache_get_stat(VMEMcache *cache, enum vmemcache_statistic stat, void *value,
 {
 	uint64_t n;
 
-	if (!cache || (cache->usable_in && !usable(cache, NULL, 0)))
+	if (!cache || (vmc_cache_is_open(cache) && !usable(cache, NULL, 0)))
 		return (int)result(why_unusable(cache));
 	if (!value || value_size != sizeof(unsigned long long))
 		return (int)result(vmc_fail(EINVAL,
@@ -320,7 +346,7 @@ vmemcache_bench_set(VMEMcache *cache, enum vmemcache_bench_cfg cfg, size_t val)
 	if (!cache || (unsigned)cfg > VMEMCACHE_BENCH_PREFAULT)
 		return;
 	cache->bench[cfg] = val != 0;
-	if (cache->usable_in && cache->bench[VMEMCACHE_BENCH_PREFAULT])
+	if (vmc_cache_is_open(cache) && cache->bench[VMEMCACHE_BENCH_PREFAULT])
 		vmc_cache_prefault(cache);
 }
 

@@ -37,15 +37,31 @@
  * at, as they have been left, are the second: that they were left was told
  * after (release, acquire).
  *
+ * Where it is refused later, as a sandbox came, readers are told to fence from
+ * then on. Of those that had not been told, F must still know that their stores
+ * are visible: it goes to each processor in turn, once, and so takes from it
+ * every thread that runs there. That is a full barrier at some point B of a
+ * reader's program, after it could be told. If R looked whether to fence before
+ * B, its store, which comes before that look, came before B as well; else it
+ * found that it has to.
+ *
  * A reader that is preempted or stopped holds back memory, never a thread:
  * nothing here waits for a reader.
  *
  * The records are in chunks of 64, 128, 256, ... that never move; the first
  * is static, so that most processes allocate nothing. A slot is taken, given
  * back at thread exit (a pthread key's destructor) and taken again under the
- * registry lock, which hands the slot's stripes over as well. After a fork
- * only the calling thread lives in the child: every other record is reset,
- * or a reader caught by the fork would hold memory back for ever.
+ * registry lock, which hands the slot's stripes over as well. A destructor of
+ * the program's that runs after ours may use the cache once more; the C library
+ * calls ours again, but not for ever. So a slot that was taken then is late,
+ * and whoever needs one asks the system whether its thread has ended.
+ *
+ * After a fork only the calling thread lives in the child: every other record
+ * is reset, or a reader caught by the fork would hold memory back for ever. No
+ * lock is held over the fork, as handlers of the program's run in between, and
+ * may wait for a thread that is about to leave. The child finds the registry in
+ * the middle of a change perhaps; but each step of one is a store after which
+ * it is whole but for `taken` and the lock, which are made anew.
  *
  * Rejected: hazard pointers (a fence and a store per pointer followed), a
  * record per cache and thread (registration on the path of each first call),
@@ -55,6 +71,7 @@
 
 #include "lock.h"
 #include "os.h"
+#include "process.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -64,8 +81,9 @@
 
 _Atomic uint64_t vmc_epoch_now = 1;
 _Atomic uint64_t vmc_epoch_fenced;
-bool vmc_epoch_readers_fence = true;
-unsigned vmc_fork_generation;
+_Atomic bool vmc_epoch_readers_fence = true;
+/* all readers know that they have to fence, or need not */
+static _Atomic bool readers_told = true;
 /* written under the registry lock */
 _Atomic unsigned vmc_threads_alive;
 _Thread_local struct vmc_thread *vmc_thread_cached;
@@ -80,6 +98,8 @@ static _Atomic unsigned taken_slots;
 static unsigned free_from; /* no slot below is free; under the lock */
 
 static struct vmc_lock registry;
+static unsigned late_ones; /* under it: records that are */
+static _Thread_local bool left;
 static pthread_key_t exit_key;
 static bool exit_key_made;
 
@@ -135,6 +155,9 @@ give_back(struct vmc_thread *t)
 	unsigned count = vmc_load_relaxed(&taken_slots);
 
 	vmc_store_relaxed(&t->taken, false);
+	late_ones -= t->late;
+	t->late = false;
+	vmc_owner_add(&vmc_threads_alive, -1u);
 	if (t->slot < free_from)
 		free_from = t->slot;
 	while (count > 0 && !vmc_load_relaxed(&record(count - 1)->taken))
@@ -147,9 +170,9 @@ static void
 leave(void *arg)
 {
 	vmc_thread_cached = NULL;
+	left = true;
 	vmc_lock_acquire(&registry);
 	give_back(arg);
-	vmc_owner_add(&vmc_threads_alive, -1u);
 	vmc_lock_release(&registry);
 }
 
@@ -162,12 +185,23 @@ take(struct vmc_thread *t)
 		vmc_store_release(&taken_slots, t->slot + 1);
 }
 
+static void
+give_back_late_ones(unsigned count)
+{
+	for (unsigned slot = 0; late_ones > 0 && slot < count; slot++) {
+		struct vmc_thread *t = record(slot);
+		if (t->late && vmc_os_thread_is_gone(t->thread))
+			give_back(t);
+	}
+}
+
 /* A slot that nobody has, under the registry lock. */
 static struct vmc_thread *
 free_record(void)
 {
 	unsigned count = vmc_load_relaxed(&slots);
 
+	give_back_late_ones(count);
 	for (unsigned slot = free_from; slot < count; slot++) {
 		struct vmc_thread *t = record(slot);
 		if (!vmc_load_relaxed(&t->taken))
@@ -191,6 +225,7 @@ free_record(void)
 struct vmc_thread *
 vmc_thread_register(void)
 {
+	vmc_process_notice();
 	if (!exit_key_made)
 		return NULL;
 	vmc_lock_acquire(&registry);
@@ -198,6 +233,10 @@ vmc_thread_register(void)
 	if (t && pthread_setspecific(exit_key, t) == 0) {
 		take(t);
 		t->uses++;
+		t->late = left;
+		late_ones += left;
+		if (left)
+			t->thread = vmc_os_thread();
 		vmc_owner_add(&vmc_threads_alive, 1);
 	} else {
 		t = NULL;
@@ -213,16 +252,32 @@ vmc_epoch_stamp(void)
 	return vmc_fetch_add_acq_rel(&vmc_epoch_now, 1);
 }
 
+/* Readers fence; all of them, if the system can be brought to see to it. */
+static bool
+fence_with_readers(void)
+{
+	vmc_fence_seq_cst();
+	if (vmc_load_acquire(&readers_told))
+		return true;
+	if (!vmc_os_visit_processors())
+		return false;
+	vmc_store_release(&readers_told, true);
+	return true;
+}
+
 bool
 vmc_epoch_fence(void)
 {
 	uint64_t now = vmc_load_acquire(&vmc_epoch_now);
 	uint64_t fenced = vmc_load_relaxed(&vmc_epoch_fenced);
 
-	if (vmc_epoch_readers_fence)
-		vmc_fence_seq_cst();
-	else if (!vmc_os_membarrier())
-		return false; /* a sandbox made later */
+	if (!vmc_load_acquire(&vmc_epoch_readers_fence) &&
+		!vmc_os_membarrier()) { /* a sandbox made later */
+		vmc_store_release(&readers_told, false);
+		vmc_store_release(&vmc_epoch_readers_fence, true);
+	}
+	if (vmc_load_acquire(&vmc_epoch_readers_fence) && !fence_with_readers())
+		return false;
 	while (fenced < now &&
 		!vmc_cas_acq_rel(&vmc_epoch_fenced, &fenced, now))
 		;
@@ -243,35 +298,33 @@ vmc_epoch_safe(void)
 	return safe;
 }
 
-static void
-before_fork(void)
+void
+vmc_epoch_after_fork(bool by_survivor)
 {
-	vmc_lock_acquire(&registry);
-}
-
-static void
-after_fork_in_parent(void)
-{
-	vmc_lock_release(&registry);
-}
-
-static void
-after_fork_in_child(void)
-{
+	struct vmc_thread *self = vmc_thread_cached;
 	unsigned count = vmc_thread_slots();
+	unsigned alive = 0, highest = 0;
 
+	vmc_lock_init(&registry, VMC_RANK_THREADS);
+	late_ones = 0;
 	for (unsigned slot = 0; slot < count; slot++) {
 		struct vmc_thread *t = record(slot);
-		if (t == vmc_thread_cached)
-			continue;
-		vmc_store_relaxed(&t->active, 0);
-		vmc_store_relaxed(&t->taken, false);
+		bool taken = vmc_load_relaxed(&t->taken) &&
+			     (!by_survivor || t == self);
+		t->late = false;
+		vmc_store_relaxed(&t->taken, taken);
+		alive += taken;
+		if (taken)
+			highest = slot + 1;
+		if (t != self)
+			vmc_store_relaxed(&t->active, 0);
 	}
 	free_from = 0;
-	vmc_store_relaxed(&vmc_threads_alive, vmc_thread_cached != NULL);
-	vmc_fork_generation++;
-	vmc_epoch_readers_fence = !vmc_os_membarrier_register();
-	vmc_lock_release(&registry);
+	vmc_store_relaxed(&taken_slots, highest);
+	vmc_store_relaxed(&vmc_threads_alive, alive);
+	vmc_store_relaxed(
+		&vmc_epoch_readers_fence, !vmc_os_membarrier_register());
+	vmc_store_relaxed(&readers_told, true);
 }
 
 __attribute__((constructor)) static void
@@ -279,14 +332,15 @@ start(void)
 {
 	vmc_lock_init(&registry, VMC_RANK_THREADS);
 	exit_key_made = pthread_key_create(&exit_key, leave) == 0;
-	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
-	vmc_epoch_readers_fence = !vmc_os_membarrier_register();
+	vmc_store_relaxed(
+		&vmc_epoch_readers_fence, !vmc_os_membarrier_register());
 }
 
 /*
  * dlclose or the process's end. Without the key no thread runs leave() in
- * code that is gone. Chunks are unmapped only where no thread has a record in
- * them: at the process's end others may still be running.
+ * code that is gone. Chunks are unmapped only where no other thread is known:
+ * at the process's end others may still be running, and looking at all records
+ * (vmc_epoch_safe()).
  */
 __attribute__((destructor)) static void
 stop(void)
@@ -296,14 +350,11 @@ stop(void)
 	exit_key_made = false;
 
 	vmc_lock_acquire(&registry);
-	for (unsigned k = CHUNKS - 1; k > 0; k--) {
+	unsigned own = vmc_thread_cached ? vmc_thread_cached->slot : 0;
+	bool alone = vmc_load_relaxed(&vmc_threads_alive) ==
+		     (vmc_thread_cached != NULL);
+	for (unsigned k = CHUNKS - 1; alone && own < chunk_start(k); k--) {
 		struct vmc_thread *chunk = vmc_load_relaxed(&chunks[k]);
-		bool used = false;
-
-		for (unsigned i = 0; chunk && i < FIRST_CHUNK << k; i++)
-			used |= vmc_load_relaxed(&chunk[i].taken);
-		if (used)
-			break;
 		if (!chunk)
 			continue;
 		vmc_store_release(&slots, chunk_start(k));

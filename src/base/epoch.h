@@ -31,12 +31,18 @@ struct vmc_thread {
 	unsigned uses; /* how many threads have had it, with the owner */
 	/* written under the registry lock */
 	_Atomic bool taken;
+	/* under it */
+	bool late;  /* taken in one of the last steps of a thread's end */
+	int thread; /* of the system, if so */
 };
 
 /* The current epoch, starts at 1; grows by one per stamp. */
 extern _Atomic uint64_t vmc_epoch_now;
-/* True where readers must fence for themselves (no membarrier). */
-extern bool vmc_epoch_readers_fence;
+/*
+ * True where readers must fence for themselves: no membarrier, from the start
+ * or from when it was refused.
+ */
+extern _Atomic bool vmc_epoch_readers_fence;
 
 /* What vmc_thread_self() returns if the thread is known, else NULL. */
 extern _Thread_local struct vmc_thread *vmc_thread_cached;
@@ -69,10 +75,26 @@ bool vmc_thread_if_gone(unsigned slot, void (*then)(void *arg), void *arg);
 extern _Atomic unsigned vmc_threads_alive;
 
 /*
- * How many times this process is a forked child: changes in the child of
- * every fork. A cache made before the fork compares it.
+ * In a child, before it uses anything (process.c): only the thread that forked
+ * lives on. If that is not known to be the caller, all slots stay taken.
  */
-extern unsigned vmc_fork_generation;
+void vmc_epoch_after_fork(bool by_survivor);
+
+/*
+ * What the thread has stored comes before what it loads from here on, as seen
+ * by who has called vmc_epoch_fence() in between (epoch.c, or a handler before
+ * a fork).
+ */
+static inline void
+vmc_epoch_order(void)
+{
+	/* in this order: see epoch.c on how readers come to fence */
+	vmc_fence_compiler();
+	if (__builtin_expect(vmc_load_relaxed(&vmc_epoch_readers_fence), 0))
+		vmc_fence_seq_cst();
+	else
+		vmc_fence_compiler();
+}
 
 /*
  * From here to exit the thread may follow pointers to retired objects. Not
@@ -86,10 +108,7 @@ vmc_epoch_enter(struct vmc_thread *t)
 {
 	/* release only so that a later load of it still pairs with our exit */
 	vmc_store_release(&t->active, vmc_load_acquire(&vmc_epoch_now));
-	if (vmc_epoch_readers_fence)
-		vmc_fence_seq_cst();
-	else
-		vmc_fence_compiler();
+	vmc_epoch_order();
 }
 
 static inline void

@@ -112,4 +112,23 @@ vmc_latch_release(struct vmc_latch *latch, enum vmc_lock_rank rank)
 	vmc_store_release(&latch->held, false);
 }
 
+/*
+ * For who knows that nobody is there to take or release it, whatever the caller
+ * holds.
+ */
+static inline bool
+vmc_lock_is_held(struct vmc_lock *lock)
+{
+	if (pthread_mutex_trylock(&lock->mutex) != 0)
+		return true;
+	pthread_mutex_unlock(&lock->mutex);
+	return false;
+}
+
+static inline bool
+vmc_latch_is_held(const struct vmc_latch *latch)
+{
+	return vmc_load_acquire(&latch->held);
+}
+
 #endif

@@ -151,6 +151,53 @@ vmc_os_unmap(void *addr, size_t size)
 	munmap(addr, size);
 }
 
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18 /* Linux 4.14 */
+#endif
+
+void
+vmc_os_wipe_on_fork(void *addr, size_t size)
+{
+	(void)madvise(addr, size, MADV_WIPEONFORK);
+}
+
+int
+vmc_os_thread(void)
+{
+	return (int)syscall(SYS_gettid);
+}
+
+bool
+vmc_os_thread_is_gone(int thread)
+{
+	int saved = errno;
+	bool gone =
+		syscall(SYS_tgkill, getpid(), thread, 0) != 0 && errno == ESRCH;
+
+	errno = saved;
+	return gone;
+}
+
+bool
+vmc_os_visit_processors(void)
+{
+	cpu_set_t before[8], one[8]; /* as vmc_os_cpu_count() */
+	int saved = errno;
+	bool all = sched_getaffinity(0, sizeof(before), before) == 0;
+	long end = sysconf(_SC_NPROCESSORS_CONF);
+
+	for (long i = 0; all && i < end; i++) {
+		CPU_ZERO_S(sizeof(one), one);
+		CPU_SET_S((size_t)i, sizeof(one), one);
+		/* EINVAL: one that is off, or kept from the process */
+		all = sched_setaffinity(0, sizeof(one), one) == 0 ||
+		      errno == EINVAL;
+	}
+	(void)sched_setaffinity(0, sizeof(before), before);
+	errno = saved;
+	return all;
+}
+
 bool
 vmc_os_membarrier_register(void)
 {

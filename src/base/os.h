@@ -46,6 +46,25 @@ void *vmc_os_map_shared(size_t size);
 void vmc_os_unmap(void *addr, size_t size);
 
 /*
+ * Children get these pages empty, whatever forks them: private anonymous ones.
+ * Best effort.
+ */
+void vmc_os_wipe_on_fork(void *addr, size_t size);
+
+/* The calling thread's number; and has that thread of this process ended? */
+int vmc_os_thread(void);
+bool vmc_os_thread_is_gone(int thread);
+
+/*
+ * Run on each processor that this process may run on, one after the other, and
+ * go back to where the thread was allowed to: each thread of the process has
+ * been taken off its processor in between, or was on none, so it has executed a
+ * full memory barrier. False: the system refuses. Takes tens of microseconds a
+ * processor.
+ */
+bool vmc_os_visit_processors(void);
+
+/*
  * membarrier(2), private expedited. register: false where the kernel has
  * none; readers then need a fence of their own, see epoch.h. membarrier: make
  * every other thread of the process execute a full memory barrier before this

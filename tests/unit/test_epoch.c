@@ -18,6 +18,8 @@
 enum { CROWD = 200 };
 
 static bool refuse_membarrier;
+static bool refuse_visits;
+static unsigned visits;
 static _Atomic bool refuse_memory;
 
 bool __real_vmc_os_membarrier(void);
@@ -29,6 +31,16 @@ bool
 __wrap_vmc_os_membarrier(void)
 {
 	return !refuse_membarrier && __real_vmc_os_membarrier();
+}
+
+bool __real_vmc_os_visit_processors(void);
+bool __wrap_vmc_os_visit_processors(void);
+
+bool
+__wrap_vmc_os_visit_processors(void)
+{
+	visits++;
+	return !refuse_visits && __real_vmc_os_visit_processors();
 }
 
 void *
@@ -211,6 +223,7 @@ test_reader_with_its_own_fence(void **state)
 	vmc_epoch_readers_fence = normal;
 }
 
+/* By a sandbox that was made later: readers come to fence for themselves. */
 static void
 test_membarrier_refused(void **state)
 {
@@ -220,8 +233,22 @@ test_membarrier_refused(void **state)
 	(void)state;
 	vmc_epoch_readers_fence = false;
 	refuse_membarrier = true;
-	assert_false(vmc_epoch_fence());
-	assert_true(vmc_epoch_safe() <= stamp);
+	visits = 0;
+	refuse_visits = true;
+	for (unsigned i = 1; i <= 2; i++) {
+		assert_false(vmc_epoch_fence());
+		assert_int_equal(visits, i);
+		assert_true(vmc_epoch_readers_fence);
+		assert_true(vmc_epoch_safe() <= stamp);
+	}
+	refuse_visits = false;
+	assert_true(fence_and_look() > stamp);
+	assert_int_equal(visits, 3);
+	/* once is enough */
+	stamp = vmc_epoch_stamp();
+	assert_true(fence_and_look() > stamp);
+	assert_int_equal(visits, 3);
+	reader_holds_back();
 	refuse_membarrier = false;
 	vmc_epoch_readers_fence = normal;
 	assert_true(fence_and_look() > stamp);
@@ -280,6 +307,43 @@ test_use_in_a_destructor(void **state)
 	actor_start(&a);
 	assert_ptr_equal(a.self, late);
 	actor_end(&a);
+}
+
+/* One that sets itself anew in each round that the C library makes. */
+static void
+use_at_the_very_end(void *arg)
+{
+	vmc_thread_self();
+	pthread_setspecific(user_key, arg);
+}
+
+/* The slots of threads that come back as they end are not lost. */
+static void
+test_use_in_the_last_destructor(void **state)
+{
+	enum { THREADS = 20 };
+	struct vmc_thread *late = NULL;
+	struct actor a;
+
+	(void)state;
+	actor_start(&a);
+	actor_end(&a);
+	unsigned slots = vmc_thread_slots();
+	unsigned alive = vmc_load_relaxed(&vmc_threads_alive);
+	pthread_key_create(&user_key, use_at_the_very_end);
+	for (int i = 0; i < THREADS; i++) {
+		pthread_t thread;
+		assert_int_equal(
+			pthread_create(&thread, NULL, leave_late, &late), 0);
+		pthread_join(thread, NULL);
+	}
+	pthread_key_delete(user_key);
+	assert_true(vmc_thread_slots() <= slots + 1);
+	/* the last one is found gone when somebody else comes */
+	actor_start(&a);
+	assert_true(vmc_load_relaxed(&vmc_threads_alive) <= alive + 2);
+	actor_end(&a);
+	assert_true(vmc_thread_slots() <= slots + 1);
 }
 
 static void
@@ -362,66 +426,11 @@ in_child(int (*test)(void *), void *arg)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
 }
 
-struct before_fork {
-	struct actor *reader;
-	uint64_t stamp;
-	unsigned generation;
-	struct vmc_thread *self;
-};
-
 static void *
 slot_of_thread(void *arg)
 {
 	*(struct vmc_thread **)arg = vmc_thread_self();
 	return NULL;
-}
-
-static int
-child_generation(void *arg)
-{
-	return vmc_fork_generation == *(unsigned *)arg + 2 ? 0 : 1;
-}
-
-static int
-child_is_alone(void *arg)
-{
-	const struct before_fork *b = arg;
-	struct vmc_thread *other;
-	pthread_t thread;
-
-	if (vmc_fork_generation != b->generation + 1)
-		return 1;
-	if (fence_and_look() <= b->stamp)
-		return 2;
-	if (vmc_thread_self() != b->self)
-		return 3;
-	if (pthread_create(&thread, NULL, slot_of_thread, &other) != 0)
-		return 4;
-	pthread_join(thread, NULL);
-	/* the lowest one that is free is that of the parent's reader */
-	if (other != b->reader->self)
-		return 5;
-	return in_child(child_generation, (void *)&b->generation) == 0 ? 0 : 6;
-}
-
-static void
-test_fork_resets(void **state)
-{
-	struct actor reader;
-	struct before_fork b = {
-		.generation = vmc_fork_generation, .self = vmc_thread_self()};
-
-	(void)state;
-	skip_without_fork();
-	actor_start(&reader);
-	tell(&reader, ENTER);
-	b.reader = &reader;
-	b.stamp = vmc_epoch_stamp();
-	assert_int_equal(in_child(child_is_alone, &b), 0);
-	assert_int_equal(vmc_fork_generation, b.generation);
-	assert_true(fence_and_look() <= b.stamp);
-	tell(&reader, EXIT);
-	actor_end(&reader);
 }
 
 static void *
@@ -578,7 +587,7 @@ main(void)
 		cmocka_unit_test(test_membarrier_refused),
 		cmocka_unit_test(test_exit_gives_slot_back),
 		cmocka_unit_test(test_use_in_a_destructor),
-		cmocka_unit_test(test_fork_resets),
+		cmocka_unit_test(test_use_in_the_last_destructor),
 		cmocka_unit_test(test_crowd),
 		cmocka_unit_test(test_no_memory_for_a_thread),
 		cmocka_unit_test(test_fork_while_threads_come_and_go),

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * process.c -- the mark of this process
+ *
+ * Marks are counted up: by each fork's handler in the child, or by the first
+ * call in a child that finds the page empty. Several threads of such a child
+ * may find it so at once; one of them, under a latch, goes on. Nobody holds the
+ * latch at a fork but in a child that has not noticed its own yet.
+ *
+ * A static array, not a mapping: comparing the mark is on the way of every
+ * call, and costs one load so. Of its own pages a library has those beyond its
+ * file, where zeros are, from the system as private anonymous memory; so the
+ * page can be wiped (MADV_WIPEONFORK, Linux 4.14). It is 0 until the library
+ * starts.
+ *
+ * Rejected: getpid() at each call (60 ns); the thread's own identity in its
+ * thread-local memory, which a child keeps.
+ */
+#include "process.h"
+
+#include "epoch.h"
+#include "lock.h"
+#include "os.h"
+
+#include <pthread.h>
+#include <stdalign.h>
+
+alignas(VMC_PROCESS_PAGE) _Atomic unsigned vmc_process_page[VMC_PROCESS_PAGE /
+							    sizeof(unsigned)];
+
+static struct vmc_latch noticing;
+static unsigned latest = 1; /* mark */
+static unsigned untold;     /* the latest mark of a child without handlers */
+
+static void
+become_another(bool by_survivor)
+{
+	latest++;
+	vmc_epoch_after_fork(by_survivor);
+	vmc_store_release(vmc_process_page, latest);
+}
+
+static void
+after_fork_in_child(void)
+{
+	become_another(true);
+}
+
+void
+vmc_process_notice_fork(void)
+{
+	vmc_latch_acquire(&noticing, VMC_RANK_THREADS);
+	if (vmc_process_mark() == 0) {
+		untold = latest + 1;
+		become_another(vmc_thread_cached != NULL);
+	}
+	vmc_latch_release(&noticing, VMC_RANK_THREADS);
+}
+
+bool
+vmc_process_was_told(unsigned since)
+{
+	return since >= untold;
+}
+
+__attribute__((constructor)) static void
+start(void)
+{
+	/* before: a child's handlers begin where its parent has noticed */
+	pthread_atfork(vmc_process_notice, NULL, after_fork_in_child);
+	vmc_os_wipe_on_fork(vmc_process_page, VMC_PROCESS_PAGE);
+	vmc_store_relaxed(vmc_process_page, latest);
+}

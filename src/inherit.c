@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * inherit.c -- caches over forks: whose is the pool?
+ *
+ * A child shares the pool with its parent, and has a copy of what the parent
+ * knew of it. Once the parent is gone, that copy may be the truth: if nobody
+ * has changed the pool since the fork (base/heritage.h), and if the copy is
+ * whole. So daemon(3) may follow vmemcache_add().
+ *
+ * Whole means that no other thread of the parent was changing the cache when it
+ * forked, as the child does not have that thread to go on. A copy of the memory
+ * holds what each thread had written up to some point of its program. So a
+ * thread tells in its stripe that it is about to change something (busy) before
+ * it does, and takes that back after the last write:
+ *
+ *	put or evict T                       fork, by another thread
+ *	T1  busy = busy + 1                  F1  count the fork
+ *	T2  (order, see below)               F2  a fence in the program of T
+ *	T3  has a fork been counted?         F3  the child gets its copy
+ *	    then the word in the shared
+ *	    page is changed
+ *	T4  changes
+ *	T5  busy = busy - 1 (release)
+ *
+ * - The copy has T's busy at 1: the child leaves the cache alone for good.
+ * - It has busy at 0 as T5 was done: all of T4 is in the copy, and in the pool.
+ * - It has busy at 0 as T1 was not done: T1 comes after F3, so T3 after F1. T
+ *   changes the word before it changes anything else, and the child fails to
+ *   become the owner, however late it asks.
+ *   T1 cannot be late only for the eyes of F: T2 and F2 are the two sides of
+ *   the fence of epochs (vmc_epoch_order(), vmc_epoch_fence()). T3 before F2 in
+ *   T's program means T1 before F2, so it is in the copy; T3 after F2 finds F1.
+ *   Where that fence cannot be had, the child inherits nothing; nor does it if
+ *   another thread began to fork as well between F1 and F3, which T might count
+ *   without that fence.
+ *
+ * Callbacks run while busy is above 0, so a fork within on_evict leaves nothing
+ * to inherit; nor does one while a put waits for others (wait.c). What is the
+ * thread's own, its limbo, what it has reserved, work and waits, changes while
+ * busy is above 0 as well; but for its ring and its counters, each change of
+ * which is a single store that publishes. What gets change is the policy, under
+ * its lock, and the list of stripes, under its latch: if the copy of either is
+ * held, the cache is not whole. Others change a thread's limbo and reserve, or
+ * take its stripe over, under the policy's lock only. So the owner may take
+ *over the stripes of threads that it does not have: they are whole, as if these
+ *had ended. A stripe that was in the list, but not yet in its place in the
+ *table, is taken over as well: nobody has its slot, or nobody will at some
+ *time.
+ *
+ * The list of caches below is whole at any time. The heap that metadata is from
+ * has handlers of its own. Metadata in a file is another thing that is shared,
+ * with an owner of its own: the child does not inherit such a cache.
+ *
+ * What threads had that the child has not: touches in rings are drained, what
+ * is reserved is recalled, what waits in limbos is freed, as if they had ended.
+ */
+#include "cache.h"
+
+#include "base/error.h"
+
+#include <pthread.h>
+
+/* The list is changed, and a cache inherited, under it. */
+static struct vmc_lock lock;
+static struct vmemcache *_Atomic first;
+static unsigned forks; /* that have begun, under the lock */
+/* of the fork that this thread is in */
+static _Thread_local unsigned this_fork;
+static _Thread_local bool fenced;
+
+void
+vmc_cache_enroll(struct vmemcache *cache)
+{
+	vmc_heritage_create(&cache->heritage);
+	vmc_lock_acquire(&lock);
+	vmc_store_relaxed(&cache->next, vmc_load_relaxed(&first));
+	vmc_store_release(&first, cache);
+	vmc_lock_release(&lock);
+	cache->enrolled = true;
+}
+
+void
+vmc_cache_strike_off(struct vmemcache *cache)
+{
+	struct vmemcache *_Atomic *at = &first;
+
+	if (!cache->enrolled)
+		return;
+	cache->enrolled = false;
+	vmc_lock_acquire(&lock);
+	while (vmc_load_relaxed(at) != cache)
+		at = &vmc_load_relaxed(at)->next;
+	vmc_store_release(at, vmc_load_relaxed(&cache->next));
+	vmc_lock_release(&lock);
+	vmc_heritage_destroy(&cache->heritage);
+}
+
+static void
+before_fork(void)
+{
+	if (!vmc_load_acquire(&first))
+		return;
+	vmc_lock_acquire(&lock);
+	this_fork = ++forks;
+	for (struct vmemcache *c = vmc_load_acquire(&first); c;
+		c = vmc_load_acquire(&c->next))
+		vmc_heritage_before_fork(&c->heritage);
+	vmc_lock_release(&lock);
+	fenced = vmc_epoch_fence();
+}
+
+static void
+after_fork_in_child(void)
+{
+	vmc_lock_init(&lock, VMC_RANK_THREADS);
+	for (struct vmemcache *c = vmc_load_acquire(&first); c;
+		c = vmc_load_acquire(&c->next)) {
+		vmc_heritage_after_fork_in_child(&c->heritage);
+		if (!fenced || this_fork != forks)
+			c->heritage.lost = true;
+	}
+}
+
+/* Was no thread in the middle of a change? */
+static bool
+is_whole(struct vmemcache *cache)
+{
+	if (vmc_lock_is_held(&cache->policy_lock) ||
+		vmc_latch_is_held(&cache->stripes.latch))
+		return false;
+	for (struct vmc_stripe *s = NULL;
+		(s = vmc_stripe_older(&cache->stripes, s)) != NULL;)
+		if (vmc_load_acquire(&s->busy) > 0)
+			return false;
+	return true;
+}
+
+static int
+inherit(struct vmemcache *cache)
+{
+	if (!vmc_process_was_told(vmc_load_relaxed(&cache->usable_in)) ||
+		cache->metadata == VMEMCACHE_METADATA_PMEM || !is_whole(cache))
+		return -EBADF;
+	int rc = vmc_heritage_claim(&cache->heritage);
+	/* release: who finds it usable finds the owner as well */
+	if (rc == 0)
+		vmc_store_release(&cache->usable_in, vmc_process_mark());
+	return rc;
+}
+
+int
+vmc_cache_inherit(struct vmemcache *cache)
+{
+	int rc = 0;
+
+	vmc_process_notice();
+	vmc_lock_acquire(&lock);
+	if (vmc_cache_is_foreign(cache))
+		rc = inherit(cache);
+	vmc_lock_release(&lock);
+	if (rc == -EBUSY)
+		return vmc_fail_const(EBADF,
+			"the cache was made before a fork, by a process that "
+			"is still there: use it when that has ended, or make "
+			"another one after the fork");
+	if (rc)
+		return vmc_cache_fail_foreign();
+	return 0;
+}
+
+__attribute__((constructor)) static void
+start(void)
+{
+	vmc_lock_init(&lock, VMC_RANK_THREADS);
+	pthread_atfork(before_fork, NULL, after_fork_in_child);
+}
