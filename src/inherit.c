@@ -56,6 +56,7 @@
  */
 #include "cache.h"
 
+#include "base/cancel.h"
 #include "base/error.h"
 
 #include <pthread.h>
@@ -153,6 +154,7 @@ vmc_cache_inherit(struct vmemcache *cache)
 {
 	int rc = 0;
 
+	VMC_NO_CANCEL;
 	vmc_process_notice();
 	vmc_lock_acquire(&lock);
 	if (vmc_cache_is_foreign(cache))

@@ -8,6 +8,7 @@
  */
 #include "cache.h"
 
+#include "base/cancel.h"
 #include "base/error.h"
 
 #include <errno.h>
@@ -204,6 +205,8 @@ vmemcache_set_prefault(VMEMcache *cache, unsigned threads,
 EXPORT int
 vmemcache_add(VMEMcache *cache, const char *path)
 {
+	VMC_NO_CANCEL;
+
 	if (!cache)
 		return (int)result(
 			vmc_fail_const(EINVAL, "invalid (NULL) cache"));
@@ -216,6 +219,8 @@ vmemcache_add(VMEMcache *cache, const char *path)
 EXPORT void
 vmemcache_delete(VMEMcache *cache)
 {
+	VMC_NO_CANCEL;
+
 	if (!cache)
 		return;
 	vmc_cache_close(cache);
@@ -327,6 +332,7 @@ vmemcache_get_stat(VMEMcache *cache, enum vmemcache_statistic stat, void *value,
 {
 	uint64_t n;
 
+	VMC_NO_CANCEL;
 	if (!cache || (vmc_cache_is_open(cache) && !usable(cache, NULL, 0)))
 		return (int)result(why_unusable(cache));
 	if (!value || value_size != sizeof(unsigned long long))
@@ -343,6 +349,8 @@ vmemcache_get_stat(VMEMcache *cache, enum vmemcache_statistic stat, void *value,
 EXPORT void
 vmemcache_bench_set(VMEMcache *cache, enum vmemcache_bench_cfg cfg, size_t val)
 {
+	VMC_NO_CANCEL;
+
 	if (!cache || (unsigned)cfg > VMEMCACHE_BENCH_PREFAULT)
 		return;
 	cache->bench[cfg] = val != 0;

@@ -32,8 +32,10 @@
 #include "pool.h"
 
 #include "base/atomic.h"
+#include "base/cancel.h"
 #include "base/error.h"
 #include "base/os.h"
+#include "base/process.h"
 
 #include <errno.h>
 #include <libpmem.h>
@@ -174,12 +176,35 @@ report(const struct vmc_prefault *p, const struct vmc_pool *pool, size_t done)
 	return p && p->progress ? p->progress(done, pool->size, p->arg) : 0;
 }
 
+/* The threads at a job. What they work with is on the stack of who began. */
+struct crew {
+	pthread_t threads[PREFAULT_THREADS_MAX];
+	unsigned started;
+	struct job *job;
+	unsigned mark; /* of their process */
+};
+
+/*
+ * They have no more to do, or there is no one left to do it for: the callback
+ * did not return, but ended its thread or threw an exception.
+ */
+static void
+dismiss(struct crew *crew)
+{
+	if (vmc_load_relaxed(&crew->job->done) < crew->job->size)
+		vmc_store_relaxed(&crew->job->err, -ECANCELED);
+	/* a child has none of them */
+	for (unsigned i = 0;
+		crew->mark == vmc_process_mark() && i < crew->started; i++)
+		pthread_join(crew->threads[i], NULL);
+	crew->started = 0;
+}
+
 /* Leaves a message, but for what the callback says. */
 static int
 for_all_steps(struct vmc_pool *pool, enum work work,
 	const struct vmc_prefault *prefault)
 {
-	pthread_t helpers[PREFAULT_THREADS_MAX];
 	struct job job = {.base = pool->base,
 		.size = pool->size,
 		.step = pool->page_size > PREFAULT_STEP ? pool->page_size
@@ -190,28 +215,27 @@ for_all_steps(struct vmc_pool *pool, enum work work,
 	unsigned threads = !prefault           ? 1
 			   : prefault->threads ? prefault->threads
 					       : vmc_os_cpu_count();
-	int said = 0, cancel;
+	int said = 0;
 
 	if (threads > PREFAULT_THREADS_MAX)
 		threads = PREFAULT_THREADS_MAX;
 	if (threads > steps)
 		threads = (unsigned)steps;
-	/* the threads work with what is on this one's stack */
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	unsigned started = start_threads(helpers, threads - 1, &job);
+	VMC_NO_CANCEL;
+	__attribute__((cleanup(dismiss))) struct crew crew = {
+		.job = &job, .mark = vmc_process_mark()};
+	crew.started = start_threads(crew.threads, threads - 1, &job);
 	while (!said && next_step(&job)) {
 		size_t done = vmc_load_relaxed(&job.done);
 
 		if (done < job.size)
 			said = report(prefault, pool, done);
 	}
-	if (said == -EBADF) /* a child, without these threads */
-		started = 0;
 	if (said)
 		vmc_store_relaxed(&job.err, said);
-	for (unsigned i = 0; i < started; i++)
-		pthread_join(helpers[i], NULL);
-	pthread_setcancelstate(cancel, NULL);
+	for (unsigned i = 0; said != -EBADF && i < crew.started; i++)
+		pthread_join(crew.threads[i], NULL);
+	crew.started = 0;
 	if (said)
 		return said;
 	int err = vmc_load_relaxed(&job.err);
@@ -254,6 +278,21 @@ fill(struct vmc_pool *pool, const char *path, int fd,
 	return for_all_steps(pool, ALL_PAGES, prefault);
 }
 
+/* The file is closed in any case, and unmapped unless all went well. */
+struct opening {
+	struct vmc_pool *pool;
+	int fd;
+	bool done;
+};
+
+static void
+end_of_opening(struct opening *opening)
+{
+	vmc_os_close(opening->fd);
+	if (!opening->done && opening->pool->base)
+		vmc_pool_close(opening->pool);
+}
+
 int
 vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size,
 	const struct vmc_prefault *prefault)
@@ -266,31 +305,30 @@ vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size,
 
 	if (path == NULL)
 		return vmc_fail(EINVAL, "invalid (NULL) path");
+	pool->base = NULL;
 	pool->is_devdax = vmc_os_is_devdax(path);
 	err = pool->is_devdax ? open_devdax(pool, path, size, &fd)
 			      : open_file(pool, path, size, &fd);
 	if (err)
 		return err;
 
+	__attribute__((cleanup(end_of_opening))) struct opening opening = {
+		pool, fd, false};
 	/* a device's own mapping function aligns what it must */
 	align = pool->is_devdax ? 1 : vmc_os_huge_page_size();
 	err = vmc_os_map_file(
 		fd, pool->size, pool->size < align ? 1 : align, &base, &sync);
-	if (err) {
-		vmc_os_close(fd);
+	if (err)
 		return vmc_fail_file(-err, "mmap", path);
-	}
 	pool->base = base;
 	err = fill(pool, path, fd, prefault);
-	vmc_os_close(fd);
-	if (err) {
-		vmc_pool_close(pool);
+	if (err)
 		return err;
-	}
 	pool->is_pmem =
 		sync || pool->is_devdax || pmem_is_pmem(base, pool->size);
 	if (pool->page_size == vmc_os_page_size())
 		pool->page_size = vmc_os_mapped_page_size(base, pool->size);
+	opening.done = true;
 	return 0;
 }
 

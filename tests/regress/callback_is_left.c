@@ -9,6 +9,7 @@
  */
 #include "exceptions.h"
 #include "fixture.h"
+#include "process.h"
 
 #include "base/os.h"
 
@@ -255,6 +256,51 @@ test_nested(void **state)
 	}
 }
 
+/* of vmemcache_add(), which has threads at work and a file open */
+static int
+leave_on_progress(VMEMcache *cache, size_t done, size_t total, void *arg)
+{
+	(void)done, (void)total;
+	leave(cache, NULL, 0, arg);
+	return 0;
+}
+
+static void
+add(struct leaving *l)
+{
+	vmemcache_add(l->cache, FIXTURE_DIR);
+}
+
+static void
+test_on_progress(void **state)
+{
+	(void)state;
+	for (enum way way = EXIT; way <= THROW; way++) {
+		struct leaving l = {.cache = fixture_new(48 << 20, 0,
+					    VMEMCACHE_REPLACEMENT_LRU),
+			.way = way,
+			.call = add};
+		int descriptors = process_descriptors();
+		int mappings = process_unnamed_mappings();
+
+		for (unsigned threads = 1; threads <= 3; threads++) {
+			assert_int_equal(
+				vmemcache_set_prefault(l.cache, threads,
+					leave_on_progress, &l),
+				0);
+			l.returns = 0;
+			run_in_thread(run, &l);
+			assert_int_equal(process_descriptors(), descriptors);
+			assert_int_equal(process_unnamed_mappings(), mappings);
+		}
+		assert_int_equal(
+			vmemcache_set_prefault(l.cache, 2, NULL, NULL), 0);
+		add(&l);
+		assert_int_equal(fixture_put(l.cache, 1, 1, SIZE), 0);
+		vmemcache_delete(l.cache);
+	}
+}
+
 int
 main(void)
 {
@@ -262,6 +308,7 @@ main(void)
 		cmocka_unit_test(test_on_miss),
 		cmocka_unit_test(test_on_evict),
 		cmocka_unit_test(test_nested),
+		cmocka_unit_test(test_on_progress),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
