@@ -119,11 +119,17 @@ enough(const struct claim *claim)
 }
 
 /*
- * LIVE to EVICTING, if it is LIVE; the state it was found in. What another
- * thread has claimed is in the policy no more. The caller has the node.
+ * LIVE to EVICTING, if it is LIVE; the state it was found in. The caller has
+ * taken the node from that place of a row handed over, or has it from the
+ * policy (0). What another thread has claimed is in the policy no more, so at
+ * becomes 0: before that row is given up, which this thread does under the
+ * lock, and so before the place can be another node's for whoever looks at `at`
+ * under it. But not if it is the policy's again: the other thread may have been
+ * through with it, as its callback did not return, since this one looked at the
+ * state.
  */
 static uint32_t
-claim_node(struct claim *claim, struct vmc_policy_node *node)
+claim_node(struct claim *claim, struct vmc_policy_node *node, uint32_t place)
 {
 	struct vmc_entry *e = vmc_entry_of(node);
 	uint16_t state = VMC_ENTRY_LIVE;
@@ -132,7 +138,7 @@ claim_node(struct claim *claim, struct vmc_policy_node *node)
 		chain_append(claim, e);
 		claim->got += blocks_of(e);
 	} else {
-		vmc_store_relaxed(&node->at, 0);
+		vmc_cas_acq_rel(&node->at, &place, 0);
 	}
 	return state;
 }
@@ -162,9 +168,9 @@ give_back(struct vmc_policy *policy, struct claim *claim)
 /* An entry that is being inserted is among the most recent ones. */
 static void
 claim_under_lock(struct vmc_policy *policy, struct claim *claim,
-	struct vmc_policy_node *node)
+	struct vmc_policy_node *node, uint32_t place)
 {
-	if (claim_node(claim, node) == VMC_ENTRY_INSERTING)
+	if (claim_node(claim, node, place) == VMC_ENTRY_INSERTING)
 		policy->ops->touch(policy, &node, &(uint32_t){0}, 1);
 }
 
@@ -187,7 +193,7 @@ claim_reserved(struct vmc_stripe *stripe, struct claim *claim)
 			return;
 		vmc_reserve_skip(reserve);
 		if (node && vmc_policy_take(row, i))
-			claim_node(claim, node);
+			claim_node(claim, node, vmc_policy_place(row, i));
 	}
 }
 
@@ -204,7 +210,8 @@ claim_reserved_under_lock(struct vmc_policy *policy, struct vmc_stripe *stripe,
 		struct vmc_policy_node *node = vmc_policy_take(row, i);
 		vmc_reserve_skip(&stripe->reserve);
 		if (node)
-			claim_under_lock(policy, claim, node);
+			claim_under_lock(
+				policy, claim, node, vmc_policy_place(row, i));
 	}
 }
 
@@ -220,7 +227,7 @@ claim_held(struct vmc_policy *policy, struct claim *claim)
 
 	while (!enough(claim) && held-- > 0 &&
 		(node = policy->ops->victim(policy)))
-		claim_under_lock(policy, claim, node);
+		claim_under_lock(policy, claim, node, 0);
 	if (enough(claim))
 		return 0;
 	give_back(policy, claim);

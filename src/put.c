@@ -305,6 +305,12 @@ insert(struct vmemcache *cache, const struct vmc_thread *thread,
 		rc = take_blocks(cache, thread, stripe, blocks, e);
 	if (rc)
 		goto end_work;
+	/*
+	 * Where the hash led is told from where it leads by a version, which
+	 * may come round while a callback takes its time
+	 */
+	if (cache->on_evict)
+		spot = (struct vmc_index_spot){0};
 	bool small = value_size <= WRITE_LATCHED;
 	if (!small)
 		write_value(cache, e, value);

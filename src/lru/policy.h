@@ -66,6 +66,13 @@ struct vmc_policy_row {
 	struct vmc_policy_row *next;
 };
 
+/* What at says of a node in place i of that row. */
+static inline uint32_t
+vmc_policy_place(const struct vmc_policy_row *row, unsigned i)
+{
+	return row->number * VMC_POLICY_ROW + i;
+}
+
 struct vmc_policy;
 
 struct vmc_policy_ops {
