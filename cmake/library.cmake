@@ -10,7 +10,7 @@
 
 set(VMC_MAP ${PROJECT_SOURCE_DIR}/src/libvmemcache.map)
 # What a program linked statically needs beside it.
-set(VMC_STATIC_LIBS pmem numa daxctl pthread m)
+set(VMC_STATIC_LIBS pmem numa pthread m)
 
 # vmc_shared_library(<target> <version map> <version>): what our libraries
 # have in common. nodelete: threads that have used the allocator call its

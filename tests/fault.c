@@ -279,8 +279,6 @@ WRAP(long, -1, ENOMEM, move_pages,
 	(int pid, unsigned long count, void **pages, const int *nodes,
 		int *status, int flags),
 	(pid, count, pages, nodes, status, flags))
-struct daxctl_ctx;
-WRAP(int, -errno, ENOMEM, daxctl_new, (struct daxctl_ctx * *ctx), (ctx))
 WRAP(int, -errno, EAGAIN, vmc_engine_arena_create,
 	(extent_hooks_t * hooks, unsigned *arena), (hooks, arena))
 

@@ -9,7 +9,7 @@
 # shellcheck disable=SC2034 # used by whoever sources this
 packages_build=(
 	cmake g++ gcc libc6-dev ninja-build pkgconf # the build itself
-	libpmem-dev libdaxctl-dev libnuma-dev       # media and NUMA nodes
+	libpmem-dev libnuma-dev                     # media and NUMA nodes
 	libxxhash-dev                               # the hash of a key
 	binutils bzip2 make patch                   # the private jemalloc
 	libcmocka-dev                               # unit tests

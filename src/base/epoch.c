@@ -222,9 +222,21 @@ free_record(void)
 	return record(count);
 }
 
+static void start(void);
+
+/* A cache may be made before our constructor has run. */
+static void
+start_once(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, start);
+}
+
 struct vmc_thread *
 vmc_thread_register(void)
 {
+	start_once();
 	vmc_process_notice();
 	if (!exit_key_made)
 		return NULL;
@@ -327,13 +339,19 @@ vmc_epoch_after_fork(bool by_survivor)
 	vmc_store_relaxed(&readers_told, true);
 }
 
-__attribute__((constructor)) static void
+static void
 start(void)
 {
 	vmc_lock_init(&registry, VMC_RANK_THREADS);
 	exit_key_made = pthread_key_create(&exit_key, leave) == 0;
 	vmc_store_relaxed(
 		&vmc_epoch_readers_fence, !vmc_os_membarrier_register());
+}
+
+__attribute__((constructor)) static void
+start_at_load(void)
+{
+	start_once();
 }
 
 /*

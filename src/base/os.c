@@ -20,7 +20,9 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -37,21 +39,88 @@ vmc_os_page_size(void)
 	return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+long
+vmc_os_read_text(const char *path, char *text, size_t size)
+{
+	size_t length = 0;
+	ssize_t n = 0;
+
+	VMC_NO_CANCEL;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	do {
+		n = read(fd, text + length, size - 1 - length);
+		length += n > 0 ? (size_t)n : 0;
+	} while (n > 0 || (n < 0 && errno == EINTR));
+	int err = n < 0 ? errno : 0;
+	close(fd);
+	text[length] = '\0';
+	return err ? -err : (long)length;
+}
+
+/* What getdents64(2) fills its buffer with. */
+struct directory_entry {
+	uint64_t inode;
+	int64_t offset;
+	uint16_t size;
+	uint8_t type;
+	char name[];
+};
+
+/* Without opendir(3), which allocates. */
+int
+vmc_os_list(
+	const char *path, void (*each)(const char *name, void *arg), void *arg)
+{
+	alignas(struct directory_entry) char buffer[2048];
+	long size;
+
+	VMC_NO_CANCEL;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while ((size = syscall(SYS_getdents64, fd, buffer, sizeof(buffer))) >
+		0) {
+		for (long at = 0; at < size;) {
+			const struct directory_entry *entry =
+				(const void *)(buffer + at);
+			if (strcmp(entry->name, ".") != 0 &&
+				strcmp(entry->name, "..") != 0)
+				each(entry->name, arg);
+			at += entry->size;
+		}
+	}
+	int err = size < 0 ? errno : 0;
+	close(fd);
+	return -err;
+}
+
+void
+vmc_os_print(const char *text, size_t length)
+{
+	int saved = errno;
+
+	VMC_NO_CANCEL;
+	while (length > 0) {
+		ssize_t n = write(STDERR_FILENO, text, length);
+		if (n < 0 && errno != EINTR)
+			break;
+		text += n > 0 ? n : 0;
+		length -= n > 0 ? (size_t)n : 0;
+	}
+	errno = saved;
+}
+
 int
 vmc_os_read_number(const char *path, uint64_t *number)
 {
 	char text[32];
 	char *end;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	long length = vmc_os_read_text(path, text, sizeof(text));
 
-	if (fd < 0)
-		return -errno;
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-	int err = n < 0 ? errno : 0;
-	close(fd);
-	if (err)
-		return -err;
-	text[n] = '\0';
+	if (length < 0)
+		return (int)length;
 	errno = 0;
 	unsigned long long told = strtoull(text, &end, 0);
 	if (end == text || errno != 0 || (*end != '\0' && *end != '\n'))

@@ -4,7 +4,8 @@
  *
  * Everything platform-specific that the library needs stands here, with its
  * preconditions; nothing else has an #ifdef for a platform. Functions return
- * 0 or a negative errno unless they say otherwise; none prints or aborts.
+ * 0 or a negative errno unless they say otherwise; none prints or aborts, is a
+ * cancellation point, or, unless it says so, calls malloc().
  * os.c has what concerns the process, os_file.c files and their mappings.
  */
 #ifndef VMC_BASE_OS_H
@@ -16,6 +17,19 @@
 
 /* The size of a base page in bytes. */
 size_t vmc_os_page_size(void);
+
+/*
+ * What a file that the kernel shows begins with, as a string, into size bytes
+ * at text; how long it is, or a negative errno.
+ */
+long vmc_os_read_text(const char *path, char *text, size_t size);
+
+/* Call each() for every name in a directory, without "." and "..". */
+int vmc_os_list(
+	const char *path, void (*each)(const char *name, void *arg), void *arg);
+
+/* On standard error, past stdio; what cannot be written is lost. */
+void vmc_os_print(const char *text, size_t length);
 
 /*
  * The one number in a file that the kernel shows, decimal, or with a leading

@@ -50,6 +50,6 @@ void vmc_heap_release(struct memkind *kind);
 void vmc_heap_after_fork(struct memkind *kind, bool shared);
 
 /* Create what threads need to come and go; once, before anything else. */
-int vmc_heap_init(void);
+void vmc_heap_init(void);
 
 #endif

@@ -19,6 +19,8 @@
 #include "engine.h"
 #include "heap_internal.h"
 
+#include "base/cancel.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -31,6 +33,7 @@ static struct vmc_thread_heap *no_heaps[MEMKIND_MAX_KIND] = {
 _Thread_local struct vmc_thread_heap **vmc_heap_self = no_heaps;
 static _Thread_local bool exiting;
 static pthread_key_t exit_key;
+static bool exit_key_made;
 
 static unsigned capacities[VMC_CLASSES];
 static size_t room_size;
@@ -48,14 +51,13 @@ free_heap(struct vmc_thread_heap *heap)
 	je_free(heap);
 }
 
+/* The thread has no table, and nothing in it, any more. */
 static void
-thread_exit(void *table)
+drop_table(struct vmc_thread_heap **heaps)
 {
-	struct vmc_thread_heap **heaps = table;
 	struct vmc_arena *arenas[VMC_KIND_ARENAS];
 
 	vmc_lock_acquire(&vmc_kinds_lock);
-	exiting = true;
 	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++) {
 		if (heaps[i] == &vmc_heap_empty)
 			continue;
@@ -71,7 +73,18 @@ thread_exit(void *table)
 	je_free(heaps);
 }
 
-/* The calling thread's own table in the place of the common one. */
+static void
+thread_exit(void *table)
+{
+	exiting = true;
+	drop_table(table);
+}
+
+/*
+ * The calling thread's own table in the place of the common one. Without locks,
+ * and the table goes first: pthread_setspecific(3) may call malloc(), which may
+ * be made of a kind, and so lead here once more.
+ */
 static bool
 own_table(void)
 {
@@ -79,16 +92,17 @@ own_table(void)
 
 	if (vmc_heap_self != no_heaps)
 		return true;
+	if (exiting || !exit_key_made)
+		return false;
 	table = je_malloc(sizeof(no_heaps));
 	if (!table)
 		return false;
 	memcpy(table, no_heaps, sizeof(no_heaps));
-	if (pthread_setspecific(exit_key, table) != 0) {
-		je_free(table);
-		return false;
-	}
 	vmc_heap_self = table;
-	return true;
+	if (pthread_setspecific(exit_key, table) == 0)
+		return true;
+	drop_table(table);
+	return false;
 }
 
 /* The arena there is that the fewest threads have; NULL: there is none. */
@@ -181,11 +195,14 @@ vmc_heap_find(struct memkind *kind, struct vmc_thread_heap **heap,
 	*arena = (*heap)->arena;
 	if (*heap != &vmc_heap_empty)
 		return 0;
+	VMC_NO_CANCEL;
+	vmc_kinds_init();
+	bool has_table = own_table();
 	vmc_lock_acquire(&vmc_kinds_lock);
 	if (vmc_kind_prepare(kind) == 0)
 		*arena = arena_of(kind, vmc_kind_arena(kind));
 	if (*arena) {
-		if (!exiting && own_table())
+		if (has_table && vmc_heap_self[kind->number] == &vmc_heap_empty)
 			make_heap(kind, *arena);
 		*heap = vmc_heap_self[kind->number];
 	}
@@ -273,7 +290,7 @@ vmc_heap_after_fork(struct memkind *kind, bool shared)
 	kind->heaps = mine;
 }
 
-int
+void
 vmc_heap_init(void)
 {
 	vmc_heap_init_classes();
@@ -285,5 +302,5 @@ vmc_heap_init(void)
 					    : (unsigned)n;
 		room_size += capacities[class] * sizeof(void *);
 	}
-	return -pthread_key_create(&exit_key, thread_exit);
+	exit_key_made = pthread_key_create(&exit_key, thread_exit) == 0;
 }

@@ -25,6 +25,7 @@
 #include "pools.h"
 #include "settings.h"
 
+#include "base/cancel.h"
 #include "base/os.h"
 
 #include <errno.h>
@@ -105,7 +106,7 @@ vmc_kind_open(struct memkind *kind, const struct vmc_space *space)
 		set_bounds(kind->number, first, first + space->capacity);
 	if (vmc_settings()->hoard)
 		vmc_store_relaxed(&kind->space.hoard, true);
-	kind->pools = vmc_settings()->tbb;
+	kind->pools = vmc_settings()->tbb && vmc_pools_loaded();
 	vmc_store_release(&kind->state, VMC_KIND_READY);
 	vmc_log("kind %u, %s: at most %u arenas", kind->number,
 		kind->type->name, space->arenas);
@@ -308,18 +309,25 @@ after_fork_in_child(void)
 	vmc_lock_release(&vmc_kinds_lock);
 }
 
+/* What any call needs, without one of malloc(): it may be a kind's. */
 static void
 init(void)
 {
 	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++)
 		vmc_kinds[i].number = i;
+	vmc_heap_init();
+}
+
+/* What may call malloc(), when all calls work already. */
+static void
+init_more(void)
+{
 	if (vmc_settings()->tbb && !vmc_pools_load())
 		vmc_settings_reject_manager();
 	if (vmc_settings()->wrong)
 		vmc_log("%s makes no sense: no kind but the default one can "
 			"be used",
 			vmc_settings()->wrong);
-	vmc_heap_init();
 	pthread_atfork(before_fork, after_fork, after_fork_in_child);
 }
 
@@ -327,8 +335,13 @@ void
 vmc_kinds_init(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	static _Atomic bool has_more;
 
+	VMC_NO_CANCEL;
 	pthread_once(&once, init);
+	if (!vmc_load_relaxed(&has_more) &&
+		!vmc_exchange_acq_rel(&has_more, true))
+		init_more();
 }
 
 static __attribute__((constructor)) void

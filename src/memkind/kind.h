@@ -129,7 +129,10 @@ struct memkind *vmc_kind_of(const void *ptr);
  */
 int vmc_kind_open(struct memkind *kind, const struct vmc_space *space);
 
-/* Make the table and everything else ready for use. May be called often. */
+/*
+ * Make the table and everything else ready for use. May be called often; by
+ * every call that may be the first one of the process, before constructors.
+ */
 void vmc_kinds_init(void);
 
 #endif

@@ -178,6 +178,7 @@ memkind_create_fixed(void *addr, size_t size, memkind_t *kind)
 int
 memkind_destroy_kind(memkind_t kind)
 {
+	vmc_kinds_init();
 	if (kind && kind->number >= MEMKIND_NUM_BASE_KIND &&
 		vmc_load_relaxed(&kind->state) != VMC_KIND_FREE)
 		vmc_kind_destroy(kind);

@@ -8,15 +8,16 @@
  *
  *   high bandwidth   $MEMKIND_HBW_NODES, else those that the firmware says
  *                    give their best initiator $MEMKIND_HBW_THRESHOLD MB/s
- *   KMEM             $MEMKIND_DAX_KMEM_NODES, else the devices that
- *                    libdaxctl says are in the mode system-ram
+ *   KMEM             $MEMKIND_DAX_KMEM_NODES, else the nodes of the DAX
+ *                    devices that the driver kmem has
  *   local …          the best of those local to the processor, by capacity or
  *                    by the firmware's attributes; ties go to the one with
  *                    less to lose: the slower where capacity was asked for,
  *                    the smaller where speed was
  *
  * Environment and topology are read once, unless that fails for want of memory
- * or descriptors; from then on everything is immutable. Policies are set on
+ * or descriptors; from then on everything is immutable. No malloc() for that:
+ * see topology.c; hence not libdaxctl. Policies are set on
  * address ranges that have not been touched yet (mbind), never on threads.
  */
 #include "nodes.h"
@@ -26,9 +27,9 @@
 #include "base/atomic.h"
 #include "base/os.h"
 
-#include <daxctl/libdaxctl.h>
 #include <errno.h>
 #include <numaif.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,36 +82,44 @@ find_high_bandwidth(struct vmc_node_rules *rules)
 	}
 }
 
-static void
-find_kmem(struct vmc_node_rules *rules)
-{
-	const struct vmc_node_set *memory = &rules->topology.memory;
-	struct daxctl_region *region;
-	struct daxctl_ctx *ctx;
-	struct daxctl_dev *dev;
-	int node;
+#define KMEM_DRIVER "/sys/bus/dax/drivers/kmem"
 
-	if (from_environment("MEMKIND_DAX_KMEM_NODES", memory, &rules->kmem,
-		    &rules->kmem_error))
+/* Where find_kmem() is. */
+struct search {
+	struct vmc_node_rules *rules;
+	const char *root;
+};
+
+/* A device that the driver has, if it is one: they have a node. */
+static void
+add_kmem_device(const char *name, void *arg)
+{
+	const struct search *search = arg;
+	struct vmc_node_rules *rules = search->rules;
+	char path[512];
+	uint64_t node;
+
+	snprintf(path, sizeof(path), "%s" KMEM_DRIVER "/%s/target_node",
+		search->root, name);
+	if (vmc_os_read_number(path, &node) < 0 || node >= VMC_MAX_NODES ||
+		!vmc_node_has(&rules->topology.memory, (unsigned)node))
+		return;
+	vmc_node_add(&rules->kmem, (unsigned)node);
+	rules->kmem_error = 0;
+}
+
+static void
+find_kmem(struct vmc_node_rules *rules, const char *root)
+{
+	struct search search = {rules, root};
+	char path[512];
+
+	if (from_environment("MEMKIND_DAX_KMEM_NODES", &rules->topology.memory,
+		    &rules->kmem, &rules->kmem_error))
 		return;
 	rules->kmem_error = MEMKIND_ERROR_UNAVAILABLE;
-	if (daxctl_new(&ctx) != 0)
-		return;
-	daxctl_region_foreach(ctx, region)
-	{
-		daxctl_dev_foreach(region, dev)
-		{
-			if (!daxctl_dev_get_memory(dev))
-				continue;
-			node = daxctl_dev_get_target_node(dev);
-			if (node < 0 || node >= (int)VMC_MAX_NODES ||
-				!vmc_node_has(memory, (unsigned)node))
-				continue;
-			vmc_node_add(&rules->kmem, (unsigned)node);
-			rules->kmem_error = 0;
-		}
-	}
-	daxctl_unref(ctx);
+	snprintf(path, sizeof(path), "%s" KMEM_DRIVER, root);
+	(void)vmc_os_list(path, add_kmem_device, &search);
 }
 
 int
@@ -120,8 +129,16 @@ vmc_nodes_read(struct vmc_node_rules *rules, const char *root)
 	if (vmc_topology_read(&rules->topology, root) < 0)
 		return -ENOMEM;
 	find_high_bandwidth(rules);
-	find_kmem(rules);
+	find_kmem(rules, root);
 	return 0;
+}
+
+static size_t
+bytes_of_rules(void)
+{
+	size_t page = vmc_os_page_size();
+
+	return (sizeof(struct vmc_node_rules) + page - 1) & ~(page - 1);
 }
 
 /* Read by whoever comes first; what others read meanwhile is dropped. */
@@ -135,17 +152,15 @@ vmc_nodes_here(void)
 
 	if (known)
 		return known;
-	fresh = malloc(sizeof(*fresh));
+	fresh = vmc_os_map_anonymous(bytes_of_rules());
 	err = fresh ? vmc_nodes_read(fresh, "") : -ENOMEM;
 	errno = saved;
-	if (err) {
-		free(fresh);
-		return NULL;
-	}
-	if (vmc_cas_acq_rel(&here, &known, fresh))
+	if (!err && vmc_cas_acq_rel(&here, &known, fresh))
 		return fresh;
-	vmc_topology_free(&fresh->topology);
-	free(fresh);
+	if (!err)
+		vmc_topology_free(&fresh->topology);
+	if (fresh)
+		vmc_os_unmap(fresh, bytes_of_rules());
 	return known;
 }
 

@@ -38,7 +38,7 @@ struct vmc_node_rules {
 };
 
 /*
- * From the machine below root, the environment, and libdaxctl. -ENOMEM. An
+ * From the machine below root, and the environment. -ENOMEM. An
  * environment that makes no sense is an error of those kinds alone.
  */
 int vmc_nodes_read(struct vmc_node_rules *rules, const char *root);

@@ -68,6 +68,15 @@ static const struct {
 	{"_ZN3rml10pool_msizeEPNS_10MemoryPoolEPv", &tbb.size},
 };
 
+static _Atomic bool loaded;
+
+bool
+vmc_pools_loaded(void)
+{
+	/* pairs with the release when all functions are known */
+	return vmc_load_acquire(&loaded);
+}
+
 bool
 vmc_pools_load(void)
 {
@@ -82,6 +91,7 @@ vmc_pools_load(void)
 			return false;
 		*(void **)symbols[i].function = found;
 	}
+	vmc_store_release(&loaded, true);
 	return true;
 }
 

@@ -14,8 +14,14 @@
 struct memkind;
 struct vmc_arena;
 
-/* Load the library; false: it is not there, or is another one. */
+/*
+ * Load the library, which may call malloc(); false: it is not there, or is
+ * another one.
+ */
 bool vmc_pools_load(void);
+
+/* Is it there? */
+bool vmc_pools_loaded(void);
 
 /* A pool that gets its memory from the arena; NULL: it cannot be had. */
 void *vmc_pool_create(struct vmc_arena *arena);

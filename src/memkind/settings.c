@@ -7,11 +7,16 @@
  * making a kind then fails with MEMKIND_ERROR_ENVIRON; the predecessor ended
  * the process. pthread_once orders the reading before every use.
  *
+ * Nothing here calls malloc(), as a kind's first use may be a call of malloc()
+ * that is made of it; also called under locks.
+ *
  * MEMKIND_DEBUG=1 is the one case in which this library prints.
  */
 #include "settings.h"
 
 #include "kind.h"
+
+#include "base/os.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -21,6 +26,9 @@
 #include <string.h>
 
 static struct vmc_settings settings;
+
+/* Of the C library's: NULL until its own start. */
+extern char **environ;
 
 static void
 wrong(const char *name)
@@ -81,7 +89,11 @@ const struct vmc_settings *
 vmc_settings(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	static const struct vmc_settings none;
 
+	/* somebody's malloc() is called very early: not once and for all */
+	if (!environ)
+		return &none;
 	pthread_once(&once, read_settings);
 	return &settings;
 }
@@ -95,13 +107,18 @@ vmc_settings_reject_manager(void)
 void
 vmc_log(const char *format, ...)
 {
-	char line[512];
+	char line[512] = "MEMKIND_INFO: ";
+	const size_t start = strlen(line), most = sizeof(line) - 1;
+	size_t length;
 	va_list ap;
 
 	if (!vmc_settings()->debug)
 		return;
 	va_start(ap, format);
-	vsnprintf(line, sizeof(line), format, ap);
+	int n = vsnprintf(line + start, most - start, format, ap);
 	va_end(ap);
-	fprintf(stderr, "MEMKIND_INFO: %s\n", line);
+	length = start + (size_t)(n > 0 ? n : 0);
+	length = length < most ? length : most - 1;
+	line[length++] = '\n';
+	vmc_os_print(line, length);
 }

@@ -356,6 +356,7 @@ memkind_check_available(memkind_t kind)
 {
 	if (!kind)
 		return MEMKIND_ERROR_INVALID;
+	vmc_kinds_init();
 	return kind->number < MEMKIND_NUM_BASE_KIND
 		       ? vmc_type_available(&vmc_static_types[kind->number])
 		       : MEMKIND_SUCCESS;
@@ -370,6 +371,7 @@ memkind_get_capacity(memkind_t kind)
 
 	if (!kind || !rules)
 		return -1;
+	vmc_kinds_init();
 	if (kind->number >= MEMKIND_NUM_BASE_KIND && !kind->type->placement &&
 		!kind->type->page_shift)
 		return (ssize_t)kind->space.capacity;

@@ -16,6 +16,9 @@
  * access0 counts every initiator, access1, where the kernel has it, only
  * processors.
  *
+ * Nothing here calls malloc(), directly or through stdio: a kind may be what
+ * the program's malloc() is made of, and this is its first use.
+ *
  * Rejected: libnuma, which prints warnings, ends the process on some errors
  * and knows nothing of attributes; hwloc, for its size. With the root as an
  * argument, a snapshot of another machine is a test.
@@ -115,102 +118,81 @@ vmc_node_parse(const char *text, const struct vmc_node_set *known,
 	return vmc_node_count(set) > 0 ? 0 : -EINVAL;
 }
 
-/* Where to read, and whether that failed for what may pass. */
+/* Where to read, what was read last, and whether any failed that may pass. */
 struct source {
 	const char *root;
 	bool lacking;
+	char text[8192]; /* a row of distances to as many nodes as there can be
+			  */
 };
 
-/* Open a file below the root; NULL: there is none. */
-static __attribute__((format(printf, 2, 3))) FILE *
-open_in(struct source *from, const char *format, ...)
+/* What is in a file below the root; NULL: there is none. */
+static __attribute__((format(printf, 2, 3))) const char *
+read_in(struct source *from, const char *format, ...)
 {
-	char path[4096];
+	char path[512];
 	va_list ap;
 	int n = snprintf(path, sizeof(path), "%s/sys/", from->root);
-	FILE *file;
+	long length;
 
 	va_start(ap, format);
 	vsnprintf(path + n, sizeof(path) - (size_t)n, format, ap);
 	va_end(ap);
-	file = fopen(path, "re");
-	if (!file && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+	length = vmc_os_read_text(path, from->text, sizeof(from->text));
+	if (length == -EMFILE || length == -ENFILE || length == -ENOMEM ||
+		length == -EIO)
 		from->lacking = true;
-	return file;
+	return length < 0 ? NULL : from->text;
 }
 
 static uint64_t
-read_number(FILE *file)
+read_number(const char *text)
 {
-	unsigned long long value = 0;
-
-	if (file) {
-		if (fscanf(file, "%llu", &value) != 1)
-			value = 0;
-		fclose(file);
-	}
-	return value;
+	return text ? strtoull(text, NULL, 10) : 0;
 }
 
 /* A list of nodes as the kernel prints it; empty if there is no file. */
 static void
-read_set(FILE *file, struct vmc_node_set *set)
+read_set(const char *text, struct vmc_node_set *set)
 {
 	struct vmc_node_set any;
 	char line[4096];
+	size_t length = text ? strcspn(text, "\n") : 0;
 
 	memset(&any, 0xff, sizeof(any));
 	*set = (struct vmc_node_set){{0}};
-	if (!file)
+	if (length == 0 || length >= sizeof(line))
 		return;
-	if (fgets(line, sizeof(line), file)) {
-		line[strcspn(line, "\n")] = '\0';
-		if (line[0] && vmc_node_parse(line, &any, set) < 0)
-			*set = (struct vmc_node_set){{0}};
-	}
-	fclose(file);
+	memcpy(line, text, length);
+	line[length] = '\0';
+	if (vmc_node_parse(line, &any, set) < 0)
+		*set = (struct vmc_node_set){{0}};
 }
 
 static uint64_t
-read_capacity(FILE *file)
+read_capacity(const char *text)
 {
-	unsigned long long kib = 0;
-	char line[256];
+	const char *at = text ? strstr(text, "MemTotal:") : NULL;
 
-	if (!file)
-		return 0;
-	while (fgets(line, sizeof(line), file)) {
-		const char *at = strstr(line, "MemTotal:");
-		if (at && sscanf(at, "MemTotal: %llu kB", &kib) == 1)
-			break;
-	}
-	fclose(file);
-	return kib * 1024;
+	return at ? strtoull(at + strlen("MemTotal:"), NULL, 10) * 1024 : 0;
 }
 
 /* The columns are the nodes that exist, in order. */
-static int
-read_distances(
-	FILE *file, const struct vmc_node_set *online, struct vmc_node *node)
+static void
+read_distances(const char *text, const struct vmc_node_set *online,
+	uint8_t distances[VMC_MAX_NODES])
 {
-	unsigned value, column = 0;
+	unsigned column = 0;
+	char *end;
 
-	if (!file)
-		return 0;
-	node->distances = calloc(VMC_MAX_NODES, 1);
-	if (!node->distances) {
-		fclose(file);
-		return -ENOMEM;
-	}
-	while (fscanf(file, "%u", &value) == 1) {
+	for (; text; text = end) {
+		unsigned long value = strtoul(text, &end, 10);
 		while (column < VMC_MAX_NODES && !vmc_node_has(online, column))
 			column++;
-		if (column == VMC_MAX_NODES)
+		if (end == text || column == VMC_MAX_NODES)
 			break;
-		node->distances[column++] = (uint8_t)value;
+		distances[column++] = (uint8_t)value;
 	}
-	fclose(file);
-	return 0;
 }
 
 static void
@@ -228,11 +210,11 @@ read_attributes(struct source *from, struct vmc_topology *topology, unsigned n)
 			if (access(path, F_OK) == 0)
 				vmc_node_add(&node->initiators, i);
 		}
-		node->bandwidth = read_number(open_in(from,
+		node->bandwidth = read_number(read_in(from,
 			"devices/system/node/node%u/access%d/initiators/"
 			"read_bandwidth",
 			n, class));
-		node->latency = read_number(open_in(from,
+		node->latency = read_number(read_in(from,
 			"devices/system/node/node%u/access%d/initiators/"
 			"read_latency",
 			n, class));
@@ -244,42 +226,75 @@ read_attributes(struct source *from, struct vmc_topology *topology, unsigned n)
 static uint64_t
 read_pool(struct source *from, unsigned kib)
 {
-	return read_number(open_in(from,
+	return read_number(read_in(from,
 		       "kernel/mm/hugepages/hugepages-%ukB/nr_hugepages",
 		       kib)) +
-	       read_number(open_in(from,
+	       read_number(read_in(from,
 		       "kernel/mm/hugepages/hugepages-%ukB/"
 		       "nr_overcommit_hugepages",
 		       kib));
 }
 
+/* Room for so many nodes and, behind them, the distances of each. */
+static size_t
+bytes_for(unsigned end)
+{
+	size_t page = vmc_os_page_size();
+	size_t size = end * (sizeof(struct vmc_node) + VMC_MAX_NODES);
+
+	return (size + page - 1) & ~(page - 1);
+}
+
+static int
+make_nodes(struct vmc_topology *topology, unsigned end)
+{
+	topology->end = end;
+	topology->nodes = vmc_os_map_anonymous(bytes_for(end));
+	return topology->nodes ? 0 : -ENOMEM;
+}
+
 static int
 one_node(struct vmc_topology *topology)
 {
-	topology->end = 1;
 	topology->memory = topology->processors = (struct vmc_node_set){{1}};
-	topology->nodes = calloc(1, sizeof(*topology->nodes));
-	if (!topology->nodes)
+	if (make_nodes(topology, 1) < 0)
 		return -ENOMEM;
 	topology->nodes[0].capacity = (uint64_t)sysconf(_SC_PHYS_PAGES) *
 				      (uint64_t)vmc_os_page_size();
 	return 0;
 }
 
+static void
+read_node(struct source *from, struct vmc_topology *topology,
+	const struct vmc_node_set *online, unsigned n)
+{
+	struct vmc_node *node = &topology->nodes[n];
+
+	node->capacity = read_capacity(
+		read_in(from, "devices/system/node/node%u/meminfo", n));
+	node->distances = (uint8_t *)(topology->nodes + topology->end) +
+			  (size_t)n * VMC_MAX_NODES;
+	read_distances(read_in(from, "devices/system/node/node%u/distance", n),
+		online, node->distances);
+	read_attributes(from, topology, n);
+}
+
 int
 vmc_topology_read(struct vmc_topology *topology, const char *root)
 {
-	struct source source = {.root = root}, *from = &source;
+	struct source source, *from = &source;
 	struct vmc_node_set online;
-	int err = 0;
+	unsigned end = 0;
 
+	source.root = root;
+	source.lacking = false;
 	*topology = (struct vmc_topology){0};
 	topology->huge_2m = read_pool(from, 2048);
 	topology->huge_1g = read_pool(from, 1048576);
-	read_set(open_in(from, "devices/system/node/online"), &online);
-	read_set(open_in(from, "devices/system/node/has_memory"),
+	read_set(read_in(from, "devices/system/node/online"), &online);
+	read_set(read_in(from, "devices/system/node/has_memory"),
 		&topology->memory);
-	read_set(open_in(from, "devices/system/node/has_cpu"),
+	read_set(read_in(from, "devices/system/node/has_cpu"),
 		&topology->processors);
 	for (unsigned i = 0; i < VMC_NODE_WORDS; i++) {
 		topology->memory.words[i] &= online.words[i];
@@ -292,33 +307,25 @@ vmc_topology_read(struct vmc_topology *topology, const char *root)
 		return one_node(topology);
 	for (unsigned i = 0; i < VMC_MAX_NODES; i++) {
 		if (vmc_node_has(&online, i))
-			topology->end = i + 1;
+			end = i + 1;
 	}
-	topology->nodes = calloc(topology->end, sizeof(*topology->nodes));
-	if (!topology->nodes)
+	if (make_nodes(topology, end) < 0)
 		return -ENOMEM;
-	for (unsigned i = 0; i < topology->end && !err; i++) {
-		if (!vmc_node_has(&online, i))
-			continue;
-		topology->nodes[i].capacity = read_capacity(
-			open_in(from, "devices/system/node/node%u/meminfo", i));
-		err = read_distances(
-			open_in(from, "devices/system/node/node%u/distance", i),
-			&online, &topology->nodes[i]);
-		read_attributes(from, topology, i);
-		err = err || source.lacking ? -ENOMEM : 0;
+	for (unsigned i = 0; i < end; i++) {
+		if (vmc_node_has(&online, i))
+			read_node(from, topology, &online, i);
 	}
-	if (err)
-		vmc_topology_free(topology);
-	return err;
+	if (!source.lacking)
+		return 0;
+	vmc_topology_free(topology);
+	return -ENOMEM;
 }
 
 void
 vmc_topology_free(struct vmc_topology *topology)
 {
-	for (unsigned i = 0; i < topology->end; i++)
-		free(topology->nodes[i].distances);
-	free(topology->nodes);
+	if (topology->nodes)
+		vmc_os_unmap(topology->nodes, bytes_for(topology->end));
 	*topology = (struct vmc_topology){0};
 }
 

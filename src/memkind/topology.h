@@ -57,13 +57,14 @@ struct vmc_node {
 	uint64_t latency;   /* ns from there, 0: unknown */
 	/* nodes from which access is best, by the firmware; may be empty */
 	struct vmc_node_set initiators;
-	uint8_t *distances; /* to each node, VMC_MAX_NODES; NULL: unknown */
+	uint8_t *
+		distances; /* to each node, VMC_MAX_NODES; NULL or 0: unknown */
 };
 
 struct vmc_topology {
 	unsigned end; /* one above the highest node */
 	struct vmc_node_set memory, processors;
-	struct vmc_node *nodes;    /* end of them */
+	struct vmc_node *nodes;    /* end of them; a mapping */
 	uint64_t huge_2m, huge_1g; /* pages of those sizes, at most */
 };
 

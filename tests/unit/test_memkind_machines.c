@@ -181,12 +181,21 @@ static const struct expected of_two_sockets[KINDS] = {[REGULAR] = {0, 8},
 	[BANDWIDTH] = {0, 2},
 	[BANDWIDTH_PREFERRED] = {0, -1}};
 
+/* With what else is in a driver's directory, and a node without memory. */
+static bool
+make_kmem_devices(void)
+{
+	return machine_file("bus/dax/drivers/kmem/dax0.0/target_node", "5") &&
+	       machine_file("bus/dax/drivers/kmem/dax1.0/target_node", "4") &&
+	       machine_file("bus/dax/drivers/kmem/dax2.0/target_node", "-1") &&
+	       machine_file("bus/dax/drivers/kmem/bind", "");
+}
+
 static int
 two_sockets(const char *sys)
 {
 	(void)sys;
-	setenv("MEMKIND_DAX_KMEM_NODES", "5", 1);
-	if (!make_two_sockets())
+	if (!make_two_sockets() || !make_kmem_devices())
 		return PROCESS_REFUSED;
 	return check_kinds(of_two_sockets) + check_refused(of_two_sockets);
 }
