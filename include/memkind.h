@@ -162,7 +162,9 @@ int memkind_create_kind(memkind_memtype_t memtype_flags,
  * MEMKIND_PMEM_MIN_SIZE and rounded up to 2 MiB, limits the file; 0: only
  * the file system does. The space behind memory that is handed out is
  * reserved, and given back when it is free again. After a fork the child can
- * read and write what there is, but allocate nothing, and frees nothing.
+ * read and write what there is, but allocate nothing, and frees nothing; until
+ * the parent has ended without a call that allocates or frees there: then the
+ * first child that calls one has the kind for its own.
  */
 int memkind_create_pmem(const char *dir, size_t max_size, memkind_t *kind);
 
@@ -193,7 +195,8 @@ int memkind_create_pmem_with_config(
  * until the kind is destroyed. MEMKIND_ERROR_INVALID: there is not a whole
  * page, or some of it is the memory of another kind. Where several threads use
  * it, up to a quarter is set apart for them in parts: no object can be larger
- * than the rest then.
+ * than the rest then. Memory that is shared with children of a fork (MAP_SHARED)
+ * is the parent's, as with memkind_create_pmem().
  */
 int memkind_create_fixed(void *addr, size_t size, memkind_t *kind);
 

@@ -165,6 +165,7 @@ vmc_os_random64(void)
 {
 	uint64_t bits;
 
+	VMC_NO_CANCEL;
 	/* without waiting for entropy: a machine may start us at its boot */
 	if (getrandom(&bits, sizeof(bits), GRND_NONBLOCK) == sizeof(bits))
 		return bits;
@@ -265,6 +266,45 @@ vmc_os_visit_processors(void)
 	(void)sched_setaffinity(0, sizeof(before), before);
 	errno = saved;
 	return all;
+}
+
+/* A line of /proc/self/maps: "first-end rwxs ..."; false: not of the range. */
+static bool
+tells_shared(const char *line, uintptr_t first, uintptr_t end)
+{
+	char *at;
+	uintptr_t from = strtoul(line, &at, 16);
+	uintptr_t to = *at == '-' ? strtoul(at + 1, &at, 16) : 0;
+
+	return from < end && to > first && strlen(at) >= 5 && at[4] == 's';
+}
+
+bool
+vmc_os_is_shared(const void *addr, size_t size)
+{
+	uintptr_t first = (uintptr_t)addr, end = first + size;
+	char buffer[4096], line[64];
+	size_t length = 0;
+	bool shared = false;
+	ssize_t n;
+
+	VMC_NO_CANCEL;
+	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true;
+	while (!shared && (n = read(fd, buffer, sizeof(buffer))) > 0) {
+		for (ssize_t i = 0; i < n; i++) {
+			if (length < sizeof(line) - 1)
+				line[length++] = buffer[i];
+			if (buffer[i] != '\n')
+				continue;
+			line[length] = '\0';
+			shared |= tells_shared(line, first, end);
+			length = 0;
+		}
+	}
+	close(fd);
+	return shared || n < 0;
 }
 
 bool

@@ -79,6 +79,12 @@ bool vmc_os_thread_is_gone(int thread);
 bool vmc_os_visit_processors(void);
 
 /*
+ * Is any of this memory one that a child of a fork would share with us, not get
+ * a copy of? True also where the system does not tell.
+ */
+bool vmc_os_is_shared(const void *addr, size_t size);
+
+/*
  * membarrier(2), private expedited. register: false where the kernel has
  * none; readers then need a fence of their own, see epoch.h. membarrier: make
  * every other thread of the process execute a full memory barrier before this

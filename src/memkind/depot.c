@@ -13,7 +13,8 @@
  * Each shelf has a spinning lock of its own, which is held for copying those
  * pointers. Whoever does not get it soon (its holder may have lost the
  * processor) goes to jemalloc instead, so nobody waits for anybody, and a
- * child that was forked meanwhile need only reset it.
+ * child that was forked meanwhile need only forget what is on those that were
+ * held: their holders may have been in the middle of a change.
  *
  * Rejected: lists through the objects themselves (a miss for each object,
  * and what is free is the medium's, which may be slow), passing on magazines
@@ -172,7 +173,10 @@ void
 vmc_depot_after_fork(struct vmc_depot *depot)
 {
 	for (unsigned class = 1; depot && class < depot->classes; class ++) {
-		depot->shelves[class].count = 0;
-		leave(&depot->shelves[class]);
+		struct shelf *shelf = &depot->shelves[class];
+		if (!vmc_load_acquire(&shelf->busy))
+			continue;
+		shelf->count = 0;
+		leave(shelf);
 	}
 }

@@ -34,7 +34,7 @@ unsigned vmc_depot_get(
 /* Has nobody put or got any of the class since this was last asked? */
 bool vmc_depot_idle(struct vmc_depot *depot, unsigned class);
 
-/* In the child of a fork: forget what is in it. */
+/* In the child of a fork: forget what others were about to change. */
 void vmc_depot_after_fork(struct vmc_depot *depot);
 
 #endif

@@ -267,7 +267,7 @@ void *
 vmc_heap_malloc(struct memkind *kind, size_t size)
 {
 	unsigned class = class_of(size);
-	struct vmc_magazine *m = &vmc_heap_self[kind->number]->magazines[class];
+	struct vmc_magazine *m = &vmc_heap_mine(kind)->magazines[class];
 
 	if (likely(m->count > 0))
 		return m->slots[--m->count];
@@ -364,13 +364,14 @@ shed(struct vmc_thread_heap *heap, unsigned class)
 static __attribute__((noinline)) void
 free_slow(struct memkind *kind, void *ptr, unsigned class)
 {
-	struct vmc_thread_heap *heap = vmc_heap_self[kind->number];
+	struct vmc_thread_heap *heap = vmc_heap_mine(kind);
 	struct vmc_arena *arena;
 	struct vmc_magazine *m;
 
 	/* a child's free must not touch what the parent goes on using */
-	if (vmc_load_relaxed(&kind->state) == VMC_KIND_FENCED)
+	if (!vmc_kind_is_ours(kind))
 		return;
+	vmc_kind_changes(kind);
 	if (kind->pools) {
 		vmc_pool_free(ptr);
 		return;
@@ -393,7 +394,7 @@ void
 vmc_heap_free(struct memkind *kind, void *ptr)
 {
 	unsigned class = vmc_load_relaxed(page_class(ptr));
-	struct vmc_magazine *m = &vmc_heap_self[kind->number]->magazines[class];
+	struct vmc_magazine *m = &vmc_heap_mine(kind)->magazines[class];
 
 	if (likely(m->count < m->capacity))
 		m->slots[m->count++] = ptr;
@@ -421,9 +422,9 @@ vmc_heap_realloc(struct memkind *kind, void *ptr, size_t size)
 
 	if (kind->pools || (old > VMC_CACHED_MAX && size > VMC_CACHED_MAX)) {
 		/* it may be able to grow or shrink where it is */
-		if (vmc_load_relaxed(&kind->state) == VMC_KIND_FENCED ||
-			vmc_heap_find(kind, &heap, &arena) < 0)
+		if (vmc_heap_find(kind, &heap, &arena) < 0)
 			return NULL;
+		vmc_kind_changes(kind);
 		if (kind->pools)
 			return vmc_pool_realloc(ptr, size);
 		moved = je_rallocx(ptr, size, vmc_arena_flags(arena));

@@ -44,10 +44,17 @@ void vmc_heap_give_back(const struct memkind *kind);
 void vmc_heap_release(struct memkind *kind);
 
 /*
- * Under vmc_kinds_lock, in the child of a fork: only the calling thread still
- * has a heap, and none in a kind that is shared with the parent.
+ * Under vmc_kinds_lock, before a fork, of a kind that parent and child share:
+ * the calling thread's caches are given back, and the next call of every
+ * thread that has a heap is one that turns to vmc_heap_find().
  */
-void vmc_heap_after_fork(struct memkind *kind, bool shared);
+void vmc_heap_before_fork(struct memkind *kind);
+
+/*
+ * Under vmc_kinds_lock, in the child: only the calling thread still has a heap,
+ * and none in a kind that is shared with the parent.
+ */
+void vmc_heap_after_fork(struct memkind *kind);
 
 /* Create what threads need to come and go; once, before anything else. */
 void vmc_heap_init(void);

@@ -36,7 +36,7 @@ struct vmc_thread_heap {
 	bool has_tcache;
 	unsigned tcache;
 	/* under vmc_kinds_lock */
-	struct vmc_thread_heap **entry; /* where the owner looks for it */
+	struct vmc_thread_heap *_Atomic *entry; /* where the owner looks */
 	struct vmc_thread_heap *next, **previous;
 	/* the owner's: what the magazines' slots point into */
 	void *room[];
@@ -45,8 +45,19 @@ struct vmc_thread_heap {
 /* The one of a thread that has none: every fast path fails on it. */
 extern struct vmc_thread_heap vmc_heap_empty;
 
-/* The calling thread's heaps by kind number. */
-extern _Thread_local struct vmc_thread_heap **vmc_heap_self;
+/*
+ * The calling thread's heaps by kind number. Others write there as well: who
+ * destroys the kind, when nobody uses it any more, and who forks, see
+ * vmc_heap_before_fork(). A thread in the middle of a call goes on with the
+ * heap that it has found.
+ */
+extern _Thread_local struct vmc_thread_heap *_Atomic *vmc_heap_self;
+
+static inline struct vmc_thread_heap *
+vmc_heap_mine(const struct memkind *kind)
+{
+	return vmc_load_relaxed(&vmc_heap_self[kind->number]);
+}
 
 extern size_t vmc_class_sizes[VMC_CLASSES];
 

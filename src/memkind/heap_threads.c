@@ -23,14 +23,13 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <string.h>
 
 struct vmc_thread_heap vmc_heap_empty;
-static struct vmc_thread_heap *no_heaps[MEMKIND_MAX_KIND] = {
+static struct vmc_thread_heap *_Atomic no_heaps[MEMKIND_MAX_KIND] = {
 	[0 ... MEMKIND_MAX_KIND - 1] = &vmc_heap_empty};
 
 /* The thread's own memory but at first. */
-_Thread_local struct vmc_thread_heap **vmc_heap_self = no_heaps;
+_Thread_local struct vmc_thread_heap *_Atomic *vmc_heap_self = no_heaps;
 static _Thread_local bool exiting;
 static pthread_key_t exit_key;
 static bool exit_key_made;
@@ -42,7 +41,7 @@ static void
 free_heap(struct vmc_thread_heap *heap)
 {
 	heap->arena->heaps--;
-	*heap->entry = &vmc_heap_empty;
+	vmc_store_relaxed(heap->entry, &vmc_heap_empty);
 	*heap->previous = heap->next;
 	if (heap->next)
 		heap->next->previous = heap->previous;
@@ -51,26 +50,42 @@ free_heap(struct vmc_thread_heap *heap)
 	je_free(heap);
 }
 
+/* The heap that belongs there, be it out of its owner's sight; or NULL. */
+static struct vmc_thread_heap *
+heap_for(const struct memkind *kind, struct vmc_thread_heap *_Atomic *entry)
+{
+	struct vmc_thread_heap *heap = vmc_load_relaxed(entry);
+
+	if (heap != &vmc_heap_empty)
+		return heap;
+	for (heap = kind->heaps; heap && heap->entry != entry;)
+		heap = heap->next;
+	return heap;
+}
+
 /* The thread has no table, and nothing in it, any more. */
 static void
-drop_table(struct vmc_thread_heap **heaps)
+drop_table(struct vmc_thread_heap *_Atomic *heaps)
 {
 	struct vmc_arena *arenas[VMC_KIND_ARENAS];
 
 	vmc_lock_acquire(&vmc_kinds_lock);
 	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++) {
-		if (heaps[i] == &vmc_heap_empty)
+		struct vmc_thread_heap *heap =
+			heap_for(&vmc_kinds[i], &heaps[i]);
+		if (!heap)
 			continue;
+		vmc_kind_changes(heap->kind);
 		/* the last to go, and nobody would look there again */
-		if (heaps[i]->kind->heaps == heaps[i] && !heaps[i]->next)
-			vmc_heap_empty_depots(heaps[i], arenas,
-				vmc_heap_arenas(heaps[i]->kind, arenas));
-		vmc_heap_drain(heaps[i]);
-		free_heap(heaps[i]);
+		if (heap->kind->heaps == heap && !heap->next)
+			vmc_heap_empty_depots(heap, arenas,
+				vmc_heap_arenas(heap->kind, arenas));
+		vmc_heap_drain(heap);
+		free_heap(heap);
 	}
 	vmc_heap_self = no_heaps;
 	vmc_lock_release(&vmc_kinds_lock);
-	je_free(heaps);
+	je_free((void *)heaps);
 }
 
 static void
@@ -88,7 +103,7 @@ thread_exit(void *table)
 static bool
 own_table(void)
 {
-	struct vmc_thread_heap **table;
+	struct vmc_thread_heap *_Atomic *table;
 
 	if (vmc_heap_self != no_heaps)
 		return true;
@@ -97,9 +112,10 @@ own_table(void)
 	table = je_malloc(sizeof(no_heaps));
 	if (!table)
 		return false;
-	memcpy(table, no_heaps, sizeof(no_heaps));
+	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++)
+		vmc_store_relaxed(&table[i], &vmc_heap_empty);
 	vmc_heap_self = table;
-	if (pthread_setspecific(exit_key, table) == 0)
+	if (pthread_setspecific(exit_key, (void *)table) == 0)
 		return true;
 	drop_table(table);
 	return false;
@@ -145,6 +161,16 @@ arena_of(struct memkind *kind, unsigned number)
 	return arena;
 }
 
+static void
+make_tcache(struct vmc_thread_heap *heap)
+{
+	heap->has_tcache = vmc_engine_tcache_create(&heap->tcache) == 0;
+	heap->flags = vmc_arena_flags(heap->arena);
+	if (heap->has_tcache)
+		heap->flags +=
+			MALLOCX_TCACHE((int)heap->tcache) - MALLOCX_TCACHE_NONE;
+}
+
 /* A pool does without magazines, and what belongs to them. */
 static void
 make_magazines(struct vmc_thread_heap *heap)
@@ -156,18 +182,20 @@ make_magazines(struct vmc_thread_heap *heap)
 			.capacity = capacities[class], .slots = room};
 		room += capacities[class];
 	}
-	heap->has_tcache = vmc_engine_tcache_create(&heap->tcache) == 0;
-	heap->flags = vmc_arena_flags(heap->arena);
-	if (heap->has_tcache)
-		heap->flags +=
-			MALLOCX_TCACHE((int)heap->tcache) - MALLOCX_TCACHE_NONE;
+	make_tcache(heap);
 }
 
+/* In the thread's table, if there is none yet, or none in sight. */
 static void
 make_heap(struct memkind *kind, struct vmc_arena *arena)
 {
-	struct vmc_thread_heap *heap;
+	struct vmc_thread_heap *_Atomic *entry = &vmc_heap_self[kind->number];
+	struct vmc_thread_heap *heap = heap_for(kind, entry);
 
+	if (heap) {
+		vmc_store_relaxed(entry, heap);
+		return;
+	}
 	heap = je_calloc(1, sizeof(*heap) + room_size);
 	if (!heap)
 		return;
@@ -176,13 +204,13 @@ make_heap(struct memkind *kind, struct vmc_arena *arena)
 	arena->heaps++;
 	if (!arena->pool)
 		make_magazines(heap);
-	heap->entry = &vmc_heap_self[kind->number];
+	heap->entry = entry;
 	heap->next = kind->heaps;
 	heap->previous = &kind->heaps;
 	if (heap->next)
 		heap->next->previous = &heap->next;
 	kind->heaps = heap;
-	vmc_heap_self[kind->number] = heap;
+	vmc_store_relaxed(entry, heap);
 }
 
 int
@@ -191,7 +219,7 @@ vmc_heap_find(struct memkind *kind, struct vmc_thread_heap **heap,
 {
 	int saved = errno;
 
-	*heap = vmc_heap_self[kind->number];
+	*heap = vmc_heap_mine(kind);
 	*arena = (*heap)->arena;
 	if (*heap != &vmc_heap_empty)
 		return 0;
@@ -199,12 +227,16 @@ vmc_heap_find(struct memkind *kind, struct vmc_thread_heap **heap,
 	vmc_kinds_init();
 	bool has_table = own_table();
 	vmc_lock_acquire(&vmc_kinds_lock);
-	if (vmc_kind_prepare(kind) == 0)
+	if (vmc_kind_prepare(kind) == 0) {
+		vmc_kind_changes(kind);
 		*arena = arena_of(kind, vmc_kind_arena(kind));
+	}
 	if (*arena) {
-		if (has_table && vmc_heap_self[kind->number] == &vmc_heap_empty)
+		if (has_table)
 			make_heap(kind, *arena);
-		*heap = vmc_heap_self[kind->number];
+		*heap = vmc_heap_mine(kind);
+		if (*heap != &vmc_heap_empty)
+			*arena = (*heap)->arena;
 	}
 	vmc_lock_release(&vmc_kinds_lock);
 	errno = saved; /* for the caller it went well, whatever failed here */
@@ -239,8 +271,9 @@ void
 vmc_heap_return_caches(void)
 {
 	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++) {
-		if (vmc_heap_self[i] != &vmc_heap_empty)
-			vmc_heap_return_all(vmc_heap_self[i], false);
+		struct vmc_thread_heap *heap = vmc_heap_mine(&vmc_kinds[i]);
+		if (heap != &vmc_heap_empty)
+			vmc_heap_return_all(heap, false);
 	}
 }
 
@@ -260,16 +293,34 @@ vmc_heap_release(struct memkind *kind)
 		free_heap(kind->heaps);
 }
 
+/*
+ * What is out of sight stays as it is: its owner may be in the middle of a
+ * call, and finds it again in the next one.
+ */
 void
-vmc_heap_after_fork(struct memkind *kind, bool shared)
+vmc_heap_before_fork(struct memkind *kind)
 {
-	struct vmc_thread_heap **entry = &vmc_heap_self[kind->number],
-			       *mine = *entry;
+	struct vmc_thread_heap *mine = vmc_heap_mine(kind);
 
-	/*
-	 * The others' threads are no more. What they held is lost here: they
-	 * may have been in the middle of a change.
-	 */
+	if (mine != &vmc_heap_empty && !mine->arena->pool)
+		vmc_heap_drain(mine);
+	for (struct vmc_thread_heap *heap = kind->heaps; heap;
+		heap = heap->next)
+		vmc_store_relaxed(heap->entry, &vmc_heap_empty);
+}
+
+/*
+ * The others' threads are no more. What they held is lost here: they may have
+ * been in the middle of a change. So is what jemalloc has in the thread caches
+ * that lived through the fork: they are in none of its lists any more, and it
+ * would write into memory of the dead to take them off.
+ */
+void
+vmc_heap_after_fork(struct memkind *kind)
+{
+	struct vmc_thread_heap *mine =
+		heap_for(kind, &vmc_heap_self[kind->number]);
+
 	kind->heaps = NULL;
 	for (unsigned i = 0; i < VMC_KIND_ARENAS; i++) {
 		struct vmc_arena *arena = vmc_load_relaxed(&kind->arenas[i]);
@@ -278,16 +329,19 @@ vmc_heap_after_fork(struct memkind *kind, bool shared)
 		arena->heaps = 0;
 		vmc_depot_after_fork(arena->depot);
 	}
-	if (mine == &vmc_heap_empty)
+	if (!mine)
 		return;
-	if (shared) {
-		*entry = &vmc_heap_empty;
+	if (kind->shared) { /* its caches were given back before the fork */
+		je_free(mine);
 		return;
 	}
 	mine->arena->heaps = 1;
 	mine->next = NULL;
 	mine->previous = &kind->heaps;
 	kind->heaps = mine;
+	if (!mine->arena->pool)
+		make_tcache(mine);
+	mine->flushed = false;
 }
 
 void

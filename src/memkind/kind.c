@@ -9,9 +9,35 @@
  * table whole; jemalloc's own handlers were registered before ours and run
  * inside of that.
  *
- * After a fork, memory in a shared file belongs to the parent's heap and to
- * the child's copy of it. The child's kind is fenced: allocations fail, what
- * is freed is left alone. The default kind and anonymous ones go on.
+ * After a fork, memory that processes share (a file, the caller's MAP_SHARED)
+ * belongs to the parent's heap and to the child's copy of it. The child's kind
+ * is fenced: allocations fail, what is freed is left alone, and nothing reaches
+ * the medium, whatever jemalloc does with its arenas (arena.c). The default
+ * kind and private ones go on.
+ *
+ * Once the parent is gone, one child may take the kind over, if what it has of
+ * the heap is still right (base/heritage.h). What the parent may have done
+ * since the fork, and what of it is a change:
+ *
+ *  - It freed an object, or made it smaller where it was. To the child that
+ *    memory is an object still, and the parent may have had it written to by
+ *    another owner. A change.
+ *  - It committed or gave back memory of the medium. What the child's jemalloc
+ *    takes for zeros may be none. A change; also when jemalloc's own threads
+ * do.
+ *  - It allocated what was free and committed. Free memory has no contents, and
+ *    whoever has it in the parent is gone. No change; but those calls that find
+ *    no heap say that there was one, which is simpler and safe.
+ *
+ * So that the fast paths need not ask, a fork takes every thread's heap out of
+ * its sight: its next call goes the slow way, and says so (vmc_heap_find). A
+ * thread that is in the middle of a call at the fork does not: what it frees is
+ * an object that nobody in the child has a right to any more, and what it has
+ * taken from jemalloc's lists is in none of them in the child either, as
+ * jemalloc's locks are held over the fork. It is lost to the child.
+ *
+ * Rejected: a page that is shared to count changes in, at each call (2 ns); to
+ * stop the other threads at a fork.
  *
  * Finding a kind by an address takes no lock. Most chunks have one owner. A
  * fixed kind may begin and end anywhere; chunks that it has not for itself
@@ -146,7 +172,11 @@ vmc_kind_create(const struct vmc_kind_type *type, struct vmc_space *space,
 {
 	struct memkind *kind;
 	int err = -EUSERS;
+	bool shared = space->medium == &vmc_medium_file ||
+		      (space->medium == &vmc_medium_user &&
+			      vmc_os_is_shared(space->base, space->capacity));
 
+	VMC_NO_CANCEL;
 	vmc_kinds_init();
 	vmc_lock_acquire(&vmc_kinds_lock);
 	if (taken(space)) {
@@ -161,6 +191,12 @@ vmc_kind_create(const struct vmc_kind_type *type, struct vmc_space *space,
 		kind->decay = decay;
 		vmc_store_relaxed(&kind->zero_allocs, false);
 		err = vmc_kind_open(kind, space);
+		kind->shared = !err && shared;
+		kind->forked = false;
+		if (kind->shared) {
+			vmc_heritage_create(&kind->heritage);
+			kind->space.heritage = &kind->heritage;
+		}
 		*created = kind;
 		goto out;
 	}
@@ -170,9 +206,24 @@ out:
 	return err;
 }
 
+/*
+ * The space in a file is there as long as any process has it mapped: the owner
+ * gives it back, and the others, whose objects are gone by that, read zeros.
+ */
+static void
+give_up_medium(struct memkind *kind)
+{
+	bool owner = vmc_heritage_is_owner(&kind->heritage);
+
+	vmc_heritage_destroy(&kind->heritage);
+	if (owner && kind->forked && kind->space.fd >= 0)
+		vmc_os_file_punch(kind->space.fd, 0, kind->space.file_end);
+}
+
 void
 vmc_kind_destroy(struct memkind *kind)
 {
+	VMC_NO_CANCEL;
 	vmc_lock_acquire(&vmc_kinds_lock);
 	vmc_heap_release(kind);
 	/* the space goes as a whole: no use in giving back each piece */
@@ -187,6 +238,8 @@ vmc_kind_destroy(struct memkind *kind)
 		vmc_store_relaxed(&kind->arenas[i], NULL);
 	}
 	set_bounds(kind->number, 0, 0);
+	if (kind->shared)
+		give_up_medium(kind);
 	vmc_space_destroy(&kind->space);
 	vmc_log("kind %u: destroyed", kind->number);
 	vmc_store_release(&kind->state, VMC_KIND_FREE);
@@ -218,6 +271,12 @@ vmc_kind_prepare(struct memkind *kind)
 		}
 	}
 	switch (vmc_load_relaxed(&kind->state)) {
+	case VMC_KIND_FENCED:
+		if (vmc_heritage_claim(&kind->heritage) < 0)
+			return MEMKIND_ERROR_UNAVAILABLE;
+		vmc_store_release(&kind->state, VMC_KIND_READY);
+		vmc_log("kind %u: taken over", kind->number);
+		return 0;
 	case VMC_KIND_READY:
 		return 0;
 	case VMC_KIND_FAILED:
@@ -225,6 +284,18 @@ vmc_kind_prepare(struct memkind *kind)
 	default:
 		return MEMKIND_ERROR_UNAVAILABLE;
 	}
+}
+
+bool
+vmc_kind_is_ours(struct memkind *kind)
+{
+	if (vmc_load_acquire(&kind->state) != VMC_KIND_FENCED)
+		return true;
+	VMC_NO_CANCEL;
+	vmc_lock_acquire(&vmc_kinds_lock);
+	bool ours = vmc_kind_prepare(kind) == 0;
+	vmc_lock_release(&vmc_kinds_lock);
+	return ours;
 }
 
 /*
@@ -270,6 +341,15 @@ static void
 before_fork(void)
 {
 	vmc_lock_acquire(&vmc_kinds_lock);
+	for (unsigned i = MEMKIND_NUM_BASE_KIND; i < MEMKIND_MAX_KIND; i++) {
+		struct memkind *kind = &vmc_kinds[i];
+		if (vmc_load_relaxed(&kind->state) != VMC_KIND_READY ||
+			!kind->shared)
+			continue;
+		kind->forked = true;
+		vmc_heap_before_fork(kind);
+		vmc_heritage_before_fork(&kind->heritage);
+	}
 	vmc_engine_before_fork();
 	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++)
 		if (vmc_load_relaxed(&vmc_kinds[i].state) == VMC_KIND_READY)
@@ -299,12 +379,14 @@ after_fork_in_child(void)
 	vmc_engine_after_fork(true);
 	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++) {
 		struct memkind *kind = &vmc_kinds[i];
-		bool shared = kind->space.medium == &vmc_medium_file;
-		if (vmc_load_relaxed(&kind->state) != VMC_KIND_READY)
+		int state = vmc_load_relaxed(&kind->state);
+		if (state == VMC_KIND_READY)
+			vmc_heap_after_fork(kind);
+		if (!kind->shared ||
+			(state != VMC_KIND_READY && state != VMC_KIND_FENCED))
 			continue;
-		vmc_heap_after_fork(kind, shared);
-		if (shared)
-			vmc_store_relaxed(&kind->state, VMC_KIND_FENCED);
+		vmc_heritage_after_fork_in_child(&kind->heritage);
+		vmc_store_relaxed(&kind->state, VMC_KIND_FENCED);
 	}
 	vmc_lock_release(&vmc_kinds_lock);
 }

@@ -14,6 +14,7 @@
 #include "nodes.h"
 #include "space.h"
 
+#include "base/heritage.h"
 #include "base/lock.h"
 
 /* What is free in a kind stays with it for this long before it goes back. */
@@ -40,7 +41,8 @@ enum vmc_kind_state {
 	VMC_KIND_FREE = 0, /* no kind, or a static one not used yet */
 	VMC_KIND_READY,
 	VMC_KIND_FAILED, /* a static kind that this machine does not have */
-	VMC_KIND_FENCED, /* in a forked child: the heap is the parent's */
+	/* in a forked child, not its own: the heap is the parent's */
+	VMC_KIND_FENCED,
 };
 
 struct memkind {
@@ -50,6 +52,8 @@ struct memkind {
 	struct vmc_space space;
 	ssize_t decay; /* milliseconds */
 	bool pools;    /* its arenas have pools of libtbbmalloc on them */
+	/* its memory is what children of a fork see, not copies of it */
+	bool shared;
 
 	/* read by anybody; changes under vmc_kinds_lock */
 	_Atomic int state;
@@ -62,6 +66,10 @@ struct memkind {
 	struct vmc_arena *_Atomic arenas[VMC_KIND_ARENAS]; /* when needed */
 	/* under vmc_kinds_lock */
 	struct vmc_thread_heap *heaps;
+	bool forked; /* other processes may have it mapped */
+
+	/* of a shared one: claimed under vmc_kinds_lock */
+	struct vmc_heritage heritage;
 
 	_Atomic bool zero_allocs;
 };
@@ -74,6 +82,20 @@ extern struct vmc_lock vmc_kinds_lock;
  * memkind.h. A static kind is opened if it was not used before.
  */
 int vmc_kind_prepare(struct memkind *kind);
+
+/* Is the kind this process's, or can it become so? No lock held. */
+bool vmc_kind_is_ours(struct memkind *kind);
+
+/*
+ * Before what is allocated in the kind changes: no child that there is takes it
+ * over then (kind.c).
+ */
+static inline void
+vmc_kind_changes(struct memkind *kind)
+{
+	if (kind->shared)
+		vmc_heritage_change(&kind->heritage);
+}
 
 /*
  * A space of anonymous memory as the type says, for the kind that has this

@@ -43,6 +43,7 @@
  */
 #include "space_internal.h"
 
+#include "base/heritage.h"
 #include "base/os.h"
 
 #include <errno.h>
@@ -197,6 +198,19 @@ piece_of(void *addr, size_t *offset)
 	return piece;
 }
 
+/* May what is behind the addresses be changed? Then it is going to be. */
+static bool
+begin_change(struct vmc_space *space)
+{
+	if (vmc_load_relaxed(&space->inert))
+		return false;
+	if (space->heritage && !vmc_heritage_is_owner(space->heritage))
+		return false;
+	if (space->heritage)
+		vmc_heritage_change(space->heritage);
+	return true;
+}
+
 int
 vmc_space_commit(struct vmc_space *space, void *addr, size_t size)
 {
@@ -204,7 +218,7 @@ vmc_space_commit(struct vmc_space *space, void *addr, size_t size)
 	struct vmc_piece *piece = piece_of(addr, &offset);
 	int err = -ENOMEM;
 
-	if (vmc_load_relaxed(&space->inert))
+	if (!begin_change(space))
 		return err;
 	vmc_lock_acquire(&space->lock);
 	err = each_unused_run(space, piece, offset, size, open_run, &opened);
@@ -226,7 +240,7 @@ vmc_space_decommit(struct vmc_space *space, void *addr, size_t size)
 	struct vmc_piece *piece = piece_of(addr, &offset);
 	int err;
 
-	if (vmc_load_relaxed(&space->inert) || vmc_load_relaxed(&space->hoard))
+	if (vmc_load_relaxed(&space->hoard) || !begin_change(space))
 		return -EOPNOTSUPP;
 	vmc_lock_acquire(&space->lock);
 	note_used(piece, offset, size, false);
@@ -303,7 +317,7 @@ vmc_space_grow(struct vmc_space *space, struct vmc_arena *arena, size_t size,
 {
 	int err = -ENOMEM;
 
-	if (size > VMC_SPACE_BUDGET || vmc_load_relaxed(&space->inert))
+	if (size > VMC_SPACE_BUDGET || !begin_change(space))
 		return err;
 	size = (size + space->granule - 1) & ~(space->granule - 1);
 	if (align < space->granule)

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 struct vmc_depot;
+struct vmc_heritage;
 struct vmc_space;
 
 /* A range of addresses, of one arena. */
@@ -99,6 +100,14 @@ struct vmc_space {
 	 * is behind them belongs to the process that forked.
 	 */
 	_Atomic bool inert;
+
+	/*
+	 * Of a kind that processes share, else NULL. In a child of a fork
+	 * nothing may reach a medium that is the parent's: its bits are of the
+	 * time of the fork, and so is what jemalloc's own threads would give
+	 * back.
+	 */
+	struct vmc_heritage *heritage;
 
 	struct vmc_lock lock; /* of what follows, of all pieces and chunks */
 	struct vmc_piece *pieces;

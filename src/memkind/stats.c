@@ -191,6 +191,7 @@ memkind_defrag_reallocate(memkind_t kind, void *ptr)
 	if (!moved)
 		return NULL;
 	memcpy(moved, ptr, size);
+	vmc_kind_changes(kind);
 	je_dallocx(ptr, MALLOCX_TCACHE_NONE);
 	return moved;
 }

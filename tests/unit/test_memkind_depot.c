@@ -40,8 +40,11 @@ test_shelves(void **state)
 	assert_int_equal(vmc_depot_get(depot, 1, out, 64), 64);
 	assert_memory_equal(out, in, sizeof(in));
 	assert_memory_equal(out + 32, in, sizeof(in));
+	/* nobody was in the middle of a change: all of it is still there */
+	assert_true(vmc_depot_put(depot, 1, in, 32));
 	vmc_depot_after_fork(depot);
-	assert_int_equal(vmc_depot_get(depot, 1, out, 64), 0);
+	assert_int_equal(vmc_depot_get(depot, 1, out, 64), 64);
+	assert_memory_equal(out + 32, in, sizeof(in));
 	vmc_depot_destroy(depot);
 }
 
