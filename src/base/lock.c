@@ -15,6 +15,8 @@
  */
 #include "lock.h"
 
+#include "cancel.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <time.h>
@@ -56,10 +58,9 @@ void
 vmc_latch_wait(struct vmc_latch *latch)
 {
 	const struct timespec nap = {.tv_nsec = NAP_NS};
-	int cancel, saved = errno;
+	int saved = errno;
 
-	/* one that is cancelled in its nap would leave its work half done */
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	VMC_NO_CANCEL; /* in its nap, it would leave its work half done */
 	for (unsigned round = 0; vmc_load_relaxed(&latch->held) ||
 				 vmc_exchange_acq_rel(&latch->held, true);
 		round++) {
@@ -68,7 +69,6 @@ vmc_latch_wait(struct vmc_latch *latch)
 		else
 			nanosleep(&nap, NULL);
 	}
-	pthread_setcancelstate(cancel, NULL);
 	errno = saved;
 }
 

@@ -17,6 +17,7 @@
  */
 #include "os_space.h"
 
+#include "cancel.h"
 #include "os.h"
 
 #include <errno.h>
@@ -50,13 +51,11 @@ static void
 step_aside(int tries)
 {
 	struct timespec nap;
-	int cancel;
 
+	VMC_NO_CANCEL;
 	nap.tv_sec = 0;
 	nap.tv_nsec = (long)((uintptr_t)&nap / 4096 * 40503 % 997) * tries * 50;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	nanosleep(&nap, NULL);
-	pthread_setcancelstate(cancel, NULL);
 }
 
 /*
@@ -163,6 +162,7 @@ allocate(int fd, int mode, size_t offset, size_t size)
 	sigset_t all, old;
 	int err;
 
+	VMC_NO_CANCEL;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = fallocate(fd, mode, (off_t)offset, (off_t)size) ? -errno : 0;
@@ -183,6 +183,7 @@ vmc_os_file_touch(int fd, size_t offset, size_t size)
 {
 	char byte;
 
+	VMC_NO_CANCEL;
 	for (size_t at = offset; at < offset + size; at += vmc_os_page_size()) {
 		errno = EIO; /* for less than a byte */
 		if (pread(fd, &byte, 1, (off_t)at) != 1 ||

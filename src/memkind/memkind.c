@@ -9,6 +9,7 @@
 #include "kind.h"
 #include "settings.h"
 
+#include "base/cancel.h"
 #include "base/os_space.h"
 
 #include <errno.h>
@@ -126,6 +127,7 @@ create_pmem(const char *dir, size_t size, ssize_t decay, memkind_t *kind)
 	struct vmc_space space;
 	int err;
 
+	VMC_NO_CANCEL;
 	if (vmc_settings()->wrong)
 		return MEMKIND_ERROR_ENVIRON;
 	if (!kind || !dir ||
@@ -188,6 +190,7 @@ memkind_destroy_kind(memkind_t kind)
 int
 memkind_check_dax_path(const char *pmem_dir)
 {
+	VMC_NO_CANCEL;
 	int err = pmem_dir ? vmc_os_check_dax(pmem_dir) : -EINVAL;
 
 	switch (err) {

@@ -18,6 +18,7 @@
 #include "kind.h"
 #include "settings.h"
 
+#include "base/cancel.h"
 #include "base/os.h"
 
 #include <string.h>
@@ -69,6 +70,28 @@ part_stat(const struct vmc_space *space, unsigned arena, memkind_stat_type stat)
 		       : space->part + vmc_engine_large_pad();
 }
 
+/* Of all kinds: what is counted twice in the process's sum. */
+static size_t
+all_parts(memkind_stat_type stat)
+{
+	size_t sum = 0;
+
+	for (unsigned n = MEMKIND_NUM_BASE_KIND; n < MEMKIND_MAX_KIND; n++) {
+		const struct memkind *kind = &vmc_kinds[n];
+		if (vmc_load_relaxed(&kind->state) == VMC_KIND_FREE)
+			continue;
+		for (unsigned i = kind->space.slices; i < kind->space.arenas;
+			i++) {
+			const struct vmc_arena *arena =
+				vmc_load_relaxed(&kind->arenas[i]);
+			if (arena)
+				sum += part_stat(
+					&kind->space, arena->index, stat);
+		}
+	}
+	return sum;
+}
+
 static size_t
 default_stat(memkind_stat_type stat)
 {
@@ -93,10 +116,15 @@ memkind_get_stat(memkind_t kind, memkind_stat_type stat, size_t *value)
 	if (vmc_settings()->tbb && kind != MEMKIND_DEFAULT)
 		return MEMKIND_ERROR_OPERATION_FAILED;
 	*value = 0;
-	if (!kind)
-		return vmc_engine_stat(whole[stat], value) == 0
-			       ? MEMKIND_SUCCESS
-			       : MEMKIND_ERROR_OPERATION_FAILED;
+	VMC_NO_CANCEL;
+	if (!kind) {
+		if (vmc_engine_stat(whole[stat], value) != 0)
+			return MEMKIND_ERROR_OPERATION_FAILED;
+		vmc_lock_acquire(&vmc_kinds_lock);
+		*value -= all_parts(stat);
+		vmc_lock_release(&vmc_kinds_lock);
+		return MEMKIND_SUCCESS;
+	}
 	if (kind == MEMKIND_DEFAULT) {
 		*value = default_stat(stat);
 		return MEMKIND_SUCCESS;
@@ -146,6 +174,7 @@ memkind_set_bg_threads(bool state)
 		return MEMKIND_ERROR_ENVIRON;
 	if (vmc_settings()->tbb)
 		return MEMKIND_ERROR_OPERATION_FAILED;
+	VMC_NO_CANCEL; /* stopping waits for them to end */
 	if (state && limit > 0 && vmc_engine_background_limit(limit) != 0)
 		return MEMKIND_ERROR_OPERATION_FAILED;
 	return vmc_engine_background(state) == 0

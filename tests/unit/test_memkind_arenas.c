@@ -390,6 +390,7 @@ test_parts_statistics(void **state)
 	memkind_update_cached_stats();
 	assert_int_equal(stat(kind, MEMKIND_STAT_TYPE_ALLOCATED), MIB);
 	active = stat(kind, MEMKIND_STAT_TYPE_ACTIVE);
+	size_t whole = stat(NULL, MEMKIND_STAT_TYPE_ALLOCATED);
 	void *others = (void *)run_in_a_thread(one, kind);
 	assert_true(is_in(kind->arenas[1], others));
 	/* the snapshot is of before: nothing of the part is in it */
@@ -398,6 +399,10 @@ test_parts_statistics(void **state)
 	memkind_update_cached_stats();
 	assert_int_equal(stat(kind, MEMKIND_STAT_TYPE_ALLOCATED), 2 * MIB);
 	assert_int_equal(stat(kind, MEMKIND_STAT_TYPE_ACTIVE), 2 * active);
+	/* of the process, too: the part is not an object beside what is in it
+	 */
+	assert_true(stat(NULL, MEMKIND_STAT_TYPE_ALLOCATED) > whole);
+	assert_true(stat(NULL, MEMKIND_STAT_TYPE_ALLOCATED) < whole + 2 * MIB);
 	vmc_memkind_free(kind, mine);
 	vmc_memkind_free(kind, others);
 	memkind_update_cached_stats();
