@@ -217,15 +217,15 @@ __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
 
-/* The one that is made so. Whatever it is, six arguments are enough. */
+/* Five arguments are enough, and are in registers whatever the call has. */
 long
 __wrap_syscall(long number, ...)
 {
-	long args[6];
+	long args[5];
 	va_list list;
 
 	va_start(list, number);
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < 5; i++)
 		args[i] = va_arg(list, long);
 	va_end(list);
 	if (number == SYS_membarrier && hit("membarrier", EPERM))
@@ -233,7 +233,7 @@ __wrap_syscall(long number, ...)
 	if (number == SYS_pidfd_open && hit("pidfd_open", EMFILE))
 		return -1;
 	return __real_syscall(
-		number, args[0], args[1], args[2], args[3], args[4], args[5]);
+		number, args[0], args[1], args[2], args[3], args[4]);
 }
 
 /* WRAP(what it returns, what on failure, usual errno, name, parameters,

@@ -268,7 +268,7 @@ change_then_end(int to)
 	/* reading is possible, freeing is left alone */
 	vmc_memkind_free(kind, objects[2]);
 	tell(to, !mine && is_whole(objects[2], size_of(2), 2) &&
-			 vmc_memkind_realloc(kind, objects[OBJECTS - 2],
+			 vmc_memkind_realloc(kind, objects[OBJECTS - 1],
 				 2 * size_of(OBJECTS)) == NULL &&
 			 memkind_destroy_kind(kind) == 0);
 }
