@@ -80,11 +80,10 @@ all_parts(memkind_stat_type stat)
 		const struct memkind *kind = &vmc_kinds[n];
 		if (vmc_load_relaxed(&kind->state) == VMC_KIND_FREE)
 			continue;
-		for (unsigned i = kind->space.slices; i < kind->space.arenas;
-			i++) {
+		for (unsigned i = 0; i < kind->space.arenas; i++) {
 			const struct vmc_arena *arena =
 				vmc_load_relaxed(&kind->arenas[i]);
-			if (arena)
+			if (arena && arena->is_part)
 				sum += part_stat(
 					&kind->space, arena->index, stat);
 		}
