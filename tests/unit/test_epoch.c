@@ -326,6 +326,9 @@ test_use_in_the_last_destructor(void **state)
 	struct actor a;
 
 	(void)state;
+#ifdef VMC_TSAN
+	skip(); /* it crashes where a thread goes on after its own destructor */
+#endif
 	actor_start(&a);
 	actor_end(&a);
 	unsigned slots = vmc_thread_slots();
