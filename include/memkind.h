@@ -195,8 +195,8 @@ int memkind_create_pmem_with_config(
  * until the kind is destroyed. MEMKIND_ERROR_INVALID: there is not a whole
  * page, or some of it is the memory of another kind. Where several threads use
  * it, up to a quarter is set apart for them in parts: no object can be larger
- * than the rest then. Memory that is shared with children of a fork (MAP_SHARED)
- * is the parent's, as with memkind_create_pmem().
+ * than the rest then. Memory that is shared with children of a fork
+ * (MAP_SHARED) is the parent's, as with memkind_create_pmem().
  */
 int memkind_create_fixed(void *addr, size_t size, memkind_t *kind);
 
