@@ -297,8 +297,20 @@ vmc_cache_touched_lately(
  * -ENOSPC: as the policy's stock().
  */
 int vmc_cache_release_policy(struct vmemcache *cache);
-/* Before an insertion; the same results. */
+/*
+ * Before an insertion; the same results. A thread that is new to the cache has
+ * counted itself before it asks. The stock may be for fewer than there are by
+ * now, but those cannot put before.
+ */
 int vmc_cache_stock(struct vmemcache *cache);
+
+static inline bool
+vmc_cache_is_stocked(struct vmemcache *cache)
+{
+	return vmc_load_relaxed(&cache->stocked_for) >=
+	       vmc_load_relaxed(&cache->stripes.count);
+}
+
 /* Feed what is in the rings to the policy. Under the policy's lock. */
 void vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring);
 void vmc_cache_drain_all(struct vmemcache *cache);
@@ -344,8 +356,15 @@ struct vmc_patience {
 bool vmc_cache_wait(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_patience *patience);
 /* It has what it waited for, or does without, or may run a callback. */
-void vmc_cache_end_wait(
-	struct vmc_stripe *stripe, struct vmc_patience *patience);
+static inline void
+vmc_cache_end_wait(struct vmc_stripe *stripe, struct vmc_patience *patience)
+{
+	if (patience->waits)
+		vmc_store_release(
+			&stripe->waits, vmc_load_relaxed(&stripe->waits) + 1);
+	patience->waits = false;
+}
+
 /* Before work begins: those who wait have what they need first. */
 void vmc_cache_let_others_first(
 	struct vmemcache *cache, struct vmc_stripe *stripe);
@@ -357,9 +376,24 @@ void vmc_cache_let_others_first(
  */
 void vmc_cache_look_at_others(struct vmemcache *cache, struct vmc_stripe *own);
 
-/* Of an entry that is DEAD and in no index. */
-void vmc_cache_retire(struct vmemcache *cache, struct vmc_stripe *stripe,
+/* No reader has the entry, and no ring must; there was no memory for a note. */
+void vmc_cache_free_at_once(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e);
+
+/*
+ * Of an entry that is DEAD and in no index. Without memory for a note the limbo
+ * waits, and the rest is ours.
+ */
+static inline void
+vmc_cache_retire(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	size_t size = vmc_entry_size(e);
+
+	vmc_count(stripe, VMC_COUNT_DRAM_GONE, size);
+	if (!vmc_limbo_add(&stripe->limbo, &cache->uncounted, e, size))
+		vmc_cache_free_at_once(cache, stripe, e);
+}
 
 /*
  * Around all that changes what the pool holds, from before the first change to

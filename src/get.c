@@ -205,21 +205,21 @@ ask_on_miss(struct vmemcache *cache, const struct vmc_thread *thread,
 /* The rest of a get that did not succeed at once: look again, ask, look. */
 static __attribute__((noinline)) ssize_t
 get_on(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, struct vmc_handover request, ssize_t so_far)
+	struct vmc_stripe *stripe, struct vmc_handover *request, ssize_t so_far)
 {
 	ssize_t n = so_far;
 
 	if (n == -EAGAIN)
-		n = vmc_cache_read(cache, thread, stripe, &request);
+		n = vmc_cache_read(cache, thread, stripe, request);
 	if (n >= 0) {
 		vmc_count(stripe, VMC_COUNT_HIT, 1);
 		return n;
 	}
 	vmc_count(stripe, VMC_COUNT_MISS, 1);
 	if (cache->on_miss) {
-		n = ask_on_miss(cache, thread, stripe, &request);
+		n = ask_on_miss(cache, thread, stripe, request);
 		if (n == -ENOENT) /* somebody else may have put it */
-			n = vmc_cache_read(cache, thread, stripe, &request);
+			n = vmc_cache_read(cache, thread, stripe, request);
 	}
 	return n == -ENOENT ? vmc_fail_const(ENOENT, "no such key") : n;
 }
@@ -234,7 +234,7 @@ get_key(struct vmemcache *cache, struct vmc_thread *thread,
 
 	if (__builtin_expect(n < 0, 0))
 		return get_on(cache, thread, stripe,
-			(struct vmc_handover){.key = *key,
+			&(struct vmc_handover){.key = *key,
 				.buffer = buffer,
 				.buffer_size = buffer_size,
 				.offset = offset,

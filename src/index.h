@@ -130,9 +130,7 @@ vmc_index_first(struct vmc_index *index, uint64_t hash,
 		more = vmc_bag_candidates(bag, hash);
 		if (more && vmc_bag_take(&c, bag, more, spot.seen))
 			return c;
-		if (!more && !vmc_bag_link(bag) &&
-			(!index->computed ||
-				vmc_linear_unchanged(index, hash, spot.seen)))
+		if (!more && !vmc_bag_link(bag) && vmc_index_unchanged(&spot))
 			return (struct vmc_index_candidate){0};
 	}
 	return vmc_index_go_on(index, hash, bag, more, spot.seen);

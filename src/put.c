@@ -179,6 +179,37 @@ make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return rc;
 }
 
+/*
+ * Blocks for the entry's value where so many were missing: what is evicted may
+ * go to others, and what others have in hand is waited for.
+ */
+static __attribute__((noinline)) int
+take_missing(struct vmemcache *cache, struct vmc_stripe *stripe,
+	uint64_t blocks, struct vmc_entry *e, uint64_t missing)
+{
+	struct vmc_patience patience = {0};
+	vmc_runs freed;
+	int rc;
+
+	do {
+		if (cache->on_evict)
+			vmc_cache_end_wait(stripe, &patience);
+		rc = make_room(cache, stripe, e, missing, &freed);
+		if (rc == -ENOSPC && cache->wants_touches &&
+			vmc_cache_wait(cache, stripe, &patience))
+			rc = 0;
+		else if (rc == -ENOSPC)
+			vmc_fail_const(
+				ENOSPC, "not enough entries can be evicted");
+		if (rc)
+			break;
+		rc = vmc_extent_exchange(
+			cache->extent, &freed, blocks, &e->runs, &missing);
+	} while (rc == -ENOSPC);
+	vmc_cache_end_wait(stripe, &patience);
+	return rc;
+}
+
 /* Blocks for the entry's value, evicting as needed. */
 static int
 take_blocks(struct vmemcache *cache, const struct vmc_thread *thread,
@@ -188,7 +219,6 @@ take_blocks(struct vmemcache *cache, const struct vmc_thread *thread,
 	uint64_t wanted =
 		blocks > 0 ? free_for(cache, thread, stripe, blocks) : 0;
 	vmc_runs freed = VMC_RUNS_NONE;
-	struct vmc_patience patience = {0};
 	uint64_t missing;
 	int rc;
 
@@ -201,21 +231,10 @@ take_blocks(struct vmemcache *cache, const struct vmc_thread *thread,
 		if (rc && rc != -ENOSPC)
 			return rc;
 	}
-	while ((rc = vmc_extent_exchange(cache->extent, &freed, blocks,
-			&e->runs, &missing)) == -ENOSPC) {
-		if (cache->on_evict)
-			vmc_cache_end_wait(stripe, &patience);
-		rc = make_room(cache, stripe, e, missing, &freed);
-		if (rc == -ENOSPC && cache->wants_touches &&
-			vmc_cache_wait(cache, stripe, &patience))
-			continue;
-		if (rc == -ENOSPC)
-			vmc_fail_const(
-				ENOSPC, "not enough entries can be evicted");
-		if (rc)
-			break;
-	}
-	vmc_cache_end_wait(stripe, &patience);
+	rc = vmc_extent_exchange(
+		cache->extent, &freed, blocks, &e->runs, &missing);
+	if (__builtin_expect(rc == -ENOSPC, 0))
+		rc = take_missing(cache, stripe, blocks, e, missing);
 	return rc;
 }
 
@@ -255,7 +274,7 @@ make_entry(
  * give the cache is full, whatever the pool has: a row is left when all that is
  * in it has gone.
  */
-static int
+static __attribute__((noinline)) int
 take_node(
 	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
 {
@@ -280,6 +299,17 @@ let_others_first(struct vmemcache *cache, const struct vmc_thread *thread,
 		vmc_cache_let_others_first(cache, stripe);
 }
 
+/* Empty the ring, so that the entry is in it, with room for what follows. */
+static __attribute__((noinline)) void
+feed(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e,
+	uint32_t pending)
+{
+	for (; !pending; pending = vmc_ring_push(&stripe->ring, &e->node))
+		vmc_cache_feed(cache, &stripe->ring, true);
+	if (pending >= VMC_DRAIN_AT)
+		vmc_cache_feed(cache, &stripe->ring, false);
+}
+
 /* Put that entry into the cache; it is freed if that fails. */
 static int
 insert(struct vmemcache *cache, const struct vmc_thread *thread,
@@ -300,7 +330,7 @@ insert(struct vmemcache *cache, const struct vmc_thread *thread,
 	if (__builtin_expect(vmc_load_relaxed(&cache->waiting), 0))
 		let_others_first(cache, thread, stripe);
 	vmc_cache_work_begins(stripe);
-	rc = take_node(cache, stripe, e);
+	rc = vmc_cache_is_stocked(cache) ? 0 : take_node(cache, stripe, e);
 	if (rc == 0)
 		rc = take_blocks(cache, thread, stripe, blocks, e);
 	if (rc)
@@ -328,12 +358,10 @@ insert(struct vmemcache *cache, const struct vmc_thread *thread,
 	vmc_index_publish(
 		cache->index, key->hash, e, note_of(cache, &e->runs), &where);
 	if (cache->wants_touches) {
-		uint32_t pending;
-		while (!(pending = vmc_ring_push(&stripe->ring, &e->node)))
-			vmc_cache_feed(cache, &stripe->ring, true);
-		/* leave room for the touches of the gets that follow */
-		if (pending >= VMC_DRAIN_AT)
-			vmc_cache_feed(cache, &stripe->ring, false);
+		uint32_t pending = vmc_ring_push(&stripe->ring, &e->node);
+		/* one comparison for "many" and "full", which is 0 */
+		if (__builtin_expect(pending - 1 >= VMC_DRAIN_AT - 1, 0))
+			feed(cache, stripe, e, pending);
 	}
 	vmc_store_release(&e->state, VMC_ENTRY_LIVE);
 	vmc_cache_work_ends(stripe);

@@ -27,18 +27,12 @@ drain_locked(struct vmemcache *cache, struct vmc_stripe *stripe)
 	vmc_cache_release_policy(cache);
 }
 
-/* Without memory for a note the limbo waits, and the rest is ours. */
 void
-vmc_cache_retire(
+vmc_cache_free_at_once(
 	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
 {
-	size_t size = vmc_entry_size(e);
-
-	vmc_count(stripe, VMC_COUNT_DRAM_GONE, size);
-	if (vmc_limbo_add(&stripe->limbo, &cache->uncounted, e, size))
-		return;
 	drain_locked(cache, stripe);
-	vmc_free(&cache->uncounted, e, size);
+	vmc_free(&cache->uncounted, e, vmc_entry_size(e));
 }
 
 /* Of what is ripe no ring may have anything, before it is freed. */

@@ -76,7 +76,6 @@ struct vmc_stripe {
 
 /* All zero: no stripes yet. Group k points to 64 << k stripes. */
 struct vmc_stripes {
-	unsigned limbo_most; /* limbo.most of each; immutable */
 	/* set once each: release when filled, acquire where followed */
 	struct vmc_stripe *_Atomic first[VMC_STRIPE_GROUP_FIRST];
 	struct vmc_stripe *_Atomic *_Atomic group[VMC_STRIPE_GROUPS];
@@ -85,6 +84,7 @@ struct vmc_stripes {
 	struct vmc_stripe *_Atomic newest; /* of all, in use or spare */
 	struct vmc_stripe *_Atomic used;   /* those in use, by next */
 	_Atomic unsigned count;            /* of these */
+	unsigned limbo_most;               /* limbo.most of each; immutable */
 	/* under the latch */
 	struct vmc_latch latch;
 	struct vmc_stripe *spare; /* by next */

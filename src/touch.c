@@ -108,15 +108,10 @@ vmc_cache_release_policy(struct vmemcache *cache)
 	return rc;
 }
 
-/*
- * A thread that is new to the cache has counted itself before it asks. The
- * stock may be for fewer than there are by now, but those cannot put before.
- */
 int
 vmc_cache_stock(struct vmemcache *cache)
 {
-	if (vmc_load_relaxed(&cache->stocked_for) >=
-		vmc_load_relaxed(&cache->stripes.count))
+	if (vmc_cache_is_stocked(cache))
 		return 0;
 	vmc_lock_acquire(&cache->policy_lock);
 	return vmc_cache_release_policy(cache);

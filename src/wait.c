@@ -109,15 +109,6 @@ vmc_cache_wait(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return !give_up;
 }
 
-void
-vmc_cache_end_wait(struct vmc_stripe *stripe, struct vmc_patience *patience)
-{
-	if (patience->waits)
-		vmc_store_release(
-			&stripe->waits, vmc_load_relaxed(&stripe->waits) + 1);
-	patience->waits = false;
-}
-
 /*
  * Nothing but fairness depends on this: who is overlooked tries once more. So
  * the flag may be cleared while somebody sets it.

@@ -216,7 +216,18 @@ typedef void vmc_index_visit_fn(void *leaf, void *arg);
 struct vmc_index_spot {
 	struct vmc_bag *bag;
 	uint64_t seen; /* what said so: the index's own */
+	/* where that was; what was in the bag is there while it is the same */
+	const _Atomic uint64_t *source;
 };
+
+/* Are the bags of that spot's hash as they were when it was found? */
+static inline bool
+vmc_index_unchanged(const struct vmc_index_spot *spot)
+{
+	/* what was read of the bags was read before this */
+	vmc_fence_acquire();
+	return vmc_load_acquire(spot->source) == spot->seen;
+}
 
 /* A free place for a leaf, in an index that is latched for it. */
 struct vmc_index_place {
@@ -295,6 +306,7 @@ struct vmc_index {
 	const struct vmc_index_ops *ops;
 	/* where a hash leads is computed from sizes, which may have changed */
 	bool computed;
+	_Atomic uint64_t constant; /* 0: the source of spots that are not */
 };
 
 #endif

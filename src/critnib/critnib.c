@@ -368,7 +368,7 @@ vmc_critnib_new(struct vmc_index **out, vmc_index_hash_fn *hash_of_leaf,
 		(void *)(((uintptr_t)allocation + LINE - 1) &
 			 ~(uintptr_t)(LINE - 1));
 	memset(index, 0, sizeof(*index));
-	index->tables.index = (struct vmc_index){&operations, false};
+	index->tables.index = (struct vmc_index){&operations, false, 0};
 	index->hash_of = hash_of_leaf;
 	index->hash_arg = arg;
 	index->memory = *memory;

@@ -92,7 +92,8 @@ vmc_critnib_spot_of(struct vmc_index *index, uint64_t hash)
 		&tables->of[hash >> (64 - VMC_CRITNIB_STRIPE_BITS)]);
 	uint64_t group = vmc_load_acquire(vmc_critnib_group_at(table, h));
 
-	return (struct vmc_index_spot){vmc_critnib_bag_of(group, h), 0};
+	return (struct vmc_index_spot){
+		vmc_critnib_bag_of(group, h), 0, &index->constant};
 }
 
 #endif

@@ -286,21 +286,22 @@ static struct vmc_index_candidate
 go_on(struct vmc_index *index, uint64_t hash, const bag *b, unsigned more,
 	uint64_t size)
 {
+	struct vmc_index_spot spot = {.seen = size,
+		.source = &linear(index)->roots.of[stripe_of(hash)].size};
 	struct vmc_index_candidate c;
 
 	for (;;) {
 		while (b) {
 			for (; more; more &= more - 1)
-				if (vmc_bag_take(&c, b, more, size))
+				if (vmc_bag_take(&c, b, more, spot.seen))
 					return c;
 			b = chained(b);
 			more = b ? vmc_bag_candidates(b, hash) : 0;
 		}
-		if (vmc_linear_unchanged(index, hash, size))
+		if (vmc_index_unchanged(&spot))
 			return (struct vmc_index_candidate){0};
-		struct vmc_index_spot spot = vmc_linear_spot_of(index, hash);
+		spot = vmc_linear_spot_of(index, hash);
 		b = spot.bag;
-		size = spot.seen;
 		more = b ? vmc_bag_candidates(b, hash) : 0;
 	}
 }
@@ -571,7 +572,7 @@ vmc_linear_new(struct vmc_index **out, uint64_t most_leaves,
 		return -ENOMEM;
 	struct vmc_linear *index = (void *)(((uintptr_t)allocation + LINE - 1) &
 					    ~(uintptr_t)(LINE - 1));
-	index->roots.index = (struct vmc_index){&operations, true};
+	index->roots.index = (struct vmc_index){&operations, true, 0};
 	index->hash_of = hash_of_leaf;
 	index->hash_arg = arg;
 	index->memory = *memory;

@@ -91,19 +91,7 @@ vmc_linear_spot_of(struct vmc_index *index, uint64_t hash)
 	} while (__builtin_expect(vmc_load_acquire(&root->size) != size, 0));
 	uint32_t number = vmc_linear_bag_number((uint32_t)size, hash);
 	return (struct vmc_index_spot){
-		vmc_linear_bag_at(table, size, number), size};
-}
-
-/* Are the bags of that hash as they were when there were `size`? */
-static inline bool
-vmc_linear_unchanged(
-	const struct vmc_index *index, uint64_t hash, uint64_t size)
-{
-	const struct vmc_linear_roots *roots = (const void *)index;
-
-	/* what was read of the bags was read before this */
-	vmc_fence_acquire();
-	return vmc_load_acquire(&roots->of[hash >> 56].size) == size;
+		vmc_linear_bag_at(table, size, number), size, &root->size};
 }
 
 /*
@@ -116,11 +104,8 @@ static inline struct vmc_index_spot
 vmc_linear_refresh(
 	struct vmc_index *index, uint64_t hash, struct vmc_index_spot spot)
 {
-	const struct vmc_linear_roots *roots = (const void *)index;
-
-	uint64_t size = vmc_load_acquire(&roots->of[hash >> 56].size);
-
-	if (__builtin_expect(spot.bag && spot.seen == size, 1))
+	if (__builtin_expect(spot.bag != NULL, 1) &&
+		__builtin_expect(vmc_load_acquire(spot.source) == spot.seen, 1))
 		return spot;
 	return vmc_linear_spot_of(index, hash);
 }
