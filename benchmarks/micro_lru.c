@@ -54,7 +54,7 @@ touch(struct vmc_policy *policy, struct vmc_policy_node *node)
 {
 	uint32_t at = vmc_load_relaxed(&node->at);
 
-	policy->ops->touch(policy, &node, &at, 1);
+	policy->ops->touch(policy, &node, &at, NULL, 1);
 }
 
 static void
@@ -63,7 +63,7 @@ measure(struct vmc_policy *policy, struct entry *entries, uint64_t count,
 {
 	uint64_t read = 0, push = 0, feed = 0;
 	struct vmc_policy_node *nodes[BATCH];
-	uint32_t ats[BATCH];
+	uint32_t ats[BATCH], ticks[BATCH];
 
 	for (unsigned n = 0; n < TOUCHES; n += BATCH) {
 		for (unsigned i = 0; i < BATCH; i++)
@@ -74,12 +74,12 @@ measure(struct vmc_policy *policy, struct entry *entries, uint64_t count,
 			sink = vmc_load_relaxed(&nodes[i]->at);
 		read += since(&start);
 		for (unsigned i = 0; i < BATCH; i++)
-			vmc_ring_push(&ring, nodes[i]);
+			vmc_ring_push(&ring, nodes[i], 0);
 		push += since(&start);
-		unsigned taken = vmc_ring_take(&ring, nodes, BATCH);
+		unsigned taken = vmc_ring_take(&ring, nodes, ticks, BATCH);
 		for (unsigned i = 0; i < taken; i++)
 			ats[i] = vmc_load_relaxed(&nodes[i]->at);
-		policy->ops->touch(policy, nodes, ats, taken);
+		policy->ops->touch(policy, nodes, ats, NULL, taken);
 		feed += since(&start);
 	}
 	uint64_t start = vmc_os_clock_ns();

@@ -65,11 +65,10 @@ struct vmemcache {
 	vmemcache_on_miss *on_miss;
 	void *on_miss_arg;
 
-	/*
-	 * Of the policy (touch.c); NO_GENERATION: all touches count. Written
-	 * under its lock.
-	 */
-	_Atomic uint16_t generation;
+	/* of the policy (touch.c), from 1 on: written under its lock */
+	_Atomic uint8_t generation;
+	/* The stripe of the thread that is the only user; NULL: several are. */
+	struct vmc_stripe *_Atomic sole;
 	/*
 	 * So many threads may put: the policy has memory for that. Written
 	 * under its lock.
@@ -86,12 +85,9 @@ struct vmemcache {
 	/* guards the policy, the nodes it holds, and the taking from rings */
 	alignas(64) struct vmc_lock policy_lock;
 	/* under it; by every batch, so not beside what gets read */
-	uint8_t last_generation;
-	unsigned fed_alone; /* batches, by the same thread, up to some */
-	const struct vmc_ring *feeder; /* of the last batch */
-	uint64_t inserted;             /* since this generation began */
-	unsigned reserving;            /* stripes that reserve (evict.c) */
-	struct vmc_stripe *looked_at;  /* the last one */
+	uint64_t inserted;            /* since this generation began */
+	unsigned reserving;           /* stripes that reserve (evict.c) */
+	struct vmc_stripe *looked_at; /* the last one */
 
 	/* read by every operation: not in a line with the lock */
 	alignas(64) struct vmc_stripes stripes;
@@ -275,21 +271,37 @@ vmc_prefetch_value(uintptr_t value, size_t size)
 /* Feed the policy the ring; unless wait, only if the policy's lock is free. */
 void vmc_cache_feed(struct vmemcache *cache, struct vmc_ring *ring, bool wait);
 
-/* No entry has it. */
-#define VMC_NO_GENERATION 256u
-
 /*
- * Is a touch of the entry no use? Not if this thread is the only one; and of
- * others it was touched lately, as the policy is concerned (touch.c).
+ * Is the caller, whose stripe that is, the only user of the cache (touch.c)? It
+ * becomes the only one where no other thread is known, and ends another's being
+ * the only one.
  */
 static inline bool
-vmc_cache_touched_lately(
-	const struct vmemcache *cache, const struct vmc_entry *e)
+vmc_cache_is_sole(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
-	return __builtin_expect(vmc_load_relaxed(&e->generation) ==
-					vmc_load_relaxed(&cache->generation),
-		       0) &&
-	       vmc_load_relaxed(&vmc_threads_alive) > 1;
+	const struct vmc_stripe *sole = vmc_load_relaxed(&cache->sole);
+	bool alone;
+
+	if (sole == stripe)
+		return true;
+	alone = vmc_load_relaxed(&vmc_threads_alive) <= 1;
+	if (alone || sole)
+		vmc_store_relaxed(&cache->sole, alone ? stripe : NULL);
+	return alone;
+}
+
+/* Hits after which one of several users looks whether others are left. */
+#define VMC_LOOK_AROUND_EVERY 1024u
+
+/* Feed the policy what is in its ring, and look, if it is time to. */
+void vmc_cache_look_around(struct vmemcache *cache, struct vmc_stripe *stripe);
+
+/* When a use by that thread was; 0: it is not the only user. */
+static inline uint32_t
+vmc_cache_tick(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	return vmc_cache_is_sole(cache, stripe) ? vmc_policy_tick(cache->policy)
+						: 0;
 }
 
 /*
@@ -311,7 +323,10 @@ vmc_cache_is_stocked(struct vmemcache *cache)
 	       vmc_load_relaxed(&cache->stripes.count);
 }
 
-/* Feed what is in the rings to the policy. Under the policy's lock. */
+/*
+ * Feed what is in a ring to the policy, or in all, after which it may settle.
+ * Under the policy's lock.
+ */
 void vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring);
 void vmc_cache_drain_all(struct vmemcache *cache);
 

@@ -171,7 +171,7 @@ claim_under_lock(struct vmc_policy *policy, struct claim *claim,
 	struct vmc_policy_node *node, uint32_t place)
 {
 	if (claim_node(claim, node, place) == VMC_ENTRY_INSERTING)
-		policy->ops->touch(policy, &node, &(uint32_t){0}, 1);
+		policy->ops->touch(policy, &node, &(uint32_t){0}, NULL, 1);
 }
 
 /*
@@ -348,6 +348,7 @@ visit_policy(struct vmemcache *cache, struct vmc_stripe *stripe)
 	vmc_cache_drain(cache, &stripe->ring);
 	if (stripe->visits++ % LOOK_EVERY == 0)
 		vmc_cache_look_at_others(cache, stripe);
+	cache->policy->ops->settle(cache->policy);
 }
 
 /*

@@ -106,6 +106,30 @@ prefetch_entry(const struct vmc_entry *e)
 }
 
 /*
+ * The entry was got (touch.c). How many touches wait in the ring then; 0: there
+ * is something to be seen to.
+ */
+static inline uint32_t
+touch(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	uint32_t at = vmc_load_relaxed(&e->node.at);
+	uint32_t tick = 0;
+
+	if (__builtin_expect(vmc_cache_is_sole(cache, stripe), 1)) {
+		tick = vmc_policy_tick(cache->policy);
+		if (vmc_policy_stamp(cache->policy, at, tick))
+			return tick < VMC_POLICY_TURN;
+	} else if (vmc_load_relaxed(&e->generation) ==
+		   vmc_load_relaxed(&cache->generation)) {
+		return vmc_load_relaxed(&stripe->counter[VMC_COUNT_HIT]) %
+			       VMC_LOOK_AROUND_EVERY !=
+		       0;
+	}
+	stripe->touched |= vmc_reserve_has(&stripe->reserve, at);
+	return vmc_ring_push(&stripe->ring, &e->node, tick);
+}
+
+/*
  * The copying get of the comment above. -ENOENT on a miss; -EAGAIN if the
  * entry was evicted while it was read.
  */
@@ -136,18 +160,14 @@ read_once(struct vmemcache *cache, struct vmc_thread *thread,
 		read_value(cache, e, buffer, n, offset);
 	vmc_fence_acquire();
 	uint32_t state = vmc_load_acquire(&e->state);
-	if (state <= VMC_ENTRY_LIVE && cache->wants_touches &&
-		!vmc_cache_touched_lately(cache, e)) {
-		pending = vmc_ring_push(&stripe->ring, &e->node);
-		stripe->touched |= vmc_reserve_has(
-			&stripe->reserve, vmc_load_relaxed(&e->node.at));
-	}
+	if (state <= VMC_ENTRY_LIVE && cache->wants_touches)
+		pending = touch(cache, stripe, e);
 	vmc_epoch_exit(thread);
 	if (__builtin_expect(state == VMC_ENTRY_DEAD, 0))
 		return -EAGAIN;
 	/* one comparison for "many" and "full", which is 0 */
 	if (__builtin_expect(pending - 1 >= VMC_DRAIN_AT - 1, 0))
-		vmc_cache_feed(cache, &stripe->ring, false);
+		vmc_cache_look_around(cache, stripe);
 	if (value_size)
 		*value_size = size;
 	return (ssize_t)n;

@@ -40,12 +40,13 @@
  * busy is above 0 as well; but for its ring and its counters, each change of
  * which is a single store that publishes. What gets change is the policy, under
  * its lock, and the list of stripes, under its latch: if the copy of either is
- * held, the cache is not whole. Others change a thread's limbo and reserve, or
- * take its stripe over, under the policy's lock only. So the owner may take
- *over the stripes of threads that it does not have: they are whole, as if these
- *had ended. A stripe that was in the list, but not yet in its place in the
- *table, is taken over as well: nobody has its slot, or nobody will at some
- *time.
+ * held, the cache is not whole. (Who alone uses the cache writes stamps and the
+ * clock without the lock; touch.c makes do with any.) Others change a thread's
+ * limbo and reserve, or take its stripe over, under the policy's lock only. So
+ * the owner may take over the stripes of threads that it does not have: they
+ * are whole, as if these had ended. A stripe that was in the list, but not yet
+ * in its place in the table, is taken over as well: nobody has its slot, or
+ * nobody will at some time.
  *
  * The list of caches below is whole at any time. The heap that metadata is from
  * has handlers of its own. Metadata in a file is another thing that is shared,

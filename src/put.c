@@ -302,9 +302,9 @@ let_others_first(struct vmemcache *cache, const struct vmc_thread *thread,
 /* Empty the ring, so that the entry is in it, with room for what follows. */
 static __attribute__((noinline)) void
 feed(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e,
-	uint32_t pending)
+	uint32_t tick, uint32_t pending)
 {
-	for (; !pending; pending = vmc_ring_push(&stripe->ring, &e->node))
+	for (; !pending; pending = vmc_ring_push(&stripe->ring, &e->node, tick))
 		vmc_cache_feed(cache, &stripe->ring, true);
 	if (pending >= VMC_DRAIN_AT)
 		vmc_cache_feed(cache, &stripe->ring, false);
@@ -358,10 +358,11 @@ insert(struct vmemcache *cache, const struct vmc_thread *thread,
 	vmc_index_publish(
 		cache->index, key->hash, e, note_of(cache, &e->runs), &where);
 	if (cache->wants_touches) {
-		uint32_t pending = vmc_ring_push(&stripe->ring, &e->node);
+		uint32_t tick = vmc_cache_tick(cache, stripe);
+		uint32_t pending = vmc_ring_push(&stripe->ring, &e->node, tick);
 		/* one comparison for "many" and "full", which is 0 */
 		if (__builtin_expect(pending - 1 >= VMC_DRAIN_AT - 1, 0))
-			feed(cache, stripe, e, pending);
+			feed(cache, stripe, e, tick, pending);
 	}
 	vmc_store_release(&e->state, VMC_ENTRY_LIVE);
 	vmc_cache_work_ends(stripe);

@@ -305,7 +305,8 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 	cache->dram_baseline = vmc_stripes_left(
 		&cache->stripes, VMC_COUNT_DRAM, VMC_COUNT_DRAM_GONE);
 	cache->seed = vmc_os_random64();
-	vmc_store_relaxed(&cache->generation, VMC_NO_GENERATION);
+	vmc_store_relaxed(&cache->generation, 1);
+	vmc_store_relaxed(&cache->sole, NULL);
 	cache->wants_touches = cache->policy_ops->wants_touches;
 	vmc_store_relaxed(&cache->usable_in, vmc_process_mark());
 	vmc_cache_enroll(cache);

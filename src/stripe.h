@@ -66,6 +66,10 @@ struct vmc_stripe {
 	_Atomic unsigned slot; /* while in use */
 	/* under the policy's lock: it may have nodes of its in reserve */
 	bool reserves;
+	/* looking for other users (touch.c): when, by hits, and their calls */
+	uint64_t looked;
+	uint64_t others;
+	unsigned unseen; /* so often in turn there were none */
 	/* see there */
 	struct vmc_reserve reserve;
 	struct vmc_ring ring;

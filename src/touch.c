@@ -8,53 +8,55 @@
  * while the ring is full. One thread alone never loses any: LRU is exact for
  * it.
  *
- * Where several threads get what is in a large cache, bringing each entry to
- * the front each time costs them more than the gets: its line and those of the
- * order go from one processor to the other. So a touch is left out if the entry
- * has been touched in the same generation, of which there are 16 while as many
- * entries are put as there are: an entry that was got is evicted after 15/16 as
- * many puts as if it had been brought to the front each time, or later. Gets
- * that find the same entries again and again write nothing but their own
- * counters then. An entry is in a generation from when its touch is fed. A
- * thread that alone uses the cache has no generations: at once if it is the
- * only one, and else when it has fed 2048 touches.
+ * Where several threads get the same, bringing each entry to the front each
+ * time costs them more than the gets: its line and those of the order go from
+ * one processor to the other. So a touch is left out if the entry has been
+ * touched in the same generation, of which there are 16 while as many entries
+ * are put as there are: an entry that was got is evicted after 15/16 as many
+ * puts as if it had been brought to the front each time, or later. (The puts of
+ * a batch are of one generation, too.) Gets that find the same entries again
+ * and again write nothing but their own counters then. An entry is in a
+ * generation from when its touch is fed.
+ *
+ * A thread that alone uses the cache leaves out nothing, and its order is
+ * exact: at once if no other is known, else when it has had some 2,000 hits
+ * while no other called. It is the cache's sole user then, until any other
+ * calls. Its touches have ticks of the policy's clock, and those of entries in
+ * the hot set are nothing but a stamp there (lru/hot.c): no ring, no lock. What
+ * is in its ring meanwhile has ticks, too, by which the policy gives each its
+ * place. One thread writes the clock and the stamps without the lock, the sole
+ * user; it is that before it does, and looks each time. For a moment there may
+ * be two, the former one not having seen yet that it is not: then two uses have
+ * the same tick, or the clock goes back by some. Where several threads use the
+ * cache at the same time no order is promised to that degree, and nothing else
+ * depends on it: hot.c and take_hot() in lru.c say what they make of such
+ * stamps. Who gets the stripe of a sole user that has gone is the sole user:
+ * nobody else has called since.
  */
 #include "cache.h"
 
-/* Entries from which on it is done, and the part of them in a generation. */
-#define GENERATIONS_FROM 4096
+/* Parts of the entries that there are, of which as many are put in one. */
 #define GENERATIONS 16
 
-/* Batches after which a thread that alone has fed them counts as alone. */
-#define ALONE_AFTER 64
+/* How often in turn nobody else is seen before a thread counts as the only. */
+#define UNSEEN 2
+/* Among more threads nobody looks. */
+#define LOOK_AT_SLOTS 64
 
-/* A batch from that ring, in which so many were new, under the lock. */
+/* So many were new in a batch, under the lock. */
 static void
-choose_generation(
-	struct vmemcache *cache, const struct vmc_ring *ring, unsigned inserted)
+choose_generation(struct vmemcache *cache, unsigned inserted)
 {
-	uint64_t nodes = vmc_load_relaxed(&cache->policy->nodes);
-	uint16_t generation = VMC_NO_GENERATION;
+	uint8_t next = vmc_load_relaxed(&cache->generation) + 1;
 
-	if (ring == cache->feeder) {
-		cache->fed_alone += cache->fed_alone < ALONE_AFTER;
-	} else {
-		cache->fed_alone = cache->feeder ? 0 : ALONE_AFTER;
-		cache->feeder = ring;
-	}
 	cache->inserted += inserted;
-	if (nodes >= GENERATIONS_FROM && cache->fed_alone < ALONE_AFTER) {
-		if (cache->inserted >= nodes / GENERATIONS) {
-			cache->inserted = 0;
-			cache->last_generation++;
-			/* new entries have 0 */
-			if (cache->last_generation == 0)
-				cache->last_generation = 1;
-		}
-		generation = cache->last_generation;
-	}
-	if (vmc_load_relaxed(&cache->generation) != generation)
-		vmc_store_relaxed(&cache->generation, generation);
+	if (cache->inserted == 0 ||
+		cache->inserted <
+			vmc_load_relaxed(&cache->policy->nodes) / GENERATIONS)
+		return;
+	cache->inserted = 0;
+	/* new entries have 0 */
+	vmc_store_relaxed(&cache->generation, next ? next : 1);
 }
 
 /*
@@ -65,26 +67,26 @@ void
 vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring)
 {
 	struct vmc_policy_node *nodes[VMC_DRAIN_AT];
-	uint32_t ats[VMC_DRAIN_AT];
+	uint32_t ats[VMC_DRAIN_AT], ticks[VMC_DRAIN_AT];
 	unsigned taken;
 
-	while ((taken = vmc_ring_take(ring, nodes, VMC_DRAIN_AT)) > 0) {
-		uint8_t generation =
-			(uint8_t)vmc_load_relaxed(&cache->generation);
+	while ((taken = vmc_ring_take(ring, nodes, ticks, VMC_DRAIN_AT)) > 0) {
+		uint8_t generation = vmc_load_relaxed(&cache->generation);
 		unsigned kept = 0, inserted = 0;
 		for (unsigned i = 0; i < taken; i++) {
 			struct vmc_entry *e = vmc_entry_of(nodes[i]);
 			nodes[kept] = nodes[i];
+			ticks[kept] = ticks[i];
 			ats[kept] = vmc_load_acquire(&nodes[i]->at);
 			inserted += ats[kept] == 0;
 			if (vmc_load_acquire(&e->state) > VMC_ENTRY_LIVE)
 				continue;
-			if (generation != 0)
-				vmc_store_relaxed(&e->generation, generation);
+			vmc_store_relaxed(&e->generation, generation);
 			kept++;
 		}
-		cache->policy->ops->touch(cache->policy, nodes, ats, kept);
-		choose_generation(cache, ring, inserted);
+		cache->policy->ops->touch(
+			cache->policy, nodes, ats, ticks, kept);
+		choose_generation(cache, inserted);
 	}
 }
 
@@ -125,6 +127,44 @@ vmc_cache_feed(struct vmemcache *cache, struct vmc_ring *ring, bool wait)
 	else if (!vmc_lock_try(&cache->policy_lock))
 		return;
 	vmc_cache_drain(cache, ring);
+	cache->policy->ops->settle(cache->policy);
+	vmc_cache_release_policy(cache);
+}
+
+/* What the others have called, in all. */
+static uint64_t
+calls_of_others(struct vmemcache *cache, const struct vmc_stripe *own)
+{
+	static const enum vmc_counter calls[] = {
+		VMC_COUNT_PUT, VMC_COUNT_HIT, VMC_COUNT_EVICT};
+	uint64_t sum = 0;
+
+	for (struct vmc_stripe *s = NULL;
+		(s = vmc_stripe_older(&cache->stripes, s)) != NULL;)
+		for (unsigned i = 0; s != own && i < 3; i++)
+			sum += vmc_load_relaxed(&s->counter[calls[i]]);
+	return sum;
+}
+
+void
+vmc_cache_look_around(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	vmc_cache_feed(cache, &stripe->ring, false);
+	uint64_t hits = vmc_load_relaxed(&stripe->counter[VMC_COUNT_HIT]);
+	if (hits - stripe->looked < VMC_LOOK_AROUND_EVERY ||
+		vmc_load_relaxed(&cache->sole) ||
+		vmc_thread_slots() > LOOK_AT_SLOTS)
+		return;
+	stripe->looked = hits;
+	uint64_t others = calls_of_others(cache, stripe);
+	stripe->unseen = others == stripe->others ? stripe->unseen + 1 : 0;
+	stripe->others = others;
+	if (stripe->unseen < UNSEEN)
+		return;
+	/* what others did comes before all that it will do */
+	vmc_lock_acquire(&cache->policy_lock);
+	vmc_cache_drain_all(cache);
+	vmc_store_relaxed(&cache->sole, stripe);
 	vmc_cache_release_policy(cache);
 }
 
@@ -134,4 +174,5 @@ vmc_cache_drain_all(struct vmemcache *cache)
 	for (struct vmc_stripe *s = NULL;
 		(s = vmc_stripe_next(&cache->stripes, s)) != NULL;)
 		vmc_cache_drain(cache, &s->ring);
+	cache->policy->ops->settle(cache->policy);
 }

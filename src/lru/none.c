@@ -32,12 +32,19 @@ stock(struct vmc_policy *policy, unsigned rows)
 
 static void
 touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
-	const uint32_t *ats, unsigned count)
+	const uint32_t *ats, const uint32_t *ticks, unsigned count)
 {
 	(void)policy;
 	(void)nodes;
 	(void)ats;
+	(void)ticks;
 	(void)count;
+}
+
+static void
+settle(struct vmc_policy *policy)
+{
+	(void)policy;
 }
 
 static void
@@ -84,6 +91,7 @@ const struct vmc_policy_ops vmc_policy_none = {
 	.destroy = destroy,
 	.stock = stock,
 	.touch = touch,
+	.settle = settle,
 	.remove = ignore,
 	.victim = victim,
 	.restore = ignore,

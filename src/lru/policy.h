@@ -6,11 +6,12 @@
  * nothing else of them. The user calls everything but create and destroy under
  * one lock of its own, and feeds touches in batches from the rings.
  *
- * A node is in one of three places, and `at` tells which:
+ * A node is in one of these places, and `at` tells which:
  *
  *   0                the policy does not have it: so it starts, and so remove
  *                    and victim leave it
- *   held             the policy orders it
+ *   held             the policy orders it; in a slot of its hot set (hot.h)
+ *                    from VMC_POLICY_HOT on
  *   handed over      it is one of some victims that a thread has in reserve
  *                    (reserve.h); touch, remove and restore win it back, if
  *                    that thread has not taken it yet
@@ -32,6 +33,15 @@ struct vmc_policy_node {
 	_Atomic uint32_t at;
 	uint32_t of_user; /* never the policy's */
 };
+
+/*
+ * Slots of the hot set, and what at is of the first. Uses of the nodes there
+ * need not be fed: whoever is the policy's only user may stamp them.
+ */
+#define VMC_POLICY_HOT_SLOTS UINT32_C(32768)
+#define VMC_POLICY_HOT (UINT32_MAX - VMC_POLICY_HOT_SLOTS + 1)
+/* The clock from which on settle() should be called: it must not wrap. */
+#define VMC_POLICY_TURN (UINT32_C(1) << 31)
 
 /* Nodes in a row, and so the most that are handed over at once. */
 #define VMC_POLICY_ROW 32u
@@ -59,7 +69,7 @@ vmc_policy_row_number(uint32_t at)
  */
 struct vmc_policy_row {
 	struct vmc_policy_places *places;
-	uint32_t live; /* when handed over */
+	uint32_t live; /* when handed over; before that of the policy's */
 	uint32_t number;
 	/* the policy's */
 	struct vmc_policy_row *prev;
@@ -95,13 +105,20 @@ struct vmc_policy_ops {
 	int (*stock)(struct vmc_policy *policy, unsigned rows);
 	/*
 	 * Used, in this order: they become held, the last as the most recent.
-	 * `ats` is what their user read there before it knew that they count.
-	 * Nothing changes where a reserve's owner was faster, or where a node
-	 * that is held stays where it is for lack of memory.
+	 * `ats` is what their user read there before it knew that they count,
+	 * `ticks` when they were used, by the clock; 0, or NULL for all: now.
+	 * Those of one thread rise from call to call. Nothing changes where a
+	 * reserve's owner was faster, or where a node that is held stays where
+	 * it is for lack of memory.
 	 */
 	void (*touch)(struct vmc_policy *policy,
 		struct vmc_policy_node *const *nodes, const uint32_t *ats,
-		unsigned count);
+		const uint32_t *ticks, unsigned count);
+	/*
+	 * All uses by the only user up to now have been fed: a time to change
+	 * how they are kept.
+	 */
+	void (*settle)(struct vmc_policy *policy);
 	/* Let go of a node, if it holds it or has handed it over. */
 	void (*remove)(struct vmc_policy *policy, struct vmc_policy_node *node);
 	/* Let go of the node to evict next and return it; NULL: none. */
@@ -134,7 +151,38 @@ struct vmc_policy {
 	/* written under the lock, read without: what it holds */
 	_Atomic uint64_t nodes;
 	_Atomic uint64_t bytes; /* of memory, for them; not for the latest */
+	/* written under the lock, or by the only user */
+	_Atomic uint32_t clock;
+	/* set once: release, acquire in vmc_policy_stamp(); NULL: no set */
+	_Atomic uint32_t *_Atomic stamps;
 };
+
+/* By the only user: the clock ticks. */
+static inline uint32_t
+vmc_policy_tick(struct vmc_policy *policy)
+{
+	uint32_t tick = vmc_load_relaxed(&policy->clock) + 1;
+
+	vmc_store_relaxed(&policy->clock, tick);
+	return tick;
+}
+
+/*
+ * By the only user: a node that is where `at` says was used. False: it is not
+ * in the hot set, so this is to be fed. at may be anything, if the node has
+ * just been claimed: then another one is thought to have been used.
+ */
+static inline bool
+vmc_policy_stamp(struct vmc_policy *policy, uint32_t at, uint32_t tick)
+{
+	if (at < VMC_POLICY_HOT)
+		return false;
+	_Atomic uint32_t *stamps = vmc_load_acquire(&policy->stamps);
+	if (__builtin_expect(!stamps, 0))
+		return false;
+	vmc_store_relaxed(&stamps[at - VMC_POLICY_HOT], tick);
+	return true;
+}
 
 static inline struct vmc_policy_node *
 vmc_policy_node_of(const struct vmc_policy_row *row, unsigned i, uint32_t high)

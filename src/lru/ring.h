@@ -16,8 +16,8 @@
  *         only after the consumer has read it
  *
  * The same node may be in a ring more than once. Only a touch that repeats the
- * owner's latest one, still in the ring, is left out: any other is needed for
- * the exact order A B A -> B A.
+ * owner's latest one, still in the ring, is left out, but for its tick: any
+ * other is needed for the exact order A B A -> B A.
  */
 #ifndef VMC_LRU_RING_H
 #define VMC_LRU_RING_H
@@ -35,29 +35,34 @@ struct vmc_ring {
 	/* written under the policy's lock */
 	alignas(64) _Atomic uint32_t head;
 	alignas(64) struct vmc_policy_node *_Atomic slot[VMC_RING_SIZE];
+	_Atomic uint32_t tick[VMC_RING_SIZE]; /* of each; 0: not known */
 };
 
 /* By the owner. How many nodes are in it then; 0 if it is full. */
 static inline uint32_t
-vmc_ring_push(struct vmc_ring *ring, struct vmc_policy_node *node)
+vmc_ring_push(
+	struct vmc_ring *ring, struct vmc_policy_node *node, uint32_t tick)
 {
 	uint32_t tail = vmc_load_relaxed(&ring->tail);
 	uint32_t pending = tail - vmc_load_acquire(&ring->head);
+	uint32_t last = (tail - 1) % VMC_RING_SIZE;
 
-	if (pending && vmc_load_relaxed(
-			       &ring->slot[(tail - 1) % VMC_RING_SIZE]) == node)
+	if (pending && vmc_load_relaxed(&ring->slot[last]) == node) {
+		vmc_store_relaxed(&ring->tick[last], tick);
 		return pending;
+	}
 	if (pending == VMC_RING_SIZE)
 		return 0;
 	vmc_store_relaxed(&ring->slot[tail % VMC_RING_SIZE], node);
+	vmc_store_relaxed(&ring->tick[tail % VMC_RING_SIZE], tick);
 	vmc_store_release(&ring->tail, tail + 1);
 	return pending + 1;
 }
 
 /* By the holder of the policy's lock: up to max nodes, the oldest first. */
 static inline unsigned
-vmc_ring_take(
-	struct vmc_ring *ring, struct vmc_policy_node **nodes, unsigned max)
+vmc_ring_take(struct vmc_ring *ring, struct vmc_policy_node **nodes,
+	uint32_t *ticks, unsigned max)
 {
 	uint32_t head = vmc_load_relaxed(&ring->head);
 	uint32_t n = vmc_load_acquire(&ring->tail) - head;
@@ -66,9 +71,11 @@ vmc_ring_take(
 		return 0;
 	if (n > max)
 		n = max;
-	for (uint32_t i = 0; i < n; i++)
-		nodes[i] = vmc_load_relaxed(
-			&ring->slot[(head + i) % VMC_RING_SIZE]);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t from = (head + i) % VMC_RING_SIZE;
+		nodes[i] = vmc_load_relaxed(&ring->slot[from]);
+		ticks[i] = vmc_load_relaxed(&ring->tick[from]);
+	}
 	vmc_store_release(&ring->head, head + n);
 	return n;
 }

@@ -21,7 +21,7 @@ enum { SLACK = 8 /* spare rows above the stock that are not given back */ };
 
 /* Row numbers that at has room for, in groups. */
 #ifndef VMC_ROWS_GROUPS_MAX
-#define VMC_ROWS_GROUPS_MAX (UINT32_MAX / VMC_POLICY_ROW / VMC_ROWS_GROUP)
+#define VMC_ROWS_GROUPS_MAX (VMC_POLICY_HOT / VMC_POLICY_ROW / VMC_ROWS_GROUP)
 #endif
 #define GROUP_SIZE (VMC_ROWS_GROUP * sizeof(struct vmc_policy_row))
 #define LIVE_SIZE (VMC_ROWS_GROUP * sizeof(uint32_t))

@@ -209,6 +209,64 @@ test_the_oldest_is_used(void **state)
 	vmemcache_delete(o.cache);
 }
 
+/*
+ * What is got again and again is kept in another way, and comes and goes there
+ * as long as it pays: between such times puts, evictions, gets of others.
+ */
+static void
+again_and_again(uint32_t clock)
+{
+	struct oracle o;
+	uint64_t random = testing_seed();
+	uint64_t entries = 0;
+
+	oracle_start(&o);
+	vmc_store_relaxed(&o.cache->policy->clock, clock);
+	uint64_t rounds = testing_operations(40);
+	for (uint64_t round = 0; round < rounds; round++) {
+		uint64_t range = round % 3 ? entries / 8 + 1 : KEYS;
+		uint64_t first = testing_below(&random, KEYS);
+		for (unsigned i = 0; i < 4000; i++) {
+			uint64_t key =
+				(first + testing_below(&random, range)) % KEYS;
+			if (o.used[key])
+				get(&o, key);
+		}
+		uint64_t others = testing_below(&random, 500);
+		for (uint64_t i = 0; i < others; i++) {
+			uint64_t key = testing_below(&random, KEYS);
+			bool evict = testing_below(&random, 40) == 0;
+			if (!o.used[key]) {
+				put(&o, key, entries);
+				entries += entries < BLOCKS;
+			} else if (evict) {
+				assert_int_equal(
+					fixture_evict(o.cache, key), 0);
+				o.used[key] = 0;
+				entries--;
+			} else if (i % 3 == 0) {
+				get(&o, key);
+			}
+		}
+		fixture_check(o.cache);
+	}
+	/* it was, or nothing is shown */
+	assert_non_null(vmc_load_relaxed(&o.cache->policy->stamps));
+	while (oldest(&o) != KEYS)
+		evict_victim(&o);
+	fixture_check_empty(o.cache);
+	vmemcache_delete(o.cache);
+}
+
+static void
+test_the_same_again_and_again(void **state)
+{
+	(void)state;
+	again_and_again(0);
+	/* the clock is set back some time */
+	again_and_again(VMC_POLICY_TURN - 50000);
+}
+
 int
 main(void)
 {
@@ -217,6 +275,7 @@ main(void)
 		cmocka_unit_test(test_the_oldest_is_used),
 		cmocka_unit_test(test_as_many_uses_as_a_ring_holds),
 		cmocka_unit_test(test_several_victims),
+		cmocka_unit_test(test_the_same_again_and_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

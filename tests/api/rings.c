@@ -142,48 +142,97 @@ recorded(VMEMcache *cache)
 	return vmc_load_acquire(&s->ring.tail);
 }
 
+/* Uses by a thread that was the only user, whether they went there or not. */
+static uint32_t
+used_alone(VMEMcache *cache)
+{
+	return vmc_load_relaxed(&cache->policy->clock);
+}
+
 enum { MANY = 10000 };
 
 static VMEMcache *
-open_with_many(void)
+open_with_many(uint64_t many)
 {
 	VMEMcache *cache = fixture_open(4 << 20, 0, VMEMCACHE_REPLACEMENT_LRU);
 
-	for (uint64_t key = 0; key < MANY; key++)
+	for (uint64_t key = 0; key < many; key++)
 		assert_int_equal(fixture_put(cache, key, 1, 256), 0);
 	return cache;
 }
 
 static void
-test_touched_by_several(void **state)
+touched_by_several(uint32_t many)
 {
-	VMEMcache *cache = open_with_many();
+	VMEMcache *cache = open_with_many(many);
 	struct getter g = {.cache = cache};
 
-	(void)state;
 	/* a thread that is alone records all, however often */
 	for (int i = 0; i < 3; i++) {
-		uint32_t before = recorded(cache);
-		get_all(cache, 0, MANY);
-		assert_int_equal(recorded(cache) - before, MANY);
+		uint32_t before = used_alone(cache);
+		get_all(cache, 0, many);
+		assert_int_equal(used_alone(cache) - before, many);
 	}
 	/* of two, each leaves out what the policy knows */
 	getter_start(&g);
-	for (uint64_t from = 0; from < MANY; from += 1000) {
-		let_get(&g, from, 500);
-		get_all(cache, from + 500, 500);
+	for (uint64_t from = 0; from < many; from += many / 10) {
+		let_get(&g, from, many / 20);
+		get_all(cache, from + many / 20, many / 20);
 	}
-	get_all(cache, 0, MANY); /* fed before they were known to be two */
-	fixture_check(cache);    /* feeds all */
+	get_all(cache, 0, many); /* fed before they were known to be two */
+	let_get(&g, 0, 1);
+	fixture_check(cache); /* feeds all */
 	uint32_t before = recorded(cache);
-	get_all(cache, 0, MANY);
-	let_get(&g, 0, MANY);
-	get_all(cache, 0, MANY);
+	uint32_t alone = used_alone(cache);
+	/* each so seldom in turn that neither takes itself for the only one */
+	for (uint64_t from = 0; from < many; from += many / 10) {
+		get_all(cache, from, many / 10);
+		let_get(&g, from, many / 10);
+	}
 	assert_int_equal(recorded(cache), before);
+	assert_int_equal(used_alone(cache), alone);
 	/* alone again */
 	getter_end(&g);
-	get_all(cache, 0, MANY);
-	assert_int_equal(recorded(cache) - before, MANY);
+	get_all(cache, 0, many);
+	assert_int_equal(used_alone(cache) - alone, many);
+	fixture_check(cache);
+	vmemcache_delete(cache);
+}
+
+static void
+test_touched_by_several(void **state)
+{
+	(void)state;
+	touched_by_several(200);
+	touched_by_several(MANY);
+}
+
+/* One of two threads that alone calls is the only user after a while. */
+static void
+test_alone_among_several(void **state)
+{
+	VMEMcache *cache = open_with_many(200);
+	struct getter g = {.cache = cache};
+
+	(void)state;
+	getter_start(&g);
+	let_get(&g, 0, 200);
+	get_all(cache, 0, 200);
+	assert_null(vmc_load_relaxed(&cache->sole));
+	for (uint64_t i = 0; i < 4 * VMC_LOOK_AROUND_EVERY; i++)
+		get_all(cache, i % 200, 1);
+	assert_non_null(vmc_load_relaxed(&cache->sole));
+	/* so its order is exact */
+	for (uint64_t i = 200; i-- > 0;)
+		get_all(cache, i, 1);
+	for (uint64_t i = 200; i-- > 100;) {
+		assert_int_equal(vmemcache_evict(cache, NULL, 0), 0);
+		assert_int_equal(fixture_exists(cache, i), 0);
+	}
+	/* and is again what it was as soon as another thread calls */
+	let_get(&g, 0, 1);
+	assert_null(vmc_load_relaxed(&cache->sole));
+	getter_end(&g);
 	fixture_check(cache);
 	vmemcache_delete(cache);
 }
@@ -193,7 +242,7 @@ static void
 test_got_again_and_again(void **state)
 {
 	enum { HOT = 64, TURNS = 100 };
-	VMEMcache *cache = open_with_many();
+	VMEMcache *cache = open_with_many(MANY);
 	struct getter g = {.cache = cache};
 	uint64_t next = MANY;
 
@@ -230,6 +279,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_full_rings),
 		cmocka_unit_test(test_touched_by_several),
+		cmocka_unit_test(test_alone_among_several),
 		cmocka_unit_test(test_got_again_and_again),
 	};
 

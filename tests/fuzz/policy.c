@@ -52,7 +52,7 @@ static void
 push(unsigned number)
 {
 	bool again = waiting_count && waiting[waiting_count - 1] == number;
-	uint32_t pending = vmc_ring_push(&ring, &nodes[number]);
+	uint32_t pending = vmc_ring_push(&ring, &nodes[number], 0);
 
 	if (again) {
 		fuzz_expect(pending == waiting_count);
@@ -68,8 +68,8 @@ static void
 feed(struct vmc_policy *policy, unsigned max, bool is_lru)
 {
 	struct vmc_policy_node *batch[VMC_RING_SIZE];
-	uint32_t ats[VMC_RING_SIZE];
-	unsigned taken = vmc_ring_take(&ring, batch, max);
+	uint32_t ats[VMC_RING_SIZE], ticks[VMC_RING_SIZE];
+	unsigned taken = vmc_ring_take(&ring, batch, ticks, max);
 
 	fuzz_expect(taken == (max < waiting_count ? max : waiting_count));
 	for (unsigned i = 0; i < taken; i++) {
@@ -81,7 +81,7 @@ feed(struct vmc_policy *policy, unsigned max, bool is_lru)
 	memmove(waiting, waiting + taken, waiting_count * sizeof(*waiting));
 	for (unsigned i = 0; i < taken; i++)
 		ats[i] = vmc_load_relaxed(&batch[i]->at);
-	policy->ops->touch(policy, batch, ats, taken);
+	policy->ops->touch(policy, batch, ats, ticks, taken);
 	victim_count = 0; /* too late to give them back */
 	if (!is_lru)
 		order_count = 0;

@@ -114,7 +114,7 @@ touch(struct fixture *f, struct vmc_policy_node *node)
 {
 	uint32_t at = vmc_load_relaxed(&node->at);
 
-	f->ops->touch(f->policy, &node, &at, 1);
+	f->ops->touch(f->policy, &node, &at, NULL, 1);
 }
 
 static void
@@ -148,7 +148,7 @@ touch_batch(struct fixture *f)
 	}
 	for (unsigned i = 0; i < count; i++)
 		ats[i] = vmc_load_relaxed(&nodes[i]->at);
-	f->ops->touch(f->policy, nodes, ats, count);
+	f->ops->touch(f->policy, nodes, ats, NULL, count);
 	for (unsigned i = 0; i < count; i++)
 		note_touch(f, number_of(f, nodes[i]));
 }
@@ -360,7 +360,7 @@ use_many(struct fixture *f, struct vmc_policy_node *many, unsigned turns,
 		nodes[i] = &many[pick(f, n)];
 		ats[i] = vmc_load_relaxed(&nodes[i]->at);
 		if (i == BATCH - 1)
-			f->ops->touch(f->policy, nodes, ats, BATCH);
+			f->ops->touch(f->policy, nodes, ats, NULL, BATCH);
 	}
 	assert_int_equal(f->ops->check(f->policy, &held), 0);
 	assert_int_equal(held, MANY);
@@ -470,7 +470,7 @@ test_lru_touched_too_late(void **state)
 	do_remove(&f, 50);
 	for (unsigned i = 0; i < sizeof(elsewhere) / sizeof(*elsewhere); i++) {
 		node->at = elsewhere[i];
-		f.ops->touch(f.policy, &node, &at, 1);
+		f.ops->touch(f.policy, &node, &at, NULL, 1);
 		assert_int_equal(node->at, elsewhere[i]);
 		node->at = 0;
 		check(&f);
@@ -478,7 +478,7 @@ test_lru_touched_too_late(void **state)
 	/* where it was itself, of which no bit tells any more */
 	uint32_t other = at + 1;
 	node->at = at;
-	f.ops->touch(f.policy, &node, &other, 1);
+	f.ops->touch(f.policy, &node, &other, NULL, 1);
 	assert_int_equal(node->at, at);
 	node->at = 0;
 	check(&f);
@@ -486,7 +486,7 @@ test_lru_touched_too_late(void **state)
 	touch(&f, &f.nodes[10]);
 	note_touch(&f, 10);
 	node = &f.nodes[10];
-	f.ops->touch(f.policy, &node, &other, 1);
+	f.ops->touch(f.policy, &node, &other, NULL, 1);
 	note_touch(&f, 10);
 	do_victim(&f);
 	check(&f);

@@ -24,7 +24,7 @@ touch(struct vmc_policy *policy, struct vmc_policy_node *node)
 {
 	uint32_t at = vmc_load_relaxed(&node->at);
 
-	policy->ops->touch(policy, &node, &at, 1);
+	policy->ops->touch(policy, &node, &at, NULL, 1);
 }
 
 /* All nodes are held, the first one is the oldest. */

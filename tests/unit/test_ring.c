@@ -29,6 +29,24 @@ ring_from(uint32_t start)
 	return &ring;
 }
 
+static uint32_t
+push(struct vmc_ring *ring, struct vmc_policy_node *node)
+{
+	return vmc_ring_push(ring, node, (uint32_t)(uintptr_t)node);
+}
+
+/* And each comes with its tick. */
+static unsigned
+take(struct vmc_ring *ring, struct vmc_policy_node **out, unsigned max)
+{
+	uint32_t ticks[VMC_RING_SIZE];
+	unsigned n = vmc_ring_take(ring, out, ticks, max);
+
+	for (unsigned i = 0; i < n; i++)
+		testing_expect(ticks[i] == (uint32_t)(uintptr_t)out[i]);
+	return n;
+}
+
 static const uint32_t starts[] = {0, 1, UINT32_MAX, UINT32_MAX - 100};
 #define STARTS (sizeof(starts) / sizeof(starts[0]))
 
@@ -42,22 +60,22 @@ test_order(void **state)
 		struct vmc_ring *ring = ring_from(starts[s]);
 		unsigned in = 0, taken = 0;
 
-		assert_int_equal(vmc_ring_take(ring, out, VMC_RING_SIZE), 0);
+		assert_int_equal(take(ring, out, VMC_RING_SIZE), 0);
 		while (taken < 4 * VMC_RING_SIZE) {
 			for (int i = 0; i < 7 && in < 4 * VMC_RING_SIZE; i++) {
-				uint32_t n = vmc_ring_push(ring, &nodes[in++]);
+				uint32_t n = push(ring, &nodes[in++]);
 				assert_int_equal(n, in - taken);
 			}
 			assert_int_equal(ring_pending(ring), in - taken);
 			memset(out, 0, sizeof(out));
-			unsigned n = vmc_ring_take(ring, out, 6);
+			unsigned n = take(ring, out, 6);
 			assert_null(out[n]);
 			assert_int_equal(n, in - taken < 6 ? in - taken : 6);
 			for (unsigned i = 0; i < n; i++)
 				assert_ptr_equal(out[i], &nodes[taken++]);
 		}
 		assert_int_equal(ring_pending(ring), 0);
-		assert_int_equal(vmc_ring_take(ring, out, 6), 0);
+		assert_int_equal(take(ring, out, 6), 0);
 	}
 }
 
@@ -71,17 +89,16 @@ test_full(void **state)
 		struct vmc_ring *ring = ring_from(starts[s]);
 
 		for (unsigned i = 0; i < VMC_RING_SIZE; i++)
-			assert_true(vmc_ring_push(ring, &nodes[i]));
+			assert_true(push(ring, &nodes[i]));
 		assert_int_equal(ring_pending(ring), VMC_RING_SIZE);
-		assert_false(vmc_ring_push(ring, &nodes[VMC_RING_SIZE]));
+		assert_false(push(ring, &nodes[VMC_RING_SIZE]));
 		/* what repeats the latest touch needs no place */
-		assert_true(vmc_ring_push(ring, &nodes[VMC_RING_SIZE - 1]));
+		assert_true(push(ring, &nodes[VMC_RING_SIZE - 1]));
 		assert_int_equal(ring_pending(ring), VMC_RING_SIZE);
-		assert_int_equal(vmc_ring_take(ring, out, 1), 1);
+		assert_int_equal(take(ring, out, 1), 1);
 		assert_ptr_equal(out[0], &nodes[0]);
-		assert_true(vmc_ring_push(ring, &nodes[VMC_RING_SIZE]));
-		assert_int_equal(
-			vmc_ring_take(ring, out, VMC_RING_SIZE), VMC_RING_SIZE);
+		assert_true(push(ring, &nodes[VMC_RING_SIZE]));
+		assert_int_equal(take(ring, out, VMC_RING_SIZE), VMC_RING_SIZE);
 		for (unsigned i = 0; i < VMC_RING_SIZE; i++)
 			assert_ptr_equal(out[i], &nodes[i + 1]);
 	}
@@ -99,18 +116,18 @@ test_repetitions(void **state)
 		struct vmc_ring *ring = ring_from(starts[s]);
 
 		for (int i = 0; i < 5; i++)
-			assert_true(vmc_ring_push(ring, a));
+			assert_true(push(ring, a));
 		assert_int_equal(ring_pending(ring), 1);
-		assert_true(vmc_ring_push(ring, b));
-		assert_true(vmc_ring_push(ring, a));
-		assert_true(vmc_ring_push(ring, a));
-		assert_int_equal(vmc_ring_take(ring, out, 8), 3);
+		assert_true(push(ring, b));
+		assert_true(push(ring, a));
+		assert_true(push(ring, a));
+		assert_int_equal(take(ring, out, 8), 3);
 		assert_ptr_equal(out[0], a);
 		assert_ptr_equal(out[1], b);
 		assert_ptr_equal(out[2], a);
 		/* once it was taken, it is no repetition any more */
-		assert_true(vmc_ring_push(ring, a));
-		assert_int_equal(vmc_ring_take(ring, out, 8), 1);
+		assert_true(push(ring, a));
+		assert_int_equal(take(ring, out, 8), 1);
 		assert_ptr_equal(out[0], a);
 	}
 }
@@ -129,7 +146,7 @@ produce(void *arg)
 	for (uint64_t i = 0; i < s->count; i++) {
 		/* what the consumer must see behind the pointer */
 		s->first[i].of_user = (uint32_t)i;
-		while (!vmc_ring_push(s->ring, &s->first[i]))
+		while (!push(s->ring, &s->first[i]))
 			sched_yield();
 	}
 	return NULL;
@@ -152,7 +169,7 @@ test_two_threads(void **state)
 	while (taken < s.count) {
 		unsigned max =
 			1 + (unsigned)testing_below(&random, VMC_RING_SIZE);
-		unsigned n = vmc_ring_take(s.ring, out, max);
+		unsigned n = take(s.ring, out, max);
 		assert_true(n <= max);
 		for (unsigned i = 0; i < n; i++) {
 			assert_ptr_equal(out[i], &s.first[taken]);

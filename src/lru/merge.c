@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * merge.c -- neighbouring rows that have few nodes are made one (lru.c says
+ * when, and why)
+ *
+ * Rows are looked at in the order of their numbers, by their bits alone. What
+ * merging reads of one that has few is fetched before, a step each batch of
+ * touches: its links, the places of both rows, their nodes. Whether it is still
+ * to be merged is asked at each step, as rows come and go meanwhile.
+ */
+#include "lru_internal.h"
+
+typedef struct vmc_policy_row row;
+
+enum {
+	PLACES = VMC_POLICY_ROW,
+	MERGED = 24 /* nodes, in a row merged of two */
+};
+
+static void
+prefetch_nodes(const struct vmc_lru *lru, const row *r)
+{
+	for (uint32_t m = *vmc_lru_live(lru, r); m; m &= m - 1)
+		vmc_prefetch_write(vmc_policy_node_at(r, vmc_lru_lowest(m)));
+}
+
+static void
+merge(struct vmc_lru *lru, row *r, row *newer)
+{
+	uint32_t live = *vmc_lru_live(lru, r);
+
+	vmc_lru_move(lru, r, live, r, 0);
+	vmc_lru_move(
+		lru, newer, *vmc_lru_live(lru, newer), r, vmc_lru_count(live));
+	vmc_lru_discard(lru, newer);
+}
+
+/* The older of two neighbours that can be merged, of which this is one. */
+static row *
+pair_of(const struct vmc_lru *lru, row *r)
+{
+	row *other[2] = {r->next, r->prev};
+	uint32_t live = *vmc_lru_live(lru, r);
+
+	if (live == 0 || r == lru->open)
+		return NULL;
+	for (unsigned i = 0; i < 2; i++)
+		if (other[i] != &lru->ends && other[i] != lru->open &&
+			vmc_lru_count(live) + vmc_lru_count(*vmc_lru_live(
+						      lru, other[i])) <=
+				MERGED)
+			return i == 0 ? r : other[i];
+	return NULL;
+}
+
+/* The next rows, so many of all there are: may one of them be merged? */
+static void
+look_at(struct vmc_lru *lru, unsigned count)
+{
+	uint32_t number = lru->looked_at;
+
+	for (; count > 0 && lru->tended_count < VMC_LRU_TENDED; count--) {
+		if (number == lru->rows.groups * VMC_ROWS_GROUP) {
+			number = 0;
+			break;
+		}
+		uint32_t live = lru->rows.live[number++];
+		if (live == 0 || vmc_lru_count(live) > MERGED / 2)
+			continue;
+		row *r = vmc_lru_row(lru, (number - 1) * PLACES);
+		__builtin_prefetch(r);
+		lru->tended[lru->tended_count++] = (struct tended){r, FOUND};
+	}
+	lru->looked_at = number;
+}
+
+/* A step further with each row that may be merged. False: it may not. */
+static bool
+tend_to(struct vmc_lru *lru, struct tended *t)
+{
+	if (t->stage == FOUND) {
+		__builtin_prefetch(t->row->next);
+		__builtin_prefetch(t->row->prev);
+	} else {
+		row *older = pair_of(lru, t->row);
+		if (!older)
+			return false;
+		if (t->stage == LINKS_FETCHED) {
+			vmc_lru_prefetch_places(older);
+			vmc_lru_prefetch_places(older->next);
+		} else if (t->stage == FETCHED) {
+			prefetch_nodes(lru, older);
+			prefetch_nodes(lru, older->next);
+		} else {
+			merge(lru, older, older->next);
+			return false;
+		}
+	}
+	t->stage++;
+	return true;
+}
+
+void
+vmc_lru_tend(struct vmc_lru *lru, unsigned looks)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < lru->tended_count; i++) {
+		struct tended t = lru->tended[i];
+		if (tend_to(lru, &t))
+			lru->tended[kept++] = t;
+	}
+	lru->tended_count = kept;
+	look_at(lru, looks);
+}
