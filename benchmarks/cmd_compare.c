@@ -11,7 +11,8 @@
  * its policy. (Looking is cut off after some seconds, which a server's answers
  * take for millions of keys; then gets ask for the found part only.) Mixed
  * gets are of a key drawn from the newer half, whether it is there or not, as
- * puts change what is; the share of hits is told.
+ * puts change what is; the share of hits is told. Gets are of all keys alike,
+ * of few (hot), or of a million of which some are drawn far more often (zipf).
  *
  * All stores are open at once, and slices go round robin: in each round, for
  * each number of threads, a slice of every store, each round beginning with
@@ -483,6 +484,8 @@ run(const struct bench_command *command, int argc, char **argv)
 		.rounds = 7,
 		.gets = 90,
 		.wanted = {[BENCH_OP_GET] = true,
+			[BENCH_OP_HOT] = true,
+			[BENCH_OP_ZIPF] = true,
 			[BENCH_OP_PUT] = true,
 			[BENCH_OP_MIXED] = true},
 		.sizes = {5, {256, 1024, 4096, 16384, 65536}},
@@ -495,7 +498,9 @@ run(const struct bench_command *command, int argc, char **argv)
 			"memory is short)",
 			bench_parse_size, &c.pool},
 		{"ops", 'o', "OP,...",
-			"of get, miss, put, mixed (default get,put,mixed)",
+			"of get, hot, zipf, miss, put, mixed (default all but\n"
+			"miss): hot gets are of 2000 keys, zipf ones of a\n"
+			"million, the k-th as likely as 1 / k^0.99",
 			bench_parse_operations, &c.wanted},
 		{"values", 'v', "SIZE,...", "(default 256,1K,4K,16K,64K)",
 			bench_parse_sizes, &c.sizes},

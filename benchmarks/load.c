@@ -18,6 +18,8 @@ enum { SLICE_NS = 80000000, MAX_SLICE = 1 << 20, BATCH = 16384 };
 
 const char *const bench_operation_name[BENCH_OPERATIONS] = {
 	[BENCH_OP_GET] = "get",
+	[BENCH_OP_HOT] = "hot",
+	[BENCH_OP_ZIPF] = "zipf",
 	[BENCH_OP_MANY] = "many",
 	[BENCH_OP_MISS] = "miss",
 	[BENCH_OP_PUT] = "put",
@@ -41,18 +43,34 @@ bench_parse_operations(const char *text, void *into)
 					length) != 0))
 			op++;
 		if (op == BENCH_OPERATIONS)
-			return "operations are get, many, miss, put and mixed";
+			return "operations are get, hot, zipf, many, miss, put "
+			       "and mixed";
 		wanted[op] = true;
 	}
 	return NULL;
 }
 
+/* Which of n keys the next get is of: where some are drawn more, the first. */
 static uint64_t
-known_id(struct bench_load *l)
+draw_key(struct bench_load *l, enum bench_operation op, uint64_t n)
+{
+	static struct bench_distribution zipf;
+
+	if (op == BENCH_OP_HOT && n > BENCH_HOT_KEYS)
+		n = BENCH_HOT_KEYS;
+	if (op != BENCH_OP_ZIPF)
+		return bench_random_below(&l->random, n);
+	if (zipf.draw == NULL)
+		bench_distribution_parse(&zipf, "zipf:0.99:0:999999", 1000);
+	return bench_draw(&zipf, &l->random) % n;
+}
+
+static uint64_t
+known_id(struct bench_load *l, enum bench_operation op)
 {
 	if (l->known != NULL)
-		return l->known[bench_random_below(&l->random, l->n_known)];
-	return l->next_id - 1 - bench_random_below(&l->random, l->recent);
+		return l->known[draw_key(l, op, l->n_known)];
+	return l->next_id - 1 - draw_key(l, op, l->recent);
 }
 
 static void
@@ -67,7 +85,7 @@ prepare_one(
 		  : get               ? BENCH_GET
 				      : BENCH_PUT;
 	r->id = op == BENCH_OP_MISS ? bench_random(&l->random) | 1ull << 63
-		: get               ? known_id(l)
+		: get               ? known_id(l, op)
 				    : l->next_id++;
 	uint64_t seed = r->id;
 	r->size = (uint32_t)bench_draw(&l->sizes, &seed);

@@ -17,13 +17,18 @@ enum { BENCH_MAX_ROUNDS = 99 };
 
 enum bench_operation {
 	BENCH_OP_GET,   /* of a key drawn uniformly: a hit */
-	BENCH_OP_MANY,  /* the same, in batches */
+	BENCH_OP_HOT,   /* the same, of few keys */
+	BENCH_OP_ZIPF,  /* of a million, the k-th as likely as 1 / k^.99 */
+	BENCH_OP_MANY,  /* as get, in batches */
 	BENCH_OP_MISS,  /* of a key that was never put */
 	BENCH_OP_PUT,   /* of a key never used before: evicts */
 	BENCH_OP_MIXED, /* gets and puts */
 
 	BENCH_OPERATIONS
 };
+
+/* Keys that hot gets are of: with values of 1 KiB, what a processor keeps. */
+enum { BENCH_HOT_KEYS = 2000 };
 
 extern const char *const bench_operation_name[BENCH_OPERATIONS];
 

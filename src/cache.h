@@ -147,9 +147,11 @@ void vmc_cache_close(struct vmemcache *cache);
 
 int vmc_cache_put(struct vmemcache *cache, const void *key, size_t key_size,
 	const void *value, size_t value_size);
-/* The number of bytes copied, or negative errno. */
+/* The number of bytes copied, or -1, and errno is set: as vmemcache_get(). */
 ssize_t vmc_cache_get(struct vmemcache *cache, const void *key, size_t key_size,
 	void *buffer, size_t buffer_size, size_t offset, size_t *value_size);
+/* What a call that failed with that errno returns: -1, errno set. */
+ssize_t vmc_cache_failed(ssize_t rc);
 /* The number of hits; each request's result as of get. -ENOMEM, -EBADF. */
 ssize_t vmc_cache_get_many(struct vmemcache *cache,
 	struct vmemcache_request *requests, size_t count);
@@ -200,7 +202,7 @@ static inline size_t
 vmc_bytes_wanted(size_t value_size, const void *buffer, size_t buffer_size,
 	size_t offset)
 {
-	if (!buffer || offset >= value_size)
+	if (__builtin_expect(!buffer || offset >= value_size, 0))
 		return 0;
 	return buffer_size < value_size - offset ? buffer_size
 						 : value_size - offset;

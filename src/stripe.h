@@ -151,10 +151,10 @@ void vmc_stripes_delete(
 static inline struct vmc_stripe *
 vmc_stripe_of(struct vmc_stripes *stripes, const struct vmc_thread *thread)
 {
-	if (thread->slot < VMC_STRIPE_GROUP_FIRST) {
+	if (__builtin_expect(thread->slot < VMC_STRIPE_GROUP_FIRST, 1)) {
 		struct vmc_stripe *s =
 			vmc_load_acquire(&stripes->first[thread->slot]);
-		if (s)
+		if (__builtin_expect(s != NULL, 1))
 			return s;
 	}
 	return vmc_stripe_make(stripes, thread);

@@ -19,7 +19,7 @@
  * generation from when its touch is fed.
  *
  * A thread that alone uses the cache leaves out nothing, and its order is
- * exact: at once if no other is known, else when it has had some 2,000 hits
+ * exact: at once if no other is known, else when it has had some 3,000 hits
  * while no other called. It is the cache's sole user then, until any other
  * calls. Its touches have ticks of the policy's clock, and those of entries in
  * the hot set are nothing but a stamp there (lru/hot.c): no ring, no lock. What

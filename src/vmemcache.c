@@ -36,6 +36,12 @@ operation_result(ssize_t rc)
 	return result(rc);
 }
 
+ssize_t
+vmc_cache_failed(ssize_t rc)
+{
+	return operation_result(rc);
+}
+
 /* 0 if the cache can still be configured. */
 static int
 check_configurable(const VMEMcache *cache)
@@ -266,12 +272,10 @@ static __attribute__((cold, noinline)) ssize_t
 get_if_inherited(VMEMcache *cache, const void *key, size_t key_size, void *vbuf,
 	size_t vbufsize, size_t offset, size_t *vsize)
 {
-	ssize_t rc = usable(cache, key, key_size)
-			     ? vmc_cache_get(cache, key, key_size, vbuf,
-				       vbufsize, offset, vsize)
-			     : why_unusable(cache);
-
-	return operation_result(rc);
+	if (!usable(cache, key, key_size))
+		return operation_result(why_unusable(cache));
+	return vmc_cache_get(
+		cache, key, key_size, vbuf, vbufsize, offset, vsize);
 }
 
 EXPORT ssize_t
@@ -281,8 +285,9 @@ vmemcache_get(VMEMcache *cache, const void *key, size_t key_size, void *vbuf,
 	if (__builtin_expect(!usable_here(cache, key, key_size), 0))
 		return get_if_inherited(
 			cache, key, key_size, vbuf, vbufsize, offset, vsize);
-	return operation_result(vmc_cache_get(
-		cache, key, key_size, vbuf, vbufsize, offset, vsize));
+	/* a jump: what it returns goes to the program as it is */
+	return vmc_cache_get(
+		cache, key, key_size, vbuf, vbufsize, offset, vsize);
 }
 
 EXPORT ssize_t

@@ -175,7 +175,7 @@ vmc_policy_tick(struct vmc_policy *policy)
 static inline bool
 vmc_policy_stamp(struct vmc_policy *policy, uint32_t at, uint32_t tick)
 {
-	if (at < VMC_POLICY_HOT)
+	if (__builtin_expect(at < VMC_POLICY_HOT, 0))
 		return false;
 	_Atomic uint32_t *stamps = vmc_load_acquire(&policy->stamps);
 	if (__builtin_expect(!stamps, 0))

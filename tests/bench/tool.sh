@@ -78,8 +78,8 @@ for size in '' x 4Q -1 1e9 0x10 ' 1' 1..5 9999999999T; do
 done
 refused 'a pool of 1000 bytes' micro --pool 1000
 refused 'extents of 100 bytes' micro --pool 1M --extent 100
-refused 'get, many, miss, put and mixed' micro --ops get,frob
-refused 'get, many, miss, put and mixed' micro --ops ''
+refused 'get, hot, zipf, many, miss, put and mixed' micro --ops get,frob
+refused 'get, hot, zipf, many, miss, put and mixed' micro --ops ''
 refused 'numbers from 1 to 64' micro --threads 0
 refused 'numbers from 1 to 64' micro --threads 1,65
 refused 'out of range' micro --values 0
@@ -164,7 +164,7 @@ grep -q 'memcached is not' "$dir/err" ||
 leftover=$(ls -d "${TMPDIR:-/tmp}"/vmemcache-bench.* 2>/dev/null)
 [ -z "$leftover" ] || fail "left behind: $leftover"
 tool_path=/nonexistent
-run 0 compare $path --pool 2M --values 1K --ops get --threads 1 --rounds 5 --json
+run 0 compare $path --pool 2M --values 1K --ops get,hot,zipf --threads 1 --rounds 5 --json
 unset tool_path
 is_json compare && contains '"memcached": null'
 grep -q 'memcached is not' "$dir/err" || fail "no sentence about memcached"
