@@ -42,6 +42,47 @@ function(vmc_pkg_config name)
 		DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endfunction()
 
+# vmc_static_library(<target> <name> <version map> <needed> <targets>
+# <inputs>...): the public names of the map, everything else local; needed:
+# libraries that a program linked with it needs beside it. Inputs are files, for
+# when it is outdated; targets make them, for the order: make does not know how
+# to build another target's objects.
+function(vmc_static_library target name map needed targets)
+	set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${map})
+	file(STRINGS ${map} public_names REGEX "^[ \t]+[A-Za-z_0-9]+;$")
+	list(TRANSFORM public_names REPLACE "[ \t;]" "")
+	list(JOIN public_names "\n" public_names)
+	set(names ${CMAKE_CURRENT_BINARY_DIR}/${name}-public-names)
+	file(CONFIGURE OUTPUT ${names} CONTENT "${public_names}\n")
+	set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}-static.o)
+	add_custom_command(OUTPUT ${object}
+		COMMAND ${CMAKE_LINKER} -r -o ${object}.all ${ARGN}
+		COMMAND ${CMAKE_OBJCOPY} --keep-global-symbols=${names}
+			${object}.all ${object}
+		DEPENDS ${ARGN} ${names} ${targets}
+		COMMAND_EXPAND_LISTS VERBATIM
+		COMMENT "Making everything but the interface local")
+	add_library(${target} STATIC ${object})
+	target_link_libraries(${target} INTERFACE ${needed})
+	set_target_properties(${target} PROPERTIES
+		OUTPUT_NAME ${name}
+		LINKER_LANGUAGE C)
+	target_include_directories(${target} INTERFACE
+		$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+endfunction()
+
+# vmc_package(<name> <version>): the targets of that export, for find_package()
+include(CMakePackageConfigHelpers)
+function(vmc_package name version)
+	set(directory ${CMAKE_INSTALL_LIBDIR}/cmake/${name})
+	install(EXPORT ${name} FILE ${name}Config.cmake
+		NAMESPACE ${name}:: DESTINATION ${directory})
+	write_basic_package_version_file(${name}ConfigVersion.cmake
+		VERSION ${version} COMPATIBILITY AnyNewerVersion) # all older calls are there
+	install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}ConfigVersion.cmake
+		DESTINATION ${directory})
+endfunction()
+
 # Shared -------------------------------------------------------------------
 add_library(vmemcache SHARED)
 add_library(vmemcache::vmemcache ALIAS vmemcache)
@@ -50,36 +91,13 @@ vmc_shared_library(vmemcache ${VMC_MAP}
 	0.${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 
 # Static -------------------------------------------------------------------
-set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${VMC_MAP})
-file(STRINGS ${VMC_MAP} public_names REGEX "^[ \t]+vmemcache_[a-z_0-9]+;$")
-list(TRANSFORM public_names REPLACE "[ \t;]" "")
-list(JOIN public_names "\n" public_names)
-file(CONFIGURE OUTPUT public-names CONTENT "${public_names}\n")
-
-set(static_object ${CMAKE_CURRENT_BINARY_DIR}/vmemcache-static.o)
-set(static_inputs $<TARGET_OBJECTS:vmc_objects>
-	$<TARGET_OBJECTS:memkind_objects> $<TARGET_FILE:vmc_jemalloc>)
-add_custom_command(OUTPUT ${static_object}
-	COMMAND ${CMAKE_LINKER} -r -o ${static_object}.all ${static_inputs}
-	COMMAND ${CMAKE_OBJCOPY}
-		--keep-global-symbols=${CMAKE_CURRENT_BINARY_DIR}/public-names
-		${static_object}.all ${static_object}
-	# files for when it is outdated, targets for the order: make does not
-	# know how to build another target's objects
-	DEPENDS ${static_inputs} ${CMAKE_CURRENT_BINARY_DIR}/public-names
-		vmc_objects memkind_objects
-	COMMAND_EXPAND_LISTS VERBATIM
-	COMMENT "Making everything but the interface local")
-add_library(vmemcache_static STATIC ${static_object})
+vmc_static_library(vmemcache_static vmemcache ${VMC_MAP} "${VMC_STATIC_LIBS}"
+	"vmc_objects;memkind_objects"
+	$<TARGET_OBJECTS:vmc_objects> $<TARGET_OBJECTS:memkind_objects>
+	$<TARGET_FILE:vmc_jemalloc>)
 add_library(vmemcache::vmemcache_static ALIAS vmemcache_static)
-target_link_libraries(vmemcache_static INTERFACE ${VMC_STATIC_LIBS})
-set_target_properties(vmemcache_static PROPERTIES
-	OUTPUT_NAME vmemcache
-	LINKER_LANGUAGE C)
 
 # Installation -------------------------------------------------------------
-target_include_directories(vmemcache_static INTERFACE
-	$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
 if(NOT VMC_INSTALL)
 	return()
 endif()
@@ -88,14 +106,7 @@ install(TARGETS vmemcache vmemcache_static EXPORT vmemcache
 install(FILES ${PROJECT_SOURCE_DIR}/include/libvmemcache.h
 	DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
-include(CMakePackageConfigHelpers)
-set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/vmemcache)
-install(EXPORT vmemcache FILE vmemcacheConfig.cmake
-	NAMESPACE vmemcache:: DESTINATION ${package_dir})
-write_basic_package_version_file(vmemcacheConfigVersion.cmake
-	COMPATIBILITY AnyNewerVersion) # 0.8's calls are all there
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/vmemcacheConfigVersion.cmake
-	DESTINATION ${package_dir})
+vmc_package(vmemcache ${PROJECT_VERSION})
 
 list(TRANSFORM VMC_STATIC_LIBS PREPEND "-l" OUTPUT_VARIABLE VMC_PC_PRIVATE)
 list(JOIN VMC_PC_PRIVATE " " VMC_PC_PRIVATE)

@@ -8,14 +8,26 @@
 
 set(MEMKIND_MAP ${PROJECT_SOURCE_DIR}/src/libmemkind.map)
 
-add_library(memkind SHARED
+# What is in libmemkind alone.
+add_library(memkind_calls OBJECT
 	memkind/compat.c
 	memkind/decorators.c
 	memkind/hbwmalloc.c)
+target_link_libraries(memkind_calls PUBLIC memkind_objects)
+
+add_library(memkind SHARED)
 add_library(vmemcache::memkind ALIAS memkind)
 # vmc_internal: the base layer's objects, as far as they are referred to
-target_link_libraries(memkind PRIVATE memkind_objects vmc_internal)
+target_link_libraries(memkind PRIVATE
+	memkind_calls memkind_objects vmc_internal)
 vmc_shared_library(memkind ${MEMKIND_MAP} 0.0.1)
+
+set(MEMKIND_STATIC_LIBS numa pthread m)
+vmc_static_library(memkind_static memkind ${MEMKIND_MAP}
+	"${MEMKIND_STATIC_LIBS}" "memkind_calls;memkind_objects;vmc_internal"
+	$<TARGET_OBJECTS:memkind_calls>
+	$<TARGET_OBJECTS:memkind_objects> $<TARGET_FILE:vmc_internal>
+	$<TARGET_FILE:vmc_jemalloc>)
 
 set(MEMKIND_HEADERS fixed_allocator.h hbw_allocator.h hbwmalloc.h memkind.h
 	memkind_allocator.h memkind_deprecated.h memkind_kind_allocator.h
@@ -24,10 +36,17 @@ list(TRANSFORM MEMKIND_HEADERS PREPEND ${PROJECT_SOURCE_DIR}/include/)
 if(VMC_INSTALL)
 	install(TARGETS memkind EXPORT vmemcache
 		INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+	# as a package of its own as well: memkind::memkind, memkind::memkind_static
+	install(TARGETS memkind memkind_static EXPORT memkind
+		INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+	vmc_package(memkind 1.14.0)
 	install(FILES ${MEMKIND_HEADERS}
 		DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 endif()
 
+list(TRANSFORM MEMKIND_STATIC_LIBS PREPEND "-l" OUTPUT_VARIABLE
+	MEMKIND_PC_PRIVATE)
+list(JOIN MEMKIND_PC_PRIVATE " " MEMKIND_PC_PRIVATE)
 vmc_pkg_config(memkind)
 
 # memkind_tool(<program> <call that answers> <what the nodes have>

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # install.sh BUILD-DIRECTORY -- what `cmake --install` leaves is complete:
-# programs build against it through pkg-config and through find_package(),
-# shared and static, and run
+# programs build against either library through pkg-config and through
+# find_package(), shared and static, and run
 set -eu
 
 cd "$(dirname "$0")/consumer"
@@ -16,6 +16,7 @@ cmake --install "$1" --prefix "$prefix" >"$scratch/log"
 library=$(dirname "$(find "$prefix" -name libvmemcache.so)")
 export LD_LIBRARY_PATH="$library" PKG_CONFIG_PATH="$library/pkgconfig"
 for file in "$library/libvmemcache.so.0" "$library/libvmemcache.a" \
+	"$library/libmemkind.so.0" "$library/libmemkind.a" \
 	"$prefix/include/libvmemcache.h" \
 	"$prefix/share/man/man3/vmemcache.3" \
 	"$prefix/share/man/man3/vmemcache_get.3" \
@@ -31,12 +32,17 @@ if grep -rlIF -e "$1" -e "$tree/src" -e "$tree/include" "$prefix"; then
 fi
 
 echo "pkg-config"
-flags() { pkg-config --define-prefix "$@" libvmemcache; }
-# shellcheck disable=SC2046 # words are meant
-gcc consumer.c -o "$scratch/shared" $(flags --cflags --libs)
-# shellcheck disable=SC2046
-gcc consumer.c -o "$scratch/static" $(flags --cflags) \
-	"$library/libvmemcache.a" $(flags --static --libs | sed s/-lvmemcache//)
+# build SOURCE LIBRARY TO MODULE: the shared one, then the static
+build() {
+	local flags="pkg-config --define-prefix $4"
+	# shellcheck disable=SC2046 # words are meant
+	gcc "$1" -o "$3shared" $($flags --cflags --libs)
+	# shellcheck disable=SC2046
+	gcc "$1" -o "$3static" $($flags --cflags) "$library/lib$2.a" \
+		$($flags --static --libs | sed "s/-l$2//")
+}
+build consumer.c vmemcache "$scratch/" libvmemcache
+build kinds.c memkind "$scratch/kinds-" memkind
 
 echo "find_package"
 cmake -S . -B "$scratch/build" -DCMAKE_PREFIX_PATH="$prefix" >"$scratch/log" ||
@@ -44,12 +50,14 @@ cmake -S . -B "$scratch/build" -DCMAKE_PREFIX_PATH="$prefix" >"$scratch/log" ||
 cmake --build "$scratch/build" >"$scratch/log" ||
 	{ cat "$scratch/log"; exit 1; }
 
-for program in "$scratch/shared" "$scratch/static" \
-	"$scratch/build/shared" "$scratch/build/static"; do
-	"$program" "$scratch"
-	linked=$(ldd "$program" | grep -c libvmemcache || true)
-	case $program in
-	*shared) [ "$linked" = 1 ] ;;
-	*static) [ "$linked" = 0 ] ;;
-	esac
+for name in shared static kinds-shared kinds-static; do
+	for program in "$scratch/$name" "$scratch/build/$name"; do
+		"$program" "$scratch"
+		linked=$(ldd "$program" | grep -cE 'libvmemcache|libmemkind' ||
+			true)
+		case $program in
+		*shared) [ "$linked" = 1 ] ;;
+		*static) [ "$linked" = 0 ] ;;
+		esac
+	done
 done
