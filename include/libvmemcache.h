@@ -195,13 +195,15 @@ int vmemcache_set_prefault(VMEMcache *cache, unsigned threads,
  * no size set the pool is VMEMCACHE_MIN_POOL, or the whole device.
  *
  * EBUSY: added already. EINVAL: path NULL; extent larger than the size; size
- * larger than the device; a device, and metadata in PMEM; metadata in PMEM or
- * KMEM, and a MEMKIND_* variable of the environment that makes no sense.
+ * larger than the device; a device, and metadata in PMEM; metadata in KMEM, and
+ * MEMKIND_DAX_KMEM_NODES is no list of nodes.
  * ENODEV: metadata in KMEM, and there is no such node, or no single closest
  * one: MEMKIND_DAX_KMEM_NODES can name it. ENOTDIR ("open: Not a directory:
  * path"): neither a directory nor a dax device. ENOSPC: the file system is
  * full. ECANCELED: the callback of vmemcache_set_prefault() said so. EBADF: it
- * forked and returned in the child. ENOMEM, and what open(2), fallocate(2) and
+ * forked and returned in the child. ENOMEM: also of a pool in memory (tmpfs)
+ * that is larger than what the machine or the memory control group has left;
+ * and what open(2), fallocate(2) and
  * mmap(2) say. After a failure the cache can be configured and added again.
  */
 int vmemcache_add(VMEMcache *cache, const char *path);

@@ -187,6 +187,19 @@ __wrap_fopen(const char *path, const char *mode)
 		       : __real_fopen(redirected(path, buffer), mode);
 }
 
+int __real_access(const char *path, int mode);
+int __wrap_access(const char *path, int mode);
+
+int
+__wrap_access(const char *path, int mode)
+{
+	char buffer[PATH_MAX];
+
+	return hit("access", EACCES)
+		       ? -1
+		       : __real_access(redirected(path, buffer), mode);
+}
+
 ssize_t __real_readlink(const char *path, char *to, size_t size);
 ssize_t __wrap_readlink(const char *path, char *to, size_t size);
 
@@ -248,7 +261,6 @@ __wrap_syscall(long number, ...)
 
 WRAP(int, -1, EMFILE, mkostemp, (char *name, int flags), (name, flags))
 WRAP(int, -1, EACCES, unlink, (const char *path), (path))
-WRAP(int, -1, EACCES, access, (const char *path, int mode), (path, mode))
 WRAP(int, -1, EACCES, stat, (const char *path, struct stat *st), (path, st))
 WRAP(int, -1, EIO, fstat, (int fd, struct stat *st), (fd, st))
 WRAP(int, -1, EIO, fstatfs, (int fd, struct statfs *fs), (fd, fs))

@@ -46,8 +46,9 @@ struct fault_ledger {
 struct fault_ledger fault_ledger(void);
 
 /*
- * Paths that begin with `from` are looked for below `to` instead, by open and
- * readlink; NULL: no longer. The strings are kept by reference.
+ * Paths that begin with `from` are looked for below `to` instead, by open,
+ * fopen, access and readlink; NULL: no longer. The strings are kept by
+ * reference.
  */
 void fault_redirect(const char *from, const char *to);
 

@@ -151,6 +151,30 @@ vmc_os_cpu_count(void)
 	return (unsigned)CPU_COUNT_S(sizeof(set), set);
 }
 
+unsigned
+vmc_os_processor_count(void)
+{
+	unsigned mine = vmc_os_cpu_count();
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return online > (long)mine ? (unsigned)online : mine;
+}
+
+bool
+vmc_os_is_mapped(const void *addr, size_t size)
+{
+	uintptr_t mask = vmc_os_page_size() - 1,
+		  first = (uintptr_t)addr & ~mask;
+	uintptr_t end = ((uintptr_t)addr + size + mask) & ~mask;
+	int saved = errno;
+
+	/* a wrapped one included; not msync(), a cancellation point */
+	bool is = end > first &&
+		  syscall(SYS_msync, first, end - first, MS_ASYNC) == 0;
+	errno = saved;
+	return is;
+}
+
 uint64_t
 vmc_os_clock_ns(void)
 {

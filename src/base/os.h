@@ -6,11 +6,13 @@
  * preconditions; nothing else has an #ifdef for a platform. Functions return
  * 0 or a negative errno unless they say otherwise; none prints or aborts, is a
  * cancellation point, or, unless it says so, calls malloc().
- * os.c has what concerns the process, os_file.c files and their mappings.
+ * os.c has what concerns the process, os_file.c files and their mappings,
+ * os_memory.c how much memory there is.
  */
 #ifndef VMC_BASE_OS_H
 #define VMC_BASE_OS_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,8 +43,17 @@ int vmc_os_read_number(const char *path, uint64_t *number);
 /* The size in bytes of what one entry of the second page table level maps. */
 size_t vmc_os_huge_page_size(void);
 
-/* The number of processors this process may run on, at least 1. */
+/* The number of processors the calling thread may run on, at least 1. */
 unsigned vmc_os_cpu_count(void);
+
+/*
+ * The number that threads of the process may come to run on, at least 1: of
+ * those online, whatever the calling thread was pinned to.
+ */
+unsigned vmc_os_processor_count(void);
+
+/* Is there a mapping behind every page that the range touches? size above 0. */
+bool vmc_os_is_mapped(const void *addr, size_t size);
 
 /* Nanoseconds of a clock that never goes back. */
 uint64_t vmc_os_clock_ns(void);
@@ -100,6 +111,19 @@ bool vmc_os_membarrier(void);
  */
 int vmc_os_open_unnamed(const char *path, int *fd);
 
+/*
+ * May this errno, negative, of fallocate(2) mean that the file system, the
+ * kernel or what guards the process knows nothing of it? What is wrong with the
+ * arguments is not ours: offsets and sizes are whole pages. ENOSPC is for who
+ * knows whether space was asked for.
+ */
+static inline bool
+vmc_os_cannot_allocate(int err)
+{
+	return err == -EOPNOTSUPP || err == -ENOSYS || err == -EINVAL ||
+	       err == -ENODEV || err == -EPERM;
+}
+
 /* Is path a device DAX? */
 bool vmc_os_is_devdax(const char *path);
 
@@ -110,6 +134,25 @@ bool vmc_os_is_devdax(const char *path);
 int vmc_os_open_devdax(const char *path, int *fd, size_t *size, size_t *align);
 
 void vmc_os_close(int fd);
+
+/*
+ * Bytes of memory that can still be taken, by pages of files in memory above
+ * all, before the kernel ends a process for it: what the machine and the memory
+ * control groups have. SIZE_MAX: it is not known. As the files below root tell,
+ * "" for this machine. Some 50 us.
+ */
+size_t vmc_os_memory_left(const char *root);
+
+/*
+ * Is there so much? Who asks piece by piece, as they take it, is told no before
+ * too much is gone. Nearly always without looking; from any thread, also where
+ * nothing may be allocated.
+ */
+bool vmc_os_memory_take(size_t size);
+
+/* Bytes of so many of the file system's blocks, SIZE_MAX: too many to count. */
+struct statfs;
+size_t vmc_os_blocks_to_bytes(const struct statfs *fs, uint64_t blocks);
 
 /* Lengths of mappings of the file are multiples of this (hugetlbfs: more). */
 size_t vmc_os_granule(int fd);

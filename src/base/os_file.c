@@ -67,12 +67,16 @@ vmc_os_open_unnamed(const char *path, int *fd)
 {
 	char name[PATH_MAX];
 
+	if (!*path) /* not the root directory */
+		return -ENOENT;
 	/* O_EXCL: nobody can give it a name later */
 	*fd = open(path, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
 	if (*fd >= 0)
 		return 0;
-	/* EISDIR: kernels before 3.11 */
-	if (errno != EOPNOTSUPP && errno != EISDIR)
+	/* whatever else is said to that flag, the other way may be open:
+	 * EISDIR, kernels before 3.11; EINVAL, ENOENT, ENOSYS, EPERM, EACCES,
+	 * file systems in user space and filters of system calls */
+	if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
 		return -errno;
 	int n = snprintf(name, sizeof(name), "%s/vmemcache.XXXXXX", path);
 	if (n >= (int)sizeof(name))
@@ -155,6 +159,19 @@ error:
 }
 
 size_t
+vmc_os_blocks_to_bytes(const struct statfs *fs, uint64_t blocks)
+{
+	/* not f_bsize, which is a size that is good for reading */
+	uint64_t unit =
+		(uint64_t)(fs->f_frsize > 0 ? fs->f_frsize : fs->f_bsize);
+	size_t bytes;
+
+	return __builtin_mul_overflow(unit, blocks, &bytes) || unit == 0
+		       ? SIZE_MAX
+		       : bytes;
+}
+
+size_t
 vmc_os_granule(int fd)
 {
 	struct statfs fs;
@@ -176,7 +193,7 @@ vmc_os_set_length(int fd, size_t size)
 		return -EFBIG;
 	/* f_blocks is 0 where there is no limit */
 	if (fstatfs(fd, &fs) == 0 && fs.f_blocks > 0 &&
-		size / (size_t)fs.f_bsize > fs.f_bfree)
+		size > vmc_os_blocks_to_bytes(&fs, fs.f_bfree))
 		return -ENOSPC;
 	return ftruncate(fd, (off_t)size) == 0 ? 0 : -errno;
 }
@@ -219,8 +236,7 @@ vmc_os_reserve(int fd, size_t size)
 		size_t part =
 			size - at < RESERVE_STEP ? size - at : RESERVE_STEP;
 		int err = reserve_range(fd, at, part);
-		/* ENOSYS: a kernel emulated in user space */
-		if (err == -EOPNOTSUPP || err == -ENOSYS)
+		if (vmc_os_cannot_allocate(err))
 			return write_zeros(fd, at, size - at);
 		if (err)
 			return err;
@@ -267,7 +283,8 @@ vmc_os_in_memory(int fd)
 {
 	struct statfs fs;
 
-	return fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+	return fstatfs(fd, &fs) == 0 &&
+	       (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
 }
 
 void

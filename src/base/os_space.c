@@ -173,9 +173,12 @@ allocate(int fd, int mode, size_t offset, size_t size)
 int
 vmc_os_file_reserve(int fd, size_t offset, size_t size)
 {
-	int err = allocate(fd, 0, offset, size);
+	int err;
 
-	return err == -ENOSYS ? -EOPNOTSUPP : err;
+	if (vmc_os_in_memory(fd) && !vmc_os_memory_take(size))
+		return -ENOMEM;
+	err = allocate(fd, 0, offset, size);
+	return vmc_os_cannot_allocate(err) ? -EOPNOTSUPP : err;
 }
 
 int
@@ -199,7 +202,9 @@ vmc_os_file_punch(int fd, size_t offset, size_t size)
 	int err = allocate(
 		fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size);
 
-	return err == -ENOSYS ? -EOPNOTSUPP : err;
+	/* a file system may want space for what it notes of a hole */
+	return vmc_os_cannot_allocate(err) || err == -ENOSPC ? -EOPNOTSUPP
+							     : err;
 }
 
 int
@@ -209,7 +214,7 @@ vmc_os_file_system_size(int fd, size_t *size)
 
 	if (fstatfs(fd, &fs) != 0)
 		return -errno;
-	*size = (size_t)fs.f_blocks * (size_t)fs.f_bsize;
+	*size = vmc_os_blocks_to_bytes(&fs, fs.f_blocks);
 	return 0;
 }
 

@@ -45,6 +45,7 @@ int vmc_os_file_stretch(int fd, size_t size);
 /*
  * Reserve the file's space in that range: -ENOSPC comes from here, never a
  * SIGBUS later. Existing contents stay. -EOPNOTSUPP: this file system cannot.
+ * -ENOMEM: it is in memory, of which there is not enough.
  */
 int vmc_os_file_reserve(int fd, size_t offset, size_t size);
 
@@ -60,7 +61,10 @@ int vmc_os_file_touch(int fd, size_t offset, size_t size);
  */
 int vmc_os_file_punch(int fd, size_t offset, size_t size);
 
-/* All the space of the file system that the file is on. */
+/*
+ * All the space of the file system that the file is on, 0: it says nothing,
+ * SIZE_MAX: more than can be counted.
+ */
 int vmc_os_file_system_size(int fd, size_t *size);
 
 /* Bytes that the file occupies. */

@@ -238,6 +238,8 @@ largest(int fd, size_t *size)
 
 	if (!err && *size == 0)
 		*size = (size_t)sysconf(_SC_PHYS_PAGES) * vmc_os_page_size();
+	if (*size > SIZE_MAX / 4) /* nothing that rounding would carry over */
+		*size = SIZE_MAX / 4;
 	*size = (*size + VMC_OS_CHUNK - 1) & ~(VMC_OS_CHUNK - 1);
 	return err;
 }

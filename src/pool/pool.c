@@ -79,6 +79,20 @@ open_devdax(struct vmc_pool *pool, const char *path, size_t size, int *fd)
 	return 0;
 }
 
+/* Nobody would be told later: the kernel would end a process. */
+static int
+check_memory(const struct vmc_pool *pool, int fd)
+{
+	size_t left = vmc_os_in_memory(fd) ? vmc_os_memory_left("") : SIZE_MAX;
+
+	if (pool->size <= left)
+		return 0;
+	return vmc_fail(ENOMEM,
+		"a pool of %zu bytes in memory, of which the machine or the "
+		"memory control group has %zu left",
+		pool->size, left);
+}
+
 static int
 open_file(struct vmc_pool *pool, const char *path, size_t size, int *fd)
 {
@@ -93,11 +107,14 @@ open_file(struct vmc_pool *pool, const char *path, size_t size, int *fd)
 	if (err) {
 		char what[64];
 
-		vmc_os_close(*fd);
 		snprintf(what, sizeof(what), "a file of %zu bytes", size);
-		return vmc_fail_file(-err, what, path);
+		err = vmc_fail_file(-err, what, path);
+	} else {
+		err = check_memory(pool, *fd);
 	}
-	return 0;
+	if (err)
+		vmc_os_close(*fd);
+	return err;
 }
 
 enum work {

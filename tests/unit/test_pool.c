@@ -527,6 +527,52 @@ test_given_medium(void **state)
 	assert_true(err == -EINVAL || err == -ENOSPC || err == -ENOMEM);
 }
 
+/* More than a control group allows is refused, not taken until it kills. */
+static void
+test_memory_limit(void **state)
+{
+	static const char *const files[][2] = {
+		{"memory/memory.limit_in_bytes", "20971520"},
+		{"memory/memory.memsw.limit_in_bytes", "20971520"},
+		{"memory.max", "20971520"}, {"memory.swap.max", "0"}};
+	char root[] = "/tmp/vmc-pool-XXXXXX", path[128];
+	struct vmc_pool pool;
+	int err;
+
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	snprintf(path, sizeof(path), "%s/memory", root);
+	assert_int_equal(mkdir(path, 0700), 0);
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		snprintf(path, sizeof(path), "%s/%s", root, files[i][0]);
+		FILE *file = fopen(path, "we");
+		fprintf(file, "%s\n", files[i][1]);
+		fclose(file);
+	}
+	fault_redirect("/sys/fs/cgroup", root);
+	err = vmc_pool_open(&pool, "/dev/shm", 24 * MIB, NULL);
+	if (err == 0) { /* no tmpfs, or no control groups */
+		vmc_pool_close(&pool);
+	} else {
+		assert_int_equal(err, -ENOMEM);
+		assert_non_null(
+			strstr(vmc_error_message(), "memory control group"));
+		assert_int_equal(
+			vmc_pool_open(&pool, "/dev/shm", 19 * MIB, NULL), 0);
+		vmc_pool_close(&pool);
+	}
+	fault_redirect(NULL, NULL);
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+		snprintf(path, sizeof(path), "%s/%s", root, files[i][0]);
+		assert_int_equal(remove(path), 0);
+	}
+	snprintf(path, sizeof(path), "%s/memory", root);
+	rmdir(path);
+	rmdir(root);
+	if (err == 0)
+		skip();
+}
+
 #define POOL_TEST(f) cmocka_unit_test_setup_teardown(f, before_test, after_test)
 
 int
@@ -536,6 +582,7 @@ main(void)
 		POOL_TEST(test_sizes),
 		POOL_TEST(test_kept_out_of_core_dumps),
 		POOL_TEST(test_bad_paths),
+		POOL_TEST(test_memory_limit),
 		POOL_TEST(test_unwritable_directory),
 		POOL_TEST(test_too_large),
 		POOL_TEST(test_no_descriptors),
