@@ -59,12 +59,13 @@ template <typename T> class allocator
 		return std::numeric_limits<size_type>::max() / sizeof(T);
 	}
 
+	/* NULL for no objects. */
 	pointer
 	allocate(size_type n, const void * = 0)
 	{
 		void *ptr = n > max_size() ? 0 : hbw_malloc(n * sizeof(T));
 
-		if (!ptr)
+		if (!ptr && n > 0)
 			throw std::bad_alloc();
 		return static_cast<pointer>(ptr);
 	}

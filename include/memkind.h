@@ -147,12 +147,12 @@ typedef enum memkind_bits_t {
 } memkind_bits_t;
 
 /*
- * A heap of its own with one of these properties: HIGH_BANDWIDTH with
+ * The static kind with one of these properties: HIGH_BANDWIDTH with
  * BIND_LOCAL, BIND_ALL, PREFERRED_LOCAL (each with 2 MiB pages if asked) or
  * INTERLEAVE_ALL; DEFAULT with PREFERRED_LOCAL (2 MiB pages if asked); both
  * types with INTERLEAVE_ALL. Anything else is MEMKIND_ERROR_INVALID. Where
  * the machine lacks the memory: MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE, except
- * that PREFERRED_LOCAL then gives the memory of the process.
+ * that PREFERRED_LOCAL then gives MEMKIND_DEFAULT.
  */
 int memkind_create_kind(memkind_memtype_t memtype_flags,
 	memkind_policy_t policy, memkind_bits_t flags, memkind_t *kind);
@@ -193,10 +193,10 @@ int memkind_create_pmem_with_config(
 /*
  * A heap in size bytes at addr, which are the caller's: they must stay valid
  * until the kind is destroyed. MEMKIND_ERROR_INVALID: there is not a whole
- * page, or some of it is the memory of another kind. Where several threads use
- * it, up to a quarter is set apart for them in parts: no object can be larger
- * than the rest then. Memory that is shared with children of a fork
- * (MAP_SHARED) is the parent's, as with memkind_create_pmem().
+ * page, some of it is not mapped, or is the memory of another kind. Where
+ * several threads use it, up to a quarter is set apart for them in parts: no
+ * object can be larger than the rest then. Memory that is shared with children
+ * of a fork (MAP_SHARED) is the parent's, as with memkind_create_pmem().
  */
 int memkind_create_fixed(void *addr, size_t size, memkind_t *kind);
 

@@ -118,6 +118,7 @@ template <typename T, typename Source> class kind_allocator
 		return *this;
 	}
 
+	/* NULL for no objects. */
 	T *
 	allocate(std::size_t n) const
 	{
@@ -125,7 +126,7 @@ template <typename T, typename Source> class kind_allocator
 
 		if (n <= std::numeric_limits<std::size_t>::max() / sizeof(T))
 			ptr = memkind_malloc(handle->kind, n * sizeof(T));
-		if (!ptr)
+		if (!ptr && n > 0)
 			throw std::bad_alloc();
 		return static_cast<T *>(ptr);
 	}

@@ -171,7 +171,7 @@ open_pmem_kind(struct vmemcache *cache, const char *path)
 
 	if (code == MEMKIND_ERROR_TOOMANY)
 		errno = EMFILE;
-	if (code == MEMKIND_ERROR_ENVIRON || cache->pool.is_devdax)
+	if (cache->pool.is_devdax)
 		errno = EINVAL;
 	if (code != 0)
 		return vmc_fail(errno, "!metadata: no PMEM kind in %s", path);

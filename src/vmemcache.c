@@ -219,18 +219,25 @@ vmemcache_add(VMEMcache *cache, const char *path)
 	if (vmc_cache_is_open(cache))
 		return (int)result(vmc_fail_const(
 			EBUSY, "the cache has a medium already"));
-	return (int)result(vmc_cache_open(cache, path));
+	int saved = errno;
+	int rc = vmc_cache_open(cache, path);
+
+	if (rc == 0) /* whatever was tried on the way */
+		errno = saved;
+	return (int)result(rc);
 }
 
 EXPORT void
 vmemcache_delete(VMEMcache *cache)
 {
 	VMC_NO_CANCEL;
+	int saved = errno;
 
 	if (!cache)
 		return;
 	vmc_cache_close(cache);
 	free(cache->allocated);
+	errno = saved;
 }
 
 EXPORT void

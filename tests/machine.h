@@ -8,6 +8,7 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 static const char *machine_root;
@@ -32,11 +33,18 @@ machine_file(const char *path, const char *line)
 	return fclose(file) == 0;
 }
 
-/* Below root, which is kept by reference: nodes with memory, and processors. */
+/*
+ * Below root, which is kept by reference: nodes with memory, and processors. ""
+ * is for a process with a /sys of its own, which may then use all nodes.
+ */
 static inline bool
 machine_start(const char *root, const char *nodes, const char *processors)
 {
 	machine_root = root;
+	if (!*root && (!machine_file("status", "Mems_allowed_list:\t0-1023") ||
+			      mount("/sys/status", "/proc/self/status", NULL,
+				      MS_BIND, NULL) != 0))
+		return false;
 	return machine_file("devices/system/node/online", nodes) &&
 	       machine_file("devices/system/node/has_memory", nodes) &&
 	       machine_file("devices/system/node/has_cpu", processors);

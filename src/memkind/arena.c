@@ -391,8 +391,6 @@ vmc_arena_create(struct vmc_arena *arena, struct vmc_space *space,
 void
 vmc_arena_destroy(struct vmc_arena *arena)
 {
-	if (arena->pool)
-		vmc_pool_destroy(arena->pool);
 	vmc_engine_arena_destroy(arena->index);
 	if (arena->is_part)
 		return_part(arena);

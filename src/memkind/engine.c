@@ -3,15 +3,17 @@
  * engine.c -- the private jemalloc: its configuration, what it asks of the
  * C library, and its controls as functions
  *
- * utils/build-jemalloc points six of jemalloc's calls into the C library
+ * utils/build-jemalloc points seven of jemalloc's calls into the C library
  * here. Three would read a configuration that is the host program's business
  * (MALLOC_CONF, /etc/malloc.conf): they find nothing. Two are how its default
  * arenas, which serve MEMKIND_DEFAULT, get and return address space: they
  * enter it into the address map, so that a pointer of the default kind is told
  * from one of the program's malloc. Whole aligned chunks are mapped for that,
- * whose rest beyond the size asked for stays unused. The sixth is for what
- * jemalloc does at a fork, which is to hold all its locks: that happens within
- * ours (kind.c), as elsewhere, and not in the order in which the two began.
+ * whose rest beyond the size asked for stays unused. The sixth, madvise(2),
+ * fails where memory is locked, which jemalloc puts up with, and errno must not
+ * show. The seventh is for what jemalloc does at a fork, which is to hold all
+ * its locks: that happens within ours (kind.c), as elsewhere, and not in the
+ * order in which the two began.
  *
  * Configuration. Huge allocations get no arena of their own, which would keep
  * a second set of free pages. No sbrk: that memory is the program's. retain
@@ -19,8 +21,9 @@
  * whole address space of a kind with. And memory in use once is used again
  * however large the free piece is that it would be cut from (the default: at
  * most 64 times the size); a kind of limited size would end up with all of it
- * free and nothing to be had. madvise(2) is not tried out at the start, which
- * crashed without memory. cache_oblivious was turned off when
+ * free and nothing to be had. As many as 64 background threads, where jemalloc
+ * would have 4 at most: stats.c says how many. madvise(2) is not tried out at
+ * the start, which crashed without memory. cache_oblivious was turned off when
  * jemalloc was built: it adds a page to each object of 16 KiB or more.
  *
  * Rejected: hooks on the default arenas. They must be in place before the
@@ -41,7 +44,8 @@
 #include <sys/mman.h>
 
 const char *je_malloc_conf = "oversize_threshold:0,dss:disabled,junk:false,"
-			     "lg_extent_max_active_fit:40,trust_madvise:true";
+			     "lg_extent_max_active_fit:40,trust_madvise:true,"
+			     "max_background_threads:64";
 
 char *vmc_engine_getenv(const char *name);
 char *vmc_engine_secure_getenv(const char *name);
@@ -49,6 +53,7 @@ ssize_t vmc_engine_readlink(const char *path, char *buffer, size_t size);
 void *vmc_engine_mmap(void *addr, size_t size, int protection, int flags,
 	int fd, off_t offset);
 int vmc_engine_munmap(void *addr, size_t size);
+int vmc_engine_madvise(void *addr, size_t size, int advice);
 int vmc_engine_pthread_atfork(
 	void (*before)(void), void (*in_parent)(void), void (*in_child)(void));
 
@@ -141,6 +146,7 @@ vmc_engine_mmap(void *addr, size_t size, int protection, int flags, int fd,
 {
 	size_t whole = (size + VMC_OS_CHUNK - 1) & ~(VMC_OS_CHUNK - 1);
 	char *space, *start;
+	int saved = errno;
 	size_t before;
 
 	if (flags & MAP_FIXED)
@@ -165,6 +171,7 @@ vmc_engine_mmap(void *addr, size_t size, int protection, int flags, int fd,
 	 */
 	if (vmc_load_relaxed(&huge_pages) && whole > VMC_OS_CHUNK)
 		madvise(start, whole, MADV_HUGEPAGE);
+	errno = saved;
 	if (vmc_map_set(start, whole, &vmc_map_default, 0) < 0) {
 		munmap(start, whole);
 		errno = ENOMEM;
@@ -188,6 +195,16 @@ vmc_engine_munmap(void *addr, size_t size)
 	if (first < end)
 		vmc_map_set((void *)first, end - first, NULL, 0);
 	return munmap(addr, size);
+}
+
+int
+vmc_engine_madvise(void *addr, size_t size, int advice)
+{
+	int saved = errno;
+	int result = madvise(addr, size, advice);
+
+	errno = saved;
+	return result;
 }
 
 int
@@ -332,8 +349,15 @@ vmc_engine_background(bool run)
 int
 vmc_engine_background_limit(size_t limit)
 {
-	return -je_mallctl(
-		"max_background_threads", NULL, NULL, &limit, sizeof(limit));
+	size_t most, size = sizeof(most);
+	int err =
+		je_mallctl("opt.max_background_threads", &most, &size, NULL, 0);
+
+	if (!err && limit > most)
+		limit = most;
+	return err ? -err
+		   : -je_mallctl("max_background_threads", NULL, NULL, &limit,
+			     sizeof(limit));
 }
 
 int

@@ -66,7 +66,10 @@ int vmc_engine_refresh_stats(void);
 /* The arenas of MEMKIND_DEFAULT are those with numbers below this. */
 unsigned vmc_engine_default_arenas(void);
 
-/* jemalloc's threads that give memory back: run, or stop. At most limit. */
+/*
+ * jemalloc's threads that give memory back: run, or stop. At most limit, above
+ * zero, or as many as it can have.
+ */
 int vmc_engine_background(bool run);
 int vmc_engine_background_limit(size_t limit);
 

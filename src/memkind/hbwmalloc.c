@@ -47,6 +47,14 @@ kind_for(int settled, bool huge)
 	}
 }
 
+static bool
+is_there(void)
+{
+	const struct vmc_node_rules *rules = vmc_nodes_here();
+
+	return rules && rules->high_bandwidth_error == 0;
+}
+
 /*
  * Where there is no high-bandwidth memory to prefer, the default kind is what
  * the preference falls back to.
@@ -56,7 +64,7 @@ kind_now(bool huge)
 {
 	int settled = settle(HBW_POLICY_PREFERRED);
 
-	if (settled == HBW_POLICY_PREFERRED && hbw_check_available() != 0)
+	if (settled == HBW_POLICY_PREFERRED && !is_there())
 		return huge ? MEMKIND_HUGETLB : MEMKIND_DEFAULT;
 	return kind_for(settled, huge);
 }
@@ -77,12 +85,13 @@ hbw_set_policy(hbw_policy_t mode)
 	return settle((int)mode) == (int)mode ? 0 : EPERM;
 }
 
+/* Such memory, and a way to have it for sure. */
 int
 hbw_check_available(void)
 {
-	const struct vmc_node_rules *rules = vmc_nodes_here();
-
-	return rules && rules->high_bandwidth_error == 0 ? 0 : ENODEV;
+	return is_there() && memkind_check_available(MEMKIND_HBW_ALL) == 0
+		       ? 0
+		       : ENODEV;
 }
 
 /* Read and write a byte a page, without a change to the contents. */

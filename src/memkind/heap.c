@@ -52,6 +52,10 @@
 #define TABLE_MAX ((size_t)4096)
 #define TABLE_CLASSES 30u
 
+/* Objects up to this size lie in slabs, which begin with a page. */
+#define SLAB_MAX ((size_t)14336)
+#define SLAB_ALIGNMENT ((size_t)1 << VMC_PAGE_SHIFT)
+
 /* Nanoseconds between two looks at what is due to be given back. */
 #define TICK ((uint64_t)50000000)
 
@@ -232,6 +236,9 @@ malloc_directly(struct memkind *kind, size_t size, int how)
 
 	if (vmc_heap_find(kind, &heap, &arena) < 0)
 		return NULL;
+	/* never: nobody's caches are emptied for that */
+	if (size > kind->space.capacity)
+		return NULL;
 	if (arena->pool)
 		return vmc_pool_malloc(arena->pool, size, how);
 	flags = vmc_arena_flags(arena);
@@ -291,11 +298,49 @@ vmc_heap_zeroed(struct memkind *kind, size_t size)
 	return ptr ? memset(ptr, 0, size) : NULL;
 }
 
+/*
+ * The class whose objects are aligned so, of those that lie in slabs, or
+ * BEYOND. That of the size rounded up to a multiple of the alignment: from one
+ * power of two to the next, classes are a quarter of the first one apart. A
+ * smaller alignment divides that, and of a larger one each multiple is a class.
+ * Objects of a slab begin at multiples of their size from the beginning of a
+ * page.
+ */
+static inline unsigned
+aligned_class(size_t alignment, size_t size)
+{
+	size_t whole = (size + alignment - 1) & -alignment;
+
+	return likely(size <= SLAB_MAX && alignment <= SLAB_ALIGNMENT &&
+		       whole <= SLAB_MAX)
+		       ? class_of(whole)
+		       : VMC_BEYOND;
+}
+
+/* A refill, or what a pool has, or a thread without a heap. */
+static __attribute__((noinline)) void *
+aligned_slow(
+	struct memkind *kind, size_t alignment, size_t size, unsigned class)
+{
+	struct vmc_thread_heap *heap;
+	struct vmc_arena *arena;
+
+	if (class != VMC_BEYOND && vmc_heap_find(kind, &heap, &arena) == 0 &&
+		heap->magazines[class].capacity > 0)
+		return refill(heap, class);
+	return malloc_directly(
+		kind, size, MALLOCX_LG_ALIGN(__builtin_ctzl(alignment)));
+}
+
 void *
 vmc_heap_aligned(struct memkind *kind, size_t alignment, size_t size)
 {
-	return malloc_directly(
-		kind, size, MALLOCX_LG_ALIGN(__builtin_ctzl(alignment)));
+	unsigned class = aligned_class(alignment, size);
+	struct vmc_magazine *m = &vmc_heap_self[kind->number]->magazines[class];
+
+	if (likely(m->count > 0))
+		return m->slots[--m->count];
+	return aligned_slow(kind, alignment, size, class);
 }
 
 static void
@@ -420,6 +465,8 @@ vmc_heap_realloc(struct memkind *kind, void *ptr, size_t size)
 	struct vmc_arena *arena;
 	void *moved;
 
+	if (size > kind->space.capacity)
+		return NULL;
 	if (kind->pools || (old > VMC_CACHED_MAX && size > VMC_CACHED_MAX)) {
 		/* it may be able to grow or shrink where it is */
 		if (vmc_heap_find(kind, &heap, &arena) < 0)

@@ -132,9 +132,11 @@ vmc_kind_open(struct memkind *kind, const struct vmc_space *space)
 		set_bounds(kind->number, first, first + space->capacity);
 	if (vmc_settings()->hoard)
 		vmc_store_relaxed(&kind->space.hoard, true);
-	kind->pools = vmc_settings()->tbb && vmc_pools_loaded();
+	kind->pools = vmc_settings()->tbb && vmc_pools_loaded() &&
+		      (space->medium == &vmc_medium_anonymous ||
+			      space->medium == &vmc_medium_huge);
 	vmc_store_release(&kind->state, VMC_KIND_READY);
-	vmc_log("kind %u, %s: at most %u arenas", kind->number,
+	vmc_log("Kind %u, memkind_%s: at most %u arenas", kind->number,
 		kind->type->name, space->arenas);
 	return 0;
 }
@@ -241,7 +243,8 @@ vmc_kind_destroy(struct memkind *kind)
 	if (kind->shared)
 		give_up_medium(kind);
 	vmc_space_destroy(&kind->space);
-	vmc_log("kind %u: destroyed", kind->number);
+	vmc_log("Kind %u, memkind_%s: destroyed", kind->number,
+		kind->type->name);
 	vmc_store_release(&kind->state, VMC_KIND_FREE);
 	vmc_lock_release(&vmc_kinds_lock);
 }
@@ -256,15 +259,15 @@ vmc_kind_prepare(struct memkind *kind)
 		kind->number < MEMKIND_NUM_BASE_KIND) {
 		kind->type = &vmc_static_types[kind->number];
 		kind->decay = VMC_DECAY_MS;
+		vmc_log("Initializing kind memkind_%s", kind->type->name);
 		kind->error = vmc_type_space(kind->type, &space);
 		if (!kind->error && vmc_kind_open(kind, &space) < 0)
 			kind->error = MEMKIND_ERROR_MALLOC;
 		if (kind->error) {
-			vmc_log("kind %s: error %d", kind->type->name,
+			vmc_log("Kind memkind_%s: error %d", kind->type->name,
 				kind->error);
 			may_pass = kind->error == MEMKIND_ERROR_MALLOC ||
-				   kind->error == MEMKIND_ERROR_MMAP ||
-				   kind->error == MEMKIND_ERROR_MBIND;
+				   kind->error == MEMKIND_ERROR_MMAP;
 			if (may_pass) /* whoever uses it next, tries again */
 				return kind->error;
 			vmc_store_relaxed(&kind->state, VMC_KIND_FAILED);
@@ -406,10 +409,6 @@ init_more(void)
 {
 	if (vmc_settings()->tbb && !vmc_pools_load())
 		vmc_settings_reject_manager();
-	if (vmc_settings()->wrong)
-		vmc_log("%s makes no sense: no kind but the default one can "
-			"be used",
-			vmc_settings()->wrong);
 	pthread_atfork(before_fork, after_fork, after_fork_in_child);
 }
 

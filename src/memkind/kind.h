@@ -17,6 +17,8 @@
 #include "base/heritage.h"
 #include "base/lock.h"
 
+#include <errno.h>
+
 /* What is free in a kind stays with it for this long before it goes back. */
 #define VMC_DECAY_MS 5000
 
@@ -24,6 +26,15 @@
 #define VMC_KIND_ARENAS 64
 
 struct vmc_thread_heap;
+
+/* Success leaves errno as it was. */
+static inline int
+vmc_keep_errno(int code, int saved)
+{
+	if (code == 0)
+		errno = saved;
+	return code;
+}
 
 /* What makes one kind differ from another; data alone. */
 struct vmc_kind_type {

@@ -174,10 +174,10 @@ vmc_memkind_realloc(memkind_t kind, void *ptr, size_t size)
 		vmc_memkind_free(kind, ptr);
 		return NULL;
 	}
-	if (is_default(kind))
-		return default_realloc(ptr, size);
-	moved = vmc_heap_realloc(kind, ptr, size);
-	return moved ? moved : fail(ENOMEM);
+	/* jemalloc leaves errno alone if the size is none that there can be */
+	moved = is_default(kind) ? default_realloc(ptr, size)
+				 : vmc_heap_realloc(kind, ptr, size);
+	return likely(moved != NULL) ? moved : fail(ENOMEM);
 }
 
 void

@@ -7,9 +7,9 @@
  * malloc.c, what concerns NUMA in static_kinds.c, statistics in stats.c.
  */
 #include "kind.h"
-#include "settings.h"
 
 #include "base/cancel.h"
+#include "base/os.h"
 #include "base/os_space.h"
 
 #include <errno.h>
@@ -128,8 +128,6 @@ create_pmem(const char *dir, size_t size, ssize_t decay, memkind_t *kind)
 	int err;
 
 	VMC_NO_CANCEL;
-	if (vmc_settings()->wrong)
-		return MEMKIND_ERROR_ENVIRON;
 	if (!kind || !dir ||
 		(size > 0 && size < (size_t)MEMKIND_PMEM_MIN_SIZE) ||
 		size > SIZE_MAX / 2)
@@ -144,58 +142,64 @@ create_pmem(const char *dir, size_t size, ssize_t decay, memkind_t *kind)
 int
 memkind_create_pmem(const char *dir, size_t max_size, memkind_t *kind)
 {
-	return create_pmem(dir, max_size, VMC_DECAY_MS, kind);
+	int saved = errno;
+
+	return vmc_keep_errno(
+		create_pmem(dir, max_size, VMC_DECAY_MS, kind), saved);
 }
 
 int
 memkind_create_pmem_with_config(struct memkind_config *cfg, memkind_t *kind)
 {
+	ssize_t decay = VMC_DECAY_MS;
+	int saved = errno;
+
 	if (!cfg || cfg->policy < MEMKIND_MEM_USAGE_POLICY_DEFAULT ||
 		cfg->policy >= MEMKIND_MEM_USAGE_POLICY_MAX_VALUE)
 		return MEMKIND_ERROR_INVALID;
-	return create_pmem(cfg->path, cfg->size,
-		cfg->policy == MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE
-			? 0
-			: VMC_DECAY_MS,
-		kind);
+	if (cfg->policy == MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE)
+		decay = 0;
+	return vmc_keep_errno(
+		create_pmem(cfg->path, cfg->size, decay, kind), saved);
 }
 
 int
 memkind_create_fixed(void *addr, size_t size, memkind_t *kind)
 {
 	struct vmc_space space;
-	int err;
+	int saved = errno, err;
 
-	if (vmc_settings()->wrong)
-		return MEMKIND_ERROR_ENVIRON;
-	if (!kind)
+	/* before anybody walks through addresses that are none */
+	if (!kind || size == 0 || !vmc_os_is_mapped(addr, size))
 		return MEMKIND_ERROR_INVALID;
-	err = vmc_space_user(&space, addr, size,
-		vmc_settings()->tbb ? 1 : vmc_kind_arena_limit());
+	err = vmc_space_user(&space, addr, size, vmc_kind_arena_limit());
 	if (!err)
 		err = vmc_kind_create(&fixed_type, &space, -1, kind);
-	return err ? code_of(err) : MEMKIND_SUCCESS;
+	return vmc_keep_errno(err ? code_of(err) : MEMKIND_SUCCESS, saved);
 }
 
 int
 memkind_destroy_kind(memkind_t kind)
 {
+	int saved = errno;
+
 	vmc_kinds_init();
 	if (kind && kind->number >= MEMKIND_NUM_BASE_KIND &&
 		vmc_load_relaxed(&kind->state) != VMC_KIND_FREE)
 		vmc_kind_destroy(kind);
-	return MEMKIND_SUCCESS;
+	return vmc_keep_errno(MEMKIND_SUCCESS, saved);
 }
 
 int
 memkind_check_dax_path(const char *pmem_dir)
 {
+	int saved = errno;
 	VMC_NO_CANCEL;
 	int err = pmem_dir ? vmc_os_check_dax(pmem_dir) : -EINVAL;
 
 	switch (err) {
 	case 0:
-		return MEMKIND_SUCCESS;
+		return vmc_keep_errno(MEMKIND_SUCCESS, saved);
 	case -EOPNOTSUPP:
 		return MEMKIND_ERROR_MMAP;
 	default:

@@ -23,6 +23,7 @@
 #include "nodes.h"
 
 #include "memkind.h"
+#include "settings.h"
 
 #include "base/atomic.h"
 #include "base/os.h"
@@ -35,9 +36,9 @@
 
 #define DEFAULT_THRESHOLD_MBPS 204800
 
-/* From the variable, if it is set. */
+/* From the variable, if it is set; none: the code if it names no node. */
 static bool
-from_environment(const char *name, const struct vmc_node_set *memory,
+from_environment(const char *name, const struct vmc_node_set *memory, int none,
 	struct vmc_node_set *set, int *error)
 {
 	const char *text = secure_getenv(name);
@@ -45,7 +46,11 @@ from_environment(const char *name, const struct vmc_node_set *memory,
 	if (!text)
 		return false;
 	*error = 0;
-	if (vmc_node_parse(text, memory, set) < 0) {
+	if (vmc_node_parse(text, memory, set) == 0) {
+		if (vmc_node_count(set) == 0)
+			*error = none;
+	} else {
+		vmc_warn("%s=%s is no list of nodes with memory", name, text);
 		*set = (struct vmc_node_set){{0}};
 		*error = MEMKIND_ERROR_ENVIRON;
 	}
@@ -61,13 +66,15 @@ find_high_bandwidth(struct vmc_node_rules *rules)
 	char *end;
 
 	if (from_environment("MEMKIND_HBW_NODES", &t->memory,
-		    &rules->high_bandwidth, &rules->high_bandwidth_error))
+		    MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE, &rules->high_bandwidth,
+		    &rules->high_bandwidth_error))
 		return;
 	rules->high_bandwidth_error = MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE;
-	if (text) {
+	if (text && *text) {
 		errno = 0;
 		threshold = strtoull(text, &end, 10);
-		if (errno || end == text || *end || *text == '-') {
+		if (errno || end == text || *end || strchr(text, '-')) {
+			vmc_warn("MEMKIND_HBW_THRESHOLD=%s is no number", text);
 			rules->high_bandwidth_error = MEMKIND_ERROR_ENVIRON;
 			return;
 		}
@@ -115,11 +122,34 @@ find_kmem(struct vmc_node_rules *rules, const char *root)
 	char path[512];
 
 	if (from_environment("MEMKIND_DAX_KMEM_NODES", &rules->topology.memory,
-		    &rules->kmem, &rules->kmem_error))
+		    MEMKIND_ERROR_UNAVAILABLE, &rules->kmem,
+		    &rules->kmem_error))
 		return;
 	rules->kmem_error = MEMKIND_ERROR_UNAVAILABLE;
 	snprintf(path, sizeof(path), "%s" KMEM_DRIVER, root);
 	(void)vmc_os_list(path, add_kmem_device, &search);
+}
+
+/*
+ * Not by what nodes there are (EINVAL), nor for the moment (ENOMEM): seccomp,
+ * or a kernel without that call.
+ */
+static bool
+is_bind_refused(const struct vmc_node_set *memory)
+{
+	size_t size = vmc_os_page_size();
+	void *page = vmc_os_map_anonymous(size);
+	int err;
+
+	if (!page)
+		return false;
+	err = vmc_nodes_bind(page, size, VMC_PLACE_BIND, memory);
+	vmc_os_unmap(page, size);
+	if (err == 0 || err == -EINVAL || err == -ENOMEM)
+		return false;
+	vmc_warn("mbind is refused, error %d: memory cannot be bound to nodes",
+		-err);
+	return true;
 }
 
 int
@@ -130,6 +160,7 @@ vmc_nodes_read(struct vmc_node_rules *rules, const char *root)
 		return -ENOMEM;
 	find_high_bandwidth(rules);
 	find_kmem(rules, root);
+	rules->bind_refused = is_bind_refused(&rules->topology.memory);
 	return 0;
 }
 
@@ -268,6 +299,8 @@ vmc_nodes_select(const struct vmc_node_rules *rules, enum vmc_nodes nodes,
 		for (unsigned i = 0; i < VMC_NODE_WORDS; i++)
 			set->words[i] =
 				t->memory.words[i] & t->processors.words[i];
+		if (vmc_node_count(set) == 0)
+			code = MEMKIND_ERROR_UNAVAILABLE;
 		break;
 	case VMC_NODES_HIGH_BANDWIDTH:
 		*set = rules->high_bandwidth;

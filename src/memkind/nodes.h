@@ -35,6 +35,8 @@ struct vmc_node_rules {
 	struct vmc_node_set high_bandwidth, kmem;
 	/* 0, or the code of memkind.h why the set is empty */
 	int high_bandwidth_error, kmem_error;
+	/* mbind(2) is not for this process, as in many containers */
+	bool bind_refused;
 };
 
 /*

@@ -43,7 +43,6 @@ struct policy {
 
 static struct {
 	int (*create)(intptr_t id, const struct policy *policy, void **pool);
-	bool (*destroy)(void *pool);
 	void *(*malloc)(void *pool, size_t size);
 	void *(*aligned_malloc)(void *pool, size_t size, size_t alignment);
 	void *(*realloc)(void *pool, void *ptr, size_t size);
@@ -58,7 +57,6 @@ static const struct {
 } symbols[] = {
 	{"_ZN3rml14pool_create_v1ElPKNS_13MemPoolPolicyEPPNS_10MemoryPoolE",
 		&tbb.create},
-	{"_ZN3rml12pool_destroyEPNS_10MemoryPoolE", &tbb.destroy},
 	{"_ZN3rml11pool_mallocEPNS_10MemoryPoolEm", &tbb.malloc},
 	{"_ZN3rml19pool_aligned_mallocEPNS_10MemoryPoolEmm",
 		&tbb.aligned_malloc},
@@ -125,12 +123,6 @@ vmc_pool_create(struct vmc_arena *arena)
 	void *pool = NULL;
 
 	return tbb.create((intptr_t)arena, &policy, &pool) == 0 ? pool : NULL;
-}
-
-void
-vmc_pool_destroy(void *pool)
-{
-	tbb.destroy(pool);
 }
 
 void *

@@ -2,8 +2,10 @@
 /*
  * pools.h -- MEMKIND_HEAP_MANAGER=TBB: memory pools of libtbbmalloc
  *
- * For the kinds that heap.h is for. Where that manager was chosen, heap.c
- * hands over to these.
+ * For the static kinds that heap.h is for, which are never destroyed. Where
+ * that manager was chosen, heap.c hands over to these. Kinds in files and of a
+ * program's memory stay with jemalloc, as with the predecessor: of what is
+ * limited, libtbbmalloc leaves too much unused.
  */
 #ifndef VMC_MEMKIND_POOLS_H
 #define VMC_MEMKIND_POOLS_H
@@ -25,9 +27,6 @@ bool vmc_pools_loaded(void);
 
 /* A pool that gets its memory from the arena; NULL: it cannot be had. */
 void *vmc_pool_create(struct vmc_arena *arena);
-
-/* Before its arena is destroyed. Nobody uses it any more. */
-void vmc_pool_destroy(void *pool);
 
 /* flags: jemalloc's for alignment and zeroing. NULL: no memory. */
 void *vmc_pool_malloc(void *pool, size_t size, int flags);

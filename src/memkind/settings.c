@@ -3,14 +3,15 @@
  * settings.c -- the environment, as far as it concerns every kind
  *
  * secure_getenv(3): a program with privileges of its own does not take advice
- * from whoever started it. A value that makes no sense is remembered, and
- * making a kind then fails with MEMKIND_ERROR_ENVIRON; the predecessor ended
- * the process. pthread_once orders the reading before every use.
+ * from whoever started it. A value that makes no sense costs a line in the log,
+ * and the default holds; some of these end a process with the predecessor.
+ * pthread_once orders the reading before every use.
  *
  * Nothing here calls malloc(), as a kind's first use may be a call of malloc()
  * that is made of it; also called under locks.
  *
- * MEMKIND_DEBUG=1 is the one case in which this library prints.
+ * MEMKIND_DEBUG=1 is the case in which this library prints. A value of that
+ * variable that makes no sense is a wish to see something, so it is told, too.
  */
 #include "settings.h"
 
@@ -31,25 +32,45 @@ static struct vmc_settings settings;
 extern char **environ;
 
 static void
-wrong(const char *name)
+print(const char *level, const char *format, va_list ap)
 {
-	if (!settings.wrong)
-		settings.wrong = name;
+	char line[512];
+	const size_t most = sizeof(line) - 1;
+	int start = snprintf(line, most, "%s: ", level);
+	int n = vsnprintf(line + start, most - (size_t)start, format, ap);
+	size_t length = (size_t)start + (size_t)(n > 0 ? n : 0);
+
+	length = length < most ? length : most - 1;
+	line[length++] = '\n';
+	vmc_os_print(line, length);
+}
+
+static __attribute__((format(printf, 2, 3))) void
+complain(bool aloud, const char *format, ...)
+{
+	va_list ap;
+
+	if (!aloud)
+		return;
+	va_start(ap, format);
+	print("MEMKIND_WARNING", format, ap);
+	va_end(ap);
 }
 
 static bool
-read_switch(const char *name)
+read_switch(const char *name, bool aloud)
 {
 	const char *text = secure_getenv(name);
 
 	if (text && strcmp(text, "1") != 0 && strcmp(text, "0") != 0)
-		wrong(name);
+		complain(aloud, "%s=%s is neither 0 nor 1: taken as 0", name,
+			text);
 	return text && strcmp(text, "1") == 0;
 }
 
-/* A number from 1 to most; 0 if the variable is not set. */
-static unsigned long
-read_number(const char *name, unsigned long most)
+/* A number from least to UINT32_MAX; 0 if the variable has none. */
+static unsigned
+read_number(const char *name, unsigned long least)
 {
 	const char *text = secure_getenv(name);
 	unsigned long number;
@@ -59,30 +80,36 @@ read_number(const char *name, unsigned long most)
 		return 0;
 	errno = 0;
 	number = strtoul(text, &end, 10);
-	if (errno || end == text || *end || *text == '-' || number == 0 ||
-		number > most) {
-		wrong(name);
+	if (errno || end == text || *end || strchr(text, '-') ||
+		number < least || number > UINT32_MAX) {
+		complain(settings.debug,
+			"%s=%s is not a number from %lu on: taken as not set",
+			name, text, least);
 		return 0;
 	}
-	return number;
+	return (unsigned)number;
 }
 
 static void
 read_settings(void)
 {
 	const char *manager = secure_getenv("MEMKIND_HEAP_MANAGER");
+	int saved = errno;
 
+	settings.debug = read_switch("MEMKIND_DEBUG", true);
+	settings.hoard = read_switch("MEMKIND_HOG_MEMORY", settings.debug);
 	settings.tbb = manager && strcmp(manager, "TBB") == 0;
 	if (manager && !settings.tbb && strcmp(manager, "JEMALLOC") != 0)
-		wrong("MEMKIND_HEAP_MANAGER");
-	settings.debug = read_switch("MEMKIND_DEBUG");
-	settings.hoard = read_switch("MEMKIND_HOG_MEMORY");
-	settings.arenas =
-		(unsigned)read_number("MEMKIND_ARENA_NUM_PER_KIND", UINT32_MAX);
+		complain(settings.debug,
+			"MEMKIND_HEAP_MANAGER=%s is neither JEMALLOC nor TBB: "
+			"taken as JEMALLOC",
+			manager);
+	settings.arenas = read_number("MEMKIND_ARENA_NUM_PER_KIND", 1);
 	if (settings.arenas > VMC_KIND_ARENAS)
 		settings.arenas = VMC_KIND_ARENAS;
 	settings.background_threads =
-		read_number("MEMKIND_BACKGROUND_THREAD_LIMIT", 4096);
+		read_number("MEMKIND_BACKGROUND_THREAD_LIMIT", 0);
+	errno = saved;
 }
 
 const struct vmc_settings *
@@ -101,24 +128,20 @@ vmc_settings(void)
 void
 vmc_settings_reject_manager(void)
 {
-	wrong("MEMKIND_HEAP_MANAGER");
+	settings.tbb = false;
+	complain(settings.debug,
+		"MEMKIND_HEAP_MANAGER=TBB: no libtbbmalloc.so.2 with memory "
+		"pools: taken as JEMALLOC");
 }
 
 void
-vmc_log(const char *format, ...)
+vmc_log_at(const char *level, const char *format, ...)
 {
-	char line[512] = "MEMKIND_INFO: ";
-	const size_t start = strlen(line), most = sizeof(line) - 1;
-	size_t length;
 	va_list ap;
 
 	if (!vmc_settings()->debug)
 		return;
 	va_start(ap, format);
-	int n = vsnprintf(line + start, most - start, format, ap);
+	print(level, format, ap);
 	va_end(ap);
-	length = start + (size_t)(n > 0 ? n : 0);
-	length = length < most ? length : most - 1;
-	line[length++] = '\n';
-	vmc_os_print(line, length);
 }

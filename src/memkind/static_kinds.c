@@ -3,9 +3,8 @@
  * static_kinds.c -- the kinds of NUMA nodes and page sizes, as one table
  *
  * A row says everything in which a kind differs: nodes, placement, pages.
- * What the calls below do follows from the row; none knows a kind by name. The
- * kinds that memkind_create_kind() makes are rows of the same table with a
- * heap of their own.
+ * What the calls below do follows from the row; none knows a kind by name.
+ * memkind_create_kind() makes none: it gives the row that fits.
  *
  * A static kind takes addresses as it needs them. Pages are taken when they are
  * touched: what the nodes cannot hold then comes from others if the policy
@@ -214,6 +213,18 @@ all_nodes(const struct vmc_node_rules *rules, const struct vmc_kind_type *type,
 	return 0;
 }
 
+/*
+ * Where the system refuses to place memory: a preference is that, and who binds
+ * to all memory there is binds to nothing.
+ */
+static bool
+can_do_without(const struct vmc_node_rules *rules,
+	const struct vmc_kind_type *type, const struct vmc_node_set *set)
+{
+	return type->placement != VMC_PLACE_BIND ||
+	       vmc_node_has_all(set, &rules->topology.memory);
+}
+
 int
 vmc_type_available(const struct vmc_kind_type *type)
 {
@@ -223,9 +234,9 @@ vmc_type_available(const struct vmc_kind_type *type)
 
 	if (!rules)
 		return MEMKIND_ERROR_MALLOC;
-	if (vmc_settings()->wrong)
-		return MEMKIND_ERROR_ENVIRON;
 	code = all_nodes(rules, type, &all);
+	if (!code && rules->bind_refused && !can_do_without(rules, type, &all))
+		code = MEMKIND_ERROR_MBIND;
 	if (!code && type->page_shift &&
 		pages_in_pool(rules, type->page_shift) == 0)
 		return MEMKIND_ERROR_HUGETLB;
@@ -252,7 +263,7 @@ vmc_kind_arena_limit(void)
 
 	if (arenas > 0)
 		return arenas;
-	arenas = vmc_os_cpu_count();
+	arenas = vmc_os_processor_count();
 	return arenas < VMC_KIND_ARENAS ? arenas : VMC_KIND_ARENAS;
 }
 
@@ -278,13 +289,16 @@ static int
 place_for(const struct vmc_kind_type *type, unsigned arena, void *addr,
 	size_t size)
 {
+	const struct vmc_node_rules *rules = vmc_nodes_here();
 	struct vmc_node_set set;
+	int err;
 
 	if (type->placement == VMC_PLACE_ANYWHERE)
 		return 0;
-	if (nodes_of_arena(vmc_nodes_here(), type, arena, &set) != 0)
+	if (nodes_of_arena(rules, type, arena, &set) != 0)
 		return -ENODEV;
-	return vmc_nodes_bind(addr, size, type->placement, &set);
+	err = vmc_nodes_bind(addr, size, type->placement, &set);
+	return can_do_without(rules, type, &set) ? 0 : err;
 }
 
 static int
@@ -319,7 +333,9 @@ try_to_place(const struct vmc_kind_type *type)
 	for (unsigned i = 0; i < nodes && !err; i++)
 		err = place_for(type, i, addr, VMC_OS_CHUNK);
 	vmc_os_unmap(addr, VMC_OS_CHUNK);
-	return err ? MEMKIND_ERROR_MBIND : 0;
+	return err == -ENOMEM ? MEMKIND_ERROR_MALLOC
+	       : err          ? MEMKIND_ERROR_MBIND
+			      : 0;
 }
 
 /* As many for each node as divide the limit evenly, one at least. */
@@ -338,16 +354,18 @@ int
 vmc_type_space(const struct vmc_kind_type *type, struct vmc_space *space)
 {
 	int code = vmc_type_available(type);
+	const struct vmc_node_rules *rules = vmc_nodes_here(); /* there now */
 
 	if (!code)
 		code = try_to_place(type);
 	if (code)
 		return code;
 	vmc_space_anonymous(space,
-		vmc_type_is_local(type) ? local_arenas(vmc_nodes_here())
+		vmc_type_is_local(type) ? local_arenas(rules)
 					: vmc_kind_arena_limit(),
 		type->page_shift);
 	space->place = place;
+	space->capacity = all_memory(rules, &rules->topology.memory);
 	return 0;
 }
 
@@ -372,12 +390,9 @@ memkind_get_capacity(memkind_t kind)
 	if (!kind || !rules)
 		return -1;
 	vmc_kinds_init();
-	if (kind->number >= MEMKIND_NUM_BASE_KIND && !kind->type->placement &&
-		!kind->type->page_shift)
+	if (kind->number >= MEMKIND_NUM_BASE_KIND)
 		return (ssize_t)kind->space.capacity;
-	type = kind->number < MEMKIND_NUM_BASE_KIND
-		       ? &vmc_static_types[kind->number]
-		       : kind->type;
+	type = &vmc_static_types[kind->number];
 	if (type->no_capacity || all_nodes(rules, type, &all) != 0)
 		return -1;
 	if (type->page_shift)
@@ -386,13 +401,13 @@ memkind_get_capacity(memkind_t kind)
 	return (ssize_t)all_memory(rules, &all);
 }
 
-/* What memkind_create_kind() can make; the first row that fits. */
+/* What memkind_create_kind() can give; the first row that fits. */
 static const struct {
 	int types;
 	memkind_policy_t policy;
 	int partition, partition_huge; /* -1: not with huge pages */
 	bool fallback;                 /* the default kind, if there is none */
-} makeable[] = {
+} offered[] = {
 	{MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_BIND_LOCAL,
 		MEMKIND_PARTITION_HBW, MEMKIND_PARTITION_HBW_HUGETLB, false},
 	{MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_BIND_ALL,
@@ -411,22 +426,16 @@ static const struct {
 };
 
 static int
-create_from(int partition, bool fallback, memkind_t *kind)
+find(int partition, bool fallback, memkind_t *kind)
 {
-	const struct vmc_kind_type *type = &vmc_static_types[partition];
-	struct vmc_space space;
-	int err;
-
 	*kind = MEMKIND_DEFAULT;
 	if (partition == MEMKIND_PARTITION_DEFAULT)
 		return MEMKIND_SUCCESS;
-	if (vmc_type_space(type, &space) != 0)
-		return fallback ? MEMKIND_SUCCESS
-				: MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE;
-	err = vmc_kind_create(type, &space, VMC_DECAY_MS, kind);
-	return err == 0         ? MEMKIND_SUCCESS
-	       : err == -EUSERS ? MEMKIND_ERROR_TOOMANY
-				: MEMKIND_ERROR_MALLOC;
+	if (vmc_type_available(&vmc_static_types[partition]) == 0)
+		*kind = &vmc_kinds[partition];
+	else if (!fallback)
+		return MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE;
+	return MEMKIND_SUCCESS;
 }
 
 int
@@ -437,13 +446,12 @@ memkind_create_kind(memkind_memtype_t memtype_flags, memkind_policy_t policy,
 
 	if (!kind || (flags != 0 && !huge))
 		return MEMKIND_ERROR_INVALID;
-	for (size_t i = 0; i < sizeof(makeable) / sizeof(makeable[0]); i++) {
-		int partition = huge ? makeable[i].partition_huge
-				     : makeable[i].partition;
-		if (makeable[i].types == (int)memtype_flags &&
-			makeable[i].policy == policy && partition >= 0)
-			return create_from(
-				partition, makeable[i].fallback, kind);
+	for (size_t i = 0; i < sizeof(offered) / sizeof(offered[0]); i++) {
+		int partition =
+			huge ? offered[i].partition_huge : offered[i].partition;
+		if (offered[i].types == (int)memtype_flags &&
+			offered[i].policy == policy && partition >= 0)
+			return find(partition, offered[i].fallback, kind);
 	}
 	return MEMKIND_ERROR_INVALID;
 }

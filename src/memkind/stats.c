@@ -26,6 +26,8 @@
 int
 memkind_update_cached_stats(void)
 {
+	int saved = errno;
+
 	if (vmc_settings()->tbb)
 		return MEMKIND_ERROR_OPERATION_FAILED;
 	vmc_heap_return_caches();
@@ -33,7 +35,9 @@ memkind_update_cached_stats(void)
 	vmc_lock_acquire(&vmc_kinds_lock);
 	int err = vmc_engine_refresh_stats();
 	vmc_lock_release(&vmc_kinds_lock);
-	return err == 0 ? MEMKIND_SUCCESS : MEMKIND_ERROR_OPERATION_FAILED;
+	return vmc_keep_errno(
+		err == 0 ? MEMKIND_SUCCESS : MEMKIND_ERROR_OPERATION_FAILED,
+		saved);
 }
 
 static size_t
@@ -168,17 +172,19 @@ int
 memkind_set_bg_threads(bool state)
 {
 	size_t limit = vmc_settings()->background_threads;
+	int saved = errno;
 
-	if (vmc_settings()->wrong)
-		return MEMKIND_ERROR_ENVIRON;
+	if (limit == 0)
+		limit = vmc_os_processor_count();
 	if (vmc_settings()->tbb)
 		return MEMKIND_ERROR_OPERATION_FAILED;
 	VMC_NO_CANCEL; /* stopping waits for them to end */
-	if (state && limit > 0 && vmc_engine_background_limit(limit) != 0)
+	if (state && vmc_engine_background_limit(limit) != 0)
 		return MEMKIND_ERROR_OPERATION_FAILED;
-	return vmc_engine_background(state) == 0
-		       ? MEMKIND_SUCCESS
-		       : MEMKIND_ERROR_OPERATION_FAILED;
+	return vmc_keep_errno(vmc_engine_background(state) == 0
+				      ? MEMKIND_SUCCESS
+				      : MEMKIND_ERROR_OPERATION_FAILED,
+		saved);
 }
 
 /*
@@ -206,12 +212,13 @@ memkind_defrag_reallocate(memkind_t kind, void *ptr)
 	size_t size;
 	void *moved;
 
-	if (!ptr || vmc_settings()->tbb)
+	if (!ptr)
 		return NULL;
 	if (!kind)
 		kind = vmc_kind_of(ptr);
 	/* not for a default kind that is the C library's malloc */
-	if (!kind || kind != vmc_kind_of(ptr) || !worth_moving(ptr))
+	if (!kind || kind->pools || kind != vmc_kind_of(ptr) ||
+		!worth_moving(ptr))
 		return NULL;
 	size = je_sallocx(ptr, 0);
 	moved = kind == MEMKIND_DEFAULT ? je_mallocx(size, MALLOCX_TCACHE_NONE)

@@ -13,6 +13,9 @@
  *                                               gets at it best, and how fast
  *   kernel/mm/hugepages/                        the pools of huge pages
  *
+ * and from /proc/self/status, Mems_allowed_list: which nodes the process may
+ * use (cpusets). Others are as if they had no memory.
+ *
  * access0 counts every initiator, access1, where the kernel has it, only
  * processors.
  *
@@ -53,9 +56,11 @@ parse_node(const char **text, const struct vmc_node_set *known, bool relative,
 	unsigned long n, i;
 	char *end;
 
+	while (isspace((unsigned char)**text))
+		++*text;
 	if (!isdigit((unsigned char)**text))
 		return -EINVAL;
-	n = strtoul(*text, &end, 10);
+	n = strtoul(*text, &end, 0);
 	*text = end;
 	for (i = 0; relative && i < VMC_MAX_NODES; i++) {
 		if (vmc_node_has(known, (unsigned)i) && n-- == 0)
@@ -99,7 +104,7 @@ vmc_node_parse(const char *text, const struct vmc_node_set *known,
 	*set = (struct vmc_node_set){{0}};
 	text += others;
 	if (!*text)
-		return -EINVAL;
+		return others ? -EINVAL : 0;
 	if (strcmp(text, "all") == 0) {
 		*set = *known;
 		text += 3;
@@ -115,7 +120,7 @@ vmc_node_parse(const char *text, const struct vmc_node_set *known,
 	}
 	for (unsigned i = 0; others && i < VMC_NODE_WORDS; i++)
 		set->words[i] = known->words[i] & ~set->words[i];
-	return vmc_node_count(set) > 0 ? 0 : -EINVAL;
+	return 0;
 }
 
 /* Where to read, what was read last, and whether any failed that may pass. */
@@ -167,6 +172,25 @@ read_set(const char *text, struct vmc_node_set *set)
 	line[length] = '\0';
 	if (vmc_node_parse(line, &any, set) < 0)
 		*set = (struct vmc_node_set){{0}};
+}
+
+/* Only nodes that the process may use stay; all, if that is not to be read. */
+static void
+keep_allowed(struct source *from, struct vmc_node_set *memory)
+{
+	static const char name[] = "Mems_allowed_list:";
+	const char *text = read_in(from, "../proc/self/status");
+	const char *at = text ? strstr(text, name) : NULL;
+	struct vmc_node_set allowed;
+
+	if (!at)
+		return;
+	at += sizeof(name) - 1;
+	read_set(at + strspn(at, " \t"), &allowed);
+	if (vmc_node_count(&allowed) == 0)
+		return;
+	for (unsigned i = 0; i < VMC_NODE_WORDS; i++)
+		memory->words[i] &= allowed.words[i];
 }
 
 static uint64_t
@@ -253,9 +277,19 @@ make_nodes(struct vmc_topology *topology, unsigned end)
 	return topology->nodes ? 0 : -ENOMEM;
 }
 
+static void
+free_nodes(struct vmc_topology *topology)
+{
+	if (topology->nodes)
+		vmc_os_unmap(topology->nodes, bytes_for(topology->end));
+	topology->nodes = NULL;
+}
+
+/* In the place of what was read of nodes. */
 static int
 one_node(struct vmc_topology *topology)
 {
+	free_nodes(topology);
 	topology->memory = topology->processors = (struct vmc_node_set){{1}};
 	if (make_nodes(topology, 1) < 0)
 		return -ENOMEM;
@@ -277,6 +311,9 @@ read_node(struct source *from, struct vmc_topology *topology,
 	read_distances(read_in(from, "devices/system/node/node%u/distance", n),
 		online, node->distances);
 	read_attributes(from, topology, n);
+	/* one without memory, or on its way out */
+	if (node->capacity == 0)
+		vmc_node_remove(&topology->memory, n);
 }
 
 int
@@ -300,6 +337,7 @@ vmc_topology_read(struct vmc_topology *topology, const char *root)
 		topology->memory.words[i] &= online.words[i];
 		topology->processors.words[i] &= online.words[i];
 	}
+	keep_allowed(from, &topology->memory);
 	if (source.lacking)
 		return -ENOMEM;
 	if (vmc_node_count(&topology->memory) == 0 ||
@@ -315,17 +353,17 @@ vmc_topology_read(struct vmc_topology *topology, const char *root)
 		if (vmc_node_has(&online, i))
 			read_node(from, topology, &online, i);
 	}
-	if (!source.lacking)
-		return 0;
-	vmc_topology_free(topology);
-	return -ENOMEM;
+	if (source.lacking) {
+		vmc_topology_free(topology);
+		return -ENOMEM;
+	}
+	return vmc_node_count(&topology->memory) > 0 ? 0 : one_node(topology);
 }
 
 void
 vmc_topology_free(struct vmc_topology *topology)
 {
-	if (topology->nodes)
-		vmc_os_unmap(topology->nodes, bytes_for(topology->end));
+	free_nodes(topology);
 	*topology = (struct vmc_topology){0};
 }
 

@@ -42,11 +42,23 @@ vmc_node_remove(struct vmc_node_set *set, unsigned node)
 
 unsigned vmc_node_count(const struct vmc_node_set *set);
 
+/* Are all nodes of the other in the set, too? */
+static inline bool
+vmc_node_has_all(
+	const struct vmc_node_set *set, const struct vmc_node_set *other)
+{
+	for (unsigned i = 0; i < VMC_NODE_WORDS; i++)
+		if (other->words[i] & ~set->words[i])
+			return false;
+	return true;
+}
+
 /*
- * Read a list of nodes in libnuma's syntax: numbers and ranges joined by
- * commas, "all", with "!" in front the other ones, with "+" in front of a
- * number counted among the known ones. -EINVAL: it is malformed or names a
- * node that is not among the known ones.
+ * Read a list of nodes in libnuma's syntax: numbers, in octal with a leading 0
+ * and in hexadecimal with 0x, and ranges, joined by commas, with "+" in front
+ * of a number or range counted among the known nodes; or "all"; with "!" in
+ * front of either all others. It may come to none, as "" does. -EINVAL: it is
+ * malformed or names a node that is not among the known ones.
  */
 int vmc_node_parse(const char *text, const struct vmc_node_set *known,
 	struct vmc_node_set *set);
@@ -63,6 +75,7 @@ struct vmc_node {
 
 struct vmc_topology {
 	unsigned end; /* one above the highest node */
+	/* nodes with memory that the process may use, with processors */
 	struct vmc_node_set memory, processors;
 	struct vmc_node *nodes;    /* end of them; a mapping */
 	uint64_t huge_2m, huge_1g; /* pages of those sizes, at most */
@@ -70,7 +83,7 @@ struct vmc_topology {
 
 /*
  * Read it from below root, "" for this machine. -ENOMEM. A machine without
- * NUMA is one node with everything.
+ * NUMA, or where nothing is to be read of it, is one node with everything.
  */
 int vmc_topology_read(struct vmc_topology *topology, const char *root);
 void vmc_topology_free(struct vmc_topology *topology);

@@ -8,31 +8,18 @@
 
 #include "variables.h"
 
-static bool
-is_one_of(const char *name, const char *const *names)
-{
-	while (*names && strcmp(*names, name) != 0)
-		names++;
-	return *names != NULL;
-}
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const names[] = {"MEMKIND_HEAP_MANAGER",
-		"MEMKIND_DEBUG", "MEMKIND_HOG_MEMORY",
-		"MEMKIND_ARENA_NUM_PER_KIND", "MEMKIND_BACKGROUND_THREAD_LIMIT",
-		NULL};
-
 	sections_read(data, size);
 	settings = (struct vmc_settings){0};
 	read_settings();
 	fuzz_expect(settings.arenas <= VMC_KIND_ARENAS);
-	fuzz_expect(settings.background_threads <= 4096);
-	if (settings.wrong) {
-		fuzz_expect(is_one_of(settings.wrong, names));
-		fuzz_expect(section(settings.wrong) != NULL);
-	}
+	if (settings.debug)
+		fuzz_expect(strcmp(section("MEMKIND_DEBUG"), "1") == 0);
+	if (settings.tbb)
+		fuzz_expect(
+			strcmp(section("MEMKIND_HEAP_MANAGER"), "TBB") == 0);
 	sections_free();
 	/* before anybody else looks at them */
 	settings = (struct vmc_settings){0};

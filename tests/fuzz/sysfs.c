@@ -101,7 +101,7 @@ parse_list(const char *text)
 		vmc_node_add(&known, i);
 	if (vmc_node_parse(text, &known, &set) != 0)
 		return;
-	fuzz_expect(vmc_node_count(&set) > 0 && is_within(&set, &known));
+	fuzz_expect(is_within(&set, &known));
 	for (unsigned i = 0; i < VMC_MAX_NODES; i++) {
 		if (vmc_node_has(&set, i))
 			length += (size_t)snprintf(list + length,

@@ -23,7 +23,10 @@ make_machine(void **state)
 	(void)state;
 	assert_non_null(mkdtemp(root));
 	machine_start(root, "0-1,700", "0-2");
-	return 0;
+	return machine_node(0, "10 20", 1, 0, 0, 0) &&
+			       machine_node(1, "20 10", 1, 0, 0, 0)
+		       ? 0
+		       : -1;
 }
 
 static int

@@ -190,11 +190,14 @@ test_create_kind(void **state)
 						MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE);
 					continue;
 				}
+				/* a static one: programs compare */
+				assert_true(
+					kind->number < MEMKIND_NUM_BASE_KIND);
 				void *ptr = vmc_memkind_malloc(kind, 100);
 				if (kind == MEMKIND_DEFAULT)
 					assert_non_null(ptr);
+				assert_int_equal(memkind_destroy_kind(kind), 0);
 				vmc_memkind_free(kind, ptr);
-				memkind_destroy_kind(kind);
 			}
 		}
 	}
@@ -203,6 +206,109 @@ test_create_kind(void **state)
 				 MEMKIND_POLICY_PREFERRED_LOCAL,
 				 (memkind_bits_t)0, NULL),
 		MEMKIND_ERROR_INVALID);
+}
+
+static void
+test_handles(void **state)
+{
+	static const struct {
+		int types;
+		memkind_policy_t policy;
+		memkind_t *kind, *huge;
+	} fits[] = {
+		{MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_BIND_LOCAL,
+			&MEMKIND_HBW, &MEMKIND_HBW_HUGETLB},
+		{MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_BIND_ALL,
+			&MEMKIND_HBW_ALL, &MEMKIND_HBW_ALL_HUGETLB},
+		{MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_PREFERRED_LOCAL,
+			&MEMKIND_HBW_PREFERRED, &MEMKIND_HBW_PREFERRED_HUGETLB},
+		{MEMKIND_MEMTYPE_HIGH_BANDWIDTH, MEMKIND_POLICY_INTERLEAVE_ALL,
+			&MEMKIND_HBW_INTERLEAVE, NULL},
+		{MEMKIND_MEMTYPE_DEFAULT, MEMKIND_POLICY_PREFERRED_LOCAL,
+			&MEMKIND_DEFAULT, &MEMKIND_HUGETLB},
+		{MEMKIND_MEMTYPE_DEFAULT | MEMKIND_MEMTYPE_HIGH_BANDWIDTH,
+			MEMKIND_POLICY_INTERLEAVE_ALL, &MEMKIND_INTERLEAVE,
+			NULL},
+	};
+	memkind_t kind;
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(fits) / sizeof(fits[0]); i++) {
+		memkind_t *want = i % 2 ? fits[i / 2].huge : fits[i / 2].kind;
+		if (!want || memkind_check_available(*want) != 0)
+			continue;
+		/* as often as one likes: none is made */
+		for (int n = 0; n < 2 * MEMKIND_MAX_KIND; n++) {
+			kind = NULL;
+			assert_int_equal(
+				memkind_create_kind(
+					(memkind_memtype_t)fits[i / 2].types,
+					fits[i / 2].policy,
+					i % 2 ? MEMKIND_MASK_PAGE_SIZE_2MB
+					      : (memkind_bits_t)0,
+					&kind),
+				0);
+			assert_ptr_equal(kind, *want);
+		}
+	}
+}
+
+/* Every size with every alignment, from the caches and past them. */
+static void
+test_alignments(void **state)
+{
+	memkind_t kind = make_pmem(64 * MIB);
+	void *ptrs[4];
+
+	(void)state;
+	for (size_t alignment = 8; alignment <= 16384; alignment *= 2)
+		for (size_t size = 1; size < 34000; size += 1 + size / 37) {
+			for (int i = 0; i < 4; i++) {
+				assert_int_equal(
+					vmc_memkind_posix_memalign(kind,
+						&ptrs[i], alignment, size),
+					0);
+				assert_int_equal(
+					(uintptr_t)ptrs[i] % alignment, 0);
+				assert_true(vmc_memkind_usable_size(
+						    kind, ptrs[i]) >= size);
+				memset(ptrs[i], i, size);
+			}
+			for (int i = 0; i < 4; i++) {
+				assert_int_equal(*(char *)ptrs[i], i);
+				vmc_memkind_free(kind, ptrs[i]);
+			}
+		}
+	memkind_destroy_kind(kind);
+}
+
+/* What can never be had empties nobody's caches. */
+static void
+test_impossible(void **state)
+{
+	memkind_t kind = make_pmem(64 * MIB);
+	char *few[8], *again;
+	void *ptr;
+
+	(void)state;
+	for (int i = 0; i < 8; i++)
+		few[i] = vmc_memkind_malloc(kind, 100);
+	for (int i = 0; i < 8; i++)
+		vmc_memkind_free(kind, few[i]);
+	errno = 0;
+	assert_null(vmc_memkind_malloc(kind, (size_t)1 << 40));
+	assert_int_equal(errno, ENOMEM);
+	assert_null(vmc_memkind_calloc(kind, 1, 65 * MIB));
+	assert_int_equal(
+		vmc_memkind_posix_memalign(kind, &ptr, 4096, 65 * MIB), ENOMEM);
+	ptr = vmc_memkind_malloc(kind, 40000);
+	assert_null(vmc_memkind_realloc(kind, ptr, (size_t)1 << 40));
+	/* the last one freed is still the first to leave */
+	for (int i = 8; i-- > 0;) {
+		again = vmc_memkind_malloc(kind, 100);
+		assert_ptr_equal(again, few[i]);
+	}
+	memkind_destroy_kind(kind);
 }
 
 static void
@@ -497,6 +603,9 @@ main(void)
 #endif
 		cmocka_unit_test(test_bad_kinds),
 		cmocka_unit_test(test_create_kind),
+		cmocka_unit_test(test_handles),
+		cmocka_unit_test(test_alignments),
+		cmocka_unit_test(test_impossible),
 		cmocka_unit_test(test_exhaustion),
 		cmocka_unit_test(test_zeroed_on_dirty_memory),
 		cmocka_unit_test(test_neighbours),

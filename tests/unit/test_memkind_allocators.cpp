@@ -49,6 +49,9 @@ use_containers(Allocator a)
 		strings.emplace_back("a string too long to be kept in place");
 	assert(strings[50].size() == 37);
 
+#ifdef VMC_HBW_ALLOCATOR_H /* not the predecessor's header, which throws */
+	traits::deallocate(a, traits::allocate(a, 0), 0);
+#endif
 	typename traits::template rebind_alloc<char> other(a);
 	assert(other == a && !(other != a));
 	try {

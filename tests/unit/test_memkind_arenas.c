@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
@@ -218,20 +219,102 @@ test_least_used(void **state)
 static void
 test_how_many(void **state)
 {
-	unsigned processors = vmc_os_cpu_count();
+	unsigned processors = vmc_os_processor_count();
+	cpu_set_t all, one;
 	memkind_t kind;
+	size_t cpu = 0;
 
 	(void)state;
 	if (processors > VMC_KIND_ARENAS)
 		processors = VMC_KIND_ARENAS;
+	/* whatever one the thread that makes the kind was pinned to */
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	while (!CPU_ISSET(cpu, &all))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
 	assert_int_equal(
 		memkind_create_pmem(directory(), 16 * MIB * 64, &kind), 0);
 	assert_int_equal(kind->space.arenas, processors);
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
 	assert_int_equal(memkind_destroy_kind(kind), 0);
 	assert_int_equal(memkind_create_pmem(directory(), 16 * MIB, &kind), 0);
 	assert_int_equal(kind->space.arenas, 1);
 	assert_true(fill_and_empty(kind) * SIZE > 14 * MIB);
 	assert_int_equal(memkind_destroy_kind(kind), 0);
+}
+
+/* How many threads on node 0 share an arena, of so many nodes. */
+static const struct {
+	unsigned nodes, each;
+} local[] = {{1, 2}, {2, 4}, {4, 8}, {8, 16}, {16, 16}};
+
+/* Several for each node, in turn, of which no other node's threads have any. */
+static void
+test_local(void **state)
+{
+	struct vmc_kind_type type_of_local = {.closest = true};
+	struct vmc_node_rules *rules =
+		(struct vmc_node_rules *)vmc_nodes_here();
+	struct vmc_node_set processors;
+	static struct vmc_arena arenas[8];
+	struct memkind kind = {.type = &type_of_local, .space.arenas = 8};
+
+	(void)state;
+	assert_non_null(rules);
+	processors = rules->topology.processors;
+	fault_arm("getcpu", 0, 1000, ENOSYS); /* node 0 */
+	for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++) {
+		unsigned nodes = local[i].nodes;
+		rules->topology.processors = (struct vmc_node_set){{0}};
+		for (unsigned n = 0; n < nodes; n++)
+			vmc_node_add(&rules->topology.processors, n);
+		for (unsigned a = 0; a < 8; a++) {
+			arenas[a].heaps = 0;
+			vmc_store_relaxed(&kind.arenas[a], &arenas[a]);
+		}
+		for (unsigned t = 0; t < 16; t++)
+			arenas[vmc_kind_arena(&kind)].heaps++;
+		for (unsigned a = 0; a < 8; a++)
+			assert_int_equal(arenas[a].heaps,
+				a % nodes == 0 ? local[i].each : 0);
+	}
+	fault_disarm();
+	rules->topology.processors = processors;
+}
+
+static size_t asked_alignment;
+
+static void *
+note_alignment(extent_hooks_t *hooks, void *new_addr, size_t size,
+	size_t alignment, bool *zero, bool *commit, unsigned index)
+{
+	void *addr = NULL;
+
+	(void)hooks, (void)new_addr, (void)index;
+	if (alignment > asked_alignment)
+		asked_alignment = alignment;
+	*zero = *commit = true;
+	return alignment <= VMC_OS_CHUNK &&
+			       posix_memalign(&addr, alignment, size) == 0
+		       ? memset(addr, 0, size)
+		       : NULL;
+}
+
+/* jemalloc's huge pages are ours, not those of the machine that built it. */
+static void
+test_alignment_of_metadata(void **state)
+{
+	static extent_hooks_t hooks = {.alloc = note_alignment};
+	size_t page = 0, size = sizeof(page);
+	unsigned index;
+
+	(void)state;
+	assert_int_equal(je_mallctl("arenas.page", &page, &size, NULL, 0), 0);
+	assert_int_equal(page, 4096);
+	assert_int_equal(vmc_engine_arena_create(&hooks, &index), 0);
+	assert_int_equal(asked_alignment, VMC_OS_CHUNK);
 }
 
 /*
@@ -479,6 +562,8 @@ main(void)
 		cmocka_unit_test(test_depots),
 		cmocka_unit_test(test_least_used),
 		cmocka_unit_test(test_how_many),
+		cmocka_unit_test(test_local),
+		cmocka_unit_test(test_alignment_of_metadata),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_parts_have_all),
 		cmocka_unit_test(test_parts_depots),

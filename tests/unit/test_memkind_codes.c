@@ -13,6 +13,7 @@
 
 #include "base/os.h"
 #include "fault.h"
+#include "machine.h"
 #include "process.h"
 
 #include <errno.h>
@@ -79,25 +80,18 @@ test_no_addresses(void **state)
 static void
 test_static_kinds_start_later(void **state)
 {
-	static const struct {
-		const char *call;
-		int err, code;
-	} failures[] = {{"mmap", ENOMEM, MEMKIND_ERROR_MMAP},
-		{"mbind", EINVAL, MEMKIND_ERROR_MBIND}};
 	void *ptr;
 
 	(void)state;
 	if (RUNNING_ON_VALGRIND ||
 		memkind_check_available(MEMKIND_REGULAR) != 0)
 		skip();
-	for (size_t i = 0; i < 2; i++) {
-		fault_arm(failures[i].call, 0, 100, failures[i].err);
-		errno = 0;
-		assert_null(vmc_memkind_malloc(MEMKIND_REGULAR, 100));
-		assert_int_equal(errno, ENOMEM);
-		fault_disarm();
-		assert_int_equal(MEMKIND_REGULAR->error, failures[i].code);
-	}
+	fault_arm("mmap", 0, 100, ENOMEM);
+	errno = 0;
+	assert_null(vmc_memkind_malloc(MEMKIND_REGULAR, 100));
+	assert_int_equal(errno, ENOMEM);
+	fault_disarm();
+	assert_int_equal(MEMKIND_REGULAR->error, MEMKIND_ERROR_MMAP);
 	ptr = vmc_memkind_malloc(MEMKIND_REGULAR, 100);
 	assert_non_null(ptr);
 	vmc_memkind_free(MEMKIND_REGULAR, ptr);
@@ -152,11 +146,100 @@ test_no_arena(void **state)
 	memkind_destroy_kind(kind);
 }
 
+/* No memory, or no such addresses: nobody walks through them. */
+static void
+test_implausible_memory(void **state)
+{
+	size_t page = 4096;
+	char *region = vmc_os_map_anonymous(16 * page);
+	memkind_t kind, other;
+	static const struct {
+		void *addr;
+		size_t size;
+	} cases[] = {{(void *)UINTPTR_MAX, 0}, {(void *)UINTPTR_MAX, 1},
+		{(void *)4096, (size_t)1 << 46}, {(void *)4096, 4096},
+		{(void *)4096, SIZE_MAX - 8192},
+		{(void *)(UINTPTR_MAX - 8192), 8192}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(memkind_create_fixed(
+					 cases[i].addr, cases[i].size, &kind),
+			MEMKIND_ERROR_INVALID);
+	assert_int_equal(
+		memkind_create_fixed(region, 0, &kind), MEMKIND_ERROR_INVALID);
+	/* less than a whole page of it, wherever it begins */
+	assert_int_equal(memkind_create_fixed(region + 1, 2 * page - 2, &kind),
+		MEMKIND_ERROR_INVALID);
+	assert_int_equal(
+		memkind_create_fixed(region + 1, 2 * page - 1, &kind), 0);
+	/* of which some is in a kind */
+	assert_int_equal(memkind_create_fixed(region, 4 * page, &other),
+		MEMKIND_ERROR_INVALID);
+	assert_int_equal(
+		memkind_create_fixed(region + 2 * page, page, &other), 0);
+	memkind_destroy_kind(kind);
+	memkind_destroy_kind(other);
+	vmc_os_unmap(region, 16 * page);
+}
+
+static void
+allow(const char *bytes)
+{
+	static const char *const limits[] = {"memory/memory.limit_in_bytes",
+		"memory/memory.memsw.limit_in_bytes", "memory.max"};
+	char path[64];
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+		snprintf(path, sizeof(path), "fs/cgroup/%s", limits[i]);
+		assert_true(machine_file(path, bytes));
+	}
+	assert_true(machine_file("fs/cgroup/memory.swap.max", "0"));
+}
+
+/*
+ * A file in memory is refused what a control group does not allow, before the
+ * kernel ends somebody for it. The first test here that takes any.
+ */
+static void
+test_memory_limit(void **state)
+{
+	char root[] = "/tmp/vmc-codes-XXXXXX", sys[64];
+	memkind_t kind;
+	void *ptr = NULL;
+
+	(void)state;
+	if (memkind_create_pmem("/dev/shm", 32 * MIB, &kind) != 0)
+		skip();
+	assert_non_null(mkdtemp(root));
+	machine_root = root;
+	allow("4194304");
+	snprintf(sys, sizeof(sys), "%s/sys", root);
+	fault_redirect("/sys", sys);
+	bool limited = vmc_os_memory_left("") == 4 * MIB;
+	errno = 0;
+	if (limited)
+		ptr = vmc_memkind_malloc(kind, MIB);
+	int err = errno;
+	allow("400000000");
+	void *later = vmc_memkind_malloc(kind, MIB);
+	fault_redirect(NULL, NULL);
+	assert_int_equal(machine_remove(root), 0);
+	memkind_destroy_kind(kind);
+	assert_non_null(later);
+	if (!limited) /* without control groups */
+		skip();
+	assert_null(ptr);
+	assert_int_equal(err, ENOMEM);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_memory_for_nodes),
+		cmocka_unit_test(test_memory_limit),
+		cmocka_unit_test(test_implausible_memory),
 		cmocka_unit_test(test_no_addresses),
 		cmocka_unit_test(test_static_kinds_start_later),
 		cmocka_unit_test(test_too_many),

@@ -197,53 +197,60 @@ static int
 create_and_exit(void)
 {
 	static char region[1 << 20];
-	memkind_t kind;
-	int code = memkind_create_fixed(region, sizeof(region), &kind);
-	bool all_alike = memkind_set_bg_threads(true) == code &&
-			 memkind_set_bg_threads(false) == code;
+	memkind_t kinds[] = {MEMKIND_DEFAULT, MEMKIND_REGULAR, NULL, NULL};
+	int code = memkind_create_fixed(region, sizeof(region), &kinds[2]);
 
 	if (!code)
-		memkind_destroy_kind(kind);
-	all_alike = all_alike && memkind_create_pmem("/tmp", 0, &kind) == code;
-	void *ptr = memkind_malloc(MEMKIND_DEFAULT, 100);
-	bool works = ptr;
-
-	memkind_free(MEMKIND_DEFAULT, ptr);
-	if (!works) /* the default kind does in any case */
-		return 98;
-	if (!all_alike)
-		return 96;
+		code = memkind_create_pmem("/tmp", 0, &kinds[3]);
+	if (!code)
+		code = memkind_set_bg_threads(true);
+	if (!code)
+		code = memkind_set_bg_threads(false);
 	if (code)
 		return -code;
-	works = memkind_malloc(kind, 100);
-	memkind_destroy_kind(kind);
-	return works ? 0 : 97;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		void *ptr = memkind_malloc(kinds[i], 100);
+		if (!ptr && memkind_check_available(kinds[i]) == 0)
+			return 97;
+		memkind_free(kinds[i], ptr);
+	}
+	memkind_destroy_kind(kinds[2]);
+	memkind_destroy_kind(kinds[3]);
+	return 0;
 }
 
+/* What makes no sense costs the line in the log. */
 static void
 test_environment(void **state)
 {
-	static const char *const good[][2] = {
+	static const char *const all[][2] = {
 		{"MEMKIND_ARENA_NUM_PER_KIND", "3"},
 		{"MEMKIND_ARENA_NUM_PER_KIND", "100000"},
-		{"MEMKIND_BACKGROUND_THREAD_LIMIT", "2"},
-		{"MEMKIND_HEAP_MANAGER", "JEMALLOC"},
-		{"MEMKIND_HOG_MEMORY", "1"}, {"MEMKIND_HOG_MEMORY", "0"},
-		{"MALLOC_CONF", "abort_conf:true,nonsense:1"}};
-	static const char *const bad[][2] = {
 		{"MEMKIND_ARENA_NUM_PER_KIND", "0"},
 		{"MEMKIND_ARENA_NUM_PER_KIND", "-1"},
 		{"MEMKIND_ARENA_NUM_PER_KIND", "3x"},
+		{"MEMKIND_ARENA_NUM_PER_KIND", ""},
+		{"MEMKIND_BACKGROUND_THREAD_LIMIT", "2"},
+		{"MEMKIND_BACKGROUND_THREAD_LIMIT", "0"},
+		{"MEMKIND_BACKGROUND_THREAD_LIMIT", "10"},
+		{"MEMKIND_BACKGROUND_THREAD_LIMIT", "100000"},
+		{"MEMKIND_BACKGROUND_THREAD_LIMIT", ""},
 		{"MEMKIND_BACKGROUND_THREAD_LIMIT", "many"},
+		{"MEMKIND_BACKGROUND_THREAD_LIMIT", "-1"},
+		{"MEMKIND_HEAP_MANAGER", "JEMALLOC"},
 		{"MEMKIND_HEAP_MANAGER", "TCMALLOC"},
-		{"MEMKIND_HOG_MEMORY", "yes"}, {"MEMKIND_DEBUG", "2"}};
+		{"MEMKIND_HEAP_MANAGER", ""}, {"MEMKIND_HOG_MEMORY", "1"},
+		{"MEMKIND_HOG_MEMORY", "0"}, {"MEMKIND_HOG_MEMORY", "2"},
+		{"MEMKIND_HOG_MEMORY", ""}, {"MEMKIND_DEBUG", "2"},
+		{"MEMKIND_DEBUG", "-1"}, {"MEMKIND_DEBUG", ""},
+		{"MALLOC_CONF", "abort_conf:true,nonsense:1"}};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-		assert_int_equal(code_with(good[i][0], good[i][1]), 0);
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_equal(code_with(bad[i][0], bad[i][1]),
-			-MEMKIND_ERROR_ENVIRON);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		int code = code_with(all[i][0], all[i][1]);
+		if (code)
+			fail_msg("%s=%s: %d", all[i][0], all[i][1], code);
+	}
 }
 
 /* What programs may have come to compare with. */
@@ -328,9 +335,142 @@ test_debug(void **state)
 	assert_int_equal(errors_with(NULL, text, sizeof(text)), 0);
 	assert_int_equal(errors_with("0", text, sizeof(text)), 0);
 	assert_true(errors_with("1", text, sizeof(text)) > 0);
-	assert_non_null(strstr(text, "MEMKIND_INFO: kind "));
-	assert_non_null(strstr(text, "pmem"));
-	assert_non_null(strstr(text, "destroyed\n"));
+	assert_non_null(strstr(text, "MEMKIND_INFO: Kind "));
+	assert_non_null(strstr(text, "memkind_pmem: destroyed\n"));
+	/* as the predecessor names those that are used for the first time */
+	assert_non_null(strstr(
+		text, "MEMKIND_INFO: Initializing kind memkind_regular"));
+	assert_null(strstr(text, "MEMKIND_WARNING"));
+	/* one that makes no sense is told, one line for each */
+	assert_true(errors_with("yes", text, sizeof(text)) > 0);
+	assert_non_null(strstr(text, "MEMKIND_WARNING: MEMKIND_DEBUG=yes"));
+	assert_null(strstr(text, "MEMKIND_INFO"));
+	setenv("MEMKIND_HOG_MEMORY", "2", 1);
+	setenv("MEMKIND_ARENA_NUM_PER_KIND", "0", 1);
+	setenv("MEMKIND_HEAP_MANAGER", "x", 1);
+	assert_true(errors_with("1", text, sizeof(text)) > 0);
+	assert_non_null(strstr(text, "MEMKIND_WARNING: MEMKIND_HOG_MEMORY=2"));
+	assert_non_null(strstr(text, "MEMKIND_ARENA_NUM_PER_KIND=0"));
+	assert_non_null(strstr(text, "MEMKIND_HEAP_MANAGER=x"));
+	assert_int_equal(errors_with("0", text, sizeof(text)), 0);
+	unsetenv("MEMKIND_HOG_MEMORY");
+	unsetenv("MEMKIND_ARENA_NUM_PER_KIND");
+	unsetenv("MEMKIND_HEAP_MANAGER");
+}
+
+/* One call of each sort, errno before it 1234: what is it after success? */
+#define KEEPS_ERRNO(call)                                                      \
+	do {                                                                   \
+		errno = 1234;                                                  \
+		bool went_well = (call);                                       \
+		if (went_well && errno != 1234)                                \
+			fail_msg("%s: errno %d", #call, errno);                \
+	} while (0)
+
+static void
+use_and_look_at_errno(memkind_t kind)
+{
+	void *p, *q;
+
+	for (size_t size = 1; size < 3 << 20; size = size * 3 + 1) {
+		KEEPS_ERRNO((p = memkind_malloc(kind, size)) != NULL);
+		KEEPS_ERRNO(memkind_malloc_usable_size(kind, p) > 0);
+		KEEPS_ERRNO(memkind_detect_kind(p) == kind);
+		KEEPS_ERRNO((q = memkind_realloc(kind, p, 2 * size)) != NULL);
+		p = q ? q : p;
+		KEEPS_ERRNO((q = memkind_defrag_reallocate(kind, p)) != NULL);
+		p = q ? q : p;
+		KEEPS_ERRNO((memkind_free(kind, p), true));
+		KEEPS_ERRNO((p = memkind_calloc(kind, 3, size)) != NULL);
+		KEEPS_ERRNO((memkind_free(NULL, p), true));
+		errno = 1234; /* kept in any case */
+		memkind_posix_memalign(kind, &p, 64, size);
+		assert_int_equal(errno, 1234);
+		KEEPS_ERRNO((memkind_free(NULL, p), true));
+	}
+	errno = 1234;
+	assert_int_equal(
+		memkind_posix_memalign(kind, &p, 64, SIZE_MAX / 4), ENOMEM);
+	assert_int_equal(memkind_posix_memalign(kind, &p, 3, 100), EINVAL);
+	assert_int_equal(errno, 1234);
+	KEEPS_ERRNO(memkind_malloc(kind, 0) == NULL);
+}
+
+static void
+test_errno(void **state)
+{
+	static char region[4 << 20];
+	const char *const directories[] = {"/tmp", "/dev/shm"};
+	struct memkind_config *config = memkind_config_new();
+	size_t value;
+	memkind_t kind;
+	void *p;
+
+	(void)state;
+	KEEPS_ERRNO(memkind_check_available(MEMKIND_REGULAR) == 0);
+	KEEPS_ERRNO(memkind_check_available(MEMKIND_HBW) == 0);
+	KEEPS_ERRNO(memkind_get_capacity(MEMKIND_REGULAR) >= 0);
+	KEEPS_ERRNO(memkind_create_kind(MEMKIND_MEMTYPE_DEFAULT,
+			    MEMKIND_POLICY_PREFERRED_LOCAL, (memkind_bits_t)0,
+			    &kind) == 0);
+	use_and_look_at_errno(MEMKIND_DEFAULT);
+	for (int i = 1; i < MEMKIND_NUM_BASE_KIND; i++) {
+		assert_int_equal(memkind_get_kind_by_partition(i, &kind), 0);
+		if (memkind_check_available(kind) == 0)
+			use_and_look_at_errno(kind);
+	}
+	for (int i = 0; i < 2; i++) {
+		KEEPS_ERRNO(memkind_check_dax_path(directories[i]) == 0);
+		KEEPS_ERRNO(memkind_create_pmem(
+				    directories[i], 32 << 20, &kind) == 0);
+		use_and_look_at_errno(kind);
+		KEEPS_ERRNO(memkind_get_capacity(kind) > 0);
+		KEEPS_ERRNO(memkind_update_cached_stats() == 0);
+		KEEPS_ERRNO(memkind_get_stat(kind, MEMKIND_STAT_TYPE_ACTIVE,
+				    &value) == 0);
+		KEEPS_ERRNO(memkind_destroy_kind(kind) == 0);
+		memkind_config_set_path(config, directories[i]);
+		KEEPS_ERRNO(
+			memkind_create_pmem_with_config(config, &kind) == 0);
+		KEEPS_ERRNO(memkind_destroy_kind(kind) == 0);
+	}
+	memkind_config_delete(config);
+	KEEPS_ERRNO(memkind_create_fixed(region, sizeof(region), &kind) == 0);
+	use_and_look_at_errno(kind);
+	KEEPS_ERRNO(memkind_destroy_kind(kind) == 0);
+	KEEPS_ERRNO(memkind_set_bg_threads(true) == 0);
+	KEEPS_ERRNO(memkind_set_bg_threads(false) == 0);
+	KEEPS_ERRNO(hbw_check_available() == 0);
+	KEEPS_ERRNO((p = hbw_malloc(100)) != NULL);
+	KEEPS_ERRNO((p = hbw_realloc(p, 200)) != NULL);
+	KEEPS_ERRNO(hbw_malloc_usable_size(p) > 0);
+	KEEPS_ERRNO(hbw_verify_memory_region(p, 100, HBW_TOUCH_PAGES) == 0);
+	KEEPS_ERRNO((hbw_free(p), true));
+	KEEPS_ERRNO((p = hbw_calloc(1, 100)) != NULL);
+	KEEPS_ERRNO((hbw_free(p), true));
+	KEEPS_ERRNO(hbw_posix_memalign(&p, 64, 100) == 0);
+	KEEPS_ERRNO((hbw_free(p), true));
+}
+
+/* No size that there can be: jemalloc by itself says nothing of it. */
+static void
+test_realloc_of_too_much(void **state)
+{
+	static const size_t sizes[] = {
+		(size_t)PTRDIFF_MAX + 1, SIZE_MAX / 2 + 4096, SIZE_MAX};
+	memkind_t kinds[] = {MEMKIND_DEFAULT, NULL, NULL};
+
+	(void)state;
+	assert_int_equal(memkind_create_pmem("/tmp", 16 << 20, &kinds[2]), 0);
+	for (size_t i = 0; i < 9; i++) {
+		memkind_t kind = kinds[i % 3];
+		void *p = memkind_malloc(kind ? kind : MEMKIND_DEFAULT, 100);
+		errno = 0;
+		assert_null(memkind_realloc(kind, p, sizes[i / 3]));
+		assert_int_equal(errno, ENOMEM);
+		memkind_free(kind, p);
+	}
+	memkind_destroy_kind(kinds[2]);
 }
 
 /* Never documented, but called by some. */
@@ -382,6 +522,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_environment),
 		cmocka_unit_test(test_messages),
 		cmocka_unit_test(test_debug),
+		cmocka_unit_test(test_errno),
+		cmocka_unit_test(test_realloc_of_too_much),
 		cmocka_unit_test(test_undocumented),
 	};
 

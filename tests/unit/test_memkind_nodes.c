@@ -56,9 +56,10 @@ check_list(const char *text, int err, const char *expected)
 static void
 test_lists(void **state)
 {
-	static const char *const malformed[] = {"", "x", "4", "6", "0-6", "1-",
-		"-1", "1,", ",1", "1 2", "3-1", "!all", "allx", "0x1", "+5",
-		"99999999999999999999999", "1024", "--", "!", "1,,2"};
+	static const char *const malformed[] = {"x", "4", "6", "0-6", "1-",
+		"-1", "1,", ",1", "1 2", "3-1", "allx", "0x", "0x4", "+5", "08",
+		"99999999999999999999999", "1024", "--", "!", "1,,2", "+",
+		"all,1", "+-1"};
 
 	(void)state;
 	check_list("0", 0, "0 ");
@@ -67,6 +68,14 @@ test_lists(void **state)
 	check_list("!1-3", 0, "0 5 ");
 	check_list("+4", 0, "5 ");
 	check_list("+0-1", 0, "0 1 ");
+	check_list("0x1", 0, "1 ");
+	check_list("0x0-0X2,05", 0, "0 1 2 5 ");
+	check_list(" 1, 2", 0, "1 2 ");
+	check_list("+4,0", 0, "0 5 ");
+	check_list("!+4", 0, "0 1 2 3 ");
+	/* none, which is no mistake */
+	check_list("", 0, "");
+	check_list("!all", 0, "");
 	for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++)
 		check_list(malformed[i], -EINVAL, NULL);
 }
@@ -134,12 +143,56 @@ test_environment(void **state)
 	(void)state;
 	check_environment("MEMKIND_HBW_NODES", "1", 0, "1 ");
 	check_environment("MEMKIND_HBW_NODES", "4", MEMKIND_ERROR_ENVIRON, "");
-	check_environment("MEMKIND_HBW_NODES", "", MEMKIND_ERROR_ENVIRON, "");
+	check_environment("MEMKIND_HBW_NODES", "0x0", 0, "0 ");
+	check_environment(
+		"MEMKIND_HBW_NODES", "!1-5", MEMKIND_ERROR_ENVIRON, "");
+	check_environment("MEMKIND_HBW_NODES", "!0", 0, "1 2 3 5 ");
+	check_environment("MEMKIND_HBW_NODES", "",
+		MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE, "");
+	check_environment("MEMKIND_HBW_THRESHOLD", "", 0, "2 3 ");
 	check_environment("MEMKIND_HBW_THRESHOLD", "100000", 0, "0 1 2 3 ");
 	check_environment("MEMKIND_HBW_THRESHOLD", "1000000",
 		MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE, "");
 	check_environment(
 		"MEMKIND_HBW_THRESHOLD", "fast", MEMKIND_ERROR_ENVIRON, "");
+}
+
+/* Only some nodes are for this process, and one has none. */
+static void
+test_nodes_without_memory(void **state)
+{
+	struct vmc_node_rules rules;
+	char path[64];
+
+	(void)state;
+	machine_file("../proc/self/status",
+		"Name:\tx\nMems_allowed_list:\t0,2-3,5-63");
+	assert_int_equal(vmc_nodes_read(&rules, root), 0);
+	expect(&rules, VMC_NODES_ALL, false, 0, 0, "0 2 3 5 ");
+	expect(&rules, VMC_NODES_PROCESSORS, false, 1, 0, "0 ");
+	expect(&rules, VMC_NODES_CAPACITY, false, 0, 0, "5 ");
+	vmc_topology_free(&rules.topology);
+	check_environment("MEMKIND_HBW_NODES", "1", MEMKIND_ERROR_ENVIRON, "");
+	machine_file("devices/system/node/node5/meminfo",
+		"Node 5 MemTotal:       0 kB");
+	assert_int_equal(vmc_nodes_read(&rules, root), 0);
+	expect(&rules, VMC_NODES_ALL, false, 0, 0, "0 2 3 ");
+	expect(&rules, VMC_NODES_CAPACITY, false, 0, 0, "0 ");
+	vmc_topology_free(&rules.topology);
+	/* none of those with processors */
+	machine_file("../proc/self/status", "Mems_allowed_list:\t2-3");
+	assert_int_equal(vmc_nodes_read(&rules, root), 0);
+	expect(&rules, VMC_NODES_PROCESSORS, false, 0,
+		MEMKIND_ERROR_UNAVAILABLE, "");
+	expect(&rules, VMC_NODES_LOCAL_CAPACITY, false, 0, 0, "2 ");
+	vmc_topology_free(&rules.topology);
+	/* what cannot be understood changes nothing */
+	machine_file("../proc/self/status", "Mems_allowed_list:\tx");
+	assert_int_equal(vmc_nodes_read(&rules, root), 0);
+	expect(&rules, VMC_NODES_ALL, false, 0, 0, "0 1 2 3 ");
+	vmc_topology_free(&rules.topology);
+	snprintf(path, sizeof(path), "%s/proc/self/status", root);
+	remove(path);
 }
 
 /* No attributes, no distances, no NUMA. */
@@ -184,6 +237,7 @@ main(void)
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_choice),
 		cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_nodes_without_memory),
 		cmocka_unit_test(test_poor_machines),
 		cmocka_unit_test(test_placement),
 	};
