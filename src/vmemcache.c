@@ -343,6 +343,7 @@ vmemcache_get_stat(VMEMcache *cache, enum vmemcache_statistic stat, void *value,
 	size_t value_size)
 {
 	uint64_t n;
+	int saved = errno;
 
 	VMC_NO_CANCEL;
 	if (!cache || (vmc_cache_is_open(cache) && !usable(cache, NULL, 0)))
@@ -355,6 +356,7 @@ vmemcache_get_stat(VMEMcache *cache, enum vmemcache_statistic stat, void *value,
 		return (int)result(
 			vmc_fail(EINVAL, "unknown statistic %d", (int)stat));
 	*(unsigned long long *)value = n;
+	errno = saved; /* the system may not tell all of it */
 	return 0;
 }
 

@@ -342,6 +342,51 @@ test_errormsg(void **state)
 	vmemcache_delete(cache);
 }
 
+#define KEEPS_ERRNO(call)                                                      \
+	do {                                                                   \
+		errno = 1234;                                                  \
+		bool went_well = (call);                                       \
+		int err = errno;                                               \
+		assert_true(went_well);                                        \
+		assert_int_equal(err, 1234);                                   \
+	} while (0)
+
+/* Success leaves errno as it was, whatever was tried on the way. */
+static void
+test_success_keeps_errno(void **state)
+{
+	static const char *const directories[] = {FIXTURE_DIR, "/tmp"};
+	static char value[100000];
+	unsigned long long stat;
+	VMEMcache *cache;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		KEEPS_ERRNO((cache = vmemcache_new()) != NULL);
+		KEEPS_ERRNO(vmemcache_set_size(cache, 4 << 20) == 0);
+		KEEPS_ERRNO(vmemcache_set_metadata(cache,
+				    i % 2 ? VMEMCACHE_METADATA_PMEM
+					  : VMEMCACHE_METADATA_DRAM) == 0);
+		KEEPS_ERRNO(vmemcache_set_prefault(cache, 2, NULL, NULL) == 0);
+		KEEPS_ERRNO(vmemcache_add(cache, directories[i / 2]) == 0);
+		for (int key = 0; key < 200; key++) {
+			KEEPS_ERRNO(vmemcache_put(cache, &key, sizeof(key),
+					    value, sizeof(value)) == 0);
+			KEEPS_ERRNO(vmemcache_get(cache, &key, sizeof(key),
+					    value, sizeof(value), 0,
+					    NULL) == sizeof(value));
+			KEEPS_ERRNO(vmemcache_exists(cache, &key, sizeof(key),
+					    NULL) == 1);
+		}
+		for (int s = 0; s < VMEMCACHE_STATS_NUM; s++)
+			KEEPS_ERRNO(vmemcache_get_stat(cache,
+					    (enum vmemcache_statistic)s, &stat,
+					    sizeof(stat)) == 0);
+		KEEPS_ERRNO(vmemcache_evict(cache, NULL, 0) == 0);
+		KEEPS_ERRNO((vmemcache_delete(cache), true));
+	}
+}
+
 static void
 test_add_without_memory(void **state)
 {
@@ -455,6 +500,7 @@ main(void)
 		cmocka_unit_test(test_operations),
 		cmocka_unit_test(test_get_stat),
 		cmocka_unit_test(test_errormsg),
+		cmocka_unit_test(test_success_keeps_errno),
 		cmocka_unit_test(test_add_without_memory),
 		cmocka_unit_test(test_put_without_memory),
 		cmocka_unit_test(test_put_without_memory_in_a_full_pool),

@@ -203,6 +203,19 @@ use_fixed(void)
 	free(region);
 }
 
+/* Which static kind it is; -1: none. */
+static int
+partition_of(memkind_t kind)
+{
+	memkind_t other;
+
+	for (int i = 0; i < MEMKIND_NUM_BASE_KIND; i++)
+		if (memkind_get_kind_by_partition(i, &other) == 0 &&
+			other == kind)
+			return i;
+	return -1;
+}
+
 static void
 use_created(void)
 {
@@ -220,6 +233,8 @@ use_created(void)
 					(memkind_policy_t)policy,
 					(memkind_bits_t)bits, &kind);
 				SAY(code);
+				if (code == 0)
+					SAY(partition_of(kind));
 				if (code == 0 && bits == 0)
 					use_heap(kind);
 				if (code == 0)
