@@ -221,16 +221,54 @@ wins_tie(const struct vmc_topology *t, enum vmc_nodes nodes,
 	       vmc_topology_distance(t, processors, b);
 }
 
+static void
+keep_closest(const struct vmc_topology *t, unsigned processors,
+	struct vmc_node_set *set)
+{
+	unsigned least = UINT32_MAX, distance;
+
+	for (int pass = 0; pass < 2; pass++) {
+		for (unsigned i = 0; i < t->end; i++) {
+			if (!vmc_node_has(set, i))
+				continue;
+			distance = vmc_topology_distance(t, processors, i);
+			if (pass == 0 && distance < least)
+				least = distance;
+			else if (pass == 1 && distance > least)
+				vmc_node_remove(set, i);
+		}
+	}
+}
+
+/*
+ * The nodes whose memory is local. Processors that have none, or none that the
+ * process may use, make do with what is closest.
+ */
+static void
+select_local(const struct vmc_topology *t, unsigned processors,
+	struct vmc_node_set *set)
+{
+	for (unsigned i = 0; i < t->end; i++)
+		if (vmc_node_has(&t->memory, i) &&
+			vmc_topology_local(t, processors, i))
+			vmc_node_add(set, i);
+	if (vmc_node_count(set) > 0)
+		return;
+	*set = t->memory;
+	keep_closest(t, processors, set);
+}
+
 static int
 select_best_local(const struct vmc_topology *t, enum vmc_nodes nodes,
 	unsigned processors, struct vmc_node_set *set)
 {
+	struct vmc_node_set local = {{0}};
 	unsigned best = t->end;
 	uint64_t value, best_value = 0;
 
+	select_local(t, processors, &local);
 	for (unsigned i = 0; i < t->end; i++) {
-		if (!vmc_node_has(&t->memory, i) ||
-			!vmc_topology_local(t, processors, i))
+		if (!vmc_node_has(&local, i))
 			continue;
 		value = merit(&t->nodes[i], nodes);
 		if (value == 0)
@@ -260,25 +298,6 @@ select_capacity(const struct vmc_topology *t, struct vmc_node_set *set)
 			*set = (struct vmc_node_set){{0}};
 		most = t->nodes[i].capacity;
 		vmc_node_add(set, i);
-	}
-}
-
-static void
-keep_closest(const struct vmc_topology *t, unsigned processors,
-	struct vmc_node_set *set)
-{
-	unsigned least = UINT32_MAX, distance;
-
-	for (int pass = 0; pass < 2; pass++) {
-		for (unsigned i = 0; i < t->end; i++) {
-			if (!vmc_node_has(set, i))
-				continue;
-			distance = vmc_topology_distance(t, processors, i);
-			if (pass == 0 && distance < least)
-				least = distance;
-			else if (pass == 1 && distance > least)
-				vmc_node_remove(set, i);
-		}
 	}
 }
 

@@ -171,7 +171,15 @@ test_nodes_without_memory(void **state)
 	expect(&rules, VMC_NODES_ALL, false, 0, 0, "0 2 3 5 ");
 	expect(&rules, VMC_NODES_PROCESSORS, false, 1, 0, "0 ");
 	expect(&rules, VMC_NODES_CAPACITY, false, 0, 0, "5 ");
+	/* node 1 has not even memory of its own: node 3 is what is local */
+	expect(&rules, VMC_NODES_LOCAL_CAPACITY, false, 1, 0, "3 ");
 	vmc_topology_free(&rules.topology);
+	machine_file("../proc/self/status", "Mems_allowed_list:\t0,5");
+	assert_int_equal(vmc_nodes_read(&rules, root), 0);
+	/* and here nothing is: the closest */
+	expect(&rules, VMC_NODES_LOCAL_CAPACITY, false, 1, 0, "0 ");
+	vmc_topology_free(&rules.topology);
+	machine_file("../proc/self/status", "Mems_allowed_list:\t0,2-3,5");
 	check_environment("MEMKIND_HBW_NODES", "1", MEMKIND_ERROR_ENVIRON, "");
 	machine_file("devices/system/node/node5/meminfo",
 		"Node 5 MemTotal:       0 kB");

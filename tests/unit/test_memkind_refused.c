@@ -24,12 +24,16 @@
 #include <unistd.h>
 
 static char root[] = "/tmp/vmc-refused-XXXXXX";
+static char files[sizeof(root) + 1]; /* with a slash */
 
 static int
 make_root(void **state)
 {
 	(void)state;
-	return mkdtemp(root) ? 0 : -1;
+	if (!mkdtemp(root))
+		return -1;
+	snprintf(files, sizeof(files), "%s/", root);
+	return 0;
 }
 
 static int
@@ -90,7 +94,7 @@ one_node(void)
 	setenv("MEMKIND_DAX_KMEM_NODES", "0", 1);
 	machine_start(root, "0", "0");
 	machine_node(0, "10", 1, 0, 0, 0);
-	fault_redirect("/", root);
+	fault_redirect("/", files);
 	EXPECT(hbw_check_available() == 0);
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		EXPECT(memkind_check_available(kinds[i]) == 0);
@@ -127,7 +131,7 @@ several_nodes(void)
 	memkind_t kind;
 
 	machine_two_sockets(root);
-	fault_redirect("/", root);
+	fault_redirect("/", files);
 	for (size_t i = 0; i < sizeof(preferring) / sizeof(*preferring); i++) {
 		EXPECT(memkind_check_available(preferring[i]) == 0);
 		EXPECT(works(preferring[i]));
@@ -166,7 +170,7 @@ one_allowed(void)
 	fault_disarm();
 	machine_two_sockets(root);
 	machine_file("../proc/self/status", "Mems_allowed_list:\t0");
-	fault_redirect("/", root);
+	fault_redirect("/", files);
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		EXPECT(memkind_check_available(kinds[i]) == 0);
 		EXPECT(works(kinds[i]));
@@ -198,7 +202,7 @@ without_capacity(void)
 	snprintf(path, sizeof(path), "%s/sys/devices/system/node/node0/meminfo",
 		root);
 	remove(path);
-	fault_redirect("/", root);
+	fault_redirect("/", files);
 	EXPECT(memkind_check_available(MEMKIND_REGULAR) == 0);
 	EXPECT(memkind_get_capacity(MEMKIND_REGULAR) > 0);
 	EXPECT(works(MEMKIND_REGULAR));
