@@ -39,16 +39,18 @@ visit_bag(const struct vmc_critnib *index, const bag *b, uint64_t from,
 
 /*
  * A step within a stripe that has leaves; *at is the last hash that leads to
- * the same bag then.
+ * the same bag then. A node below may have a prefix so short that hashes have
+ * it which lead elsewhere from above: so what comes first ends the step.
  */
 static size_t
 visit_next(struct vmc_critnib *index, uint64_t *at, vmc_index_visit_fn *visit,
 	void *arg)
 {
 	const struct node *node = root_of(index, *at);
-	uint64_t from = *at;
+	uint64_t from = *at, last;
 	size_t met = 0;
 
+	*at = UINT64_MAX;
 	for (;;) {
 		uint64_t g = group_of(node, from);
 		uint64_t rest = rest_of(node, from);
@@ -57,9 +59,11 @@ visit_next(struct vmc_critnib *index, uint64_t *at, vmc_index_visit_fn *visit,
 		const bag *b = vmc_critnib_bag_of(g, rest);
 		nibble = end_of(begins_of(g), vmc_critnib_nibble(g, rest)) - 1;
 		/* the last hash of that nibble */
-		*at = (from & ~all) |
-		      (uint64_t)nibble << (HASH_BITS - NIBBLE_BITS) >> bits |
-		      all >> NIBBLE_BITS;
+		last = (from & ~all) |
+		       (uint64_t)nibble << (HASH_BITS - NIBBLE_BITS) >> bits |
+		       all >> NIBBLE_BITS;
+		if (last < *at)
+			*at = last;
 		node = b ? node_below(b) : NULL;
 		if (!node) {
 			for (; b; b = chained(b))

@@ -88,9 +88,21 @@ hash_clustered(uint64_t *random)
 	       testing_below(random, 200);
 }
 
+/* One stripe, where many have one of some prefixes of 12 to 31 bits. */
+static inline uint64_t
+hash_bunched(uint64_t *random)
+{
+	uint64_t hash = testing_random(random) >> 8;
+	uint64_t bunch = testing_below(random, 80);
+	uint64_t other = (bunch + 1) * UINT64_C(0x9e3779b97f4a7c15) >> 8;
+	uint64_t rest = UINT64_MAX >> (12 + bunch % 20);
+
+	return bunch < 40 ? (other & ~rest) | (hash & rest) : hash;
+}
+
 typedef uint64_t hash_fn(uint64_t *random);
 static hash_fn *const shapes[] = {hash_random, hash_equal, hash_long_prefix,
-	hash_one_bit, hash_one_stripe, hash_clustered};
+	hash_one_bit, hash_one_stripe, hash_clustered, hash_bunched};
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
 /* Leaves, and memory, which the test may change. */
