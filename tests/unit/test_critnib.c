@@ -47,10 +47,17 @@ test_growth(void **state)
 		for (int i = 0; i < 20000; i++)
 			assert_true(step(&f, 50));
 		check_all(&f);
-		/* few left: a small table, and hardly more bags than needed */
+		/*
+		 * Few left: a small table, and hardly more bags than needed. A
+		 * table stays as large where two halves are not joined. Since
+		 * they had JOINED leaves together, no removal has left one of
+		 * their bags with few leaves: ten or more must be left in them.
+		 * Some 40 leaves hardly do so in one of 64 such pairs: once in
+		 * a million runs.
+		 */
 		size_t left = 0;
 		for (size_t i = 0; i < f.leaf_count; i++)
-			if (f.leaves[i].in && i % 100 != 0)
+			if (f.leaves[i].in && i % 1000 != 0)
 				get_out(&f, &f.leaves[i]);
 			else
 				left += f.leaves[i].in;
