@@ -46,7 +46,8 @@
  *   link, in the other. No leaf moves back;
  * - a node that comes above or in place of another gets all that it leads to
  *   before the link to it is stored. A reader that goes by the old link meets
- *   the old node, retired perhaps, but as it was.
+ *   the old node, retired perhaps, but as it was: a node below is never emptied
+ *   when its leaves have moved up. A root is, but only without a leaf.
  * Nothing has to be looked at twice. A leaf that is removed meanwhile may be
  * found too, in an old group even after its word was cleared in the new one:
  * whoever removes a leaf retires it, and whoever finds one asks it whether it

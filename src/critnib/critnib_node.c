@@ -194,10 +194,16 @@ vmc_critnib_clear(struct vmc_critnib *index, struct node *node,
 	group *groups = vmc_bag_address(table);
 	uint64_t only = vmc_load_relaxed(&groups[0]);
 
-	/* nothing leads to what is given back */
-	vmc_store_release(&node->first[0], 0);
-	vmc_store_release(node->table, (uintptr_t)node->first);
-	node->deepest = 0;
+	/*
+	 * A root stays: nothing leads from it to what is given back. Another
+	 * node goes as it is: readers come to it from the bag that was above,
+	 * for leaves which may just have moved up.
+	 */
+	if (node->table != &node->own_table) {
+		vmc_store_release(&node->first[0], 0);
+		vmc_store_release(node->table, (uintptr_t)node->first);
+		node->deepest = 0;
+	}
 	for (size_t i = 0; i < (size_t)1 << k;) {
 		uint64_t g = i == 0 ? only : vmc_load_relaxed(&groups[i]);
 		bag *bags = vmc_bag_address(g);

@@ -26,6 +26,7 @@
  *   TABLE_FIRST    what leads to a table is stored before it is filled
  *   TABLE_AT_ONCE  a table is freed when there is another
  *   LINK_FIRST     a link is stored before the leaf is behind it
+ *   BELOW_CLEARED  what is behind a bag is emptied, as its leaves moved up
  */
 #ifndef OPERATIONS
 #define OPERATIONS 5
@@ -195,6 +196,9 @@ inline make_anew(i_)
 #else
 		copy(old, 2);
 		store(fresh, i_);
+#endif
+#ifdef BELOW_CLEARED
+		BEHIND(old, SOUGHT) = false;
 #endif
 		retire(old)
 	:: else

@@ -172,6 +172,94 @@ test_walk_is_in_order(void **state)
 	}
 }
 
+/* What was retired, for the readers that there might be. */
+static struct retired {
+	void *ptr;
+	size_t size;
+} retired[10000];
+static size_t retired_count;
+
+static void
+retire_later(void *ctx, void *ptr, size_t size)
+{
+	(void)ctx;
+	assert_true(retired_count < sizeof(retired) / sizeof(retired[0]));
+	retired[retired_count++] = (struct retired){ptr, size};
+}
+
+static void
+free_retired(struct fixture *f)
+{
+	for (; retired_count > 0; retired_count--)
+		testing_free(&f->counts, retired[retired_count - 1].ptr,
+			retired[retired_count - 1].size);
+}
+
+static bool
+is_found_from(
+	struct fixture *f, const struct leaf *leaf, struct vmc_index_spot spot)
+{
+	VMC_INDEX_FOR_EACH_FROM(c, f->index, leaf->hash, spot, false)
+	{
+		if (c.leaf == leaf)
+			return true;
+	}
+	return false;
+}
+
+/* All leaves come, or go, but for those that stay. */
+static void
+exchange_from_old_spots(struct fixture *f, size_t stays, bool come)
+{
+	struct vmc_index_spot *spots = calloc(f->leaf_count, sizeof(*spots));
+	size_t done = 0;
+
+	assert_non_null(spots);
+	while (done < f->leaf_count) {
+		size_t batch = 1 + testing_below(&f->random, 300);
+		for (size_t i = 0; i < f->leaf_count; i += stays)
+			spots[i] =
+				vmc_index_spot_of(f->index, f->leaves[i].hash);
+		for (; done < f->leaf_count && batch > 0; done++, batch--)
+			if (done % stays == 0)
+				continue;
+			else if (come)
+				put_in(f, &f->leaves[done]);
+			else
+				get_out(f, &f->leaves[done]);
+		for (size_t i = 0; i < f->leaf_count; i += stays)
+			assert_true(is_found_from(f, &f->leaves[i], spots[i]));
+		free_retired(f);
+	}
+	free(spots);
+	check_all(f);
+}
+
+/*
+ * A reader who has found the first bag, and goes on much later: the leaves that
+ * have been there all the while are where he looks.
+ */
+static void
+test_reader_who_takes_long(void **state)
+{
+	(void)state;
+	for (size_t shape = 0; shape < SHAPES; shape++) {
+		const size_t stays = 50;
+		struct fixture f;
+
+		fixture_prepare(&f, 3000, shapes[shape]);
+		f.memory.retire = retire_later;
+		fixture_make(&f);
+		for (size_t i = 0; i < f.leaf_count; i += stays)
+			put_in(&f, &f.leaves[i]);
+		for (int round = 0; round < 2; round++) {
+			exchange_from_old_spots(&f, stays, true);
+			exchange_from_old_spots(&f, stays, false);
+		}
+		fixture_end(&f);
+	}
+}
+
 /* Bytes a leaf, as filled and after churn, whatever the number. */
 static void
 test_space(void **state)
@@ -251,6 +339,7 @@ main(void)
 		cmocka_unit_test(test_growth),
 		cmocka_unit_test(test_nodes_branch_where_hashes_differ),
 		cmocka_unit_test(test_walk_is_in_order),
+		cmocka_unit_test(test_reader_who_takes_long),
 		cmocka_unit_test(test_space),
 		cmocka_unit_test(test_check_sees_damage),
 	};
