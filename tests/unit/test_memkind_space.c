@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_memkind_space.c -- pieces of addresses: which pages can be touched, what
+ * is held for them, and that a limit is about what the file holds
+ */
+#include "testing.h"
+
+#include "memkind/kind.h"
+#include "memkind/malloc.h"
+#include "memkind/space.h"
+
+#include "base/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MIB ((size_t)1 << 20)
+#define PAGE ((size_t)4096)
+
+static uint64_t random_state;
+
+enum { PIECES = 3, PIECE_PAGES = 1024, PAGES = PIECES * PIECE_PAGES };
+
+static const char *
+directory(void)
+{
+	return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+}
+
+/* A space with three pieces of 4 MiB, and which of their pages are used. */
+struct model {
+	struct vmc_space space;
+	struct vmc_piece *pieces[PIECES];
+	bool used[PAGES];
+	size_t used_pages;
+	int null; /* what is read goes to /dev/null, if it can be read */
+};
+
+static void
+open_pieces(struct model *model)
+{
+	static struct vmc_arena arena;
+
+	arena.space = &model->space;
+	assert_int_equal(
+		vmc_space_open(&model->space, MEMKIND_NUM_BASE_KIND + 1), 0);
+	for (int i = 0; i < PIECES; i++)
+		assert_int_equal(
+			vmc_space_grow(&model->space, &arena,
+				PIECE_PAGES * PAGE, PAGE, &model->pieces[i]),
+			0);
+	model->null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	assert_true(model->null >= 0);
+}
+
+static void
+close_pieces(struct model *model)
+{
+	vmc_space_destroy(&model->space);
+	close(model->null);
+}
+
+static char *
+address(const struct model *model, size_t page)
+{
+	return model->pieces[page / PIECE_PAGES]->base +
+	       page % PIECE_PAGES * PAGE;
+}
+
+/* write(2) says EFAULT of what cannot be read, and does not look at it else. */
+static bool
+is_open(const struct model *model, size_t page)
+{
+	int ends[2];
+	bool readable;
+
+	assert_int_equal(pipe(ends), 0);
+	readable = write(ends[1], address(model, page), 1) == 1;
+	assert_true(readable || errno == EFAULT);
+	close(ends[0]);
+	close(ends[1]);
+	return readable;
+}
+
+/* Pages of the same state from this one on, in the same piece, at most some. */
+static size_t
+run_from(const struct model *model, size_t page, size_t most)
+{
+	size_t n = 0;
+
+	while (n < most && page + n < PAGES &&
+		(page + n) / PIECE_PAGES == page / PIECE_PAGES &&
+		model->used[page + n] == model->used[page])
+		n++;
+	return n;
+}
+
+static void
+set_used(struct model *model, size_t page, size_t n, bool used)
+{
+	memset(model->used + page, used, n);
+	model->used_pages += used ? n : -n;
+}
+
+/* Pages that were given back, or never used, read as zeros. */
+static void
+commit(struct model *model, size_t page, size_t n, size_t limit)
+{
+	int err =
+		vmc_space_commit(&model->space, address(model, page), n * PAGE);
+
+	if ((model->used_pages + n) * PAGE > limit) {
+		assert_int_equal(err, -ENOSPC);
+		return;
+	}
+	assert_int_equal(err, 0);
+	for (size_t i = page; i < page + n; i++) {
+		uint64_t *words = (uint64_t *)address(model, i);
+		assert_int_equal(words[0] | words[PAGE / 8 - 1], 0);
+		words[0] = words[PAGE / 8 - 1] = i + 1;
+	}
+	set_used(model, page, n, true);
+}
+
+static void
+decommit(struct model *model, size_t page, size_t n)
+{
+	for (size_t i = page; i < page + n; i++)
+		assert_int_equal(*(uint64_t *)address(model, i), i + 1);
+	assert_int_equal(vmc_space_decommit(
+				 &model->space, address(model, page), n * PAGE),
+		0);
+	set_used(model, page, n, false);
+}
+
+/*
+ * Whatever is used: what is held is at least that and at most the limit, it is
+ * what the file has, and chunks without used pages cannot be touched.
+ */
+static void
+check(struct model *model)
+{
+	size_t held = vmc_load_relaxed(&model->space.held), occupied;
+	const size_t chunk = VMC_OS_CHUNK / PAGE;
+
+	assert_int_equal(vmc_space_check(&model->space), 0);
+	assert_true(held >= model->used_pages * PAGE);
+	if (model->space.fd >= 0) {
+		assert_int_equal(
+			vmc_os_file_occupied(model->space.fd, &occupied), 0);
+		assert_int_equal(occupied, held);
+	}
+	for (size_t page = 0; page < PAGES; page += chunk)
+		if (!memchr(model->used + page, true, chunk))
+			assert_false(is_open(model, page));
+}
+
+static void
+do_at_random(struct model *model, size_t limit)
+{
+	for (uint64_t i = testing_operations(1500); i > 0; i--) {
+		size_t page = testing_below(&random_state, PAGES);
+		size_t most =
+			1 + testing_below(&random_state, i % 4 ? 20 : 700);
+		size_t n = run_from(model, page, most);
+		if (model->used[page])
+			decommit(model, page, n);
+		else
+			commit(model, page, n, limit);
+		if (i % 50 == 0)
+			check(model);
+	}
+	for (size_t page = 0; page < PAGES; page++)
+		if (model->used[page])
+			decommit(model, page, run_from(model, page, PAGES));
+	check(model);
+	assert_int_equal(vmc_load_relaxed(&model->space.held), 0);
+}
+
+static void
+test_file(void **state)
+{
+	static struct model model;
+	const size_t limit = 8 * MIB; /* of 12 that are mapped */
+
+	(void)state;
+	memset(&model, 0, sizeof(model));
+	assert_int_equal(vmc_space_file(&model.space, "/dev/shm", limit, 1), 0);
+	open_pieces(&model);
+	do_at_random(&model, limit);
+	close_pieces(&model);
+}
+
+static void
+test_anonymous(void **state)
+{
+	static struct model model;
+
+	(void)state;
+	memset(&model, 0, sizeof(model));
+	vmc_space_anonymous(&model.space, 1, 0);
+	open_pieces(&model);
+	do_at_random(&model, SIZE_MAX);
+	close_pieces(&model);
+}
+
+/* How many objects of that size there is room for. */
+static size_t
+fits(memkind_t kind, size_t size)
+{
+	void *all = NULL, *object;
+	size_t count = 0;
+
+	for (; (object = vmc_memkind_malloc(kind, size)); count++) {
+		*(void **)object = all;
+		all = object;
+	}
+	while ((object = all)) {
+		all = *(void **)object;
+		vmc_memkind_free(kind, object);
+	}
+	return count;
+}
+
+/*
+ * A kind of 16 MiB held less after each round of objects that were given back
+ * in part: what was committed again was charged twice.
+ */
+static void
+test_nothing_is_lost(void **state)
+{
+	static const size_t larger[] = {16384, 1048576, 6710886, 10066329};
+	memkind_t kind;
+	size_t first;
+
+	(void)state;
+	assert_int_equal(memkind_create_pmem(directory(), 16 * MIB, &kind), 0);
+	first = fits(kind, 8192);
+	assert_true(first * 8192 > 15 * MIB);
+	for (int round = 0; round < 40; round++) {
+		assert_in_range(
+			fits(kind, 8192), first * 99 / 100, first * 101 / 100);
+		for (size_t i = 0; i < sizeof(larger) / sizeof(*larger); i++) {
+			void *object = vmc_memkind_malloc(kind, larger[i]);
+			assert_non_null(object);
+			vmc_memkind_free(kind, object);
+		}
+		assert_int_equal(vmc_space_check(&kind->space), 0);
+	}
+	memkind_destroy_kind(kind);
+}
+
+/* A kind has addresses in proportion to what is allocated. */
+static void
+test_few_addresses(void **state)
+{
+	size_t mapped = 0;
+	memkind_t kind;
+	void *object;
+
+	(void)state;
+	assert_int_equal(
+		memkind_create_pmem(directory(), 1024 * MIB, &kind), 0);
+	assert_null(kind->space.pieces);
+	object = vmc_memkind_malloc(kind, 100);
+	assert_non_null(object);
+	for (struct vmc_piece *p = kind->space.pieces; p; p = p->next)
+		mapped += p->size;
+	assert_in_range(mapped, VMC_OS_CHUNK, 2 * VMC_OS_CHUNK);
+	vmc_memkind_free(kind, object);
+	memkind_destroy_kind(kind);
+}
+
+static int
+need_shared_memory(void **state)
+{
+	(void)state;
+	if (access("/dev/shm", W_OK) != 0)
+		skip(); /* other file systems count metadata, too */
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_file, need_shared_memory),
+		cmocka_unit_test(test_anonymous),
+		cmocka_unit_test(test_nothing_is_lost),
+		cmocka_unit_test(test_few_addresses),
+	};
+
+	random_state = testing_seed();
+	vmc_kinds_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
