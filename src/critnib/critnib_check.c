@@ -60,8 +60,9 @@ check_bag(const struct vmc_critnib *index, const struct node *node, uint64_t g,
 	int err = 0;
 
 	if (below) {
-		if (vmc_bag_leaves(first))
-			return wrong("leaf above a node");
+		for (unsigned i = 0; i < WORDS - 1; i++)
+			if (vmc_load_relaxed(&first->word[i]))
+				return wrong("leaf or link above a node");
 		if (!leads_to(below->prefix, node) ||
 			below->skip < node->skip + NIBBLE_BITS ||
 			below->skip % NIBBLE_BITS ||

@@ -320,7 +320,8 @@ test_check_sees_damage(void **state)
 	node->deepest--;
 	group *at = group_at(node, f.leaves[0].hash);
 	uint64_t g = *at;
-	*at = g ^ UINT64_C(1) << 63;
+	/* the leaves of another group */
+	*at = group_of(node, f.leaves[0].hash ^ UINT64_C(1) << 55);
 	expect_damage(&f);
 	*at = g;
 	bag *b = vmc_bag_address(g);
