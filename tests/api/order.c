@@ -222,7 +222,7 @@ again_and_again(uint32_t clock)
 
 	oracle_start(&o);
 	vmc_store_relaxed(&o.cache->policy->clock, clock);
-	uint64_t rounds = testing_operations(40);
+	uint64_t rounds = 20 + testing_operations(20);
 	for (uint64_t round = 0; round < rounds; round++) {
 		uint64_t range = round % 3 ? entries / 8 + 1 : KEYS;
 		uint64_t first = testing_below(&random, KEYS);
