@@ -150,7 +150,7 @@ test_nodes(void **state)
 	else if (memkind_check_available(MEMKIND_DAX_KMEM) != 0)
 		assert_int_equal(errno_with(NULL, NULL, NULL), ENODEV);
 	/* of these, node 1's processors have two at the same distance */
-	if (expected)
+	if (expected && atoi(expected) == 0)
 		assert_int_equal(errno_with("0,2", NULL, NULL), ENODEV);
 }
 
