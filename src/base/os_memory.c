@@ -115,7 +115,8 @@ number_of(const char *text, const char *name)
 			(text[length] == ' ' || text[length] == ':'))
 			return strtoull(text + length + 1, NULL, 10);
 		text = strchr(text, '\n');
-		text += text != NULL;
+		if (text)
+			text++;
 	}
 	return 0;
 }

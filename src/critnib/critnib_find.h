@@ -72,10 +72,14 @@ static inline struct vmc_bag *
 vmc_critnib_bag_of(uint64_t group, uint64_t h)
 {
 	uint64_t up_to = (UINT64_C(2) << vmc_critnib_nibble(group, h)) - 1;
-	struct vmc_bag *bags = vmc_bag_address(group);
+	/* a number: C knows no place behind a null pointer, not even itself */
+	uintptr_t bags = (uintptr_t)vmc_bag_address(group);
 
-	return &bags[vmc_critnib_count_bits(
-		group >> VMC_CRITNIB_BEGINS_SHIFT & up_to)];
+	return (struct vmc_bag *)(bags +
+				  vmc_critnib_count_bits(
+					  group >> VMC_CRITNIB_BEGINS_SHIFT &
+					  up_to) *
+					  sizeof(struct vmc_bag));
 }
 
 /*

@@ -378,7 +378,8 @@ vmc_engine_slab_use(const void *ptr, struct vmc_slab_use *use)
 		.objects = answer.objects,
 		.all_free = answer.all_free,
 		.all_objects = answer.all_objects,
-		.current = (const char *)ptr >= answer.current &&
+		.current = answer.current &&
+			   (const char *)ptr >= answer.current &&
 			   (const char *)ptr < answer.current + answer.size};
 	return 0;
 }
