@@ -12,7 +12,6 @@
 #include "base/os.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,7 +35,6 @@ struct model {
 	struct vmc_piece *pieces[PIECES];
 	bool used[PAGES];
 	size_t used_pages;
-	int null; /* what is read goes to /dev/null, if it can be read */
 };
 
 static void
@@ -52,15 +50,12 @@ open_pieces(struct model *model)
 			vmc_space_grow(&model->space, &arena,
 				PIECE_PAGES * PAGE, PAGE, &model->pieces[i]),
 			0);
-	model->null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	assert_true(model->null >= 0);
 }
 
 static void
 close_pieces(struct model *model)
 {
 	vmc_space_destroy(&model->space);
-	close(model->null);
 }
 
 static char *
@@ -77,6 +72,8 @@ is_open(const struct model *model, size_t page)
 	int ends[2];
 	bool readable;
 
+	if (RUNNING_ON_VALGRIND) /* which complains of such a call */
+		return model->used[page];
 	assert_int_equal(pipe(ends), 0);
 	readable = write(ends[1], address(model, page), 1) == 1;
 	assert_true(readable || errno == EFAULT);
