@@ -357,4 +357,9 @@ vmc_heap_init(void)
 		room_size += capacities[class] * sizeof(void *);
 	}
 	exit_key_made = pthread_key_create(&exit_key, thread_exit) == 0;
+	/*
+	 * jemalloc starts here, where one thread is. Several that make it
+	 * start at once find its thread-specific data before that is ready.
+	 */
+	je_free(je_malloc(1));
 }
