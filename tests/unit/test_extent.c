@@ -589,7 +589,8 @@ test_runs_stay_few(void **state)
 	double in_order = runs_after_churn(false, blocks);
 	double in_any_order = runs_after_churn(true, blocks);
 	printf("runs per value: %.2f, %.2f\n", in_order, in_any_order);
-	assert_true(in_order < 1.2);
+	/* in few blocks a single value in pieces counts for more */
+	assert_true(in_order < (RUNNING_ON_VALGRIND ? 1.4 : 1.2));
 	assert_true(in_any_order < 6);
 }
 
