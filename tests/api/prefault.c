@@ -133,8 +133,7 @@ test_fork(void **state)
 {
 	(void)state;
 #ifdef VMC_TSAN
-	skip(); /* it counts 64 locks at most, and jemalloc's handler has more
-		 */
+	skip(); /* it counts 64 locks; at a fork jemalloc holds more */
 #endif
 	for (unsigned i = 0; i < 4; i++) {
 		struct progress p = {.forks = true, .child = -1};
