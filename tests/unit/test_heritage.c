@@ -75,8 +75,7 @@ answers(void (*of)(int to), int *got, int most)
 	return count;
 }
 
-/* Valgrind does not know pidfd_open(2), by which the end of a process is seen.
- */
+/* Valgrind does not know the call that tells when a process has ended. */
 static void
 need_pidfd(void)
 {
