@@ -360,6 +360,9 @@ vmc_heap_init(void)
 	/*
 	 * jemalloc starts here, where one thread is. Several that make it
 	 * start at once find its thread-specific data before that is ready.
+	 * So does its control: when it starts it reads every arena there is,
+	 * which another thread could be making.
 	 */
 	je_free(je_malloc(1));
+	vmc_engine_default_arenas();
 }
