@@ -16,7 +16,7 @@
 #include "base/os.h"
 #include "crew.h"
 #include "heap.h"
-#include "lru/ring.h"
+#include "policy/ring.h"
 #include "random.h"
 
 #include <inttypes.h>

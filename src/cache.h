@@ -19,8 +19,8 @@
 #include "entry.h"
 #include "extent/extent.h"
 #include "index.h"
-#include "lru/policy.h"
 #include "memkind/malloc.h"
+#include "policy/policy.h"
 #include "pool/pool.h"
 #include "stripe.h"
 

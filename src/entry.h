@@ -48,7 +48,7 @@
 
 #include "base/atomic.h"
 #include "extent/extent.h"
-#include "lru/policy.h"
+#include "policy/policy.h"
 
 #include <assert.h>
 #include <string.h>

@@ -14,12 +14,12 @@
  *   5. the entry goes to the limbo, and is freed when no reader is left that
  *      could know it and after all rings were drained once more
  *
- * Reserves (lru/reserve.h). A put does not ask the policy for its victim: under
- * the policy's lock each thread is handed a row of nodes at once, the oldest
- * first, from which it claims them one by one without the lock. So the lock is
- * taken once in up to 32 puts, and what the next evictions will read can be
- * fetched ahead, by this thread alone. A reserved entry is LIVE, found and
- * touched like any other:
+ * Reserves (policy/reserve.h). A put does not ask the policy for its victim:
+ * under the policy's lock each thread is handed a row of nodes at once, the
+ * oldest first, from which it claims them one by one without the lock. So the
+ * lock is taken once in up to 32 puts, and what the next evictions will read
+ * can be fetched ahead, by this thread alone. A reserved entry is LIVE, found
+ * and touched like any other:
  *
  *   the owner claims it  exchanges its place for none, then LIVE -> EVICTING,
  *                        both within one epoch. If another thread has claimed

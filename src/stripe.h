@@ -17,8 +17,8 @@
 #include "base/epoch.h"
 #include "base/limbo.h"
 #include "base/lock.h"
-#include "lru/reserve.h"
-#include "lru/ring.h"
+#include "policy/reserve.h"
+#include "policy/ring.h"
 
 enum vmc_counter {
 	VMC_COUNT_PUT,

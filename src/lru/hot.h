@@ -13,7 +13,7 @@
 #ifndef VMC_LRU_HOT_H
 #define VMC_LRU_HOT_H
 
-#include "lru/policy.h"
+#include "policy/policy.h"
 
 /* Of memory, for a node of the set. */
 #define VMC_HOT_SIZE (sizeof(void *) + sizeof(uint32_t) + 2 * sizeof(uint16_t))

@@ -51,7 +51,7 @@
  * of 8 bytes: 3 bytes more a node. A time stamp in the entry, sampled at
  * eviction: not exact.
  */
-#include "policy.h"
+#include "policy/policy.h"
 
 #include "base/error.h"
 #include "lru_internal.h"

@@ -6,7 +6,7 @@
 #define VMC_LRU_INTERNAL_H
 
 #include "hot.h"
-#include "rows.h"
+#include "policy/rows.h"
 
 #define VMC_LRU_TENDED 16 /* rows on their way to be merged */
 

@@ -8,8 +8,8 @@
 #include "testing.h"
 
 #include "fuzz.h"
-#include "lru/policy.h"
-#include "lru/ring.h"
+#include "policy/policy.h"
+#include "policy/ring.h"
 
 #define NODES 200u
 

@@ -17,7 +17,7 @@
  * entry in on_evict still has its bytes; when all is over, what was not evicted
  * can be, and everything else is free.
  *
- * RESERVE: victims reserved in slots, one a thread (see lru/reserve.h).
+ * RESERVE: victims reserved in slots, one a thread (see policy/reserve.h).
  *
  * Broken variants, each of which must fail:
  *   NO_RECHECK      a get does not look at the state after the copy

@@ -13,13 +13,13 @@ mutate()
 {
 	utils/mutate --build "$1" --kept "$folder/kept" --unit \
 		--function vmc_rows_take --function VMC_ROWS_GROUPS_MAX \
-		--known "$2" src/lru/rows.c >"$folder/out" || {
+		--known "$2" src/policy/rows.c >"$folder/out" || {
 		cat "$folder/out"
 		return 1
 	}
 }
 
-grep -P 'src/lru/rows.c\t(vmc_rows_take|VMC_ROWS_GROUPS_MAX)\t' tests/mutants.txt \
+grep -P 'src/policy/rows.c\t(vmc_rows_take|VMC_ROWS_GROUPS_MAX)\t' tests/mutants.txt \
 	>"$folder/list"
 mutate "$1" "$folder/list"
 grep -q 'killed (unit)' "$folder/out"
@@ -27,8 +27,8 @@ if mutate "$1" /dev/null; then
 	echo "what is not listed was let pass" >&2
 	exit 1
 fi
-grep -q 'src/lru/rows.c:[0-9]* survived:' "$folder/out"
-printf 'src/lru/rows.c\tVMC_ROWS_GROUPS_MAX\tno such code\tno reason\n' >>"$folder/list"
+grep -q 'src/policy/rows.c:[0-9]* survived:' "$folder/out"
+printf 'src/policy/rows.c\tVMC_ROWS_GROUPS_MAX\tno such code\tno reason\n' >>"$folder/list"
 if mutate "$1" "$folder/list"; then
 	echo "an entry for nothing was let pass" >&2
 	exit 1

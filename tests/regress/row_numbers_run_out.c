@@ -7,7 +7,7 @@
  */
 #define VMC_ROWS_GROUPS_MAX 1
 
-#include "lru/rows.c"
+#include "policy/rows.c"
 
 #include "fixture.h"
 

@@ -6,7 +6,7 @@
 #include "testing.h"
 
 #include "base/error.h"
-#include "lru/policy.h"
+#include "policy/policy.h"
 
 #include <errno.h>
 

@@ -5,7 +5,7 @@
  */
 #include "testing.h"
 
-#include "lru/reserve.h"
+#include "policy/reserve.h"
 
 #include <pthread.h>
 

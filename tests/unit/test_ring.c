@@ -4,7 +4,7 @@
  */
 #include "testing.h"
 
-#include "lru/ring.h"
+#include "policy/ring.h"
 
 #include <pthread.h>
 #include <sched.h>

@@ -5,7 +5,7 @@
  */
 #include "testing.h"
 
-#include "lru/rows.h"
+#include "policy/rows.h"
 
 #include <errno.h>
 

@@ -19,11 +19,11 @@
  * owner's latest one, still in the ring, is left out, but for its tick: any
  * other is needed for the exact order A B A -> B A.
  */
-#ifndef VMC_LRU_RING_H
-#define VMC_LRU_RING_H
+#ifndef VMC_RING_H
+#define VMC_RING_H
 
 #include "base/atomic.h"
-#include "lru/policy.h"
+#include "policy/policy.h"
 
 #include <stdalign.h>
 

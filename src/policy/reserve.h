@@ -13,10 +13,10 @@
  * The owner leaves `at` as it is until it knows more of the node, so one that
  * is said to be in a place where it is not is the owner's.
  */
-#ifndef VMC_LRU_RESERVE_H
-#define VMC_LRU_RESERVE_H
+#ifndef VMC_RESERVE_H
+#define VMC_RESERVE_H
 
-#include "lru/policy.h"
+#include "policy/policy.h"
 
 #define VMC_RESERVE_ROWS 2u
 

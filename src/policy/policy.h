@@ -19,8 +19,8 @@
  * at is written under the lock, but by who has taken the node from a reserve:
  * then it is that thread's, and never looked at by the policy until it is 0.
  */
-#ifndef VMC_LRU_POLICY_H
-#define VMC_LRU_POLICY_H
+#ifndef VMC_POLICY_H
+#define VMC_POLICY_H
 
 #include "base/atomic.h"
 #include "base/memory.h"

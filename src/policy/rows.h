@@ -10,10 +10,10 @@
  * number of spare rows can be kept in stock: for what must not fail for lack of
  * memory. All calls come under the policy's lock.
  */
-#ifndef VMC_LRU_ROWS_H
-#define VMC_LRU_ROWS_H
+#ifndef VMC_ROWS_H
+#define VMC_ROWS_H
 
-#include "lru/policy.h"
+#include "policy/policy.h"
 
 /* Of memory, for one that is in use. */
 #define VMC_ROWS_SIZE                                                          \
