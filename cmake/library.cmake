@@ -3,6 +3,14 @@
 # library.cmake -- libvmemcache as it is installed: shared, static, and what
 # pkg-config and find_package() need to find it
 #
+# BUILD_SHARED_LIBS=OFF makes the static libraries alone, and vmemcache::vmemcache
+# stands for the static one; otherwise both are made.
+#
+# What is installed has six components: "cache" and "memkind" are the shared
+# libraries, "dev" and "memkind-dev" what is needed to build programs with
+# them, "tools" and "memkind-tools" the programs. The first of each pair needs
+# nothing of the second.
+#
 # The version map decides what is public, in both libraries. The static one
 # is a single object file in which everything else has been made local, so
 # that neither our internal names nor the private jemalloc can collide with
@@ -10,7 +18,10 @@
 
 set(VMC_MAP ${PROJECT_SOURCE_DIR}/src/libvmemcache.map)
 # What a program linked statically needs beside it.
-set(VMC_STATIC_LIBS pmem numa pthread m)
+set(VMC_STATIC_LIBS numa pthread m)
+if(VMC_PMEM)
+	list(PREPEND VMC_STATIC_LIBS pmem)
+endif()
 
 # vmc_shared_library(<target> <version map> <version>): what our libraries
 # have in common. nodelete: threads that have used the allocator call its
@@ -30,16 +41,17 @@ function(vmc_shared_library target map version)
 		$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
 endfunction()
 
-# vmc_pkg_config(<name>): cmake/<name>.pc.in, whose prefix is relative to the
+# vmc_pkg_config(<name> <component>): cmake/<name>.pc.in, whose prefix is relative to the
 # .pc file, so that `cmake --install --prefix` works
-function(vmc_pkg_config name)
+function(vmc_pkg_config name component)
 	if(NOT VMC_INSTALL)
 		return()
 	endif()
 	file(RELATIVE_PATH VMC_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 	configure_file(${PROJECT_SOURCE_DIR}/cmake/${name}.pc.in ${name}.pc @ONLY)
 	install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}.pc
-		DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+		DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
+		COMPONENT ${component})
 endfunction()
 
 # vmc_static_library(<target> <name> <version map> <needed> <targets>
@@ -71,24 +83,41 @@ function(vmc_static_library target name map needed targets)
 		$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
 endfunction()
 
-# vmc_package(<name> <version>): the targets of that export, for find_package()
+# vmc_only_static(<target>): what the shared library would be called, for
+# programs that do not care
+function(vmc_only_static target)
+	add_library(${target} INTERFACE)
+	target_link_libraries(${target} INTERFACE ${target}_static)
+endfunction()
+
+# vmc_install(<name> <component> <component of what builds programs>
+# <version>): both libraries, and their targets for find_package()
 include(CMakePackageConfigHelpers)
-function(vmc_package name version)
+function(vmc_install name component dev version)
+	install(TARGETS ${name} ${name}_static EXPORT ${name}
+		LIBRARY COMPONENT ${component} NAMELINK_COMPONENT ${dev}
+		ARCHIVE COMPONENT ${dev}
+		INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 	set(directory ${CMAKE_INSTALL_LIBDIR}/cmake/${name})
 	install(EXPORT ${name} FILE ${name}Config.cmake
-		NAMESPACE ${name}:: DESTINATION ${directory})
+		NAMESPACE ${name}:: DESTINATION ${directory}
+		COMPONENT ${dev})
 	write_basic_package_version_file(${name}ConfigVersion.cmake
 		VERSION ${version} COMPATIBILITY AnyNewerVersion) # all older calls are there
 	install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}ConfigVersion.cmake
-		DESTINATION ${directory})
+		DESTINATION ${directory} COMPONENT ${dev})
 endfunction()
 
 # Shared -------------------------------------------------------------------
-add_library(vmemcache SHARED)
+if(VMC_SHARED)
+	add_library(vmemcache SHARED)
+	target_link_libraries(vmemcache PRIVATE vmc_objects memkind_objects)
+	vmc_shared_library(vmemcache ${VMC_MAP}
+		0.${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+else()
+	vmc_only_static(vmemcache)
+endif()
 add_library(vmemcache::vmemcache ALIAS vmemcache)
-target_link_libraries(vmemcache PRIVATE vmc_objects memkind_objects)
-vmc_shared_library(vmemcache ${VMC_MAP}
-	0.${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 
 # Static -------------------------------------------------------------------
 vmc_static_library(vmemcache_static vmemcache ${VMC_MAP} "${VMC_STATIC_LIBS}"
@@ -101,13 +130,10 @@ add_library(vmemcache::vmemcache_static ALIAS vmemcache_static)
 if(NOT VMC_INSTALL)
 	return()
 endif()
-install(TARGETS vmemcache vmemcache_static EXPORT vmemcache
-	INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+vmc_install(vmemcache cache dev ${PROJECT_VERSION})
 install(FILES ${PROJECT_SOURCE_DIR}/include/libvmemcache.h
-	DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-
-vmc_package(vmemcache ${PROJECT_VERSION})
+	DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev)
 
 list(TRANSFORM VMC_STATIC_LIBS PREPEND "-l" OUTPUT_VARIABLE VMC_PC_PRIVATE)
 list(JOIN VMC_PC_PRIVATE " " VMC_PC_PRIVATE)
-vmc_pkg_config(libvmemcache)
+vmc_pkg_config(libvmemcache dev)

@@ -15,12 +15,16 @@ add_library(memkind_calls OBJECT
 	memkind/hbwmalloc.c)
 target_link_libraries(memkind_calls PUBLIC memkind_objects)
 
-add_library(memkind SHARED)
-add_library(vmemcache::memkind ALIAS memkind)
-# vmc_internal: the base layer's objects, as far as they are referred to
-target_link_libraries(memkind PRIVATE
-	memkind_calls memkind_objects vmc_internal)
-vmc_shared_library(memkind ${MEMKIND_MAP} 0.0.1)
+if(VMC_SHARED)
+	add_library(memkind SHARED)
+	# vmc_internal: the base layer's objects, as far as they are referred to
+	target_link_libraries(memkind PRIVATE
+		memkind_calls memkind_objects vmc_internal)
+	vmc_shared_library(memkind ${MEMKIND_MAP} 0.0.1)
+else()
+	vmc_only_static(memkind)
+endif()
+add_library(memkind::memkind ALIAS memkind)
 
 set(MEMKIND_STATIC_LIBS numa pthread m)
 vmc_static_library(memkind_static memkind ${MEMKIND_MAP}
@@ -28,26 +32,22 @@ vmc_static_library(memkind_static memkind ${MEMKIND_MAP}
 	$<TARGET_OBJECTS:memkind_calls>
 	$<TARGET_OBJECTS:memkind_objects> $<TARGET_FILE:vmc_internal>
 	$<TARGET_FILE:vmc_jemalloc>)
+add_library(memkind::memkind_static ALIAS memkind_static)
 
 set(MEMKIND_HEADERS fixed_allocator.h hbw_allocator.h hbwmalloc.h memkind.h
 	memkind_allocator.h memkind_deprecated.h memkind_kind_allocator.h
 	pmem_allocator.h)
 list(TRANSFORM MEMKIND_HEADERS PREPEND ${PROJECT_SOURCE_DIR}/include/)
 if(VMC_INSTALL)
-	install(TARGETS memkind EXPORT vmemcache
-		INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-	# as a package of its own as well: memkind::memkind, memkind::memkind_static
-	install(TARGETS memkind memkind_static EXPORT memkind
-		INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-	vmc_package(memkind 1.14.0)
+	vmc_install(memkind memkind memkind-dev 1.14.0)
 	install(FILES ${MEMKIND_HEADERS}
-		DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+		DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT memkind-dev)
 endif()
 
 list(TRANSFORM MEMKIND_STATIC_LIBS PREPEND "-l" OUTPUT_VARIABLE
 	MEMKIND_PC_PRIVATE)
 list(JOIN MEMKIND_PC_PRIVATE " " MEMKIND_PC_PRIVATE)
-vmc_pkg_config(memkind)
+vmc_pkg_config(memkind memkind-dev)
 
 # memkind_tool(<program> <call that answers> <what the nodes have>
 #	<exit status if there are none>)
@@ -60,7 +60,8 @@ function(memkind_tool program call name none)
 		INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
 	if(VMC_INSTALL)
 		install(TARGETS ${program}
-			RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+			RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
+			COMPONENT memkind-tools)
 	endif()
 endfunction()
 if(NOT VMC_INSTALL AND NOT VMC_TESTS)

@@ -36,9 +36,9 @@
 #include "base/error.h"
 #include "base/os.h"
 #include "base/process.h"
+#include "pool/persistent.h"
 
 #include <errno.h>
-#include <libpmem.h>
 #include <libvmemcache.h>
 #include <pthread.h>
 #include <signal.h>
@@ -342,7 +342,7 @@ vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size,
 	if (err)
 		return err;
 	pool->is_pmem =
-		sync || pool->is_devdax || pmem_is_pmem(base, pool->size);
+		sync || pool->is_devdax || is_persistent(base, pool->size);
 	if (pool->page_size == vmc_os_page_size())
 		pool->page_size = vmc_os_mapped_page_size(base, pool->size);
 	opening.done = true;
@@ -384,12 +384,11 @@ vmc_pool_pmem_write(void *to, const void *from, size_t size)
 	if (size < NONTEMPORAL_MIN)
 		memcpy(to, from, size);
 	else
-		pmem_memcpy(to, from, size,
-			PMEM_F_MEM_NODRAIN | PMEM_F_MEM_NONTEMPORAL);
+		copy_to_persistent(to, from, size);
 }
 
 void
 vmc_pool_pmem_drain(void)
 {
-	pmem_drain();
+	drain_persistent();
 }

@@ -7,6 +7,8 @@
 # there. OPTIONs go to cmake. HOW is
 #
 #   top                    by themselves
+#   static                 the static ones alone, for programs that are static
+#                          altogether
 #   fetch, subdirectory    within another project, FetchContent or
 #                          add_subdirectory(); nothing of ours comes along that
 #                          was not asked for
@@ -40,6 +42,45 @@ configure()
 if [ "$how" = top ]; then
 	configure ../.. -DVMC_TESTS=OFF -DVMC_BENCHMARKS=OFF \
 		-DVMC_EXAMPLES=OFF "$@"
+	exit
+fi
+
+if [ "$how" = static ]; then
+	prefix=$scratch/prefix
+	configure ../.. -DBUILD_SHARED_LIBS=OFF -DVMC_PMEM=OFF \
+		-DVMC_BENCHMARKS=OFF -DVMC_EXAMPLES=OFF "$@"
+	step cmake --install "$build" --prefix "$prefix"
+	if find "$prefix" -name '*.so*' | grep .; then
+		echo "shared libraries come along"
+		exit 1
+	fi
+	# what pkg-config and find_package() name is all that is needed
+	PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name memkind.pc)")
+	export PKG_CONFIG_PATH
+	build=$scratch/consumer
+	configure consumer -DCMAKE_EXE_LINKER_FLAGS=-static \
+		-DCMAKE_PREFIX_PATH="$prefix"
+	programs="$build/shared $build/static $build/kinds-shared"
+	if command -v meson >/dev/null; then
+		step meson setup "$scratch/meson" consumer
+		step meson compile -C "$scratch/meson"
+		programs="$programs $scratch/meson/consumer"
+		programs="$programs $scratch/meson/kinds"
+	fi
+	for source in consumer:libvmemcache kinds:memkind; do
+		program=$scratch/static-${source%:*}
+		programs="$programs $program"
+		flags=$(pkg-config --static --cflags --libs "${source#*:}")
+		# shellcheck disable=SC2086 # words are meant
+		step gcc -static "consumer/${source%:*}.c" -o "$program" $flags
+	done
+	for program in $programs; do
+		"$program" "$scratch"
+		if readelf -lW "$program" | grep INTERP; then
+			echo "not static: $program"
+			exit 1
+		fi
+	done
 	exit
 fi
 

@@ -11,7 +11,22 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 prefix=$scratch/prefix
 
-cmake --install "$1" --prefix "$prefix" >"$scratch/log"
+# The components of the cache bring no file that memkind's packages have, and
+# all components together are everything.
+for component in cache dev tools; do
+	cmake --install "$1" --prefix "$prefix" --component $component \
+		>"$scratch/log"
+done
+if find "$prefix" -name '*memkind*' -o -name '*hbw*' | grep .; then
+	echo "these files of memkind's come with the cache"
+	exit 1
+fi
+for component in memkind memkind-dev memkind-tools; do
+	cmake --install "$1" --prefix "$prefix" --component $component \
+		>"$scratch/log"
+done
+cmake --install "$1" --prefix "$scratch/all" >"$scratch/log"
+diff -r "$scratch/all" "$prefix"
 "$prefix/bin/vmemcache-bench" --help >"$scratch/log"
 library=$(dirname "$(find "$prefix" -name libvmemcache.so)")
 export LD_LIBRARY_PATH="$library" PKG_CONFIG_PATH="$library/pkgconfig"
