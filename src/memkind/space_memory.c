@@ -39,12 +39,16 @@ anonymous_open(struct vmc_space *space, struct vmc_piece *piece, size_t offset,
 	return vmc_os_space_open(piece->base + offset, size, true);
 }
 
-/* Nothing is behind it: all of it has been discarded, or was never used. */
+/*
+ * What was used has been discarded. The system may have put pages behind the
+ * rest as well: a huge one, or all of them where memory is locked.
+ */
 static void
 anonymous_close(struct vmc_space *space, struct vmc_piece *piece, size_t offset,
 	size_t size)
 {
 	(void)space;
+	vmc_os_discard(piece->base + offset, size);
 	vmc_os_space_close(piece->base + offset, size);
 }
 

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
@@ -206,6 +207,41 @@ test_anonymous(void **state)
 	close_pieces(&model);
 }
 
+static size_t
+resident(const struct model *model, size_t page, size_t n)
+{
+	unsigned char *present = malloc(n);
+	size_t count = 0;
+
+	assert_int_equal(mincore(address(model, page), n * PAGE, present), 0);
+	for (size_t i = 0; i < n; i++)
+		count += present[i] & 1;
+	free(present);
+	return count;
+}
+
+/*
+ * A huge page is behind all of a granule as soon as one page of it is touched.
+ * What nobody committed goes with it: it stayed, and no book knew of it.
+ */
+static void
+test_nothing_stays_behind(void **state)
+{
+	const size_t granule = VMC_OS_CHUNK / PAGE;
+	static struct model model;
+
+	(void)state;
+	memset(&model, 0, sizeof(model));
+	vmc_space_anonymous(&model.space, 1, 0);
+	open_pieces(&model);
+	commit(&model, 5, 1, SIZE_MAX);
+	memset(address(&model, 6), 0, (granule - 6) * PAGE);
+	assert_true(resident(&model, 0, granule) > granule / 2);
+	decommit(&model, 5, 1);
+	assert_int_equal(resident(&model, 0, granule), 0);
+	close_pieces(&model);
+}
+
 /* How many objects of that size there is room for. */
 static size_t
 fits(memkind_t kind, size_t size)
@@ -279,6 +315,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_anonymous),
+		cmocka_unit_test(test_nothing_stays_behind),
 		cmocka_unit_test(test_nothing_is_lost),
 		cmocka_unit_test(test_few_addresses),
 	};
