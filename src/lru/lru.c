@@ -102,14 +102,14 @@ open_row(struct vmc_lru *lru, bool needed)
 
 	if (!r)
 		return false;
-	if (full && *vmc_lru_live(lru, full) == 0)
+	if (full && *vmc_rows_live(&lru->rows, full) == 0)
 		vmc_lru_discard(lru, full);
 	else if (full)
 		vmc_owner_add(&lru->base.bytes, VMC_ROWS_SIZE);
 	link_before(r, &lru->ends);
 	r->live = ++lru->opened;
 	lru->open = r;
-	lru->next = vmc_lru_first(r);
+	lru->next = vmc_rows_first(r);
 	lru->end = lru->next + PLACES;
 	return true;
 }
@@ -123,18 +123,18 @@ static inline bool
 leave(struct vmc_lru *lru, struct vmc_policy_node *node, uint32_t at)
 {
 	uint32_t *live = &lru->rows.live[vmc_policy_row_number(at)];
-	uint32_t others = *live & ~vmc_lru_bit(at);
+	uint32_t others = *live & ~vmc_rows_bit(at);
 
 	if (__builtin_expect(others == *live, 0)) {
 		if (!vmc_policy_win_back(
-			    vmc_lru_row(lru, at), at % PLACES, node))
+			    vmc_rows_at(&lru->rows, at), at % PLACES, node))
 			return false;
 		vmc_owner_add(&lru->base.nodes, 1);
 		return true;
 	}
 	*live = others;
 	if (__builtin_expect(others == 0, 0))
-		emptied(lru, vmc_lru_row(lru, at));
+		emptied(lru, vmc_rows_at(&lru->rows, at));
 	return true;
 }
 
@@ -152,8 +152,8 @@ moved_to(const struct vmc_lru *lru, const struct vmc_policy_node *node)
 		return at;
 	if (!vmc_rows_have(&lru->rows, at))
 		return 0;
-	const row *r = vmc_lru_row(lru, at);
-	return (*vmc_lru_live(lru, r) & vmc_lru_bit(at)) &&
+	const row *r = vmc_rows_at(&lru->rows, at);
+	return (*vmc_rows_live(&lru->rows, r) & vmc_rows_bit(at)) &&
 			       vmc_policy_node_at(r, at % PLACES) == node
 		       ? at
 		       : 0;
@@ -171,7 +171,7 @@ cool(struct vmc_lru *lru, uint32_t count, uint32_t tick)
 		if (lru->next == lru->end && !open_row(lru, false))
 			return;
 		vmc_hot_remove(&lru->hot, vmc_load_relaxed(&node->at));
-		vmc_lru_place(lru, lru->open, lru->next++, node);
+		vmc_rows_place(&lru->rows, lru->open, lru->next++, node);
 	}
 }
 
@@ -193,7 +193,7 @@ keep_score(struct vmc_lru *lru, const struct vmc_policy_node *node)
 	uint32_t at = vmc_load_relaxed(&node->at);
 
 	if (at != 0 && vmc_rows_have(&lru->rows, at) &&
-		lru->opened - vmc_lru_row(lru, at)->live <= HOT_ROWS)
+		lru->opened - vmc_rows_at(&lru->rows, at)->live <= HOT_ROWS)
 		lru->score++;
 	else
 		lru->score -= lru->score < 3 ? lru->score : 3;
@@ -262,7 +262,8 @@ touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
 		if (hot)
 			vmc_hot_add(&lru->hot, node, tick);
 		else
-			vmc_lru_place(lru, lru->open, lru->next++, node);
+			vmc_rows_place(
+				&lru->rows, lru->open, lru->next++, node);
 	}
 }
 
@@ -287,7 +288,7 @@ oldest(struct vmc_lru *lru)
 {
 	row *r = lru->ends.next;
 
-	return r != &lru->ends && *vmc_lru_live(lru, r) ? r : NULL;
+	return r != &lru->ends && *vmc_rows_live(&lru->rows, r) ? r : NULL;
 }
 
 /* The oldest of the hot set leaves it; NULL: it is empty. */
@@ -316,8 +317,8 @@ victim(struct vmc_policy *policy)
 	row *r = oldest(lru);
 
 	if (r) {
-		uint32_t *live = vmc_lru_live(lru, r);
-		node = vmc_policy_node_at(r, vmc_lru_lowest(*live));
+		uint32_t *live = vmc_rows_live(&lru->rows, r);
+		node = vmc_policy_node_at(r, vmc_rows_lowest(*live));
 		*live &= *live - 1;
 		if (*live == 0)
 			emptied(lru, r);
@@ -336,7 +337,7 @@ restore(struct vmc_policy *policy, struct vmc_policy_node *node)
 {
 	struct vmc_lru *lru = lru_of(policy);
 	row *r = oldest(lru);
-	unsigned i = r ? vmc_lru_lowest(*vmc_lru_live(lru, r)) : 0;
+	unsigned i = r ? vmc_rows_lowest(*vmc_rows_live(&lru->rows, r)) : 0;
 
 	if (i == 0) {
 		r = vmc_rows_take(&lru->rows, true);
@@ -346,7 +347,7 @@ restore(struct vmc_policy *policy, struct vmc_policy_node *node)
 		vmc_owner_add(&lru->base.bytes, VMC_ROWS_SIZE);
 		i = PLACES;
 	}
-	vmc_lru_place(lru, r, vmc_lru_first(r) + i - 1, node);
+	vmc_rows_place(&lru->rows, r, vmc_rows_first(r) + i - 1, node);
 	vmc_owner_add(&lru->base.nodes, 1);
 }
 
@@ -360,7 +361,7 @@ row_of_hot(struct vmc_lru *lru, unsigned most)
 		struct vmc_policy_node *node = take_hot(lru);
 		if (!node)
 			break;
-		vmc_lru_place(lru, r, vmc_lru_first(r) + i, node);
+		vmc_rows_place(&lru->rows, r, vmc_rows_first(r) + i, node);
 	}
 	return r;
 }
@@ -369,14 +370,14 @@ row_of_hot(struct vmc_lru *lru, unsigned most)
 static row *
 part_of(struct vmc_lru *lru, row *r, unsigned most)
 {
-	uint32_t live = *vmc_lru_live(lru, r), rest = live;
+	uint32_t live = *vmc_rows_live(&lru->rows, r), rest = live;
 	row *part = vmc_rows_take(&lru->rows, false);
 
 	if (!part)
 		return NULL;
 	for (unsigned n = 0; n < most; n++)
 		rest &= rest - 1;
-	vmc_lru_move(lru, r, live & ~rest, part, 0);
+	vmc_rows_move(&lru->rows, r, live & ~rest, part, 0);
 	return part;
 }
 
@@ -388,16 +389,16 @@ hand_over(struct vmc_policy *policy, unsigned most)
 
 	if (!r)
 		r = row_of_hot(lru, most);
-	else if (vmc_lru_count(*vmc_lru_live(lru, r)) > most)
+	else if (vmc_rows_count(*vmc_rows_live(&lru->rows, r)) > most)
 		r = part_of(lru, r, most);
 	else
 		vmc_lru_unlink(lru, r);
 	if (!r)
 		return NULL;
-	r->live = *vmc_lru_live(lru, r);
-	*vmc_lru_live(lru, r) = 0;
-	vmc_owner_add(&lru->base.nodes, -(uint64_t)vmc_lru_count(r->live));
-	vmc_lru_prefetch_places(r);
+	r->live = *vmc_rows_live(&lru->rows, r);
+	*vmc_rows_live(&lru->rows, r) = 0;
+	vmc_owner_add(&lru->base.nodes, -(uint64_t)vmc_rows_count(r->live));
+	vmc_rows_prefetch_places(r);
 	return r;
 }
 
@@ -445,16 +446,17 @@ stock(struct vmc_policy *policy, unsigned rows)
 static bool
 row_check(const struct vmc_lru *lru, const row *r)
 {
-	uint32_t live = *vmc_lru_live(lru, r);
+	uint32_t live = *vmc_rows_live(&lru->rows, r);
 
-	if (r->next->prev != r || vmc_lru_row(lru, vmc_lru_first(r)) != r ||
+	if (r->next->prev != r ||
+		vmc_rows_at(&lru->rows, vmc_rows_first(r)) != r ||
 		(live == 0 && r != lru->open))
 		return false;
 	for (; live; live &= live - 1) {
-		unsigned i = vmc_lru_lowest(live);
+		unsigned i = vmc_rows_lowest(live);
 		struct vmc_policy_node *node = vmc_policy_node_at(r, i);
 		if (!node ||
-			vmc_load_relaxed(&node->at) != vmc_lru_first(r) + i)
+			vmc_load_relaxed(&node->at) != vmc_rows_first(r) + i)
 			return false;
 	}
 	return true;
@@ -467,7 +469,7 @@ held_in_all(const struct vmc_lru *lru)
 	uint64_t held = 0;
 
 	for (uint32_t i = 0; i < lru->rows.groups * VMC_ROWS_GROUP; i++)
-		held += vmc_lru_count(lru->rows.live[i]);
+		held += vmc_rows_count(lru->rows.live[i]);
 	return held;
 }
 
@@ -481,7 +483,7 @@ check(struct vmc_policy *policy, uint64_t *held)
 	for (row *r = lru->ends.next; r != &lru->ends; r = r->next) {
 		if (!row_check(lru, r))
 			return vmc_fail_const(EINVAL, "lru: a row is broken");
-		*held += vmc_lru_count(*vmc_lru_live(lru, r));
+		*held += vmc_rows_count(*vmc_rows_live(&lru->rows, r));
 		rows += r != lru->open;
 	}
 	uint64_t hot = lru->hot.count;

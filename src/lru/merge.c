@@ -17,37 +17,19 @@ enum {
 	MERGED = 24 /* nodes, in a row merged of two */
 };
 
-static void
-prefetch_nodes(const struct vmc_lru *lru, const row *r)
-{
-	for (uint32_t m = *vmc_lru_live(lru, r); m; m &= m - 1)
-		vmc_prefetch_write(vmc_policy_node_at(r, vmc_lru_lowest(m)));
-}
-
-static void
-merge(struct vmc_lru *lru, row *r, row *newer)
-{
-	uint32_t live = *vmc_lru_live(lru, r);
-
-	vmc_lru_move(lru, r, live, r, 0);
-	vmc_lru_move(
-		lru, newer, *vmc_lru_live(lru, newer), r, vmc_lru_count(live));
-	vmc_lru_discard(lru, newer);
-}
-
 /* The older of two neighbours that can be merged, of which this is one. */
 static row *
 pair_of(const struct vmc_lru *lru, row *r)
 {
 	row *other[2] = {r->next, r->prev};
-	uint32_t live = *vmc_lru_live(lru, r);
+	uint32_t live = *vmc_rows_live(&lru->rows, r);
 
 	if (live == 0 || r == lru->open)
 		return NULL;
 	for (unsigned i = 0; i < 2; i++)
 		if (other[i] != &lru->ends && other[i] != lru->open &&
-			vmc_lru_count(live) + vmc_lru_count(*vmc_lru_live(
-						      lru, other[i])) <=
+			vmc_rows_count(live) + vmc_rows_count(*vmc_rows_live(
+						       &lru->rows, other[i])) <=
 				MERGED)
 			return i == 0 ? r : other[i];
 	return NULL;
@@ -65,9 +47,9 @@ look_at(struct vmc_lru *lru, unsigned count)
 			break;
 		}
 		uint32_t live = lru->rows.live[number++];
-		if (live == 0 || vmc_lru_count(live) > MERGED / 2)
+		if (live == 0 || vmc_rows_count(live) > MERGED / 2)
 			continue;
-		row *r = vmc_lru_row(lru, (number - 1) * PLACES);
+		row *r = vmc_rows_at(&lru->rows, (number - 1) * PLACES);
 		__builtin_prefetch(r);
 		lru->tended[lru->tended_count++] = (struct tended){r, FOUND};
 	}
@@ -86,13 +68,15 @@ tend_to(struct vmc_lru *lru, struct tended *t)
 		if (!older)
 			return false;
 		if (t->stage == LINKS_FETCHED) {
-			vmc_lru_prefetch_places(older);
-			vmc_lru_prefetch_places(older->next);
+			vmc_rows_prefetch_places(older);
+			vmc_rows_prefetch_places(older->next);
 		} else if (t->stage == FETCHED) {
-			prefetch_nodes(lru, older);
-			prefetch_nodes(lru, older->next);
+			vmc_rows_prefetch_nodes(&lru->rows, older);
+			vmc_rows_prefetch_nodes(&lru->rows, older->next);
 		} else {
-			merge(lru, older, older->next);
+			row *newer = older->next;
+			vmc_rows_merge(&lru->rows, older, newer);
+			vmc_lru_discard(lru, newer);
 			return false;
 		}
 	}
