@@ -307,6 +307,94 @@ int vmemcache_evict(VMEMcache *cache, const void *key, size_t key_size);
 int vmemcache_get_stat(VMEMcache *cache, enum vmemcache_statistic stat,
 	void *value, size_t value_size);
 
+/* --- Statistics in one snapshot. In libvmemcache since 1.0. --- */
+
+/* How a store was to treat what is there: vmemcache_put() is an ADD. */
+#define VMEMCACHE_MODES 4
+
+/* What came of a store. */
+enum vmemcache_outcome {
+	VMEMCACHE_OUTCOME_INSERTED, /* there was no such key */
+	VMEMCACHE_OUTCOME_REPLACED, /* the value took another one's place */
+	VMEMCACHE_OUTCOME_EXISTS,   /* EEXIST */
+	VMEMCACHE_OUTCOME_ABSENT,   /* ENOENT */
+	VMEMCACHE_OUTCOME_STALE,    /* ESTALE: another version is there */
+	VMEMCACHE_OUTCOME_NO_SPACE, /* ENOSPC */
+	VMEMCACHE_OUTCOME_NO_MEMORY /* ENOMEM */
+};
+#define VMEMCACHE_OUTCOMES 7
+
+/* Why an item went. */
+enum vmemcache_reason {
+	VMEMCACHE_REASON_CAPACITY, /* another one needed its room */
+	VMEMCACHE_REASON_EVICTED,  /* a call said so: evict, remove */
+	VMEMCACHE_REASON_EXPIRED,  /* its time was over */
+	VMEMCACHE_REASON_REPLACED, /* another value took its place */
+	VMEMCACHE_REASON_CLEARED   /* all items went */
+};
+#define VMEMCACHE_REASONS 5
+
+/*
+ * All figures of a cache. Those up to touches_lost count what has happened
+ * since vmemcache_add(), and never get smaller. The others tell what is now.
+ */
+struct vmemcache_statistics {
+	size_t struct_size; /* set by the caller: sizeof of this */
+	uint64_t gets, hits, misses;
+	uint64_t stores[VMEMCACHE_MODES][VMEMCACHE_OUTCOMES];
+	uint64_t removals[VMEMCACHE_REASONS];
+	uint64_t touches_lost; /* gets that the order of eviction missed, as
+				  several threads were too busy */
+	uint64_t items;
+	uint64_t value_bytes;    /* of all values */
+	uint64_t block_bytes;    /* of the blocks that hold them */
+	uint64_t metadata_bytes; /* beside the pool: keys, index, order */
+	uint64_t pool_bytes;
+	uint64_t free_runs;           /* maximal runs of free blocks */
+	uint64_t pieces;              /* runs of blocks that values are in */
+	uint64_t page_bytes;          /* of a page of the pool, as granted */
+	uint64_t pool_huge_bytes;     /* of the pool, in huge pages now */
+	uint64_t metadata_huge_bytes; /* of the memory that all caches' metadata
+					 in DRAM comes from */
+};
+
+/*
+ * All statistics at once; *statistics is the caller's. The counters of all
+ * threads are read in one pass: exact while no other call is under way, and
+ * beside others as for vmemcache_get_stat(). Before vmemcache_add() all are 0.
+ * It may take milliseconds, to ask the system for huge pages. From any thread.
+ * EINVAL: statistics NULL, or a struct_size that is not known.
+ */
+int vmemcache_statistics(
+	VMEMcache *cache, struct vmemcache_statistics *statistics);
+
+enum vmemcache_format {
+	VMEMCACHE_FORMAT_TEXT,      /* lines for people */
+	VMEMCACHE_FORMAT_JSON,      /* one object, on one line */
+	VMEMCACHE_FORMAT_PROMETHEUS /* the text exposition format, 0.0.4 */
+};
+
+/*
+ * The statistics as text, as snprintf(3) does it: at most size - 1 characters
+ * and a zero byte are written to buffer, which may be NULL if size is 0. The
+ * result is the number of characters that all of it has. Names of figures are
+ * those of struct vmemcache_statistics. Errors as of vmemcache_statistics();
+ * EINVAL: unknown format, or buffer NULL with a size above 0.
+ */
+ssize_t vmemcache_format_statistics(VMEMcache *cache,
+	enum vmemcache_format format, char *buffer, size_t size);
+
+/* The longest name of a cache, without the zero byte at its end. */
+#define VMEMCACHE_NAME_MAX 63
+
+/*
+ * The name that the statistics give the cache, a copy; "vmemcache" at first.
+ * It may be set at any time, but not beside another call on this cache. EINVAL:
+ * NULL, empty, longer than VMEMCACHE_NAME_MAX, or with characters other than
+ * printable ASCII.
+ */
+int vmemcache_set_name(VMEMcache *cache, const char *name);
+
 /*
  * Change what operations do from now on, to measure parts of them. val is 0
  * (off) or else on; PREFAULT acts at once, before add as part of it. A cache

@@ -64,6 +64,7 @@ struct vmemcache {
 	void *on_evict_arg;
 	vmemcache_on_miss *on_miss;
 	void *on_miss_arg;
+	char name[VMEMCACHE_NAME_MAX + 1]; /* at any time */
 
 	/* of the policy (touch.c), from 1 on: written under its lock */
 	_Atomic uint8_t generation;
@@ -165,6 +166,13 @@ int vmc_cache_evict_victim(struct vmemcache *cache);
 int vmc_cache_stat(struct vmemcache *cache, enum vmemcache_statistic stat,
 	uint64_t *value);
 
+/* That of vmemcache_put(). */
+#define VMC_MODE_OF_PUT 1
+void vmc_cache_statistics(
+	struct vmemcache *cache, struct vmemcache_statistics *statistics);
+/* A store of that mode has failed so, or its callback forked: negative errno */
+void vmc_cache_count_failure(struct vmc_stripe *stripe, unsigned mode, int rc);
+
 /*
  * Walk everything: each module's own check, and what holds between them. 0,
  * or -EINVAL with a message. For tests; no operation may be under way.
@@ -228,7 +236,7 @@ vmc_cache_hash(const struct vmemcache *cache, const struct vmc_entry *entry)
  * was evicted. -EBADF: a callback forked, and this is the child.
  */
 int vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
-	uint64_t blocks, vmc_runs *freed);
+	uint64_t blocks, enum vmemcache_reason reason, vmc_runs *freed);
 
 /*
  * The first 4, 8 or 16 lines of a value. Always inline: gcc takes calls
@@ -295,8 +303,12 @@ vmc_cache_is_sole(struct vmemcache *cache, struct vmc_stripe *stripe)
 /* Hits after which one of several users looks whether others are left. */
 #define VMC_LOOK_AROUND_EVERY 1024u
 
-/* Feed the policy what is in its ring, and look, if it is time to. */
-void vmc_cache_look_around(struct vmemcache *cache, struct vmc_stripe *stripe);
+/*
+ * Feed the policy what is in its ring, and look, if it is time to. pending:
+ * what the touch returned that led here.
+ */
+void vmc_cache_look_around(
+	struct vmemcache *cache, struct vmc_stripe *stripe, uint32_t pending);
 
 /* When a use by that thread was; 0: it is not the only user. */
 static inline uint32_t

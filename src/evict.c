@@ -506,7 +506,8 @@ call_on_evict(struct vmemcache *cache, struct vmc_stripe *stripe,
  */
 static int
 remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_entry *e, struct claim *rest, vmc_runs *freed)
+	struct vmc_entry *e, struct claim *rest, enum vmemcache_reason reason,
+	vmc_runs *freed)
 {
 	vmc_runs runs = e->runs;
 	uint64_t count;
@@ -521,8 +522,9 @@ remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
 	vmc_exchange_acq_rel(&e->state, VMC_ENTRY_DEAD);
 	vmc_fence_release();
 	vmc_runs_view(&runs, &count);
-	vmc_count(stripe, VMC_COUNT_EVICT, 1);
+	vmc_count(stripe, vmc_count_of_removal(reason), 1);
 	vmc_count(stripe, VMC_COUNT_EXTENTS_GONE, count);
+	vmc_count(stripe, VMC_COUNT_VALUES_GONE, vmc_entry_value_size(e));
 	vmc_cache_retire(cache, stripe, e);
 	*freed = runs;
 	return 0;
@@ -530,7 +532,7 @@ remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
 
 int
 vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
-	uint64_t blocks, vmc_runs *freed)
+	uint64_t blocks, enum vmemcache_reason reason, vmc_runs *freed)
 {
 	struct claim claim = {.wanted = blocks};
 	struct vmc_entry *e;
@@ -539,7 +541,7 @@ vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	*freed = VMC_RUNS_NONE;
 	while (rc == 0 && (e = chain_pop(&claim))) {
 		vmc_extent_free(cache->extent, freed);
-		rc = remove_claimed(cache, stripe, e, &claim, freed);
+		rc = remove_claimed(cache, stripe, e, &claim, reason, freed);
 	}
 	return rc;
 }
@@ -587,8 +589,8 @@ vmc_cache_evict(struct vmemcache *cache, const void *data, size_t key_size)
 	vmc_cache_work_begins(stripe);
 	struct vmc_entry *e = claim_key(cache, thread, &key, &rc);
 	if (e)
-		rc = remove_claimed(
-			cache, stripe, e, &(struct claim){0}, &freed);
+		rc = remove_claimed(cache, stripe, e, &(struct claim){0},
+			VMEMCACHE_REASON_EVICTED, &freed);
 	if (rc == -EBADF)
 		return rc;
 	if (rc == 0)
@@ -612,7 +614,8 @@ vmc_cache_evict_victim(struct vmemcache *cache)
 		return -ENOMEM;
 	vmc_cache_begin_change(cache, stripe);
 	vmc_cache_work_begins(stripe);
-	int rc = vmc_cache_make_room(cache, stripe, 0, &freed);
+	int rc = vmc_cache_make_room(
+		cache, stripe, 0, VMEMCACHE_REASON_EVICTED, &freed);
 	if (rc == -EBADF)
 		return rc;
 	if (rc == 0)

@@ -169,7 +169,7 @@ read_once(struct vmemcache *cache, struct vmc_thread *thread,
 		return -EAGAIN;
 	/* one comparison for "many" and "full", which is 0 */
 	if (__builtin_expect(pending - 1 >= VMC_DRAIN_AT - 1, 0))
-		vmc_cache_look_around(cache, stripe);
+		vmc_cache_look_around(cache, stripe, pending);
 	if (value_size)
 		*value_size = size;
 	return (ssize_t)n;

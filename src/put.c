@@ -173,7 +173,8 @@ make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, uint64_t blocks, vmc_runs *freed)
 {
 	vmc_cleanup(free_unseen) struct unseen unseen = {cache, e};
-	int rc = vmc_cache_make_room(cache, stripe, blocks, freed);
+	int rc = vmc_cache_make_room(
+		cache, stripe, blocks, VMEMCACHE_REASON_CAPACITY, freed);
 
 	unseen.entry = NULL;
 	return rc;
@@ -353,8 +354,11 @@ insert(struct vmemcache *cache, const struct vmc_thread *thread,
 	vmc_runs_view(&e->runs, &runs);
 	count_cut(stripe, runs > 1);
 	/* before others may evict it, and count that */
-	vmc_count(stripe, VMC_COUNT_PUT, 1);
+	vmc_count(stripe,
+		vmc_count_of_store(VMC_MODE_OF_PUT, VMEMCACHE_OUTCOME_INSERTED),
+		1);
 	vmc_count(stripe, VMC_COUNT_EXTENTS, runs);
+	vmc_count(stripe, VMC_COUNT_VALUES, value_size);
 	vmc_index_publish(
 		cache->index, key->hash, e, note_of(cache, &e->runs), &where);
 	if (cache->wants_touches) {
@@ -436,5 +440,7 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 			rc == -EEXIST);
 	if (rc == -EEXIST)
 		vmc_fail_const(EEXIST, "the key is in the cache already");
+	if (__builtin_expect(rc != 0, 0))
+		vmc_cache_count_failure(stripe, VMC_MODE_OF_PUT, rc);
 	return rc;
 }

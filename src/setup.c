@@ -328,92 +328,6 @@ vmc_cache_prefault(struct vmemcache *cache)
 	(void)vmc_pool_prefault(&cache->pool, &(struct vmc_prefault){0});
 }
 
-/* 0 bytes in all places but one. */
-static int
-metadata_size(
-	struct vmemcache *cache, enum vmemcache_metadata where, uint64_t *value)
-{
-	if (cache->metadata == where)
-		*value = vmc_stripes_left(&cache->stripes, VMC_COUNT_DRAM,
-				 VMC_COUNT_DRAM_GONE) -
-			 cache->dram_baseline +
-			 vmc_load_relaxed(&cache->policy->bytes);
-	return 0;
-}
-
-static bool
-is_statistic(enum vmemcache_statistic stat)
-{
-	return (unsigned)stat < VMEMCACHE_STATS_NUM ||
-	       (stat >= VMEMCACHE_STAT_EXTENTS &&
-		       stat <= VMEMCACHE_STAT_DRAM_SIZE_HUGE);
-}
-
-int
-vmc_cache_stat(
-	struct vmemcache *cache, enum vmemcache_statistic stat, uint64_t *value)
-{
-	struct vmc_stripes *all = &cache->stripes;
-
-	*value = 0;
-	if (!vmc_cache_is_open(cache))
-		return is_statistic(stat) ? 0 : -EINVAL;
-	switch (stat) {
-	case VMEMCACHE_STAT_PUT:
-		*value = vmc_stripes_sum(all, VMC_COUNT_PUT);
-		return 0;
-	case VMEMCACHE_STAT_GET:
-		*value = vmc_stripes_sum(all, VMC_COUNT_HIT) +
-			 vmc_stripes_sum(all, VMC_COUNT_MISS);
-		return 0;
-	case VMEMCACHE_STAT_HIT:
-		*value = vmc_stripes_sum(all, VMC_COUNT_HIT);
-		return 0;
-	case VMEMCACHE_STAT_MISS:
-		*value = vmc_stripes_sum(all, VMC_COUNT_MISS);
-		return 0;
-	case VMEMCACHE_STAT_EVICT:
-		*value = vmc_stripes_sum(all, VMC_COUNT_EVICT);
-		return 0;
-	case VMEMCACHE_STAT_ENTRIES:
-		*value = vmc_stripes_left(all, VMC_COUNT_PUT, VMC_COUNT_EVICT);
-		return 0;
-	case VMEMCACHE_STAT_DRAM_SIZE_USED:
-		return metadata_size(cache, VMEMCACHE_METADATA_DRAM, value);
-	case VMEMCACHE_STAT_PMEM_SIZE_USED:
-		return metadata_size(cache, VMEMCACHE_METADATA_PMEM, value);
-	case VMEMCACHE_STAT_KMEM_SIZE_USED:
-		return metadata_size(cache, VMEMCACHE_METADATA_KMEM, value);
-	case VMEMCACHE_STAT_POOL_SIZE_USED:
-		*value = (cache->blocks -
-				 vmc_extent_free_blocks(cache->extent)) *
-			 cache->block_size;
-		return 0;
-	case VMEMCACHE_STAT_HEAP_ENTRIES:
-		*value = vmc_extent_free_runs(cache->extent);
-		return 0;
-	case VMEMCACHE_STAT_EXTENTS:
-		*value = vmc_stripes_left(
-			all, VMC_COUNT_EXTENTS, VMC_COUNT_EXTENTS_GONE);
-		return 0;
-	case VMEMCACHE_STAT_PAGE_SIZE:
-		*value = cache->pool.page_size;
-		return 0;
-	case VMEMCACHE_STAT_POOL_SIZE:
-		*value = cache->pool.size;
-		return 0;
-	case VMEMCACHE_STAT_POOL_SIZE_HUGE:
-		*value = vmc_pool_huge_bytes(&cache->pool);
-		return 0;
-	case VMEMCACHE_STAT_DRAM_SIZE_HUGE:
-		*value = vmc_memkind_huge_bytes();
-		return 0;
-	case VMEMCACHE_STATS_NUM:
-		break;
-	}
-	return -EINVAL;
-}
-
 static uint64_t
 count_reserved(struct vmemcache *cache)
 {
@@ -429,8 +343,10 @@ int
 vmc_cache_check(struct vmemcache *cache)
 {
 	uint64_t held;
-	uint64_t entries = vmc_stripes_left(
-		&cache->stripes, VMC_COUNT_PUT, VMC_COUNT_EVICT);
+	uint64_t sums[VMC_COUNTERS];
+
+	vmc_stripes_sum_all(&cache->stripes, sums);
+	uint64_t entries = vmc_entries_came(sums) - vmc_entries_went(sums);
 
 	vmc_lock_acquire(&cache->policy_lock);
 	vmc_cache_drain_all(cache);

@@ -201,6 +201,49 @@ vmc_stripes_sum(struct vmc_stripes *stripes, enum vmc_counter which)
 	return sum;
 }
 
+static void
+sum_from_to(struct vmc_stripes *stripes, uint64_t sums[VMC_COUNTERS],
+	unsigned from, unsigned to)
+{
+	for (unsigned i = from; i-- > to;)
+		sums[i] = 0;
+	for (struct vmc_stripe *s = NULL;
+		(s = vmc_stripe_older(stripes, s)) != NULL;)
+		for (unsigned i = from; i-- > to;)
+			sums[i] += vmc_load_acquire(&s->counter[i]);
+}
+
+void
+vmc_stripes_sum_all(struct vmc_stripes *stripes, uint64_t sums[VMC_COUNTERS])
+{
+	/* what one thread brought another may have taken away */
+	sum_from_to(stripes, sums, VMC_COUNTERS, VMC_COUNT_GONE);
+	sum_from_to(stripes, sums, VMC_COUNT_GONE, 0);
+}
+
+uint64_t
+vmc_entries_came(const uint64_t sums[VMC_COUNTERS])
+{
+	uint64_t came = 0;
+
+	for (unsigned mode = 0; mode < VMEMCACHE_MODES; mode++)
+		came += sums[vmc_count_of_store(
+				mode, VMEMCACHE_OUTCOME_INSERTED)] +
+			sums[vmc_count_of_store(
+				mode, VMEMCACHE_OUTCOME_REPLACED)];
+	return came;
+}
+
+uint64_t
+vmc_entries_went(const uint64_t sums[VMC_COUNTERS])
+{
+	uint64_t went = 0;
+
+	for (unsigned i = 0; i < VMEMCACHE_REASONS; i++)
+		went += sums[VMC_COUNT_REMOVALS + i];
+	return went;
+}
+
 void
 vmc_stripes_delete(struct vmc_stripes *stripes, const struct vmc_memory *memory)
 {

@@ -14,6 +14,8 @@
 #ifndef VMC_STRIPE_H
 #define VMC_STRIPE_H
 
+#include "libvmemcache.h"
+
 #include "base/epoch.h"
 #include "base/limbo.h"
 #include "base/lock.h"
@@ -21,17 +23,22 @@
 #include "policy/ring.h"
 
 enum vmc_counter {
-	VMC_COUNT_PUT,
 	VMC_COUNT_HIT,
 	VMC_COUNT_MISS,
-	VMC_COUNT_EVICT,
+	VMC_COUNT_TOUCHES_LOST,
 	/* what comes and goes: one for either direction (vmc_stripes_left) */
 	VMC_COUNT_EXTENTS, /* runs of blocks of entries */
-	VMC_COUNT_EXTENTS_GONE,
-	VMC_COUNT_DRAM, /* bytes of metadata */
+	VMC_COUNT_VALUES,  /* bytes of values */
+	VMC_COUNT_DRAM,    /* bytes of metadata */
+	VMC_COUNT_STORES,  /* by mode and outcome: vmc_count_of_store() */
+	VMC_COUNT_GONE =
+		VMC_COUNT_STORES + VMEMCACHE_MODES * VMEMCACHE_OUTCOMES,
+	VMC_COUNT_EXTENTS_GONE = VMC_COUNT_GONE,
+	VMC_COUNT_VALUES_GONE,
 	VMC_COUNT_DRAM_GONE,
+	VMC_COUNT_REMOVALS, /* by reason: vmc_count_of_removal() */
 
-	VMC_COUNTERS
+	VMC_COUNTERS = VMC_COUNT_REMOVALS + VMEMCACHE_REASONS
 };
 
 struct vmc_handover;
@@ -130,6 +137,17 @@ void vmc_stripe_spare(struct vmc_stripes *stripes, struct vmc_stripe *s);
 uint64_t vmc_stripes_sum(struct vmc_stripes *stripes, enum vmc_counter which);
 
 /*
+ * The sums of all counters; exact when no operation is under way, and what has
+ * gone is never more than what had come.
+ */
+void vmc_stripes_sum_all(
+	struct vmc_stripes *stripes, uint64_t sums[VMC_COUNTERS]);
+
+/* Entries that came and that went, of such sums. */
+uint64_t vmc_entries_came(const uint64_t sums[VMC_COUNTERS]);
+uint64_t vmc_entries_went(const uint64_t sums[VMC_COUNTERS]);
+
+/*
  * What has come and not gone, by two counters; exact when no operation is under
  * way, and never less than nothing: what goes is counted after what had come
  * was, in another thread perhaps, and here it is read before.
@@ -174,6 +192,19 @@ vmc_stripe_in_callbacks(
 	stripe->callbacks_of = thread->uses;
 	stripe->nested = 0;
 	stripe->handover = NULL;
+}
+
+static inline enum vmc_counter
+vmc_count_of_store(unsigned mode, enum vmemcache_outcome outcome)
+{
+	return (enum vmc_counter)(
+		VMC_COUNT_STORES + mode * VMEMCACHE_OUTCOMES + outcome);
+}
+
+static inline enum vmc_counter
+vmc_count_of_removal(enum vmemcache_reason reason)
+{
+	return (enum vmc_counter)(VMC_COUNT_REMOVALS + reason);
 }
 
 static inline void

@@ -131,24 +131,25 @@ vmc_cache_feed(struct vmemcache *cache, struct vmc_ring *ring, bool wait)
 	vmc_cache_release_policy(cache);
 }
 
-/* What the others have called, in all. */
+/* What the others have done, in all, as their counters tell. */
 static uint64_t
 calls_of_others(struct vmemcache *cache, const struct vmc_stripe *own)
 {
-	static const enum vmc_counter calls[] = {
-		VMC_COUNT_PUT, VMC_COUNT_HIT, VMC_COUNT_EVICT};
 	uint64_t sum = 0;
 
 	for (struct vmc_stripe *s = NULL;
 		(s = vmc_stripe_older(&cache->stripes, s)) != NULL;)
-		for (unsigned i = 0; s != own && i < 3; i++)
-			sum += vmc_load_relaxed(&s->counter[calls[i]]);
+		for (unsigned i = 0; s != own && i < VMC_COUNTERS; i++)
+			sum += vmc_load_relaxed(&s->counter[i]);
 	return sum;
 }
 
 void
-vmc_cache_look_around(struct vmemcache *cache, struct vmc_stripe *stripe)
+vmc_cache_look_around(
+	struct vmemcache *cache, struct vmc_stripe *stripe, uint32_t pending)
 {
+	if (pending == 0 && vmc_ring_is_full(&stripe->ring))
+		vmc_count(stripe, VMC_COUNT_TOUCHES_LOST, 1);
 	vmc_cache_feed(cache, &stripe->ring, false);
 	uint64_t hits = vmc_load_relaxed(&stripe->counter[VMC_COUNT_HIT]);
 	if (hits - stripe->looked < VMC_LOOK_AROUND_EVERY ||

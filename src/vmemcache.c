@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vmemcache.c -- the public calls: check the arguments, call the composer,
- * translate its result into -1 and errno
+ * vmemcache.c -- the public calls of 0.8 and their like: check the arguments,
+ * call the composer, translate its result into -1 and errno
  *
  * No logic lives here. What each call means, and every errno, is in
  * libvmemcache.h.
@@ -10,36 +10,17 @@
 
 #include "base/cancel.h"
 #include "base/error.h"
+#include "public.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#define EXPORT __attribute__((visibility("default")))
-
 #define SIZE_LIMIT ((size_t)1 << 56)
-
-static inline ssize_t
-result(ssize_t rc)
-{
-	if (__builtin_expect(rc >= 0, 1))
-		return rc;
-	errno = (int)-rc;
-	return -1;
-}
-
-/* For operations, which leave no message of their own about memory. */
-static inline ssize_t
-operation_result(ssize_t rc)
-{
-	if (rc == -ENOMEM)
-		vmc_fail_const(ENOMEM, "out of memory");
-	return result(rc);
-}
 
 ssize_t
 vmc_cache_failed(ssize_t rc)
 {
-	return operation_result(rc);
+	return vmc_operation_result(rc);
 }
 
 /* 0 if the cache can still be configured. */
@@ -53,9 +34,8 @@ check_configurable(const VMEMcache *cache)
 	return 0;
 }
 
-/* Why operations cannot be called on the cache with that key. */
-static __attribute__((cold, noinline)) int
-why_unusable(VMEMcache *cache)
+__attribute__((cold, noinline)) int
+vmc_why_unusable(VMEMcache *cache)
 {
 	if (!cache)
 		return vmc_fail_const(EINVAL, "invalid (NULL) cache");
@@ -67,30 +47,14 @@ why_unusable(VMEMcache *cache)
 				      "no object has)");
 }
 
-/* One test for the hot path; a key of no bytes may be NULL. */
-static inline bool
-usable_here(const VMEMcache *cache, const void *key, size_t key_size)
-{
-	return cache && !vmc_cache_is_foreign(cache) &&
-	       key_size <= PTRDIFF_MAX && (key || key_size == 0);
-}
-
-/* A child that may go on with the cache of a parent that has gone does so. */
-static __attribute__((cold, noinline)) bool
-inherits(VMEMcache *cache)
+__attribute__((cold, noinline)) bool
+vmc_cache_inherits(VMEMcache *cache)
 {
 	return cache && vmc_cache_is_open(cache) &&
 	       vmc_cache_is_foreign(cache) && vmc_cache_inherit(cache) == 0;
 }
 
-static inline bool
-usable(VMEMcache *cache, const void *key, size_t key_size)
-{
-	return usable_here(cache, key, key_size) ||
-	       (inherits(cache) && usable_here(cache, key, key_size));
-}
-
-EXPORT VMEMcache *
+VMC_EXPORT VMEMcache *
 vmemcache_new(void)
 {
 	VMEMcache *cache;
@@ -114,40 +78,41 @@ vmemcache_new(void)
 	cache->block_size = VMEMCACHE_MIN_EXTENT;
 	cache->policy_ops = &vmc_policy_lru;
 	cache->index_kind = VMC_INDEX_LINEAR;
+	strcpy(cache->name, "vmemcache");
 	return cache;
 }
 
-EXPORT int
+VMC_EXPORT int
 vmemcache_set_size(VMEMcache *cache, size_t size)
 {
 	int rc = check_configurable(cache);
 
 	if (rc)
-		return (int)result(rc);
+		return (int)vmc_result(rc);
 	if (size < VMEMCACHE_MIN_POOL || size >= SIZE_LIMIT)
-		return (int)result(
+		return (int)vmc_result(
 			vmc_fail(EINVAL, "size %zu is not from %zu to 2^56 - 1",
 				size, VMEMCACHE_MIN_POOL));
 	cache->size = size;
 	return 0;
 }
 
-EXPORT int
+VMC_EXPORT int
 vmemcache_set_extent_size(VMEMcache *cache, size_t extent_size)
 {
 	int rc = check_configurable(cache);
 
 	if (rc)
-		return (int)result(rc);
+		return (int)vmc_result(rc);
 	if (extent_size < VMEMCACHE_MIN_EXTENT)
-		return (int)result(
+		return (int)vmc_result(
 			vmc_fail(EINVAL, "extent size %zu is below %zu",
 				extent_size, VMEMCACHE_MIN_EXTENT));
 	cache->block_size = extent_size;
 	return 0;
 }
 
-EXPORT int
+VMC_EXPORT int
 vmemcache_set_eviction_policy(VMEMcache *cache, enum vmemcache_repl_p policy)
 {
 	static const struct vmc_policy_ops *const policies[] = {
@@ -157,77 +122,77 @@ vmemcache_set_eviction_policy(VMEMcache *cache, enum vmemcache_repl_p policy)
 	int rc = check_configurable(cache);
 
 	if (rc)
-		return (int)result(rc);
+		return (int)vmc_result(rc);
 	if ((unsigned)policy >= VMEMCACHE_REPLACEMENT_NUM)
-		return (int)result(vmc_fail(
+		return (int)vmc_result(vmc_fail(
 			EINVAL, "unknown eviction policy %d", (int)policy));
 	cache->policy_ops = policies[policy];
 	return 0;
 }
 
-EXPORT int
+VMC_EXPORT int
 vmemcache_set_metadata(VMEMcache *cache, enum vmemcache_metadata where)
 {
 	int rc = check_configurable(cache);
 
 	if (rc)
-		return (int)result(rc);
+		return (int)vmc_result(rc);
 	if ((unsigned)where > VMEMCACHE_METADATA_KMEM)
-		return (int)result(vmc_fail(
+		return (int)vmc_result(vmc_fail(
 			EINVAL, "unknown place of metadata %d", (int)where));
 	cache->metadata = where;
 	return 0;
 }
 
-EXPORT int
+VMC_EXPORT int
 vmemcache_set_index(VMEMcache *cache, enum vmemcache_index index)
 {
 	int rc = check_configurable(cache);
 
 	if (rc)
-		return (int)result(rc);
+		return (int)vmc_result(rc);
 	if ((unsigned)index > VMEMCACHE_INDEX_HASH)
-		return (int)result(
+		return (int)vmc_result(
 			vmc_fail(EINVAL, "unknown index %d", (int)index));
 	cache->index_kind = index == VMEMCACHE_INDEX_HASH ? VMC_INDEX_LINEAR
 							  : VMC_INDEX_CRITNIB;
 	return 0;
 }
 
-EXPORT int
+VMC_EXPORT int
 vmemcache_set_prefault(VMEMcache *cache, unsigned threads,
 	vmemcache_on_progress *on_progress, void *arg)
 {
 	int rc = check_configurable(cache);
 
 	if (rc)
-		return (int)result(rc);
+		return (int)vmc_result(rc);
 	cache->prefault_threads = threads;
 	cache->on_progress = on_progress;
 	cache->on_progress_arg = arg;
 	return 0;
 }
 
-EXPORT int
+VMC_EXPORT int
 vmemcache_add(VMEMcache *cache, const char *path)
 {
 	VMC_NO_CANCEL;
 
 	if (!cache)
-		return (int)result(
+		return (int)vmc_result(
 			vmc_fail_const(EINVAL, "invalid (NULL) cache"));
 	if (vmc_cache_is_open(cache))
-		return (int)result(vmc_fail_const(
+		return (int)vmc_result(vmc_fail_const(
 			EBUSY, "the cache has a medium already"));
 	int saved = errno;
 	int rc = vmc_cache_open(cache, path);
 
 	if (rc == 0) /* whatever was tried on the way */
 		errno = saved;
-	return (int)result(rc);
+	return (int)vmc_result(rc);
 }
 
-EXPORT void
+VMC_EXPORT void
 vmemcache_delete(VMEMcache *cache)
 {
 	VMC_NO_CANCEL;
@@ -240,7 +205,7 @@ vmemcache_delete(VMEMcache *cache)
 	errno = saved;
 }
 
-EXPORT void
+VMC_EXPORT void
 vmemcache_callback_on_evict(
 	VMEMcache *cache, vmemcache_on_evict *evict, void *arg)
 {
@@ -250,7 +215,7 @@ vmemcache_callback_on_evict(
 	cache->on_evict_arg = arg;
 }
 
-EXPORT void
+VMC_EXPORT void
 vmemcache_callback_on_miss(VMEMcache *cache, vmemcache_on_miss *miss, void *arg)
 {
 	if (!cache)
@@ -259,19 +224,19 @@ vmemcache_callback_on_miss(VMEMcache *cache, vmemcache_on_miss *miss, void *arg)
 	cache->on_miss_arg = arg;
 }
 
-EXPORT int
+VMC_EXPORT int
 vmemcache_put(VMEMcache *cache, const void *key, size_t key_size,
 	const void *value, size_t value_size)
 {
 	int rc;
 
-	if (!usable(cache, key, key_size))
-		rc = why_unusable(cache);
+	if (!vmc_is_usable(cache, key, key_size))
+		rc = vmc_why_unusable(cache);
 	else if (!value && value_size > 0)
 		rc = vmc_fail_const(EINVAL, "invalid (NULL) value");
 	else
 		rc = vmc_cache_put(cache, key, key_size, value, value_size);
-	return (int)operation_result(rc);
+	return (int)vmc_operation_result(rc);
 }
 
 /* By itself: the other way would have to keep the arguments in vain. */
@@ -279,17 +244,17 @@ static __attribute__((cold, noinline)) ssize_t
 get_if_inherited(VMEMcache *cache, const void *key, size_t key_size, void *vbuf,
 	size_t vbufsize, size_t offset, size_t *vsize)
 {
-	if (!usable(cache, key, key_size))
-		return operation_result(why_unusable(cache));
+	if (!vmc_is_usable(cache, key, key_size))
+		return vmc_operation_result(vmc_why_unusable(cache));
 	return vmc_cache_get(
 		cache, key, key_size, vbuf, vbufsize, offset, vsize);
 }
 
-EXPORT ssize_t
+VMC_EXPORT ssize_t
 vmemcache_get(VMEMcache *cache, const void *key, size_t key_size, void *vbuf,
 	size_t vbufsize, size_t offset, size_t *vsize)
 {
-	if (__builtin_expect(!usable_here(cache, key, key_size), 0))
+	if (__builtin_expect(!vmc_is_usable_here(cache, key, key_size), 0))
 		return get_if_inherited(
 			cache, key, key_size, vbuf, vbufsize, offset, vsize);
 	/* a jump: what it returns goes to the program as it is */
@@ -297,70 +262,49 @@ vmemcache_get(VMEMcache *cache, const void *key, size_t key_size, void *vbuf,
 		cache, key, key_size, vbuf, vbufsize, offset, vsize);
 }
 
-EXPORT ssize_t
+VMC_EXPORT ssize_t
 vmemcache_get_many(
 	VMEMcache *cache, struct vmemcache_request *requests, size_t count)
 {
-	if (!usable(cache, NULL, 0))
-		return operation_result(why_unusable(cache));
+	if (!vmc_is_usable(cache, NULL, 0))
+		return vmc_operation_result(vmc_why_unusable(cache));
 	if ((!requests && count > 0) || count > SSIZE_MAX)
-		return result(vmc_fail_const(EINVAL, "invalid requests"));
+		return vmc_result(vmc_fail_const(EINVAL, "invalid requests"));
 	for (size_t i = 0; i < count; i++)
-		if (!usable(cache, requests[i].key, requests[i].key_size))
-			return operation_result(why_unusable(cache));
-	return operation_result(vmc_cache_get_many(cache, requests, count));
+		if (!vmc_is_usable(
+			    cache, requests[i].key, requests[i].key_size))
+			return vmc_operation_result(vmc_why_unusable(cache));
+	return vmc_operation_result(vmc_cache_get_many(cache, requests, count));
 }
 
-EXPORT int
+VMC_EXPORT int
 vmemcache_exists(
 	VMEMcache *cache, const void *key, size_t key_size, size_t *vsize)
 {
 	int rc;
 
-	if (usable(cache, key, key_size))
+	if (vmc_is_usable(cache, key, key_size))
 		rc = vmc_cache_exists(cache, key, key_size, vsize);
 	else
-		rc = why_unusable(cache);
-	return (int)operation_result(rc);
+		rc = vmc_why_unusable(cache);
+	return (int)vmc_operation_result(rc);
 }
 
-EXPORT int
+VMC_EXPORT int
 vmemcache_evict(VMEMcache *cache, const void *key, size_t key_size)
 {
 	int rc;
 
-	if (!usable(cache, key, key ? key_size : 0))
-		rc = why_unusable(cache);
+	if (!vmc_is_usable(cache, key, key ? key_size : 0))
+		rc = vmc_why_unusable(cache);
 	else if (key)
 		rc = vmc_cache_evict(cache, key, key_size);
 	else
 		rc = vmc_cache_evict_victim(cache);
-	return (int)operation_result(rc);
+	return (int)vmc_operation_result(rc);
 }
 
-EXPORT int
-vmemcache_get_stat(VMEMcache *cache, enum vmemcache_statistic stat, void *value,
-	size_t value_size)
-{
-	uint64_t n;
-	int saved = errno;
-
-	VMC_NO_CANCEL;
-	if (!cache || (vmc_cache_is_open(cache) && !usable(cache, NULL, 0)))
-		return (int)result(why_unusable(cache));
-	if (!value || value_size != sizeof(unsigned long long))
-		return (int)result(vmc_fail(EINVAL,
-			"a statistic needs a value of %zu bytes, not %zu",
-			sizeof(unsigned long long), value ? value_size : 0));
-	if (vmc_cache_stat(cache, stat, &n) != 0)
-		return (int)result(
-			vmc_fail(EINVAL, "unknown statistic %d", (int)stat));
-	*(unsigned long long *)value = n;
-	errno = saved; /* the system may not tell all of it */
-	return 0;
-}
-
-EXPORT void
+VMC_EXPORT void
 vmemcache_bench_set(VMEMcache *cache, enum vmemcache_bench_cfg cfg, size_t val)
 {
 	VMC_NO_CANCEL;
@@ -372,13 +316,13 @@ vmemcache_bench_set(VMEMcache *cache, enum vmemcache_bench_cfg cfg, size_t val)
 		vmc_cache_prefault(cache);
 }
 
-EXPORT const char *
+VMC_EXPORT const char *
 vmemcache_errormsg(void)
 {
 	return vmc_error_message();
 }
 
-EXPORT const char *
+VMC_EXPORT const char *
 vmemcache_version(void)
 {
 	/* that of the project: utils/check-interface */

@@ -38,6 +38,14 @@ struct vmc_ring {
 	_Atomic uint32_t tick[VMC_RING_SIZE]; /* of each; 0: not known */
 };
 
+/* By the owner. */
+static inline bool
+vmc_ring_is_full(const struct vmc_ring *ring)
+{
+	return vmc_load_relaxed(&ring->tail) - vmc_load_relaxed(&ring->head) ==
+	       VMC_RING_SIZE;
+}
+
 /* By the owner. How many nodes are in it then; 0 if it is full. */
 static inline uint32_t
 vmc_ring_push(

@@ -59,7 +59,7 @@ member(void *arg)
 		testing_expect(vmc_stripe_of(c->stripes, self) == s);
 		testing_expect(vmc_stripe_at(c->stripes, self->slot) == s);
 		testing_expect((uintptr_t)s % 64 == 0);
-		vmc_count(s, VMC_COUNT_PUT, 1);
+		vmc_count(s, VMC_COUNT_MISS, 1);
 		vmc_count(s, VMC_COUNT_DRAM, number);
 		vmc_count(s, VMC_COUNT_EXTENTS_GONE, number);
 		void *p = vmc_alloc(c->memory, 100);
@@ -102,10 +102,10 @@ crowd_three_times(void)
 	struct vmc_stripe *first[2 * CROWD] = {NULL};
 
 	c.memory = &memory;
-	assert_int_equal(vmc_stripes_sum(&stripes, VMC_COUNT_PUT), 0);
+	assert_int_equal(vmc_stripes_sum(&stripes, VMC_COUNT_MISS), 0);
 	for (unsigned round = 1; round <= 3; round++) {
 		run_crowd(&c);
-		assert_int_equal(vmc_stripes_sum(&stripes, VMC_COUNT_PUT),
+		assert_int_equal(vmc_stripes_sum(&stripes, VMC_COUNT_MISS),
 			round * CROWD);
 		assert_int_equal(vmc_stripes_sum(&stripes, VMC_COUNT_DRAM),
 			round * numbers);
@@ -125,7 +125,7 @@ crowd_three_times(void)
 	assert_true(counts.objects >= 3 * CROWD);
 	vmc_stripes_delete(&stripes, &memory);
 	assert_int_equal(counts.objects, 0);
-	assert_int_equal(vmc_stripes_sum(&stripes, VMC_COUNT_PUT), 0);
+	assert_int_equal(vmc_stripes_sum(&stripes, VMC_COUNT_MISS), 0);
 	assert_null(vmc_stripe_at(&stripes, 0));
 	assert_null(vmc_stripe_at(&stripes, 200));
 }
@@ -225,7 +225,7 @@ test_without_memory(void **state)
 	assert_null(vmc_stripe_of(&stripes, vmc_thread_self()));
 	assert_null(vmc_stripe_of(&stripes, &far));
 	refuse_memory = false;
-	assert_int_equal(vmc_stripes_sum(&stripes, VMC_COUNT_PUT), 0);
+	assert_int_equal(vmc_stripes_sum(&stripes, VMC_COUNT_MISS), 0);
 	struct vmc_stripe *s = vmc_stripe_of(&stripes, vmc_thread_self());
 	assert_non_null(s);
 	vmc_stripes_delete(&stripes, &memory);

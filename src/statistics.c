@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * statistics.c -- what a cache tells of itself
+ *
+ * Counters are per thread (stripe.h), and summed when somebody asks. Everything
+ * else is asked of the module that knows it. Nothing here is on the way of an
+ * operation.
+ */
+#include "cache.h"
+
+#include "memkind/malloc.h"
+
+#include <string.h>
+
+/* Of a cache that is open. */
+static uint64_t
+metadata_bytes(const struct vmemcache *cache, uint64_t came, uint64_t gone)
+{
+	return came - gone - cache->dram_baseline +
+	       vmc_load_relaxed(&cache->policy->bytes);
+}
+
+/* 0 bytes in all places but one. */
+static uint64_t
+metadata_in(struct vmemcache *cache, enum vmemcache_metadata where)
+{
+	uint64_t gone = vmc_stripes_sum(&cache->stripes, VMC_COUNT_DRAM_GONE);
+
+	if (cache->metadata != where)
+		return 0;
+	return metadata_bytes(
+		cache, vmc_stripes_sum(&cache->stripes, VMC_COUNT_DRAM), gone);
+}
+
+static uint64_t
+block_bytes(const struct vmemcache *cache)
+{
+	return (cache->blocks - vmc_extent_free_blocks(cache->extent)) *
+	       cache->block_size;
+}
+
+static bool
+is_statistic(enum vmemcache_statistic stat)
+{
+	return (unsigned)stat < VMEMCACHE_STATS_NUM ||
+	       (stat >= VMEMCACHE_STAT_EXTENTS &&
+		       stat <= VMEMCACHE_STAT_DRAM_SIZE_HUGE);
+}
+
+/* Of a cache that is open, a statistic that there is. */
+static uint64_t
+statistic(struct vmemcache *cache, enum vmemcache_statistic stat)
+{
+	struct vmc_stripes *all = &cache->stripes;
+	uint64_t sums[VMC_COUNTERS];
+
+	switch (stat) {
+	case VMEMCACHE_STAT_PUT:
+		vmc_stripes_sum_all(all, sums);
+		return vmc_entries_came(sums);
+	case VMEMCACHE_STAT_GET:
+		return vmc_stripes_sum(all, VMC_COUNT_HIT) +
+		       vmc_stripes_sum(all, VMC_COUNT_MISS);
+	case VMEMCACHE_STAT_HIT:
+		return vmc_stripes_sum(all, VMC_COUNT_HIT);
+	case VMEMCACHE_STAT_MISS:
+		return vmc_stripes_sum(all, VMC_COUNT_MISS);
+	case VMEMCACHE_STAT_EVICT:
+		vmc_stripes_sum_all(all, sums);
+		return vmc_entries_went(sums);
+	case VMEMCACHE_STAT_ENTRIES:
+		vmc_stripes_sum_all(all, sums);
+		return vmc_entries_came(sums) - vmc_entries_went(sums);
+	case VMEMCACHE_STAT_DRAM_SIZE_USED:
+		return metadata_in(cache, VMEMCACHE_METADATA_DRAM);
+	case VMEMCACHE_STAT_PMEM_SIZE_USED:
+		return metadata_in(cache, VMEMCACHE_METADATA_PMEM);
+	case VMEMCACHE_STAT_KMEM_SIZE_USED:
+		return metadata_in(cache, VMEMCACHE_METADATA_KMEM);
+	case VMEMCACHE_STAT_POOL_SIZE_USED:
+		return block_bytes(cache);
+	case VMEMCACHE_STAT_HEAP_ENTRIES:
+		return vmc_extent_free_runs(cache->extent);
+	case VMEMCACHE_STAT_EXTENTS:
+		return vmc_stripes_left(
+			all, VMC_COUNT_EXTENTS, VMC_COUNT_EXTENTS_GONE);
+	case VMEMCACHE_STAT_PAGE_SIZE:
+		return cache->pool.page_size;
+	case VMEMCACHE_STAT_POOL_SIZE:
+		return cache->pool.size;
+	case VMEMCACHE_STAT_POOL_SIZE_HUGE:
+		return vmc_pool_huge_bytes(&cache->pool);
+	case VMEMCACHE_STAT_DRAM_SIZE_HUGE:
+		return vmc_memkind_huge_bytes();
+	case VMEMCACHE_STATS_NUM:
+		break;
+	}
+	return 0;
+}
+
+int
+vmc_cache_stat(
+	struct vmemcache *cache, enum vmemcache_statistic stat, uint64_t *value)
+{
+	if (!is_statistic(stat))
+		return -EINVAL;
+	*value = vmc_cache_is_open(cache) ? statistic(cache, stat) : 0;
+	return 0;
+}
+
+void
+vmc_cache_count_failure(struct vmc_stripe *stripe, unsigned mode, int rc)
+{
+	static const struct {
+		int rc;
+		enum vmemcache_outcome outcome;
+	} outcomes[] = {
+		{-EEXIST, VMEMCACHE_OUTCOME_EXISTS},
+		{-ENOENT, VMEMCACHE_OUTCOME_ABSENT},
+		{-ESTALE, VMEMCACHE_OUTCOME_STALE},
+		{-ENOSPC, VMEMCACHE_OUTCOME_NO_SPACE},
+		{-ENOMEM, VMEMCACHE_OUTCOME_NO_MEMORY},
+	};
+
+	for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++)
+		if (outcomes[i].rc == rc)
+			vmc_count(stripe,
+				vmc_count_of_store(mode, outcomes[i].outcome),
+				1);
+}
+
+void
+vmc_cache_statistics(struct vmemcache *cache, struct vmemcache_statistics *s)
+{
+	uint64_t sums[VMC_COUNTERS];
+
+	*s = (struct vmemcache_statistics){.struct_size = sizeof(*s)};
+	if (!vmc_cache_is_open(cache))
+		return;
+	vmc_stripes_sum_all(&cache->stripes, sums);
+	s->hits = sums[VMC_COUNT_HIT];
+	s->misses = sums[VMC_COUNT_MISS];
+	s->gets = s->hits + s->misses;
+	memcpy(s->stores, sums + VMC_COUNT_STORES, sizeof(s->stores));
+	memcpy(s->removals, sums + VMC_COUNT_REMOVALS, sizeof(s->removals));
+	s->touches_lost = sums[VMC_COUNT_TOUCHES_LOST];
+	s->items = vmc_entries_came(sums) - vmc_entries_went(sums);
+	s->value_bytes = sums[VMC_COUNT_VALUES] - sums[VMC_COUNT_VALUES_GONE];
+	s->pieces = sums[VMC_COUNT_EXTENTS] - sums[VMC_COUNT_EXTENTS_GONE];
+	s->metadata_bytes = metadata_bytes(
+		cache, sums[VMC_COUNT_DRAM], sums[VMC_COUNT_DRAM_GONE]);
+	s->block_bytes = block_bytes(cache);
+	s->pool_bytes = cache->pool.size;
+	s->free_runs = vmc_extent_free_runs(cache->extent);
+	s->page_bytes = cache->pool.page_size;
+	s->pool_huge_bytes = vmc_pool_huge_bytes(&cache->pool);
+	s->metadata_huge_bytes = vmc_memkind_huge_bytes();
+}
