@@ -33,6 +33,10 @@
 
 #ifdef __cplusplus
 extern "C" {
+#ifdef __GNUC__ /* functions with the name of a struct are meant */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
 #endif
 
 /* The interface of libvmemcache 0.8; of the library itself: _version(). */
@@ -416,6 +420,9 @@ const char *vmemcache_errormsg(void);
 const char *vmemcache_version(void);
 
 #ifdef __cplusplus
+#ifdef __GNUC__
+#pragma GCC diagnostic pop
+#endif
 }
 #endif
 
