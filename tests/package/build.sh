@@ -6,7 +6,8 @@
 # unoptimised to be quick; and without a network, as the private jemalloc is
 # there. OPTIONs go to cmake. HOW is
 #
-#   top                    by themselves
+#   top                    by themselves, with the interface that programs
+#                          were built against (packaging/abi)
 #   static                 the static ones alone, for programs that are static
 #                          altogether
 #   fetch, subdirectory    within another project, FetchContent or
@@ -42,6 +43,9 @@ configure()
 if [ "$how" = top ]; then
 	configure ../.. -DVMC_TESTS=OFF -DVMC_BENCHMARKS=OFF \
 		-DVMC_EXAMPLES=OFF "$@"
+	! command -v abidiff >/dev/null ||
+		step ../../packaging/abi/check "$build/src/libvmemcache.so" \
+			"$build/src/libmemkind.so"
 	exit
 fi
 
