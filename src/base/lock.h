@@ -15,6 +15,7 @@
  *   EXTENT   the block allocator
  *   KIND     memkind's own locks
  *   THREADS  the registry of threads
+ *   HEAP     what a thread has of a kind behind its magazines
  *   SPACE    the addresses of one kind; called from within jemalloc
  */
 #ifndef VMC_BASE_LOCK_H
@@ -31,6 +32,7 @@ enum vmc_lock_rank {
 	VMC_RANK_EXTENT,
 	VMC_RANK_KIND,
 	VMC_RANK_THREADS,
+	VMC_RANK_HEAP,
 	VMC_RANK_SPACE,
 };
 

@@ -55,7 +55,7 @@ unsigned vmc_os_processor_count(void);
 /* Is there a mapping behind every page that the range touches? size above 0. */
 bool vmc_os_is_mapped(const void *addr, size_t size);
 
-/* Nanoseconds of a clock that never goes back. */
+/* Nanoseconds of a clock that never goes back, in steps of milliseconds. */
 uint64_t vmc_os_clock_ns(void);
 
 /* 64 bits that an attacker cannot guess (getrandom, clock as a last resort). */

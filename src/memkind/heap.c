@@ -26,6 +26,11 @@
  * at a tick, if there was no refill since the last flush. What nobody wanted
  * from the depot for a while is given back at a tick as well.
  *
+ * Before an allocation fails, what is free in depots and in all threads'
+ * tcaches is recalled (heap_threads.c). A tcache has a latch for that, which
+ * its owner takes once for each batch. Nobody can look into magazines, whose
+ * fast path has no lock, so they are small where the kind is small.
+ *
  * Rejected: magazines without the tcache (100 ns for each object of a batch),
  * the tcache alone (10 ns each way, mostly for its look-up), no depot (objects
  * that one thread allocates and another frees take 70 ns in place of 15, as
@@ -91,34 +96,63 @@ note_class(const void *ptr, unsigned class)
 	vmc_store_relaxed(page_class(ptr), (uint8_t) class);
 }
 
-/* Through the thread's cache. */
+/* Through the thread's cache, under its latch. */
 static void
-give_back(const struct vmc_thread_heap *heap, unsigned class, void **objects,
+give_back_latched(struct vmc_thread_heap *heap, unsigned class, void **objects,
 	unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
 		je_sdallocx(objects[i], vmc_class_sizes[class], heap->flags);
+	heap->cached = true;
 }
 
 static void
-empty_shelf(
-	struct vmc_thread_heap *heap, struct vmc_depot *depot, unsigned class)
+give_back(struct vmc_thread_heap *heap, unsigned class, void **objects,
+	unsigned count)
+{
+	vmc_latch_acquire(&heap->latch, VMC_RANK_HEAP);
+	give_back_latched(heap, class, objects, count);
+	vmc_latch_release(&heap->latch, VMC_RANK_HEAP);
+}
+
+static bool
+empty_shelf(struct vmc_depot *depot, unsigned class)
 {
 	void *objects[VMC_MAGAZINE_OBJECTS];
+	bool any = false;
 	unsigned n;
 
 	while ((n = vmc_depot_get(
-			depot, class, objects, VMC_MAGAZINE_OBJECTS)) > 0)
-		give_back(heap, class, objects, n);
+			depot, class, objects, VMC_MAGAZINE_OBJECTS)) > 0) {
+		for (unsigned i = 0; i < n; i++)
+			je_sdallocx(objects[i], vmc_class_sizes[class],
+				MALLOCX_TCACHE_NONE);
+		any = true;
+	}
+	return any;
 }
 
-void
-vmc_heap_empty_depots(struct vmc_thread_heap *heap,
-	struct vmc_arena *const *arenas, unsigned count)
+bool
+vmc_heap_empty_depots(struct vmc_arena *const *arenas, unsigned count)
 {
+	bool any = false;
+
 	for (unsigned i = 0; i < count; i++)
 		for (unsigned class = 1; class < VMC_CLASSES; class ++)
-			empty_shelf(heap, arenas[i]->depot, class);
+			any |= empty_shelf(arenas[i]->depot, class);
+	return any;
+}
+
+bool
+vmc_heap_flush(struct vmc_thread_heap *heap)
+{
+	vmc_latch_acquire(&heap->latch, VMC_RANK_HEAP);
+	bool any = heap->cached && heap->has_tcache;
+	if (any)
+		vmc_engine_tcache_flush(heap->tcache);
+	heap->cached = false;
+	vmc_latch_release(&heap->latch, VMC_RANK_HEAP);
+	return any;
 }
 
 void
@@ -126,11 +160,11 @@ vmc_heap_drain(struct vmc_thread_heap *heap)
 {
 	for (unsigned class = 1; class < VMC_CLASSES; class ++) {
 		struct vmc_magazine *m = &heap->magazines[class];
-		give_back(heap, class, m->slots, m->count);
+		if (m->count > 0)
+			give_back(heap, class, m->slots, m->count);
 		m->count = 0;
 	}
-	if (heap->has_tcache)
-		vmc_engine_tcache_flush(heap->tcache);
+	vmc_heap_flush(heap);
 	heap->flushed = false;
 }
 
@@ -140,88 +174,124 @@ vmc_heap_return_all(struct vmc_thread_heap *heap, bool purge)
 	struct vmc_arena *arenas[VMC_KIND_ARENAS];
 	unsigned count = vmc_heap_arenas(heap->kind, arenas);
 
-	vmc_heap_empty_depots(heap, arenas, count);
+	vmc_heap_empty_depots(arenas, count);
 	vmc_heap_drain(heap);
 	for (unsigned i = 0; purge && i < count; i++)
 		vmc_engine_arena_purge(arenas[i]->index);
 }
 
 /*
- * The arena has none. Where arenas are parts of one memory, others may, and the
- * first one all that is not in parts. flags: those for the one that had.
+ * Past all caches. Where arenas are parts of one memory and this one has none,
+ * others may, and the first one all that is not in parts. how: zeroed, aligned.
  */
 static void *
-take_elsewhere(const struct memkind *kind, size_t size, int *flags, int how)
+take_once(const struct memkind *kind, const struct vmc_arena *arena,
+	size_t size, int how)
 {
 	struct vmc_arena *arenas[VMC_KIND_ARENAS];
-	void *ptr = NULL;
+	void *ptr = vmc_arena_malloc(size, vmc_arena_flags(arena) | how);
 
-	if (kind->space.part == 0)
-		return NULL;
+	if (ptr || kind->space.part == 0)
+		return ptr;
 	unsigned count = vmc_heap_arenas(kind, arenas);
-	for (unsigned i = 0; i < count && !ptr; i++) {
-		*flags = vmc_arena_flags(arenas[i]);
-		ptr = vmc_arena_malloc(size, *flags | how);
+	for (unsigned i = 0; i < count && !ptr; i++)
+		ptr = vmc_arena_malloc(size, vmc_arena_flags(arenas[i]) | how);
+	return ptr;
+}
+
+/* Others may be faster to take what was recalled, but not again and again. */
+#define RECALLS 8
+
+/*
+ * An object from jemalloc. If there is none: what threads hold may be all that
+ * is left, and what is free may be in pieces that merge only when they are
+ * given back, or be kept in other arenas.
+ */
+static void *
+take(const struct memkind *kind, struct vmc_thread_heap *heap,
+	const struct vmc_arena *arena, size_t size, int how)
+{
+	void *ptr = take_once(kind, arena, size, how);
+	bool more = true;
+
+	for (int i = 0; i < RECALLS && !ptr && more; i++) {
+		more = vmc_heap_recall(kind, heap);
+		ptr = take_once(kind, arena, size, how);
 	}
 	return ptr;
 }
 
 /*
- * An object from jemalloc; how: zeroed, aligned. If there is none: what this
- * thread holds may be all that is left, and what is free may be in pieces that
- * merge only when they are given back, or be kept in other arenas. flags: where
- * from, and then where there was one.
+ * Objects through the thread's cache: one for the caller, and up to that many
+ * into the slots, the first that jemalloc gives on top: the first to leave, so
+ * addresses go up. *got: how many these are.
  */
 static void *
-take(const struct memkind *kind, struct vmc_thread_heap *heap, size_t size,
-	int *flags, int how)
+take_cached(struct vmc_thread_heap *heap, unsigned class, void **slots,
+	unsigned wanted, unsigned *got)
 {
-	const int own = *flags;
-	void *ptr = vmc_arena_malloc(size, own | how);
+	size_t size = vmc_class_sizes[class];
+	unsigned at = wanted;
+	void *ptr, *more;
 
-	if (!ptr)
-		ptr = take_elsewhere(kind, size, flags, how);
-	if (ptr || heap == &vmc_heap_empty)
-		return ptr;
-	vmc_heap_return_all(heap, true);
-	*flags = own;
-	ptr = vmc_arena_malloc(size, own | how);
-	return ptr ? ptr : take_elsewhere(kind, size, flags, how);
+	vmc_latch_acquire(&heap->latch, VMC_RANK_HEAP);
+	ptr = vmc_arena_malloc(size, heap->flags);
+	while (ptr && at > 0 && (more = je_mallocx(size, heap->flags))) {
+		note_class(more, class);
+		slots[--at] = more;
+	}
+	heap->cached = true;
+	vmc_latch_release(&heap->latch, VMC_RANK_HEAP);
+	*got = wanted - at;
+	if (at > 0)
+		memmove(slots, slots + at, *got * sizeof(void *));
+	return ptr;
 }
 
-/*
- * One object for the caller, and half a magazine for its successors, which is
- * empty now. The first that jemalloc gives is the first to leave: addresses
- * go up.
- */
+/* The first use of a class: how much its magazine may hold. */
+static void
+assign(struct vmc_thread_heap *heap, unsigned class)
+{
+	struct vmc_magazine *m = &heap->magazines[class];
+	size_t size = vmc_class_sizes[class];
+	size_t n = heap->budget / VMC_MAGAZINE_SHARE / size;
+
+	m->slots = heap->room + vmc_heap_room[class];
+	if (n < 2)
+		return;
+	if (n > vmc_heap_room[class + 1] - vmc_heap_room[class])
+		n = vmc_heap_room[class + 1] - vmc_heap_room[class];
+	m->capacity = (unsigned)n;
+	heap->budget -= n * size;
+}
+
+static bool
+has_magazines(const struct vmc_thread_heap *heap)
+{
+	return heap != &vmc_heap_empty && !heap->arena->pool;
+}
+
+/* One object for the caller, and half a magazine, which is empty now. */
 static void *
 refill(struct vmc_thread_heap *heap, unsigned class)
 {
 	struct vmc_magazine *m = &heap->magazines[class];
-	size_t size = vmc_class_sizes[class];
-	unsigned at = m->capacity / 2;
-	int flags = heap->flags;
-	void *ptr, *more;
+	void *ptr;
 
 	heap->flushed = false;
-	m->count =
-		vmc_depot_get(heap->arena->depot, class, m->slots, m->capacity);
+	if (!m->slots)
+		assign(heap, class);
+	if (m->capacity > 0)
+		m->count = vmc_depot_get(
+			heap->arena->depot, class, m->slots, m->capacity);
 	if (m->count > 0)
 		return m->slots[--m->count];
-	ptr = take(heap->kind, heap, size, &flags, 0);
+	ptr = take_cached(heap, class, m->slots, m->capacity / 2, &m->count);
 	if (!ptr)
-		return NULL;
-	note_class(ptr, class);
-	while (at > 0) {
-		more = je_mallocx(size, flags);
-		if (!more)
-			break;
-		note_class(more, class);
-		m->slots[--at] = more;
-	}
-	m->count = m->capacity / 2 - at;
-	if (at > 0)
-		memmove(m->slots, m->slots + at, m->count * sizeof(void *));
+		ptr = take(heap->kind, heap, heap->arena,
+			vmc_class_sizes[class], 0);
+	if (ptr)
+		note_class(ptr, class);
 	return ptr;
 }
 
@@ -231,7 +301,6 @@ malloc_directly(struct memkind *kind, size_t size, int how)
 {
 	struct vmc_thread_heap *heap;
 	struct vmc_arena *arena;
-	int flags;
 	void *ptr;
 
 	if (vmc_heap_find(kind, &heap, &arena) < 0)
@@ -241,8 +310,7 @@ malloc_directly(struct memkind *kind, size_t size, int how)
 		return NULL;
 	if (arena->pool)
 		return vmc_pool_malloc(arena->pool, size, how);
-	flags = vmc_arena_flags(arena);
-	ptr = take(kind, heap, size, &flags, how);
+	ptr = take(kind, heap, arena, size, how);
 	if (ptr)
 		note_class(ptr, class_of(je_nallocx(size, how)));
 	return ptr;
@@ -262,9 +330,8 @@ malloc_slow(struct memkind *kind, size_t size, unsigned class)
 	if (class == VMC_BEYOND)
 		ptr = malloc_directly(kind, size, 0);
 	else if (vmc_heap_find(kind, &heap, &arena) == 0)
-		ptr = heap->magazines[class].capacity > 0
-			      ? refill(heap, class)
-			      : malloc_directly(kind, size, 0);
+		ptr = has_magazines(heap) ? refill(heap, class)
+					  : malloc_directly(kind, size, 0);
 	if (!ptr)
 		errno = ENOMEM;
 	return ptr;
@@ -326,7 +393,7 @@ aligned_slow(
 	struct vmc_arena *arena;
 
 	if (class != VMC_BEYOND && vmc_heap_find(kind, &heap, &arena) == 0 &&
-		heap->magazines[class].capacity > 0)
+		has_magazines(heap))
 		return refill(heap, class);
 	return malloc_directly(
 		kind, size, MALLOCX_LG_ALIGN(__builtin_ctzl(alignment)));
@@ -344,11 +411,11 @@ vmc_heap_aligned(struct memkind *kind, size_t alignment, size_t size)
 }
 
 static void
-empty_idle_shelves(struct vmc_thread_heap *heap, struct vmc_depot *depot)
+empty_idle_shelves(struct vmc_depot *depot)
 {
 	for (unsigned class = 1; class < VMC_CLASSES; class ++)
 		if (vmc_depot_idle(depot, class))
-			empty_shelf(heap, depot, class);
+			empty_shelf(depot, class);
 }
 
 /*
@@ -368,11 +435,11 @@ tick(struct vmc_thread_heap *heap)
 	heap->next_tick = now + TICK;
 	unsigned count = vmc_heap_arenas(heap->kind, arenas);
 	const struct vmc_arena *other = arenas[heap->ticks++ % count];
-	empty_idle_shelves(heap, heap->arena->depot);
+	empty_idle_shelves(heap->arena->depot);
 	if (other != heap->arena)
-		empty_idle_shelves(heap, other->depot);
-	if (heap->flushed && heap->has_tcache)
-		vmc_engine_tcache_flush(heap->tcache);
+		empty_idle_shelves(other->depot);
+	if (heap->flushed)
+		vmc_heap_flush(heap);
 	heap->flushed = false;
 	vmc_engine_arena_tick(heap->arena->index);
 	if (other != heap->arena)
@@ -430,6 +497,13 @@ free_slow(struct memkind *kind, void *ptr, unsigned class)
 	}
 	tick(heap);
 	m = &heap->magazines[class];
+	if (!m->slots)
+		assign(heap, class);
+	if (m->capacity == 0) {
+		give_back(heap, class, &ptr, 1);
+		heap->flushed = true;
+		return;
+	}
 	if (m->count == m->capacity)
 		shed(heap, class);
 	m->slots[m->count++] = ptr;

@@ -17,16 +17,25 @@
 #define VMC_MAGAZINE_OBJECTS 32u
 #define VMC_MAGAZINE_BYTES ((size_t)16384)
 
+/*
+ * What is in magazines is out of reach for other threads, so those of a thread
+ * hold at most this part of what the kind can hold: each a quarter of what the
+ * ones before it left.
+ */
+#define VMC_MAGAZINES_PART 1024u
+#define VMC_MAGAZINE_SHARE 4u
+
 struct vmc_magazine {
 	unsigned count;
-	unsigned capacity;
-	void **slots;
+	unsigned capacity; /* 0: too little is left for one, or not used yet */
+	void **slots;      /* NULL: not used yet */
 };
 
 struct vmc_thread_heap {
 	/* the owner's alone */
 	struct vmc_magazine magazines[VMC_CLASSES];
-	bool flushed; /* objects to jemalloc, since the last refill */
+	size_t budget; /* bytes that further magazines may hold */
+	bool flushed;  /* objects to jemalloc, since the last refill */
 	uint64_t next_tick;
 	unsigned ticks; /* wrapping around */
 	/* immutable */
@@ -35,6 +44,12 @@ struct vmc_thread_heap {
 	int flags; /* for jemalloc: the arena and the tcache */
 	bool has_tcache;
 	unsigned tcache;
+	/*
+	 * Of the tcache. Its owner uses it, others empty it, under
+	 * vmc_kinds_lock then.
+	 */
+	struct vmc_latch latch;
+	bool cached; /* under the latch: something may be in it */
 	/* under vmc_kinds_lock */
 	struct vmc_thread_heap *_Atomic *entry; /* where the owner looks */
 	struct vmc_thread_heap *next, **previous;
@@ -60,6 +75,9 @@ vmc_heap_mine(const struct memkind *kind)
 }
 
 extern size_t vmc_class_sizes[VMC_CLASSES];
+
+/* Where a class begins in a heap's room; at the next one it ends. */
+extern unsigned vmc_heap_room[VMC_CLASSES + 1];
 
 /* For jemalloc: from this arena, past all thread caches. */
 static inline int
@@ -87,10 +105,17 @@ void vmc_heap_init_classes(void);
 
 /* Return what its magazines and its tcache hold to jemalloc. */
 void vmc_heap_drain(struct vmc_thread_heap *heap);
-/* What the depots hold, through its tcache. */
-void vmc_heap_empty_depots(struct vmc_thread_heap *heap,
-	struct vmc_arena *const *arenas, unsigned count);
-/* Both, of all arenas; purge: and from there to the medium. */
+/* The same of its tcache alone, which anybody may do; was there anything? */
+bool vmc_heap_flush(struct vmc_thread_heap *heap);
+/* What the depots hold; was there anything? */
+bool vmc_heap_empty_depots(struct vmc_arena *const *arenas, unsigned count);
+/* Depots and the heap's own, of all arenas; purge: and to the medium. */
 void vmc_heap_return_all(struct vmc_thread_heap *heap, bool purge);
+/*
+ * That, and what all other threads have in their tcaches. heap: the caller's,
+ * or the empty one. False: there was nothing that a second attempt at an
+ * allocation could have.
+ */
+bool vmc_heap_recall(const struct memkind *kind, struct vmc_thread_heap *heap);
 
 #endif

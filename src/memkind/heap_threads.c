@@ -11,7 +11,8 @@
  * (processors 240 ns apart).
  *
  * Who frees a heap: its thread at exit, or who destroys the kind. Both hold
- * vmc_kinds_lock; nobody else touches another thread's heap.
+ * vmc_kinds_lock. So does whoever has found no memory, and empties the tcaches
+ * of all threads: of another thread's heap that is all that is touched.
  */
 #include "heap.h"
 
@@ -34,8 +35,7 @@ static _Thread_local bool exiting;
 static pthread_key_t exit_key;
 static bool exit_key_made;
 
-static unsigned capacities[VMC_CLASSES];
-static size_t room_size;
+unsigned vmc_heap_room[VMC_CLASSES + 1];
 
 static void
 free_heap(struct vmc_thread_heap *heap)
@@ -78,8 +78,8 @@ drop_table(struct vmc_thread_heap *_Atomic *heaps)
 		vmc_kind_changes(heap->kind);
 		/* the last to go, and nobody would look there again */
 		if (heap->kind->heaps == heap && !heap->next)
-			vmc_heap_empty_depots(heap, arenas,
-				vmc_heap_arenas(heap->kind, arenas));
+			vmc_heap_empty_depots(
+				arenas, vmc_heap_arenas(heap->kind, arenas));
 		vmc_heap_drain(heap);
 		free_heap(heap);
 	}
@@ -171,20 +171,6 @@ make_tcache(struct vmc_thread_heap *heap)
 			MALLOCX_TCACHE((int)heap->tcache) - MALLOCX_TCACHE_NONE;
 }
 
-/* A pool does without magazines, and what belongs to them. */
-static void
-make_magazines(struct vmc_thread_heap *heap)
-{
-	void **room = heap->room;
-
-	for (unsigned class = 1; class < VMC_CLASSES; class ++) {
-		heap->magazines[class] = (struct vmc_magazine){
-			.capacity = capacities[class], .slots = room};
-		room += capacities[class];
-	}
-	make_tcache(heap);
-}
-
 /* In the thread's table, if there is none yet, or none in sight. */
 static void
 make_heap(struct memkind *kind, struct vmc_arena *arena)
@@ -196,14 +182,17 @@ make_heap(struct memkind *kind, struct vmc_arena *arena)
 		vmc_store_relaxed(entry, heap);
 		return;
 	}
-	heap = je_calloc(1, sizeof(*heap) + room_size);
+	heap = je_calloc(
+		1, sizeof(*heap) + vmc_heap_room[VMC_CLASSES] * sizeof(void *));
 	if (!heap)
 		return;
 	heap->kind = kind;
 	heap->arena = arena;
 	arena->heaps++;
+	heap->budget = kind->space.capacity / VMC_MAGAZINES_PART;
+	/* a pool does without magazines, and what belongs to them */
 	if (!arena->pool)
-		make_magazines(heap);
+		make_tcache(heap);
 	heap->entry = entry;
 	heap->next = kind->heaps;
 	heap->previous = &kind->heaps;
@@ -286,6 +275,30 @@ vmc_heap_give_back(const struct memkind *kind)
 		vmc_heap_return_all(heap, true);
 }
 
+/*
+ * Whoever waits for a latch here holds vmc_kinds_lock, which a thread that has
+ * its own latch never asks for. What a tcache got before its latch was free is
+ * seen here, what it gets after that was not to be had before.
+ */
+bool
+vmc_heap_recall(const struct memkind *kind, struct vmc_thread_heap *heap)
+{
+	struct vmc_arena *arenas[VMC_KIND_ARENAS];
+	unsigned count = vmc_heap_arenas(kind, arenas);
+	bool any = vmc_heap_empty_depots(arenas, count);
+
+	if (heap != &vmc_heap_empty && !heap->arena->pool)
+		vmc_heap_drain(heap);
+	vmc_lock_acquire(&vmc_kinds_lock);
+	for (struct vmc_thread_heap *other = kind->heaps; other;
+		other = other->next)
+		any |= vmc_heap_flush(other);
+	for (unsigned i = 0; i < count; i++)
+		vmc_engine_arena_purge(arenas[i]->index);
+	vmc_lock_release(&vmc_kinds_lock);
+	return any;
+}
+
 void
 vmc_heap_release(struct memkind *kind)
 {
@@ -350,11 +363,10 @@ vmc_heap_init(void)
 	vmc_heap_init_classes();
 	for (unsigned class = 1; class < VMC_CLASSES; class ++) {
 		size_t n = VMC_MAGAZINE_BYTES / vmc_class_sizes[class];
-		capacities[class] = n > VMC_MAGAZINE_OBJECTS
-					    ? VMC_MAGAZINE_OBJECTS
-				    : n < 2 ? 2
-					    : (unsigned)n;
-		room_size += capacities[class] * sizeof(void *);
+		n = n > VMC_MAGAZINE_OBJECTS ? VMC_MAGAZINE_OBJECTS
+		    : n < 2                  ? 2
+					     : n;
+		vmc_heap_room[class + 1] = vmc_heap_room[class] + (unsigned)n;
 	}
 	exit_key_made = pthread_key_create(&exit_key, thread_exit) == 0;
 	/*

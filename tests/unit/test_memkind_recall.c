@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_memkind_recall.c -- what threads have cached is there for others before
+ * an allocation fails
+ */
+#include "testing.h"
+
+#include "memkind/heap_internal.h"
+#include "memkind/malloc.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#define MIB ((size_t)1 << 20)
+
+enum { ROUNDS = 3, MOST_THREADS = 64, LARGEST = 8192, SMALLEST = 64 };
+
+static uint64_t seed;
+
+static const char *
+directory(void)
+{
+	return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+}
+
+static memkind_t
+make_pmem(size_t size)
+{
+	memkind_t kind;
+
+	assert_int_equal(memkind_create_pmem(directory(), size, &kind), 0);
+	return kind;
+}
+
+struct crowd {
+	memkind_t kind;
+	size_t share; /* bytes that each thread holds */
+	pthread_barrier_t barrier;
+	_Atomic unsigned refused;
+	_Atomic unsigned number;
+};
+
+/* Objects of any size until they have so many bytes together. */
+static void
+hold(struct crowd *crowd, uint64_t *random)
+{
+	void *objects[LARGEST];
+	size_t count = 0, bytes = 0;
+
+	while (bytes < crowd->share && count < LARGEST) {
+		size_t size = SMALLEST + testing_below(random, LARGEST);
+		size >>= testing_below(random, 5);
+		void *object = vmc_memkind_malloc(crowd->kind, size);
+		if (!object) {
+			vmc_fetch_add_relaxed(&crowd->refused, 1);
+			break;
+		}
+		memset(object, 1, size);
+		bytes += vmc_memkind_usable_size(crowd->kind, object);
+		objects[count++] = object;
+	}
+	pthread_barrier_wait(&crowd->barrier);
+	while (count > 0)
+		vmc_memkind_free(crowd->kind, objects[--count]);
+	pthread_barrier_wait(&crowd->barrier);
+}
+
+static void *
+hold_and_free(void *arg)
+{
+	struct crowd *crowd = arg;
+	uint64_t random = seed + vmc_fetch_add_relaxed(&crowd->number, 1);
+
+	for (int i = 0; i < ROUNDS; i++)
+		hold(crowd, &random);
+	return NULL;
+}
+
+/* So many threads hold so much of the kind together, and none is refused. */
+static void
+check_crowd(memkind_t kind, size_t size, unsigned count, size_t percent)
+{
+	struct crowd crowd = {.kind = kind};
+	pthread_t threads[MOST_THREADS];
+
+	if (RUNNING_ON_VALGRIND)
+		count /= 8;
+	crowd.share = size / count * percent / 100;
+	pthread_barrier_init(&crowd.barrier, NULL, count);
+	for (unsigned i = 0; i < count; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL,
+					 hold_and_free, &crowd),
+			0);
+	for (unsigned i = 0; i < count; i++)
+		pthread_join(threads[i], NULL);
+	pthread_barrier_destroy(&crowd.barrier);
+	assert_int_equal(crowd.refused, 0);
+	assert_int_equal(memkind_destroy_kind(kind), 0);
+}
+
+/*
+ * With 100 KB each of 16 MiB, 64 threads were refused memory hundreds of times:
+ * what others had freed was in their caches.
+ */
+static void
+test_crowd(void **state)
+{
+	(void)state;
+	check_crowd(make_pmem(16 * MIB), 16 * MIB, 64, 40);
+	check_crowd(make_pmem(16 * MIB), 16 * MIB, 64, 70);
+	check_crowd(make_pmem(64 * MIB), 64 * MIB, 64, 70);
+}
+
+static void
+test_crowd_in_fixed(void **state)
+{
+	void *memory = malloc(16 * MIB);
+	memkind_t kind;
+
+	(void)state;
+	assert_int_equal(memkind_create_fixed(memory, 16 * MIB, &kind), 0);
+	check_crowd(kind, 16 * MIB, 64, 40);
+	free(memory);
+}
+
+struct idler {
+	memkind_t kind;
+	pthread_barrier_t barrier;
+};
+
+/* Uses all classes, frees all of it, and does nothing then. */
+static void *
+use_and_idle(void *arg)
+{
+	struct idler *idler = arg;
+	void *objects[100];
+
+	for (unsigned class = 1; class < VMC_CLASSES; class ++) {
+		for (int i = 0; i < 100; i++)
+			objects[i] = vmc_memkind_malloc(
+				idler->kind, vmc_class_sizes[class]);
+		for (int i = 0; i < 100; i++)
+			vmc_memkind_free(idler->kind, objects[i]);
+	}
+	pthread_barrier_wait(&idler->barrier);
+	pthread_barrier_wait(&idler->barrier);
+	return NULL;
+}
+
+/* Bytes in objects of that size that there is room for. */
+static size_t
+room_for(memkind_t kind, size_t size)
+{
+	void *all = NULL, *object;
+	size_t count = 0;
+
+	for (; (object = vmc_memkind_malloc(kind, size)); count++) {
+		*(void **)object = all;
+		all = object;
+	}
+	while ((object = all)) {
+		all = *(void **)object;
+		vmc_memkind_free(kind, object);
+	}
+	return count * size;
+}
+
+static void
+test_idle_thread(void **state)
+{
+	struct idler idler = {.kind = make_pmem(16 * MIB)};
+	pthread_t thread;
+
+	(void)state;
+	pthread_barrier_init(&idler.barrier, NULL, 2);
+	assert_int_equal(
+		pthread_create(&thread, NULL, use_and_idle, &idler), 0);
+	pthread_barrier_wait(&idler.barrier);
+	assert_true(room_for(idler.kind, 65536) > 15 * MIB);
+	assert_true(room_for(idler.kind, 1024) > 15 * MIB);
+	pthread_barrier_wait(&idler.barrier);
+	pthread_join(thread, NULL);
+	pthread_barrier_destroy(&idler.barrier);
+	assert_int_equal(memkind_destroy_kind(idler.kind), 0);
+}
+
+/* What the calling thread's magazines can hold when all have been used. */
+static size_t
+magazines_of(memkind_t kind, unsigned *with)
+{
+	size_t bytes = 0;
+
+	*with = 0;
+	for (unsigned class = 1; class < VMC_CLASSES; class ++)
+		vmc_memkind_free(
+			kind, vmc_memkind_malloc(kind, vmc_class_sizes[class]));
+	for (unsigned class = 1; class < VMC_CLASSES; class ++) {
+		const struct vmc_magazine *m =
+			&vmc_heap_mine(kind)->magazines[class];
+		bytes += m->capacity * vmc_class_sizes[class];
+		*with += m->capacity >= 2;
+	}
+	assert_int_equal(memkind_destroy_kind(kind), 0);
+	return bytes;
+}
+
+static void
+test_budget(void **state)
+{
+	unsigned with;
+
+	(void)state;
+	assert_true(magazines_of(make_pmem(16 * MIB), &with) <= 16 << 10);
+	assert_in_range(with, 10, VMC_CLASSES - 2);
+	/* where there is plenty, all have one */
+	assert_true(magazines_of(make_pmem(2048 * MIB), &with) <= 2 * MIB);
+	assert_int_equal(with, VMC_CLASSES - 1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_crowd),
+		cmocka_unit_test(test_crowd_in_fixed),
+		cmocka_unit_test(test_idle_thread),
+		cmocka_unit_test(test_budget),
+	};
+
+	seed = testing_seed();
+	vmc_kinds_init();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
