@@ -20,9 +20,10 @@
  * Signals. No call is async-signal-safe: a handler must not make one, nor leave
  * one by longjmp(3).
  *
- * Threads. put, get, get_many, exists, evict, get_stat may be called from any
- * number of threads at once. new, set_*, callback_*, add, bench_set and delete
- * belong to one thread, before (delete: after) all others use the cache.
+ * Threads. put, store, get, get_many, fetch, exists, evict, remove and get_stat
+ * may be called from any number of threads at once. new, set_*, callback_*,
+ * add, bench_set and delete belong to one thread, before (delete: after) all
+ * others use the cache.
  */
 #ifndef LIBVMEMCACHE_H
 #define LIBVMEMCACHE_H 1
@@ -228,20 +229,21 @@ void vmemcache_callback_on_miss(
 
 /*
  * Insert a copy of the value under a copy of the key. Entries are evicted as
- * needed, and only if the put will then succeed.
+ * needed, and only if the put will then succeed. vmemcache_store() also
+ * replaces.
  *
  * A value that fits the pool finds its place whatever others put at the time:
  * the call waits for puts and evictions under way in other threads, but never
  * for a callback of theirs.
  *
  * EEXIST: the key is there; nothing changed. ENOSPC: larger than the pool, or
- * than 1 TiB, or not enough can be evicted: nothing, or what on_evict callbacks
- * are under way for. Entries may have been evicted by a put that fails in three
- * cases: EEXIST where another thread put the key after this put had looked for
- * it; ENOSPC where others took what was free while on_evict ran; ENOMEM, out of
- * DRAM, where that was wanting for the index or the list of the value's
- * extents. EINVAL: key or value NULL with a size above 0, or the cache has no
- * medium.
+ * than 512 GiB, or not enough can be evicted: nothing, or what on_evict
+ * callbacks are under way for. Entries may have been evicted by a put that
+ * fails in three cases: EEXIST where another thread put the key after this put
+ * had looked for it; ENOSPC where others took what was free while on_evict ran;
+ * ENOMEM, out of DRAM, where that was wanting for the index or the list of the
+ * value's extents. EINVAL: key or value NULL with a size above 0, or the cache
+ * has no medium.
  */
 int vmemcache_put(VMEMcache *cache, const void *key, size_t key_size,
 	const void *value, size_t value_size);
@@ -285,6 +287,95 @@ struct vmemcache_request {
 ssize_t vmemcache_get_many(
 	VMEMcache *cache, struct vmemcache_request *requests, size_t count);
 
+/* When a value may be stored. Since 1.0, as is all that follows on storing. */
+enum vmemcache_mode {
+	VMEMCACHE_SET,       /* in any case: it is inserted, or replaces */
+	VMEMCACHE_ADD,       /* only if the key is not there */
+	VMEMCACHE_REPLACE,   /* only if it is */
+	VMEMCACHE_IF_VERSION /* only if the value there has that version */
+};
+
+/* For ttl_ms: it does not expire. */
+#define VMEMCACHE_FOREVER UINT64_MAX
+
+/*
+ * How to store; all but struct_size may be 0, which is the default. So is a
+ * NULL pointer. Structures that begin with struct_size may grow: it is to be
+ * sizeof(struct vmemcache_store), as the program was compiled.
+ */
+struct vmemcache_store {
+	size_t struct_size;
+	enum vmemcache_mode mode;
+	unsigned flags;      /* none so far */
+	uint64_t if_version; /* IF_VERSION: the one that must be there */
+	uint64_t ttl_ms;     /* 0, or VMEMCACHE_FOREVER */
+	uint64_t stale_ms;   /* not looked at so far */
+	uint32_t tag;        /* any word, kept with the item; 0 costs nothing */
+	uint32_t cost;       /* of a miss, for policies that weigh it: so far
+				none does; 0: like all others */
+};
+
+/*
+ * Store a copy of the value under a copy of the key, in one step: at any moment
+ * every reader finds the old value or the new one, whole, and never a miss in
+ * between. Entries are evicted as by vmemcache_put(), but not the one that is
+ * replaced: for a moment the pool holds both values. *version, unless NULL,
+ * becomes the version of what was stored, a number above 0 that no other value
+ * of this key has had in this cache; it is not touched where the call fails.
+ * Caches that are never asked for versions keep none. A store counts as a put,
+ * and a value that is replaced is not counted as evicted: on_evict is not
+ * called. In on_miss it is like a put, if it does not fail with ENOENT or
+ * ESTALE.
+ *
+ * EEXIST: ADD, and the key is there. ENOENT: REPLACE or IF_VERSION, and it is
+ * not. ESTALE: IF_VERSION, and the value there has another version. ENOSPC, and
+ * in what cases entries may have been evicted all the same: as of
+ * vmemcache_put(), or the pool is too small for the value beside the one that
+ * it would replace. EINVAL: as there, or struct_size is not known, or mode,
+ * flags or ttl_ms is none of the above. ENOMEM.
+ */
+int vmemcache_store(VMEMcache *cache, const void *key, size_t key_size,
+	const void *value, size_t value_size, const struct vmemcache_store *how,
+	uint64_t *version);
+
+/*
+ * Remove that key, if its value has that version; 0: whatever is there. The
+ * on_evict callback runs first, as by vmemcache_evict().
+ *
+ * ENOENT: no such key. ESTALE: its value has another version. EAGAIN: it is
+ * being put or evicted by somebody else now, the latter also within its own
+ * on_evict callback; or another value was stored while on_evict ran, and stays.
+ * EINVAL: key NULL with a size above 0, or the cache has no medium. ENOMEM.
+ */
+int vmemcache_remove(VMEMcache *cache, const void *key, size_t key_size,
+	uint64_t if_version);
+
+/* What vmemcache_fetch() tells of a value. */
+struct vmemcache_info {
+	size_t struct_size; /* sizeof(struct vmemcache_info), by the caller */
+	size_t value_size;
+	uint64_t version; /* 0: on_miss could not store it */
+	uint64_t ttl_ms; /* left to it; VMEMCACHE_FOREVER: it does not expire */
+	uint32_t tag;
+};
+
+/* No use is recorded, and nothing counted in the statistics. */
+#define VMEMCACHE_PEEK 1u
+/* A miss is a miss: on_miss is not called. */
+#define VMEMCACHE_NO_CALLBACK 2u
+
+/*
+ * As vmemcache_get(), and *info, unless info is NULL, tells of the very value
+ * that the bytes are of; it is not touched on a miss. buffer NULL: only that.
+ * flags: 0, or some of the above together.
+ *
+ * ENOENT, ENOMEM: as of vmemcache_get(). EINVAL: as there, or unknown flags, or
+ * info->struct_size is not known.
+ */
+ssize_t vmemcache_fetch(VMEMcache *cache, const void *key, size_t key_size,
+	void *buffer, size_t buffer_size, size_t offset, unsigned flags,
+	struct vmemcache_info *info);
+
 /*
  * 1: the key is there and *vsize, unless NULL, the size of its value; 0: it
  * is not. Affects neither policy nor statistics. EINVAL as in get. ENOMEM.
@@ -297,7 +388,8 @@ int vmemcache_exists(
  * runs first.
  *
  * ENOENT: no such key. EAGAIN: it is being put or evicted by somebody else now,
- * the latter also within its own on_evict callback. ESRCH: key is NULL and
+ * the latter also within its own on_evict callback; or another value was stored
+ * while on_evict ran, and stays. ESRCH: key is NULL and
  * there is no victim (always so without a policy). EINVAL: no medium. ENOMEM.
  */
 int vmemcache_evict(VMEMcache *cache, const void *key, size_t key_size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * cache.h -- the composer: get.c, put.c, touch.c, evict.c and setup.c over
- * pool, extents, index and policy
+ * cache.h -- the composer: get.c, put.c, store.c, touch.c, evict.c and others
+ * over pool, extents, index and policy
  *
  * vmemcache.c checks arguments and translates errors; everything here works
  * on a cache that is valid, and returns negative errno.
@@ -30,8 +30,9 @@
 struct vmemcache {
 	/* made by add, immutable until delete; what a get needs comes first */
 	/* vmc_process_mark() of the process that may use it */
-	_Atomic unsigned usable_in; /* a child changes it (inherit.c) */
-	bool wants_touches;         /* of the policy */
+	_Atomic unsigned usable_in;   /* a child changes it (inherit.c) */
+	bool wants_touches;           /* of the policy */
+	_Atomic bool versions_wanted; /* set once, see version.c */
 	bool bench[VMEMCACHE_BENCH_PREFAULT + 1];
 	uint64_t seed;
 	struct vmc_index *index;
@@ -65,6 +66,10 @@ struct vmemcache {
 	vmemcache_on_miss *on_miss;
 	void *on_miss_arg;
 	char name[VMEMCACHE_NAME_MAX + 1]; /* at any time */
+
+	/* see version.c: how many stripes have taken some */
+	_Atomic uint64_t versions;
+	_Atomic bool versions_kept;
 
 	/* of the policy (touch.c), from 1 on: written under its lock */
 	_Atomic uint8_t generation;
@@ -156,10 +161,20 @@ ssize_t vmc_cache_failed(ssize_t rc);
 /* The number of hits; each request's result as of get. -ENOMEM, -EBADF. */
 ssize_t vmc_cache_get_many(struct vmemcache *cache,
 	struct vmemcache_request *requests, size_t count);
+/* As vmemcache_fetch(); -1, and errno is set. */
+ssize_t vmc_cache_fetch(struct vmemcache *cache, const void *key,
+	size_t key_size, void *buffer, size_t buffer_size, size_t offset,
+	unsigned flags, struct vmemcache_info *info);
+/* As vmemcache_store(); how is complete. */
+int vmc_cache_store(struct vmemcache *cache, const void *key, size_t key_size,
+	const void *value, size_t value_size, const struct vmemcache_store *how,
+	uint64_t *version);
 /* 1, 0 or negative errno. */
 int vmc_cache_exists(struct vmemcache *cache, const void *key, size_t key_size,
 	size_t *value_size);
-int vmc_cache_evict(struct vmemcache *cache, const void *key, size_t key_size);
+/* if_version 0: whatever is there. */
+int vmc_cache_evict(struct vmemcache *cache, const void *key, size_t key_size,
+	uint64_t if_version);
 int vmc_cache_evict_victim(struct vmemcache *cache);
 
 /* -EINVAL: unknown statistic. */
@@ -189,6 +204,9 @@ struct vmc_handover {
 	size_t buffer_size;
 	size_t offset;
 	size_t *value_size;
+	struct vmemcache_info *info; /* may be NULL */
+	bool peek;                   /* no use, and not counted */
+	bool no_callback;
 	ssize_t result; /* -ENOENT until the key is put */
 };
 
@@ -230,6 +248,19 @@ vmc_cache_hash(const struct vmemcache *cache, const struct vmc_entry *entry)
 }
 
 /*
+ * The entry that was exchanged in the index for another one, and that the
+ * caller has claimed before: the rest of its way.
+ */
+void vmc_cache_finish_replaced(struct vmemcache *cache,
+	struct vmc_stripe *stripe, struct vmc_entry *e);
+/*
+ * Under the policy's lock: it lets go of what was replaced by the owner of that
+ * stripe; own is the caller's.
+ */
+void vmc_cache_let_go_of_replaced(
+	struct vmemcache *cache, struct vmc_stripe *own, struct vmc_stripe *s);
+
+/*
  * Evict victims of the policy that hold at least `blocks` blocks together,
  * at least one victim, callbacks included. *freed gets the blocks of the last
  * one, the others' are free by then. -ENOSPC: there are not enough; then none
@@ -237,6 +268,16 @@ vmc_cache_hash(const struct vmemcache *cache, const struct vmc_entry *entry)
  */
 int vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	uint64_t blocks, enum vmemcache_reason reason, vmc_runs *freed);
+
+/*
+ * Callbacks and all else for an entry that the caller has claimed and that the
+ * policy does not have; *freed gets its blocks. VMC_REPLACED: it has gone, but
+ * a store has put another value of its key into the index before that. -EBADF,
+ * as above.
+ */
+#define VMC_REPLACED 1
+int vmc_cache_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, enum vmemcache_reason reason, vmc_runs *freed);
 
 /*
  * The first 4, 8 or 16 lines of a value. Always inline: gcc takes calls
@@ -394,6 +435,9 @@ vmc_cache_end_wait(struct vmc_stripe *stripe, struct vmc_patience *patience)
 	patience->waits = false;
 }
 
+/* Of a wait that ends by itself: for a moment, in later rounds for longer. */
+void vmc_cache_pause(unsigned round);
+
 /* Before work begins: those who wait have what they need first. */
 void vmc_cache_let_others_first(
 	struct vmemcache *cache, struct vmc_stripe *stripe);
@@ -410,8 +454,8 @@ void vmc_cache_free_at_once(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e);
 
 /*
- * Of an entry that is DEAD and in no index. Without memory for a note the limbo
- * waits, and the rest is ours.
+ * Of an entry that is DEAD, in no index and not in the policy. Without memory
+ * for a note the limbo waits, and the rest is ours.
  */
 static inline void
 vmc_cache_retire(

@@ -5,7 +5,8 @@
  *   offset 0      4          8      16           21           22      24
  *          | node | key_size | runs | value_size | generation | state | key
  *
- * key_size is in the node's padding, value_size has 40 bits.
+ * key_size is in the node's padding, value_size has 39 bits; the one above says
+ * that there is more behind the key (extra.h).
  *
  * One allocation, of 32 bytes with a key of up to 8. The value's bytes are in
  * the pool, in the blocks that runs names.
@@ -48,6 +49,7 @@
 
 #include "base/atomic.h"
 #include "extent/extent.h"
+#include "extra.h"
 #include "policy/policy.h"
 
 #include <assert.h>
@@ -76,7 +78,9 @@ struct vmc_entry {
 
 static_assert(offsetof(struct vmc_entry, key) == 24, "no padding");
 
-#define VMC_ENTRY_VALUE_MAX ((UINT64_C(1) << 40) - 1)
+#define VMC_ENTRY_VALUE_MAX ((UINT64_C(1) << 39) - 1)
+/* in value_size_high */
+#define VMC_ENTRY_EXTRA 0x80u
 
 /* A key as the caller gives it, with its hash. */
 struct vmc_key {
@@ -88,7 +92,15 @@ struct vmc_key {
 static inline size_t
 vmc_entry_value_size(const struct vmc_entry *entry)
 {
-	return entry->value_size_low | (size_t)entry->value_size_high << 32;
+	size_t high = entry->value_size_high & ~VMC_ENTRY_EXTRA;
+
+	return entry->value_size_low | high << 32;
+}
+
+static inline bool
+vmc_entry_has_extra(const struct vmc_entry *entry)
+{
+	return (entry->value_size_high & VMC_ENTRY_EXTRA) != 0;
 }
 
 static inline uint32_t
@@ -97,10 +109,47 @@ vmc_entry_key_size(const struct vmc_entry *entry)
 	return entry->node.of_user;
 }
 
+/* Where what is behind a key of that size begins. */
+static inline size_t
+vmc_entry_extra_offset(size_t key_size)
+{
+	return (sizeof(struct vmc_entry) + key_size + 7) & ~(size_t)7;
+}
+
+/* Of an entry that has it. */
+static inline struct vmc_extra *
+vmc_entry_extra(const struct vmc_entry *entry)
+{
+	return (struct vmc_extra *)((uintptr_t)entry +
+				    vmc_entry_extra_offset(
+					    vmc_entry_key_size(entry)));
+}
+
+static inline uint64_t
+vmc_entry_version(const struct vmc_entry *entry)
+{
+	return vmc_entry_has_extra(entry)
+		       ? vmc_extra_version(vmc_entry_extra(entry))
+		       : VMC_VERSION_NONE;
+}
+
+static inline uint32_t
+vmc_entry_tag(const struct vmc_entry *entry)
+{
+	return vmc_entry_has_extra(entry)
+		       ? vmc_extra_tag(vmc_entry_extra(entry))
+		       : 0;
+}
+
 static inline size_t
 vmc_entry_size(const struct vmc_entry *entry)
 {
-	return sizeof(*entry) + vmc_entry_key_size(entry);
+	size_t key_size = vmc_entry_key_size(entry);
+
+	if (__builtin_expect(!vmc_entry_has_extra(entry), 1))
+		return sizeof(*entry) + key_size;
+	return vmc_entry_extra_offset(key_size) +
+	       vmc_extra_size(vmc_extra_fields(vmc_entry_extra(entry)));
 }
 
 static inline struct vmc_entry *

@@ -74,6 +74,7 @@ struct claim {
 	struct vmc_entry *last;
 	uint64_t wanted; /* blocks, and one victim at least */
 	uint64_t got;
+	const struct vmc_entry *spared; /* left alone; NULL: none */
 };
 
 static void
@@ -134,7 +135,11 @@ claim_node(struct claim *claim, struct vmc_policy_node *node, uint32_t place)
 	struct vmc_entry *e = vmc_entry_of(node);
 	uint16_t state = VMC_ENTRY_LIVE;
 
-	if (vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_EVICTING)) {
+	/* as what is being inserted: the policy gets it back */
+	if (__builtin_expect(e == claim->spared, 0))
+		state = VMC_ENTRY_INSERTING;
+	if (state == VMC_ENTRY_LIVE &&
+		vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_EVICTING)) {
 		chain_append(claim, e);
 		claim->got += blocks_of(e);
 	} else {
@@ -143,12 +148,38 @@ claim_node(struct claim *claim, struct vmc_policy_node *node, uint32_t place)
 	return state;
 }
 
+/* vmc_index_match_fn */
+static bool
+is_this(const void *leaf, const void *key)
+{
+	return leaf == key;
+}
+
+/*
+ * EVICTING to LIVE, while it is in the index. False: it is not, as a store has
+ * put another entry there meanwhile, and left this one to who had claimed it.
+ */
+static bool
+unclaim(struct vmemcache *cache, struct vmc_entry *e)
+{
+	uint64_t hash = vmc_cache_hash(cache, e);
+	struct vmc_index_place where;
+
+	if (!vmc_index_begin_exchange(cache->index, hash, is_this, e, &where))
+		return false;
+	cache->policy->ops->restore(cache->policy, &e->node);
+	vmc_store_release(&e->state, VMC_ENTRY_LIVE);
+	vmc_index_cancel_exchange(cache->index, hash);
+	return true;
+}
+
 /*
  * Put claimed victims back where they were, the last claimed first. Under the
  * policy's lock.
  */
 static void
-give_back(struct vmc_policy *policy, struct claim *claim)
+give_back(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct claim *claim)
 {
 	struct vmc_entry *reversed = NULL;
 	struct vmc_entry *e;
@@ -159,8 +190,11 @@ give_back(struct vmc_policy *policy, struct claim *claim)
 	}
 	while ((e = reversed)) {
 		reversed = vmc_entry_chained(e);
-		policy->ops->restore(policy, &e->node);
-		vmc_store_release(&e->state, VMC_ENTRY_LIVE);
+		if (unclaim(cache, e))
+			continue;
+		vmc_store_relaxed(&e->node.at, 0);
+		vmc_cache_finish_replaced(cache, stripe, e);
+		vmc_cache_let_go_of_replaced(cache, stripe, stripe);
 	}
 	claim->got = 0;
 }
@@ -188,8 +222,9 @@ claim_reserved(struct vmc_stripe *stripe, struct claim *claim)
 
 	while (!enough(claim) && (row = vmc_reserve_peek(reserve, 0, &i))) {
 		struct vmc_policy_node *node = vmc_policy_node_at(row, i);
-		if (node && vmc_load_acquire(&vmc_entry_of(node)->state) ==
-				    VMC_ENTRY_INSERTING)
+		if (node && (vmc_load_acquire(&vmc_entry_of(node)->state) ==
+					    VMC_ENTRY_INSERTING ||
+				    vmc_entry_of(node) == claim->spared))
 			return;
 		vmc_reserve_skip(reserve);
 		if (node && vmc_policy_take(row, i))
@@ -220,8 +255,10 @@ claim_reserved_under_lock(struct vmc_policy *policy, struct vmc_stripe *stripe,
  * looked at once, or those being inserted would come round again and again.
  */
 static int
-claim_held(struct vmc_policy *policy, struct claim *claim)
+claim_held(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct claim *claim)
 {
+	struct vmc_policy *policy = cache->policy;
 	uint64_t held = vmc_load_relaxed(&policy->nodes);
 	struct vmc_policy_node *node;
 
@@ -230,7 +267,7 @@ claim_held(struct vmc_policy *policy, struct claim *claim)
 		claim_under_lock(policy, claim, node, 0);
 	if (enough(claim))
 		return 0;
-	give_back(policy, claim);
+	give_back(cache, stripe, claim);
 	return -ENOSPC;
 }
 
@@ -288,10 +325,12 @@ take_over(struct vmemcache *cache, struct vmc_stripe *own, struct vmc_stripe *s)
 	vmc_cache_drain(cache, &s->ring);
 	recall(cache, s);
 	vmc_reserve_end(&s->reserve, cache->policy);
+	vmc_cache_let_go_of_replaced(cache, own, s);
 	vmc_limbo_adopt(&own->limbo, &s->limbo, &cache->uncounted);
 	vmc_limbo_join(&own->ripe, s->ripe);
 	s->ripe = NULL;
 	s->handover = NULL;
+	s->spared = NULL;
 	s->touched = s->evicts = false;
 	s->nested = s->cut = 0;
 	vmc_store_relaxed(&s->work, 0);
@@ -346,6 +385,7 @@ visit_policy(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
 	stripe->touched = false;
 	vmc_cache_drain(cache, &stripe->ring);
+	vmc_cache_let_go_of_replaced(cache, stripe, stripe);
 	if (stripe->visits++ % LOOK_EVERY == 0)
 		vmc_cache_look_at_others(cache, stripe);
 	cache->policy->ops->settle(cache->policy);
@@ -373,11 +413,11 @@ claim_victims(
 	vmc_lock_acquire(&cache->policy_lock);
 	visit_policy(cache, stripe);
 	claim_reserved_under_lock(cache->policy, stripe, claim);
-	rc = claim_held(cache->policy, claim);
+	rc = claim_held(cache, stripe, claim);
 	if (rc) {
 		vmc_cache_drain_all(cache);
 		recall_all(cache);
-		rc = claim_held(cache->policy, claim);
+		rc = claim_held(cache, stripe, claim);
 	} else {
 		fill_reserve(cache, stripe);
 	}
@@ -476,7 +516,7 @@ end_of_on_evict(struct leaving *leaving)
 		all.last = leaving->rest->last;
 	vmc_lock_acquire(&cache->policy_lock);
 	vmc_reserve_recall(&leaving->stripe->reserve, cache->policy);
-	give_back(cache->policy, &all);
+	give_back(cache, leaving->stripe, &all);
 	vmc_cache_release_policy(cache);
 	vmc_cache_end_change(leaving->stripe);
 }
@@ -501,8 +541,8 @@ call_on_evict(struct vmemcache *cache, struct vmc_stripe *stripe,
 
 /*
  * Steps 2 to 5 for an entry that the caller has claimed, as it has the rest;
- * its blocks. -EBADF: the callback has returned in a child, where nothing may
- * be touched.
+ * its blocks. VMC_REPLACED: another value of the key is in the index since.
+ * -EBADF: the callback has returned in a child, where nothing may be touched.
  */
 static int
 remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
@@ -518,7 +558,7 @@ remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
 		if (rc)
 			return rc;
 	}
-	vmc_index_remove(cache->index, vmc_cache_hash(cache, e), e);
+	int gone = vmc_index_remove(cache->index, vmc_cache_hash(cache, e), e);
 	vmc_exchange_acq_rel(&e->state, VMC_ENTRY_DEAD);
 	vmc_fence_release();
 	vmc_runs_view(&runs, &count);
@@ -527,104 +567,29 @@ remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
 	vmc_count(stripe, VMC_COUNT_VALUES_GONE, vmc_entry_value_size(e));
 	vmc_cache_retire(cache, stripe, e);
 	*freed = runs;
-	return 0;
+	return gone ? VMC_REPLACED : 0;
+}
+
+int
+vmc_cache_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, enum vmemcache_reason reason, vmc_runs *freed)
+{
+	return remove_claimed(
+		cache, stripe, e, &(struct claim){0}, reason, freed);
 }
 
 int
 vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	uint64_t blocks, enum vmemcache_reason reason, vmc_runs *freed)
 {
-	struct claim claim = {.wanted = blocks};
+	struct claim claim = {.wanted = blocks, .spared = stripe->spared};
 	struct vmc_entry *e;
 	int rc = claim_victims(cache, stripe, &claim);
 
 	*freed = VMC_RUNS_NONE;
-	while (rc == 0 && (e = chain_pop(&claim))) {
+	while (rc >= 0 && (e = chain_pop(&claim))) {
 		vmc_extent_free(cache->extent, freed);
 		rc = remove_claimed(cache, stripe, e, &claim, reason, freed);
 	}
-	return rc;
-}
-
-/* Claim the entry of that key and take it out of the policy. NULL: *rc. */
-static struct vmc_entry *
-claim_key(struct vmemcache *cache, struct vmc_thread *thread,
-	const struct vmc_key *key, int *rc)
-{
-	uint16_t state = VMC_ENTRY_LIVE;
-
-	*rc = 0;
-	vmc_epoch_enter(thread);
-	struct vmc_entry *e =
-		vmc_index_find(cache->index, key->hash, vmc_entry_match, key);
-	bool claimed =
-		e && vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_EVICTING);
-	vmc_epoch_exit(thread);
-	if (!e || state == VMC_ENTRY_DEAD)
-		*rc = vmc_fail_const(ENOENT, "no such key");
-	else if (!claimed)
-		*rc = vmc_fail_const(
-			EAGAIN, "the entry is being inserted or evicted");
-	if (*rc)
-		return NULL;
-	vmc_lock_acquire(&cache->policy_lock);
-	cache->policy->ops->remove(cache->policy, &e->node);
-	vmc_cache_release_policy(cache);
-	return e;
-}
-
-int
-vmc_cache_evict(struct vmemcache *cache, const void *data, size_t key_size)
-{
-	struct vmc_thread *thread = vmc_thread_self();
-	struct vmc_stripe *stripe =
-		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
-	vmc_runs freed;
-	int rc;
-
-	if (!stripe)
-		return -ENOMEM;
-	struct vmc_key key = vmc_cache_key(cache, data, key_size);
-	vmc_cache_begin_change(cache, stripe);
-	vmc_cache_work_begins(stripe);
-	struct vmc_entry *e = claim_key(cache, thread, &key, &rc);
-	if (e)
-		rc = remove_claimed(cache, stripe, e, &(struct claim){0},
-			VMEMCACHE_REASON_EVICTED, &freed);
-	if (rc == -EBADF)
-		return rc;
-	if (rc == 0)
-		vmc_extent_free(cache->extent, &freed);
-	vmc_cache_work_ends(stripe);
-	if (rc == 0)
-		vmc_cache_reclaim(cache, stripe);
-	vmc_cache_end_change(stripe);
-	return rc;
-}
-
-int
-vmc_cache_evict_victim(struct vmemcache *cache)
-{
-	struct vmc_thread *thread = vmc_thread_self();
-	struct vmc_stripe *stripe =
-		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
-	vmc_runs freed;
-
-	if (!stripe)
-		return -ENOMEM;
-	vmc_cache_begin_change(cache, stripe);
-	vmc_cache_work_begins(stripe);
-	int rc = vmc_cache_make_room(
-		cache, stripe, 0, VMEMCACHE_REASON_EVICTED, &freed);
-	if (rc == -EBADF)
-		return rc;
-	if (rc == 0)
-		vmc_extent_free(cache->extent, &freed);
-	vmc_cache_work_ends(stripe);
-	if (rc == 0)
-		vmc_cache_reclaim(cache, stripe);
-	vmc_cache_end_change(stripe);
-	return rc == -ENOSPC
-		       ? vmc_fail_const(ESRCH, "there is nothing to evict")
-		       : rc;
+	return rc < 0 ? rc : 0;
 }

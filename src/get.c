@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * get.c -- reading: get, get of many, exists
+ * get.c -- reading: get, get of many, fetch, exists
  *
  * A get enters the epoch, finds the entry, copies the value out of its blocks
  * and only then looks whether the entry is still alive. No lock, and no write
@@ -34,6 +34,7 @@
 
 #include "base/copy.h"
 #include "base/error.h"
+#include "version.h"
 
 #include <errno.h>
 
@@ -129,14 +130,25 @@ touch(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
 	return vmc_ring_push(&stripe->ring, &e->node, tick);
 }
 
+/* What a fetch tells of the entry that it reads. */
+static inline void
+tell(struct vmemcache_info *info, const struct vmc_entry *e)
+{
+	info->value_size = vmc_entry_value_size(e);
+	info->version = vmc_entry_version(e);
+	info->ttl_ms = VMEMCACHE_FOREVER;
+	info->tag = vmc_entry_tag(e);
+}
+
 /*
  * The copying get of the comment above. -ENOENT on a miss; -EAGAIN if the
- * entry was evicted while it was read.
+ * entry was evicted while it was read. info: NULL, and peek: false, of a get.
  */
 static inline __attribute__((always_inline)) ssize_t
 read_once(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_stripe *stripe, const struct vmc_key *key, void *buffer,
-	size_t buffer_size, size_t offset, size_t *value_size)
+	size_t buffer_size, size_t offset, size_t *value_size,
+	struct vmemcache_info *info, bool peek)
 {
 	struct vmc_entry *e = NULL;
 	uint32_t pending = 1;
@@ -159,10 +171,14 @@ read_once(struct vmemcache *cache, struct vmc_thread *thread,
 	if (__builtin_expect(
 		    n > 0 && !cache->bench[VMEMCACHE_BENCH_NO_MEMCPY], 1))
 		read_value(cache, e, buffer, n, offset);
+	struct vmemcache_info seen;
+	if (info)
+		tell(&seen, e);
 	vmc_fence_acquire();
 	uint32_t state = vmc_load_acquire(&e->state);
 	if (__builtin_expect(
-		    state <= VMC_ENTRY_LIVE && cache->wants_touches, 1))
+		    state <= VMC_ENTRY_LIVE && cache->wants_touches && !peek,
+		    1))
 		pending = touch(cache, stripe, e);
 	vmc_epoch_exit(thread);
 	if (__builtin_expect(state == VMC_ENTRY_DEAD, 0))
@@ -172,6 +188,10 @@ read_once(struct vmemcache *cache, struct vmc_thread *thread,
 		vmc_cache_look_around(cache, stripe, pending);
 	if (value_size)
 		*value_size = size;
+	if (info) {
+		seen.struct_size = info->struct_size;
+		*info = seen;
+	}
 	return (ssize_t)n;
 }
 
@@ -185,7 +205,7 @@ vmc_cache_read(struct vmemcache *cache, struct vmc_thread *thread,
 	do
 		n = read_once(cache, thread, stripe, &request->key,
 			request->buffer, request->buffer_size, request->offset,
-			request->value_size);
+			request->value_size, request->info, request->peek);
 	while (n == -EAGAIN);
 	return n;
 }
@@ -233,12 +253,11 @@ get_on(struct vmemcache *cache, struct vmc_thread *thread,
 
 	if (n == -EAGAIN)
 		n = vmc_cache_read(cache, thread, stripe, request);
-	if (n >= 0) {
-		vmc_count(stripe, VMC_COUNT_HIT, 1);
+	if (!request->peek)
+		vmc_count(stripe, n >= 0 ? VMC_COUNT_HIT : VMC_COUNT_MISS, 1);
+	if (n >= 0)
 		return n;
-	}
-	vmc_count(stripe, VMC_COUNT_MISS, 1);
-	if (cache->on_miss) {
+	if (cache->on_miss && !request->no_callback) {
 		n = ask_on_miss(cache, thread, stripe, request);
 		if (n == -ENOENT) /* somebody else may have put it */
 			n = vmc_cache_read(cache, thread, stripe, request);
@@ -252,7 +271,7 @@ get_key(struct vmemcache *cache, struct vmc_thread *thread,
 	size_t buffer_size, size_t offset, size_t *value_size)
 {
 	ssize_t n = read_once(cache, thread, stripe, key, buffer, buffer_size,
-		offset, value_size);
+		offset, value_size, NULL, false);
 
 	if (__builtin_expect(n < 0, 0))
 		return get_on(cache, thread, stripe,
@@ -306,6 +325,31 @@ vmc_cache_get(struct vmemcache *cache, const void *data, size_t key_size,
 			offset, value_size);
 	return get(
 		cache, data, key_size, buffer, buffer_size, offset, value_size);
+}
+
+ssize_t
+vmc_cache_fetch(struct vmemcache *cache, const void *data, size_t key_size,
+	void *buffer, size_t buffer_size, size_t offset, unsigned flags,
+	struct vmemcache_info *info)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+
+	if (!stripe)
+		return vmc_cache_failed(-ENOMEM);
+	if (info)
+		vmc_versions_ask(cache, stripe);
+	struct vmc_handover request = {
+		.key = vmc_cache_key(cache, data, key_size),
+		.buffer = buffer,
+		.buffer_size = buffer_size,
+		.offset = offset,
+		.info = info,
+		.peek = flags & VMEMCACHE_PEEK,
+		.no_callback = flags & VMEMCACHE_NO_CALLBACK};
+	ssize_t n = get_on(cache, thread, stripe, &request, -EAGAIN);
+	return n >= 0 ? n : vmc_cache_failed(n);
 }
 
 /* What is fetched of so many values, 16 KiB at most, fits the first cache. */

@@ -7,6 +7,8 @@
 #include "critnib/critnib.h"
 #include "hash/linear.h"
 
+#include <errno.h>
+
 int
 vmc_index_new(struct vmc_index **index, enum vmc_index_kind kind,
 	uint64_t most_leaves, vmc_index_hash_fn *hash_of, const void *arg,
@@ -59,12 +61,36 @@ vmc_index_insert(struct vmc_index *index, uint64_t hash, void *leaf,
 	return err;
 }
 
+void *
+vmc_index_begin_exchange(struct vmc_index *index, uint64_t hash,
+	vmc_index_match_fn *match, const void *key,
+	struct vmc_index_place *where)
+{
+	return index->ops->begin_exchange(index, hash, match, key, where);
+}
+
+void
+vmc_index_cancel_exchange(struct vmc_index *index, uint64_t hash)
+{
+	index->ops->cancel_exchange(index, hash);
+}
+
+/* vmc_index_match_fn */
+static bool
+is_this(const void *leaf, const void *key)
+{
+	return leaf == key;
+}
+
 int
 vmc_index_exchange(struct vmc_index *index, uint64_t hash, const void *leaf,
 	void *by, uint64_t note)
 {
-	assert(by != NULL && note <= VMC_INDEX_NOTE_MAX);
-	return index->ops->exchange(index, hash, leaf, by, note);
+	struct vmc_index_place where;
+	if (!vmc_index_begin_exchange(index, hash, is_this, leaf, &where))
+		return -ENOENT;
+	vmc_index_publish(index, hash, by, note, &where);
+	return 0;
 }
 
 int

@@ -66,9 +66,18 @@ int vmc_index_insert(struct vmc_index *index, uint64_t hash, void *leaf,
 	uint64_t note, vmc_index_match_fn *match, const void *key);
 
 /*
- * Put a leaf into the place of this very leaf, of the same hash, in one step:
- * a finder meets the one or the other. Needs no memory. -ENOENT.
+ * The leaf for which match says true, latched as by vmc_index_begin() until
+ * vmc_index_publish() puts another leaf of the same hash in its place, in one
+ * step: a finder meets the one or the other; or until it is left as it is. So
+ * what is decided about a leaf in between is decided while it is in the index.
+ * Needs no memory. NULL: there is none, and nothing is latched.
  */
+void *vmc_index_begin_exchange(struct vmc_index *index, uint64_t hash,
+	vmc_index_match_fn *match, const void *key,
+	struct vmc_index_place *where);
+void vmc_index_cancel_exchange(struct vmc_index *index, uint64_t hash);
+
+/* This very leaf, by that one. -ENOENT. */
 int vmc_index_exchange(struct vmc_index *index, uint64_t hash, const void *leaf,
 	void *by, uint64_t note);
 

@@ -8,11 +8,12 @@
  * evicted, so the put may use it until that last store.
  *
  * The ring never loses an insertion: the put drains it where it is full.
- * What is evicted, and how: evict.c.
+ * What is evicted, and how: evict.c. Storing over what is there: store.c.
  */
-#include "cache.h"
+#include "put.h"
 
 #include "base/error.h"
+#include "version.h"
 
 #include <errno.h>
 
@@ -25,8 +26,8 @@ blocks_for(const struct vmemcache *cache, size_t size)
 	return size / cache->block_size + (size % cache->block_size != 0);
 }
 
-static void
-write_value(struct vmemcache *cache, const struct vmc_entry *entry,
+void
+vmc_put_write(struct vmemcache *cache, const struct vmc_entry *entry,
 	const char *value)
 {
 	size_t left = vmc_entry_value_size(entry);
@@ -77,7 +78,7 @@ overlap(const void *a, size_t a_size, const void *b, size_t b_size)
 }
 
 /*
- * A put with that result: does the innermost get on this thread wait for the
+ * A put with that offer: does the innermost get on this thread wait for the
  * key? It gets a value in any case: what is there, if another thread has put
  * the key, and else what this put has, kept or not. A get has missed the key
  * before it asks on_miss; so it may return what on_miss would put there, or
@@ -86,10 +87,10 @@ overlap(const void *a, size_t a_size, const void *b, size_t b_size)
  * Looking for what is there writes to the get's buffer, also where in the end
  * nothing is found: so not where the value to put is in it.
  */
-static __attribute__((noinline)) void
-hand_over(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_key *key, const void *value,
-	size_t value_size, bool exists)
+__attribute__((noinline)) void
+vmc_put_hand_over(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key,
+	const struct vmc_offer *offer)
 {
 	vmc_stripe_in_callbacks(stripe, thread);
 	struct vmc_handover *to = stripe->handover;
@@ -97,18 +98,25 @@ hand_over(struct vmemcache *cache, struct vmc_thread *thread,
 	if (!to || to->key.hash != key->hash || to->key.size != key->size ||
 		(key->size && memcmp(to->key.data, key->data, key->size) != 0))
 		return;
-	if (exists &&
-		!overlap(to->buffer, to->buffer_size, value, value_size)) {
+	if ((offer->exists || (offer->stored && to->info)) &&
+		!overlap(to->buffer, to->buffer_size, offer->value,
+			offer->value_size)) {
 		to->result = vmc_cache_read(cache, thread, stripe, to);
 		if (to->result >= 0)
 			return;
 	}
 	size_t n = vmc_bytes_wanted(
-		value_size, to->buffer, to->buffer_size, to->offset);
+		offer->value_size, to->buffer, to->buffer_size, to->offset);
 	if (n > 0)
-		memmove(to->buffer, (const char *)value + to->offset, n);
+		memmove(to->buffer, (const char *)offer->value + to->offset, n);
 	if (to->value_size)
-		*to->value_size = value_size;
+		*to->value_size = offer->value_size;
+	if (to->info) {
+		to->info->value_size = offer->value_size;
+		to->info->version = 0;
+		to->info->ttl_ms = VMEMCACHE_FOREVER;
+		to->info->tag = 0;
+	}
 	to->result = (ssize_t)n;
 }
 
@@ -239,35 +247,82 @@ take_blocks(struct vmemcache *cache, const struct vmc_thread *thread,
 	return rc;
 }
 
-/*
- * Values of so many bytes are written while a stripe of the index is latched:
- * a latch that is taken after the writing waits until all of it has arrived in
- * the memory or the processor's cache, which is half of the cost of a put of
- * 4 KiB. Others are put off by that once in 256 puts; finders are not.
- */
-#define WRITE_LATCHED 16384
-
-/* NULL: no memory. */
-static struct vmc_entry *
-make_entry(
-	struct vmemcache *cache, const struct vmc_key *key, size_t value_size)
+static inline struct vmc_entry *
+make_entry_of(struct vmemcache *cache, const struct vmc_key *key,
+	size_t value_size, size_t size)
 {
 	struct vmc_entry *e = NULL;
 
 	if (key->size <= UINT32_MAX)
-		e = vmc_alloc(&cache->memory, sizeof(*e) + key->size);
+		e = vmc_alloc(&cache->memory, size);
 	if (!e)
 		return NULL;
 	vmc_store_relaxed(&e->state, VMC_ENTRY_INSERTING);
 	vmc_store_relaxed(&e->node.at, 0);
 	e->node.of_user = (uint32_t)key->size;
 	e->value_size_low = (uint32_t)value_size;
-	e->value_size_high = (uint8_t)(value_size >> 32);
+	e->value_size_high = (uint8_t)(value_size >> 32 & ~VMC_ENTRY_EXTRA);
 	vmc_store_relaxed(&e->generation, 0);
 	e->runs = VMC_RUNS_NONE;
 	if (key->size)
 		memcpy(e->key, key->data, key->size);
 	return e;
+}
+
+__attribute__((noinline)) struct vmc_entry *
+vmc_put_make_entry(struct vmemcache *cache, const struct vmc_key *key,
+	size_t value_size, const struct vmc_extras *extras)
+{
+	size_t size = sizeof(struct vmc_entry) + key->size;
+
+	if (extras)
+		size = vmc_entry_extra_offset(key->size) +
+		       vmc_extra_size(vmc_extras_fields(extras));
+	struct vmc_entry *e = make_entry_of(cache, key, value_size, size);
+	if (e && extras) {
+		e->value_size_high |= VMC_ENTRY_EXTRA;
+		vmc_extra_fill(vmc_entry_extra(e), extras);
+	}
+	return e;
+}
+
+/* A put's. NULL: no memory. */
+static inline struct vmc_entry *
+make_entry(struct vmemcache *cache, struct vmc_stripe *stripe,
+	const struct vmc_key *key, size_t value_size)
+{
+	if (__builtin_expect(vmc_versions_wanted(cache), 0))
+		return vmc_put_make_entry(cache, key, value_size,
+			&(struct vmc_extras){
+				.version = vmc_version_draw(cache, stripe)});
+	return make_entry_of(
+		cache, key, value_size, sizeof(struct vmc_entry) + key->size);
+}
+
+void
+vmc_put_free_entry(struct vmemcache *cache, struct vmc_entry *e)
+{
+	vmc_free(&cache->memory, e, vmc_entry_size(e));
+}
+
+/* An entry with its blocks again, with a version. -ENOMEM: it is as it was. */
+static __attribute__((noinline)) int
+add_version(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry **e)
+{
+	struct vmc_key key = {
+		.data = (*e)->key, .size = vmc_entry_key_size(*e)};
+	struct vmc_entry *with =
+		vmc_put_make_entry(cache, &key, vmc_entry_value_size(*e),
+			&(struct vmc_extras){
+				.version = vmc_version_draw(cache, stripe)});
+
+	if (!with)
+		return -ENOMEM;
+	with->runs = (*e)->runs;
+	vmc_put_free_entry(cache, *e);
+	*e = with;
+	return 0;
 }
 
 /*
@@ -311,56 +366,62 @@ feed(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e,
 		vmc_cache_feed(cache, &stripe->ring, false);
 }
 
-/* Put that entry into the cache; it is freed if that fails. */
-static int
-insert(struct vmemcache *cache, const struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_key *key,
-	struct vmc_index_spot spot, struct vmc_entry *e, const void *value,
-	size_t value_size)
+int
+vmc_put_take_room(struct vmemcache *cache, const struct vmc_thread *thread,
+	struct vmc_stripe *stripe, size_t value_size, struct vmc_entry **e)
 {
 	uint64_t blocks = blocks_for(cache, value_size);
-	struct vmc_index_place where;
-	uint64_t runs;
 	int rc;
 
 	if (blocks > cache->blocks || value_size > VMC_ENTRY_VALUE_MAX) {
-		rc = vmc_fail_const(
-			ENOSPC, "value larger than the cache, or than 1 TiB");
-		goto free_entry;
+		vmc_put_free_entry(cache, *e);
+		return vmc_fail_const(
+			ENOSPC, "value larger than the cache, or than 512 GiB");
 	}
 	if (__builtin_expect(vmc_load_relaxed(&cache->waiting), 0))
 		let_others_first(cache, thread, stripe);
 	vmc_cache_work_begins(stripe);
-	rc = vmc_cache_is_stocked(cache) ? 0 : take_node(cache, stripe, e);
+	rc = vmc_cache_is_stocked(cache) ? 0 : take_node(cache, stripe, *e);
 	if (rc == 0)
-		rc = take_blocks(cache, thread, stripe, blocks, e);
-	if (rc)
-		goto end_work;
-	/*
-	 * Where the hash led is told from where it leads by a version, which
-	 * may come round while a callback takes its time
-	 */
-	if (cache->on_evict)
-		spot = (struct vmc_index_spot){0};
-	bool small = value_size <= WRITE_LATCHED;
-	if (!small)
-		write_value(cache, e, value);
-	rc = vmc_index_begin(
-		cache->index, key->hash, spot, vmc_entry_match, key, &where);
-	if (rc)
-		goto free_blocks;
-	if (small)
-		write_value(cache, e, value);
+		rc = take_blocks(cache, thread, stripe, blocks, *e);
+	if (__builtin_expect(rc == 0 && vmc_versions_wanted(cache) &&
+				     !vmc_entry_has_extra(*e),
+		    0)) {
+		rc = add_version(cache, stripe, e);
+		if (rc)
+			vmc_extent_free(cache->extent, &(*e)->runs);
+	}
+	if (rc == 0)
+		return 0;
+	vmc_cache_work_ends(stripe);
+	vmc_put_free_entry(cache, *e);
+	return rc;
+}
+
+void
+vmc_put_give_back(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	vmc_extent_free(cache->extent, &e->runs);
+	vmc_cache_work_ends(stripe);
+	vmc_put_free_entry(cache, e);
+}
+
+void
+vmc_put_publish(struct vmemcache *cache, struct vmc_stripe *stripe,
+	const struct vmc_key *key, struct vmc_entry *e,
+	const struct vmc_index_place *where, enum vmc_counter counts_as)
+{
+	uint64_t runs;
+
 	vmc_runs_view(&e->runs, &runs);
 	count_cut(stripe, runs > 1);
 	/* before others may evict it, and count that */
-	vmc_count(stripe,
-		vmc_count_of_store(VMC_MODE_OF_PUT, VMEMCACHE_OUTCOME_INSERTED),
-		1);
+	vmc_count(stripe, counts_as, 1);
 	vmc_count(stripe, VMC_COUNT_EXTENTS, runs);
-	vmc_count(stripe, VMC_COUNT_VALUES, value_size);
+	vmc_count(stripe, VMC_COUNT_VALUES, vmc_entry_value_size(e));
 	vmc_index_publish(
-		cache->index, key->hash, e, note_of(cache, &e->runs), &where);
+		cache->index, key->hash, e, note_of(cache, &e->runs), where);
 	if (cache->wants_touches) {
 		uint32_t tick = vmc_cache_tick(cache, stripe);
 		uint32_t pending = vmc_ring_push(&stripe->ring, &e->node, tick);
@@ -369,15 +430,42 @@ insert(struct vmemcache *cache, const struct vmc_thread *thread,
 			feed(cache, stripe, e, tick, pending);
 	}
 	vmc_store_release(&e->state, VMC_ENTRY_LIVE);
+}
+
+/* Put that entry into the cache; it is freed if that fails. */
+static int
+insert(struct vmemcache *cache, const struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key,
+	struct vmc_index_spot spot, struct vmc_entry *e, const void *value,
+	size_t value_size)
+{
+	struct vmc_index_place where;
+	int rc = vmc_put_take_room(cache, thread, stripe, value_size, &e);
+
+	if (rc)
+		return rc;
+	/*
+	 * Where the hash led is told from where it leads by a version, which
+	 * may come round while a callback takes its time
+	 */
+	if (cache->on_evict)
+		spot = (struct vmc_index_spot){0};
+	bool small = value_size <= VMC_PUT_WRITE_LATCHED;
+	if (!small)
+		vmc_put_write(cache, e, value);
+	rc = vmc_index_begin(
+		cache->index, key->hash, spot, vmc_entry_match, key, &where);
+	if (rc) {
+		vmc_put_give_back(cache, stripe, e);
+		return rc;
+	}
+	if (small)
+		vmc_put_write(cache, e, value);
+	vmc_put_publish(cache, stripe, key, e, &where,
+		vmc_count_of_store(
+			VMC_MODE_OF_PUT, VMEMCACHE_OUTCOME_INSERTED));
 	vmc_cache_work_ends(stripe);
 	return 0;
-free_blocks:
-	vmc_extent_free(cache->extent, &e->runs);
-end_work:
-	vmc_cache_work_ends(stripe);
-free_entry:
-	vmc_free(&cache->memory, e, vmc_entry_size(e));
-	return rc;
 }
 
 static int
@@ -398,7 +486,7 @@ put(struct vmemcache *cache, struct vmc_thread *thread,
 	 * entry, though the key may turn out to be there
 	 */
 	vmc_cache_reclaim(cache, stripe);
-	struct vmc_entry *e = make_entry(cache, key, value_size);
+	struct vmc_entry *e = make_entry(cache, stripe, key, value_size);
 	vmc_epoch_enter(thread);
 	spot = vmc_index_refresh(cache->index, key->hash, spot);
 	bool there = vmc_index_find_from(cache->index, key->hash, spot,
@@ -409,7 +497,7 @@ put(struct vmemcache *cache, struct vmc_thread *thread,
 				   value_size)
 			 : -ENOMEM;
 	if (e)
-		vmc_free(&cache->memory, e, vmc_entry_size(e));
+		vmc_put_free_entry(cache, e);
 	return -EEXIST;
 }
 
@@ -436,8 +524,11 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 		return rc;
 	vmc_cache_end_change(stripe);
 	if (stripe->handover)
-		hand_over(cache, thread, stripe, &key, value, value_size,
-			rc == -EEXIST);
+		vmc_put_hand_over(cache, thread, stripe, &key,
+			&(struct vmc_offer){.value = value,
+				.value_size = value_size,
+				.stored = rc == 0,
+				.exists = rc == -EEXIST});
 	if (rc == -EEXIST)
 		vmc_fail_const(EEXIST, "the key is in the cache already");
 	if (__builtin_expect(rc != 0, 0))

@@ -85,6 +85,18 @@ hash_of_leaf(const void *leaf, const void *cache)
 	return vmc_cache_hash(cache, leaf);
 }
 
+/* What was replaced, and the policy does not have to let go of any more. */
+static void
+free_replaced(struct vmemcache *cache)
+{
+	for (struct vmc_stripe *s = NULL;
+		(s = vmc_stripe_older(&cache->stripes, s)) != NULL;)
+		while (s->replaced_count > 0) {
+			struct vmc_entry *e = s->replaced[--s->replaced_count];
+			uncounted_free(cache, e, vmc_entry_size(e));
+		}
+}
+
 static void
 drop_entry(void *leaf, void *arg)
 {
@@ -117,6 +129,7 @@ forget_metadata(struct vmemcache *cache)
 		(s = vmc_stripe_older(&cache->stripes, s)) != NULL;) {
 		s->ripe = NULL;
 		memset(&s->limbo, 0, sizeof(s->limbo));
+		s->replaced_count = 0;
 	}
 }
 
@@ -134,6 +147,7 @@ vmc_cache_close(struct vmemcache *cache)
 	if (cache->extent)
 		vmc_extent_delete(cache->extent);
 	if (cache->kind) {
+		free_replaced(cache);
 		vmc_stripes_delete(&cache->stripes, &cache->uncounted);
 		vmc_lock_destroy(&cache->policy_lock);
 		memkind_destroy_kind(cache->kind);
@@ -153,6 +167,9 @@ vmc_cache_close(struct vmemcache *cache)
 	vmc_store_relaxed(&cache->stocked_for, 0);
 	vmc_store_relaxed(&cache->drained, 0);
 	vmc_store_relaxed(&cache->waiting, false);
+	vmc_store_relaxed(&cache->versions_wanted, false);
+	vmc_store_relaxed(&cache->versions_kept, false);
+	vmc_store_relaxed(&cache->versions, 0);
 	vmc_store_relaxed(&cache->shrunk, 0);
 	vmc_store_relaxed(&cache->left, 0);
 }
@@ -350,6 +367,9 @@ vmc_cache_check(struct vmemcache *cache)
 
 	vmc_lock_acquire(&cache->policy_lock);
 	vmc_cache_drain_all(cache);
+	for (struct vmc_stripe *s = NULL;
+		(s = vmc_stripe_next(&cache->stripes, s)) != NULL;)
+		vmc_cache_let_go_of_replaced(cache, own_stripe(cache), s);
 	int rc = cache->policy->ops->check(cache->policy, &held);
 	held += count_reserved(cache);
 	vmc_cache_release_policy(cache);

@@ -65,9 +65,10 @@ statistic(struct vmemcache *cache, enum vmemcache_statistic stat)
 		return vmc_stripes_sum(all, VMC_COUNT_HIT);
 	case VMEMCACHE_STAT_MISS:
 		return vmc_stripes_sum(all, VMC_COUNT_MISS);
-	case VMEMCACHE_STAT_EVICT:
+	case VMEMCACHE_STAT_EVICT: /* a replacement is a put, no eviction */
 		vmc_stripes_sum_all(all, sums);
-		return vmc_entries_went(sums);
+		return vmc_entries_went(sums) -
+		       sums[vmc_count_of_removal(VMEMCACHE_REASON_REPLACED)];
 	case VMEMCACHE_STAT_ENTRIES:
 		vmc_stripes_sum_all(all, sums);
 		return vmc_entries_came(sums) - vmc_entries_went(sums);

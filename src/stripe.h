@@ -42,6 +42,10 @@ enum vmc_counter {
 };
 
 struct vmc_handover;
+struct vmc_entry;
+
+/* Replaced entries, which the policy lets go of together (store.c). */
+#define VMC_STRIPE_REPLACED 16
 
 struct vmc_stripe {
 	/* written by the owner; read by anyone; each only grows */
@@ -67,6 +71,12 @@ struct vmc_stripe {
 	_Atomic unsigned work;
 	_Atomic unsigned waits;
 	unsigned cut; /* how many of its values are, of late (put.c) */
+	/* what it is about to replace, and so does not evict (store.c) */
+	const struct vmc_entry *spared;
+	uint64_t version; /* the latest that it has drawn (version.h) */
+	/* of the owner, or under the policy's lock if that has gone */
+	unsigned replaced_count;
+	struct vmc_entry *replaced[VMC_STRIPE_REPLACED];
 	/* the list's (stripe.c) */
 	struct vmc_stripe *older; /* immutable: the one made before this */
 	struct vmc_stripe *next, *prev;

@@ -298,7 +298,7 @@ vmemcache_evict(VMEMcache *cache, const void *key, size_t key_size)
 	if (!vmc_is_usable(cache, key, key ? key_size : 0))
 		rc = vmc_why_unusable(cache);
 	else if (key)
-		rc = vmc_cache_evict(cache, key, key_size);
+		rc = vmc_cache_evict(cache, key, key_size, 0);
 	else
 		rc = vmc_cache_evict_victim(cache);
 	return (int)vmc_operation_result(rc);

@@ -68,8 +68,8 @@ look(struct vmemcache *cache, const struct vmc_stripe *own, bool waits,
 	return sum;
 }
 
-static void
-pause_for(unsigned round)
+void
+vmc_cache_pause(unsigned round)
 {
 	const struct timespec nap = {.tv_nsec = NAP_NS};
 	int saved = errno;
@@ -101,7 +101,7 @@ vmc_cache_wait(struct vmemcache *cache, struct vmc_stripe *stripe,
 	patience->looked = !odd;
 	patience->sum = sum;
 	for (unsigned round = 0; odd; round++) {
-		pause_for(round);
+		vmc_cache_pause(round);
 		if (look(cache, stripe, false, &odd) != sum)
 			break;
 	}
@@ -123,6 +123,6 @@ vmc_cache_let_others_first(struct vmemcache *cache, struct vmc_stripe *stripe)
 		if (!odd)
 			vmc_store_relaxed(&cache->waiting, false);
 		else
-			pause_for(round);
+			vmc_cache_pause(round);
 	}
 }

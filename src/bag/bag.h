@@ -265,18 +265,21 @@ vmc_bag_take(struct vmc_index_candidate *c, const struct vmc_bag *bag,
 
 /*
  * Under the latch, of one bag: the leaf of that hash for which match says true,
- * else NULL. (match is asked about leaves of other hashes too.)
+ * and in which word, else NULL. (match is asked about leaves of other hashes
+ * too.)
  */
 static inline __attribute__((always_inline)) void *
 vmc_bag_find(const struct vmc_bag *bag, uint64_t hash,
-	vmc_index_match_fn *match, const void *key)
+	vmc_index_match_fn *match, const void *key, unsigned *i)
 {
 	struct vmc_index_candidate c;
 	unsigned more = vmc_bag_candidates(bag, hash);
 
-	for (; more; more &= more - 1)
+	for (; more; more &= more - 1) {
+		*i = (unsigned)__builtin_ctz(more);
 		if (vmc_bag_take(&c, bag, more, 0) && match(c.leaf, key))
 			return c.leaf;
+	}
 	return NULL;
 }
 
@@ -291,8 +294,10 @@ struct vmc_index_ops {
 		struct vmc_index_place *);
 	void (*publish)(struct vmc_index *, uint64_t hash, void *leaf,
 		uint64_t note, const struct vmc_index_place *);
-	int (*exchange)(struct vmc_index *, uint64_t hash, const void *leaf,
-		void *by, uint64_t note);
+	void *(*begin_exchange)(struct vmc_index *, uint64_t hash,
+		vmc_index_match_fn *, const void *key,
+		struct vmc_index_place *);
+	void (*cancel_exchange)(struct vmc_index *, uint64_t hash);
 	int (*remove)(struct vmc_index *, uint64_t hash, const void *leaf);
 	size_t (*walk)(struct vmc_index *, uint64_t *position,
 		vmc_index_visit_fn *, void *arg);

@@ -132,14 +132,18 @@ find_leaf(bag *b, uint64_t hash, const void *leaf, unsigned *i)
 	return b;
 }
 
-static bool
-is_there(
-	const bag *b, uint64_t hash, vmc_index_match_fn *match, const void *key)
+/* The leaf in these bags for which match says true, and where; NULL. */
+static void *
+find_match(bag *b, uint64_t hash, vmc_index_match_fn *match, const void *key,
+	place *where)
 {
-	for (; b; b = chained(b))
-		if (vmc_bag_find(b, hash, match, key))
-			return true;
-	return false;
+	void *leaf = NULL;
+
+	for (; b && !leaf; b = chained(b)) {
+		where->in = b;
+		leaf = vmc_bag_find(b, hash, match, key, &where->i);
+	}
+	return leaf;
 }
 
 /*
@@ -187,7 +191,7 @@ begin(struct vmc_index *base, uint64_t hash, struct vmc_index_spot spot,
 	latch(index, stripe_of(hash));
 	go_down(index, hash, &way);
 	bag *b = way.bag[way.last];
-	if (b && is_there(b, hash, match, key))
+	if (find_match(b, hash, match, key, where))
 		err = -EEXIST;
 	while (!err &&
 		(!b || node_below(b) || !find_place(index, b, hash, where))) {
@@ -217,26 +221,28 @@ publish(struct vmc_index *base, uint64_t hash, void *leaf, uint64_t note,
 	unlatch(critnib(base), stripe_of(hash));
 }
 
-static int
-exchange(struct vmc_index *base, uint64_t hash, const void *leaf, void *by,
-	uint64_t note)
+static void
+cancel_exchange(struct vmc_index *base, uint64_t hash)
+{
+	unlatch(critnib(base), stripe_of(hash));
+}
+
+static void *
+begin_exchange(struct vmc_index *base, uint64_t hash, vmc_index_match_fn *match,
+	const void *key, place *where)
 {
 	struct vmc_critnib *index = critnib(base);
 	struct way way;
-	unsigned i;
 
 	latch(index, stripe_of(hash));
 	go_down(index, hash, &way);
-	bag *b = find_leaf(way.bag[way.last], hash, leaf, &i);
-	if (b) {
-		uint64_t w = vmc_load_relaxed(&b->word[i]);
-		vmc_bag_put(b, i,
-			with_nibble(vmc_bag_word_of(by, hash, note),
-				nibble_of_word(w)),
-			(uint32_t)note);
-	}
-	unlatch(index, stripe_of(hash));
-	return b ? 0 : -ENOENT;
+	void *leaf = find_match(way.bag[way.last], hash, match, key, where);
+	if (leaf)
+		where->own = own_bits(nibble_of_word(
+			vmc_load_relaxed(&where->in->word[where->i])));
+	else
+		unlatch(index, stripe_of(hash));
+	return leaf;
 }
 
 /* Take the bags that are empty out of the chain behind this one. */
@@ -345,7 +351,8 @@ static const struct vmc_index_ops operations = {
 	.prefetch_latch = prefetch_latch,
 	.begin = begin,
 	.publish = publish,
-	.exchange = exchange,
+	.begin_exchange = begin_exchange,
+	.cancel_exchange = cancel_exchange,
 	.remove = take_out,
 	.walk = vmc_critnib_walk,
 	.position = position,

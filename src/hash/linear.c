@@ -314,13 +314,15 @@ prefetch_latch(struct vmc_index *index, uint64_t hash)
 
 /* The leaf of that hash for which match says true, in these bags; NULL. */
 static void *
-find_match(
-	const bag *b, uint64_t hash, vmc_index_match_fn *match, const void *key)
+find_match(bag *b, uint64_t hash, vmc_index_match_fn *match, const void *key,
+	place *where)
 {
 	void *leaf = NULL;
 
-	for (; b && !leaf; b = chained(b))
-		leaf = vmc_bag_find(b, hash, match, key);
+	for (; b && !leaf; b = chained(b)) {
+		where->in = b;
+		leaf = vmc_bag_find(b, hash, match, key, &where->i);
+	}
 	return leaf;
 }
 
@@ -336,10 +338,13 @@ begin(struct vmc_index *base, uint64_t hash, struct vmc_index_spot spot,
 	if (!spot.bag && make_bag(index, stripe_of(hash), 0))
 		spot = vmc_linear_spot_of(base, hash);
 	if (spot.bag) {
-		if (find_match(spot.bag, hash, match, key))
+		if (find_match(spot.bag, hash, match, key, where))
 			err = -EEXIST;
-		else if (make_place(index, spot.bag, where))
+		else if (make_place(index, spot.bag, where)) {
+			vmc_owner_add(
+				&index->stripes[stripe_of(hash)].count, 1);
 			return 0;
+		}
 	}
 	unlatch(index, stripe_of(hash));
 	return err;
@@ -357,7 +362,6 @@ publish(struct vmc_index *base, uint64_t hash, void *leaf, uint64_t note,
 	assert(vmc_bag_address((uintptr_t)leaf) == leaf);
 	vmc_bag_put(where->in, where->i, vmc_bag_word_of(leaf, hash, note),
 		(uint32_t)note);
-	vmc_owner_add(&stripe->count, 1);
 	if (vmc_load_relaxed(&stripe->count) > LOAD_OF(bags))
 		split(index, stripe_of(hash));
 	unlatch(index, stripe_of(hash));
@@ -375,20 +379,24 @@ find_leaf(bag *b, uint64_t hash, const void *leaf, unsigned *i)
 	return b;
 }
 
-static int
-exchange(struct vmc_index *base, uint64_t hash, const void *leaf, void *by,
-	uint64_t note)
+static void
+cancel_exchange(struct vmc_index *base, uint64_t hash)
+{
+	unlatch(linear(base), stripe_of(hash));
+}
+
+static void *
+begin_exchange(struct vmc_index *base, uint64_t hash, vmc_index_match_fn *match,
+	const void *key, place *where)
 {
 	struct vmc_linear *index = linear(base);
-	unsigned i;
 
 	latch(index, stripe_of(hash));
-	bag *b = find_leaf(vmc_linear_spot_of(base, hash).bag, hash, leaf, &i);
-	if (b)
-		vmc_bag_put(
-			b, i, vmc_bag_word_of(by, hash, note), (uint32_t)note);
-	unlatch(index, stripe_of(hash));
-	return b ? 0 : -ENOENT;
+	void *leaf = find_match(
+		vmc_linear_spot_of(base, hash).bag, hash, match, key, where);
+	if (!leaf)
+		unlatch(index, stripe_of(hash));
+	return leaf;
 }
 
 /*
@@ -531,7 +539,8 @@ static const struct vmc_index_ops operations = {
 	.prefetch_latch = prefetch_latch,
 	.begin = begin,
 	.publish = publish,
-	.exchange = exchange,
+	.begin_exchange = begin_exchange,
+	.cancel_exchange = cancel_exchange,
 	.remove = take_out,
 	.walk = vmc_linear_walk,
 	.position = vmc_linear_position,

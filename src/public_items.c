@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * public_items.c -- the public calls on single items that 0.8 does not have:
+ * store, remove, fetch
+ */
+#include "public.h"
+
+VMC_EXPORT int
+vmemcache_remove(
+	VMEMcache *cache, const void *key, size_t key_size, uint64_t if_version)
+{
+	int rc = vmc_is_usable(cache, key, key_size)
+			 ? vmc_cache_evict(cache, key, key_size, if_version)
+			 : vmc_why_unusable(cache);
+
+	return (int)vmc_operation_result(rc);
+}
+
+/* *how, or in its place the defaults. 0, or -EINVAL. */
+static int
+check_how(const struct vmemcache_store **how)
+{
+	static const struct vmemcache_store defaults = {
+		.struct_size = sizeof(defaults)};
+	const struct vmemcache_store *given = *how;
+
+	if (!given) {
+		*how = &defaults;
+		return 0;
+	}
+	if (given->struct_size != sizeof(*given))
+		return vmc_fail(EINVAL,
+			"struct vmemcache_store: unknown size %zu",
+			given->struct_size);
+	if ((unsigned)given->mode > VMEMCACHE_IF_VERSION)
+		return vmc_fail(
+			EINVAL, "store: unknown mode %d", (int)given->mode);
+	if (given->flags != 0)
+		return vmc_fail(
+			EINVAL, "store: unknown flags 0x%x", given->flags);
+	if (given->ttl_ms != 0 && given->ttl_ms != VMEMCACHE_FOREVER)
+		return vmc_fail_const(EINVAL, "store: no expiry so far");
+	return 0;
+}
+
+VMC_EXPORT int
+vmemcache_store(VMEMcache *cache, const void *key, size_t key_size,
+	const void *value, size_t value_size, const struct vmemcache_store *how,
+	uint64_t *version)
+{
+	int rc;
+
+	if (!vmc_is_usable(cache, key, key_size))
+		rc = vmc_why_unusable(cache);
+	else if (!value && value_size > 0)
+		rc = vmc_fail_const(EINVAL, "invalid (NULL) value");
+	else
+		rc = check_how(&how);
+	if (rc == 0)
+		rc = vmc_cache_store(
+			cache, key, key_size, value, value_size, how, version);
+	return (int)vmc_operation_result(rc);
+}
+
+VMC_EXPORT ssize_t
+vmemcache_fetch(VMEMcache *cache, const void *key, size_t key_size,
+	void *buffer, size_t buffer_size, size_t offset, unsigned flags,
+	struct vmemcache_info *info)
+{
+	if (!vmc_is_usable(cache, key, key_size))
+		return vmc_operation_result(vmc_why_unusable(cache));
+	if (flags & ~(VMEMCACHE_PEEK | VMEMCACHE_NO_CALLBACK))
+		return vmc_result(
+			vmc_fail(EINVAL, "fetch: unknown flags 0x%x", flags));
+	if (info && info->struct_size != sizeof(*info))
+		return vmc_result(vmc_fail(EINVAL,
+			"struct vmemcache_info: unknown size %zu",
+			info->struct_size));
+	return vmc_cache_fetch(
+		cache, key, key_size, buffer, buffer_size, offset, flags, info);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * remove.c -- evicting on request: a key, a version of it, the next victim
+ *
+ * The entry of a key is claimed (LIVE -> EVICTING) within an epoch, in which it
+ * is not freed, and then taken out of the policy under its lock. From there on
+ * it goes the way of a victim (evict.c).
+ */
+#include "cache.h"
+
+#include "base/error.h"
+#include "version.h"
+
+#include <errno.h>
+
+/* Claim the entry of that key and take it out of the policy. NULL: *rc. */
+static struct vmc_entry *
+claim_key(struct vmemcache *cache, struct vmc_thread *thread,
+	const struct vmc_key *key, uint64_t if_version, int *rc)
+{
+	uint16_t state = VMC_ENTRY_LIVE;
+
+	*rc = 0;
+	vmc_epoch_enter(thread);
+	struct vmc_entry *e =
+		vmc_index_find(cache->index, key->hash, vmc_entry_match, key);
+	bool other = e && if_version && vmc_entry_version(e) != if_version;
+	bool claimed = e && !other &&
+		       vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_EVICTING);
+	vmc_epoch_exit(thread);
+	if (!e)
+		*rc = vmc_fail_const(ENOENT, "no such key");
+	else if (other)
+		*rc = vmc_fail_const(ESTALE, "the value has another version");
+	else if (state == VMC_ENTRY_DEAD)
+		*rc = -ESRCH;
+	else if (!claimed)
+		*rc = vmc_fail_const(
+			EAGAIN, "the entry is being inserted or evicted");
+	if (*rc)
+		return NULL;
+	vmc_lock_acquire(&cache->policy_lock);
+	cache->policy->ops->remove(cache->policy, &e->node);
+	vmc_cache_release_policy(cache);
+	return e;
+}
+
+/*
+ * A key that another value was stored under, while this call evicted the one
+ * before, has not been evicted: that value stays. Where no callback has told of
+ * the eviction, the call looks again, and evicts what is there now.
+ */
+static int
+evict_key(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key,
+	uint64_t if_version)
+{
+	vmc_runs freed;
+	int rc;
+
+	do {
+		struct vmc_entry *e =
+			claim_key(cache, thread, key, if_version, &rc);
+		if (!e)
+			continue; /* -ESRCH: it has just gone */
+		rc = vmc_cache_remove(
+			cache, stripe, e, VMEMCACHE_REASON_EVICTED, &freed);
+		if (rc == -EBADF)
+			return rc;
+		vmc_extent_free(cache->extent, &freed);
+		if (rc == VMC_REPLACED && if_version)
+			return vmc_fail_const(
+				ESTALE, "the value has another version");
+		if (rc == VMC_REPLACED && cache->on_evict)
+			return vmc_fail_const(EAGAIN,
+				"another value has been stored meanwhile");
+	} while (rc == VMC_REPLACED || rc == -ESRCH);
+	return rc;
+}
+
+int
+vmc_cache_evict(struct vmemcache *cache, const void *data, size_t key_size,
+	uint64_t if_version)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+
+	if (!stripe)
+		return -ENOMEM;
+	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	vmc_cache_begin_change(cache, stripe);
+	if (if_version)
+		vmc_versions_ask(cache, stripe);
+	vmc_cache_work_begins(stripe);
+	int rc = evict_key(cache, thread, stripe, &key, if_version);
+	if (rc == -EBADF)
+		return rc;
+	vmc_cache_work_ends(stripe);
+	if (rc == 0)
+		vmc_cache_reclaim(cache, stripe);
+	vmc_cache_end_change(stripe);
+	return rc;
+}
+
+int
+vmc_cache_evict_victim(struct vmemcache *cache)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+	vmc_runs freed;
+
+	if (!stripe)
+		return -ENOMEM;
+	vmc_cache_begin_change(cache, stripe);
+	vmc_cache_work_begins(stripe);
+	int rc = vmc_cache_make_room(
+		cache, stripe, 0, VMEMCACHE_REASON_EVICTED, &freed);
+	if (rc == -EBADF)
+		return rc;
+	if (rc == 0)
+		vmc_extent_free(cache->extent, &freed);
+	vmc_cache_work_ends(stripe);
+	if (rc == 0)
+		vmc_cache_reclaim(cache, stripe);
+	vmc_cache_end_change(stripe);
+	return rc == -ENOSPC
+		       ? vmc_fail_const(ESRCH, "there is nothing to evict")
+		       : rc;
+}

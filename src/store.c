@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * store.c -- putting with conditions, and over what is there
+ *
+ * A store of a new key is a put (put.c). A replacement is one step of the
+ * index: the new entry N is built unseen, with blocks of its own, and then it
+ * takes the place of the old one, O, in O's word. A reader meets O or N, and
+ * never a miss in between; O's bytes stay as they are until O is DEAD, like
+ * those of a victim. So the pool holds both for a moment, and making room for N
+ * does not evict O (`spared`).
+ *
+ * What is decided about O is decided while O's stripe of the index is latched:
+ * whether it is there, which version it has, and who is to finish it. An entry
+ * leaves the index under that latch only, so O is in it from the decision to
+ * the exchange: the moment at which the store takes place. O is then
+ *
+ *   LIVE        claimed (LIVE -> EVICTING, compare and swap), so that nobody
+ *               else evicts it; exchanged; then finished by the store: DEAD,
+ * its blocks are free EVICTING    an evictor's, whose callback may be running,
+ * and may be what calls this: exchanged all the same. That evictor finds O gone
+ *               from the index, and finishes it; if it had to give O back, it
+ *               finds the same under the latch (unclaim() in evict.c)
+ *   INSERTING   its put is about to make it LIVE, without waiting for anybody
+ *               but the holders of locks: the latch is left, and O looked at
+ *               again
+ *   DEAD        never: who makes it that has taken it out of the index before
+ *
+ * So O has one owner who finishes it, whoever exchanges it: blocks are freed
+ * once. An evict of O's key that finds O exchanged has evicted nothing that
+ * anybody could still find: it looks again, or says so (evict_key()).
+ *
+ * The policy lets go of O later, with others: taking its lock for each would
+ * cost threads that store more than the storing. Meanwhile O is DEAD and in
+ * the stripe's `replaced`, where the policy and rows that it has handed over
+ * may still lead to it; so it is not retired before they do not. Who claims it
+ * as a victim finds it not LIVE, and leaves it.
+ *
+ * Rejected: evicting O and putting N, which lets readers miss; a value that is
+ * written over in place, which they would see in part.
+ */
+#include "put.h"
+
+#include "base/error.h"
+#include "version.h"
+
+#include <errno.h>
+
+struct storing {
+	struct vmemcache *cache;
+	struct vmc_thread *thread;
+	struct vmc_stripe *stripe;
+	const struct vmc_key *key;
+	const void *value;
+	size_t value_size;
+	const struct vmemcache_store *how;
+	struct vmc_entry *e; /* unseen */
+};
+
+/* May it be stored where that entry is, or none? */
+static int
+judge(const struct vmemcache_store *how, const struct vmc_entry *old)
+{
+	switch (how->mode) {
+	case VMEMCACHE_ADD:
+		return old ? -EEXIST : 0;
+	case VMEMCACHE_REPLACE:
+		return old ? 0 : -ENOENT;
+	case VMEMCACHE_IF_VERSION:
+		if (!old)
+			return -ENOENT;
+		return vmc_entry_version(old) == how->if_version ? 0 : -ESTALE;
+	default:
+		return 0;
+	}
+}
+
+void
+vmc_cache_let_go_of_replaced(
+	struct vmemcache *cache, struct vmc_stripe *own, struct vmc_stripe *s)
+{
+	while (s->replaced_count > 0) {
+		struct vmc_entry *e = s->replaced[--s->replaced_count];
+		size_t size = vmc_entry_size(e);
+		cache->policy->ops->remove(cache->policy, &e->node);
+		if (vmc_limbo_add(&own->limbo, &cache->uncounted, e, size))
+			continue;
+		/* no reader has it any more, and no ring must */
+		vmc_cache_drain_all(cache);
+		vmc_free(&cache->uncounted, e, size);
+	}
+}
+
+void
+vmc_cache_finish_replaced(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	vmc_runs runs = e->runs;
+	uint64_t count;
+
+	vmc_exchange_acq_rel(&e->state, VMC_ENTRY_DEAD);
+	vmc_fence_release();
+	vmc_runs_view(&runs, &count);
+	vmc_count(stripe, vmc_count_of_removal(VMEMCACHE_REASON_REPLACED), 1);
+	vmc_count(stripe, VMC_COUNT_EXTENTS_GONE, count);
+	vmc_count(stripe, VMC_COUNT_VALUES_GONE, vmc_entry_value_size(e));
+	vmc_count(stripe, VMC_COUNT_DRAM_GONE, vmc_entry_size(e));
+	stripe->replaced[stripe->replaced_count++] = e;
+	vmc_extent_free(cache->extent, &runs);
+}
+
+/*
+ * In the place of what is there. -EAGAIN: it is being inserted, or there is
+ * nothing any more: look again.
+ */
+static int
+exchange(struct storing *s)
+{
+	struct vmemcache *cache = s->cache;
+	struct vmc_index_place where;
+	uint16_t state = VMC_ENTRY_LIVE;
+	struct vmc_entry *old = vmc_index_begin_exchange(
+		cache->index, s->key->hash, vmc_entry_match, s->key, &where);
+
+	if (!old)
+		return -EAGAIN;
+	int rc = judge(s->how, old);
+	if (rc == 0 &&
+		!vmc_cas_acq_rel(&old->state, &state, VMC_ENTRY_EVICTING) &&
+		state == VMC_ENTRY_INSERTING)
+		rc = -EAGAIN;
+	if (rc) {
+		vmc_index_cancel_exchange(cache->index, s->key->hash);
+		return rc;
+	}
+	if (s->value_size <= VMC_PUT_WRITE_LATCHED)
+		vmc_put_write(cache, s->e, s->value);
+	vmc_put_publish(cache, s->stripe, s->key, s->e, &where,
+		vmc_count_of_store(s->how->mode, VMEMCACHE_OUTCOME_REPLACED));
+	if (state != VMC_ENTRY_LIVE)
+		return 0; /* its evictor's */
+	vmc_cache_finish_replaced(cache, s->stripe, old);
+	if (s->stripe->replaced_count < VMC_STRIPE_REPLACED)
+		return 0;
+	vmc_lock_acquire(&cache->policy_lock);
+	vmc_cache_let_go_of_replaced(cache, s->stripe, s->stripe);
+	vmc_cache_release_policy(cache);
+	return 0;
+}
+
+/* Where nothing is. -EAGAIN: something is. */
+static int
+insert(struct storing *s, struct vmc_index_spot spot)
+{
+	struct vmc_index_place where;
+	int rc = judge(s->how, NULL);
+
+	if (rc)
+		return rc;
+	rc = vmc_index_begin(s->cache->index, s->key->hash, spot,
+		vmc_entry_match, s->key, &where);
+	if (rc)
+		return rc == -EEXIST ? -EAGAIN : rc;
+	if (s->value_size <= VMC_PUT_WRITE_LATCHED)
+		vmc_put_write(s->cache, s->e, s->value);
+	vmc_put_publish(s->cache, s->stripe, s->key, s->e, &where,
+		vmc_count_of_store(s->how->mode, VMEMCACHE_OUTCOME_INSERTED));
+	return 0;
+}
+
+/* With its blocks: into the index, whatever is there. */
+static int
+place(struct storing *s, struct vmc_index_spot spot, bool there)
+{
+	int rc;
+
+	if (s->value_size > VMC_PUT_WRITE_LATCHED)
+		vmc_put_write(s->cache, s->e, s->value);
+	for (unsigned round = 0;; round++) {
+		rc = there ? exchange(s) : insert(s, spot);
+		if (rc != -EAGAIN)
+			break;
+		vmc_cache_pause(round);
+		vmc_epoch_enter(s->thread);
+		there = vmc_index_find(s->cache->index, s->key->hash,
+				vmc_entry_match, s->key) != NULL;
+		vmc_epoch_exit(s->thread);
+		spot = (struct vmc_index_spot){0};
+	}
+	if (rc)
+		vmc_put_give_back(s->cache, s->stripe, s->e);
+	else
+		vmc_cache_work_ends(s->stripe);
+	return rc;
+}
+
+/* What is spared while room is made, however that ends; they nest. */
+struct sparing {
+	struct vmc_stripe *stripe;
+	const struct vmc_entry *outer;
+};
+
+static void
+end_sparing(struct sparing *sparing)
+{
+	sparing->stripe->spared = sparing->outer;
+}
+
+static int
+take_room(struct storing *s, const struct vmc_entry *old)
+{
+	vmc_stripe_in_callbacks(s->stripe, s->thread);
+	vmc_cleanup(end_sparing) struct sparing sparing = {
+		s->stripe, s->stripe->spared};
+
+	s->stripe->spared = old;
+	return vmc_put_take_room(
+		s->cache, s->thread, s->stripe, s->value_size, &s->e);
+}
+
+/* NULL: no memory. */
+static struct vmc_entry *
+make_entry(struct storing *s)
+{
+	struct vmc_extras extras = {.tag = s->how->tag};
+
+	if (!extras.tag && !vmc_versions_wanted(s->cache))
+		return vmc_put_make_entry(
+			s->cache, s->key, s->value_size, NULL);
+	extras.version = vmc_version_draw(s->cache, s->stripe);
+	return vmc_put_make_entry(s->cache, s->key, s->value_size, &extras);
+}
+
+static int
+store(struct storing *s, uint64_t *version)
+{
+	struct vmemcache *cache = s->cache;
+	uint64_t hash = s->key->hash;
+
+	/* in the order of a put, for the same reasons */
+	vmc_epoch_enter(s->thread);
+	struct vmc_index_spot spot = vmc_index_prefetch(cache->index, hash);
+	vmc_index_prefetch_latch(cache->index, hash);
+	if (s->stripe->evicts)
+		vmc_cache_prepare_evictions(cache, s->stripe);
+	vmc_epoch_exit(s->thread);
+	vmc_cache_reclaim(cache, s->stripe);
+	s->e = make_entry(s);
+	vmc_epoch_enter(s->thread);
+	spot = vmc_index_refresh(cache->index, hash, spot);
+	const struct vmc_entry *old = vmc_index_find_from(
+		cache->index, hash, spot, vmc_entry_match, s->key);
+	int rc = judge(s->how, old);
+	vmc_epoch_exit(s->thread);
+	if (rc == 0 && !s->e)
+		rc = -ENOMEM;
+	if (rc) {
+		if (s->e)
+			vmc_put_free_entry(cache, s->e);
+		return rc;
+	}
+	rc = take_room(s, old);
+	if (rc)
+		return rc;
+	if (version) /* it may be gone as soon as it is LIVE */
+		*version = vmc_entry_version(s->e);
+	return place(s, cache->on_evict ? (struct vmc_index_spot){0} : spot,
+		old != NULL);
+}
+
+static int
+failed(int rc)
+{
+	switch (rc) {
+	case -EEXIST:
+		return vmc_fail_const(
+			EEXIST, "the key is in the cache already");
+	case -ENOENT:
+		return vmc_fail_const(ENOENT, "no such key");
+	case -ESTALE:
+		return vmc_fail_const(ESTALE, "the value has another version");
+	default:
+		return rc;
+	}
+}
+
+int
+vmc_cache_store(struct vmemcache *cache, const void *data, size_t key_size,
+	const void *value, size_t value_size, const struct vmemcache_store *how,
+	uint64_t *version)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+	uint64_t stored = 0;
+	unsigned tries = 0;
+	int rc;
+
+	if (!stripe)
+		return -ENOMEM;
+	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	struct storing s = {
+		cache, thread, stripe, &key, value, value_size, how, NULL};
+	vmc_cache_begin_change(cache, stripe);
+	if (version || how->mode == VMEMCACHE_IF_VERSION)
+		vmc_versions_ask(cache, stripe);
+	do
+		rc = store(&s, version ? &stored : NULL);
+	while (__builtin_expect(rc == -ENOMEM, 0) && tries++ == 0 &&
+		vmc_cache_reclaim_all(cache, stripe));
+	if (rc == -EBADF) /* on_evict has returned in a child */
+		return rc;
+	vmc_cache_end_change(stripe);
+	if (stripe->handover && rc != -ENOENT && rc != -ESTALE)
+		vmc_put_hand_over(cache, thread, stripe, &key,
+			&(struct vmc_offer){.value = value,
+				.value_size = value_size,
+				.stored = rc == 0,
+				.exists = rc == -EEXIST});
+	if (rc == 0 && version)
+		*version = stored;
+	else if (rc)
+		vmc_cache_count_failure(stripe, how->mode, rc);
+	return failed(rc);
+}

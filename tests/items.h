@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * items.h -- storing and asking, in few words
+ */
+#ifndef VMC_TESTS_ITEMS_H
+#define VMC_TESTS_ITEMS_H
+
+#include "fixture.h"
+
+static inline VMEMcache *
+items_open(void)
+{
+	return fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU);
+}
+
+/* As fixture_put(). */
+static inline int
+items_store(VMEMcache *cache, uint64_t key, uint64_t number, size_t size,
+	const struct vmemcache_store *how, uint64_t *version)
+{
+	char *value = malloc(size + 1);
+
+	value_fill(value, size, 0, key, number);
+	int rc = vmemcache_store(
+		cache, &key, sizeof(key), value, size, how, version);
+	int err = errno;
+	free(value);
+	errno = err;
+	return rc;
+}
+
+static inline struct vmemcache_store
+items_mode(enum vmemcache_mode mode)
+{
+	return (struct vmemcache_store){
+		.struct_size = sizeof(struct vmemcache_store), .mode = mode};
+}
+
+static inline struct vmemcache_store
+items_if_version(uint64_t version)
+{
+	struct vmemcache_store how = items_mode(VMEMCACHE_IF_VERSION);
+
+	how.if_version = version;
+	return how;
+}
+
+static inline struct vmemcache_info
+items_info(VMEMcache *cache, uint64_t key)
+{
+	struct vmemcache_info info = {.struct_size = sizeof(info)};
+
+	assert_int_equal(vmemcache_fetch(cache, &key, sizeof(key), NULL, 0, 0,
+				 VMEMCACHE_PEEK, &info),
+		0);
+	assert_int_equal(info.struct_size, sizeof(info));
+	return info;
+}
+
+static inline int
+items_remove(VMEMcache *cache, uint64_t key, uint64_t version)
+{
+	return vmemcache_remove(cache, &key, sizeof(key), version);
+}
+
+#endif
