@@ -132,6 +132,7 @@ if(NOT VMC_INSTALL)
 endif()
 vmc_install(vmemcache cache dev ${PROJECT_VERSION})
 install(FILES ${PROJECT_SOURCE_DIR}/include/libvmemcache.h
+	${PROJECT_SOURCE_DIR}/include/vmemcache.hpp
 	DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev)
 
 list(TRANSFORM VMC_STATIC_LIBS PREPEND "-l" OUTPUT_VARIABLE VMC_PC_PRIVATE)

@@ -35,7 +35,7 @@ vmc_static_library(memkind_static memkind ${MEMKIND_MAP}
 add_library(memkind::memkind_static ALIAS memkind_static)
 
 set(MEMKIND_HEADERS fixed_allocator.h hbw_allocator.h hbwmalloc.h memkind.h
-	memkind_allocator.h memkind_deprecated.h memkind_kind_allocator.h
+	memkind.hpp memkind_allocator.h memkind_deprecated.h memkind_kind_allocator.h
 	pmem_allocator.h)
 list(TRANSFORM MEMKIND_HEADERS PREPEND ${PROJECT_SOURCE_DIR}/include/)
 if(VMC_INSTALL)

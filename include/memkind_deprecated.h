@@ -7,9 +7,13 @@
 #ifndef VMC_MEMKIND_DEPRECATED_H
 #define VMC_MEMKIND_DEPRECATED_H
 
+#include "memkind.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#pragma GCC visibility push(default)
 
 #ifndef MEMKIND_DEPRECATED
 #define MEMKIND_DEPRECATED(declaration) declaration __attribute__((deprecated))
@@ -59,6 +63,8 @@ enum memkind_base_partition {
 	MEMKIND_PARTITION_HIGHEST_BANDWIDTH_LOCAL_PREFERRED = 25,
 	MEMKIND_NUM_BASE_KIND
 };
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }
