@@ -19,7 +19,7 @@ if(VMC_SHARED)
 	add_library(memkind SHARED)
 	# vmc_internal: the base layer's objects, as far as they are referred to
 	target_link_libraries(memkind PRIVATE
-		memkind_calls memkind_objects vmc_internal)
+		memkind_calls memtier_objects memkind_objects vmc_internal)
 	vmc_shared_library(memkind ${MEMKIND_MAP} 0.0.1)
 else()
 	vmc_only_static(memkind)
@@ -28,15 +28,16 @@ add_library(memkind::memkind ALIAS memkind)
 
 set(MEMKIND_STATIC_LIBS numa pthread m)
 vmc_static_library(memkind_static memkind ${MEMKIND_MAP}
-	"${MEMKIND_STATIC_LIBS}" "memkind_calls;memkind_objects;vmc_internal"
-	$<TARGET_OBJECTS:memkind_calls>
+	"${MEMKIND_STATIC_LIBS}"
+	"memkind_calls;memtier_objects;memkind_objects;vmc_internal"
+	$<TARGET_OBJECTS:memkind_calls> $<TARGET_OBJECTS:memtier_objects>
 	$<TARGET_OBJECTS:memkind_objects> $<TARGET_FILE:vmc_internal>
 	$<TARGET_FILE:vmc_jemalloc>)
 add_library(memkind::memkind_static ALIAS memkind_static)
 
 set(MEMKIND_HEADERS fixed_allocator.h hbw_allocator.h hbwmalloc.h memkind.h
 	memkind.hpp memkind_allocator.h memkind_deprecated.h memkind_kind_allocator.h
-	pmem_allocator.h)
+	memkind_memtier.h pmem_allocator.h)
 list(TRANSFORM MEMKIND_HEADERS PREPEND ${PROJECT_SOURCE_DIR}/include/)
 if(VMC_INSTALL)
 	vmc_install(memkind memkind memkind-dev 1.14.0)

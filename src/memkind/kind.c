@@ -59,6 +59,7 @@
 #include <pthread.h>
 
 struct memkind vmc_kinds[MEMKIND_MAX_KIND];
+void (*_Atomic vmc_kind_on_destroy)(unsigned number);
 struct vmc_lock vmc_kinds_lock = {
 	.mutex = PTHREAD_MUTEX_INITIALIZER, .rank = VMC_RANK_KIND};
 
@@ -225,7 +226,11 @@ give_up_medium(struct memkind *kind)
 void
 vmc_kind_destroy(struct memkind *kind)
 {
+	void (*told)(unsigned) = vmc_load_acquire(&vmc_kind_on_destroy);
+
 	VMC_NO_CANCEL;
+	if (told)
+		told(kind->number);
 	vmc_lock_acquire(&vmc_kinds_lock);
 	vmc_heap_release(kind);
 	/* the space goes as a whole: no use in giving back each piece */

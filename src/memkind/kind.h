@@ -141,6 +141,9 @@ unsigned vmc_kind_arena(const struct memkind *kind);
 int vmc_kind_create(const struct vmc_kind_type *type, struct vmc_space *space,
 	ssize_t decay, struct memkind **kind);
 
+/* Called with the number of a kind that is about to be destroyed. */
+extern void (*_Atomic vmc_kind_on_destroy)(unsigned number);
+
 /* Give up everything in it. Nobody uses it any more. */
 void vmc_kind_destroy(struct memkind *kind);
 

@@ -28,6 +28,13 @@ size_t vmc_memkind_usable_size(memkind_t kind, const void *ptr);
 void vmc_memkind_free_sized(memkind_t kind, void *ptr, size_t size);
 
 /*
+ * The same, and what of it is usable, as vmc_memkind_usable_size() would tell:
+ * it costs less to find out on the way. *given is set if there is memory.
+ */
+void *vmc_memkind_malloc_counted(memkind_t kind, size_t size, size_t *given);
+size_t vmc_memkind_free_counted(memkind_t kind, void *ptr);
+
+/*
  * From now on ask for transparent huge pages under the default arenas, where
  * the system grants them. For the whole process; the cache does, libmemkind
  * does not.

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * memtier.c -- the public heap calls on tiers, and on kinds that are counted
+ *
+ * Each is the heap call of the kind, and a count of what it has given or taken
+ * back, in the bytes that are usable: that is what can be found out again when
+ * an object is freed.
+ *
+ * What belongs to no kind is the program's own malloc()'s, as far as anybody
+ * can tell: it goes to free() and its like, uncounted.
+ */
+#include "policy.h"
+
+#include "memkind/malloc.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+
+#define likely(x) __builtin_expect(!!(x), 1)
+
+static void *
+fail(int err)
+{
+	errno = err;
+	return NULL;
+}
+
+static void
+count_object(memkind_t kind, const void *ptr)
+{
+	vmc_counts_add(
+		kind->number, (int64_t)vmc_memkind_usable_size(kind, ptr));
+}
+
+void *
+memtier_kind_malloc(memkind_t kind, size_t size)
+{
+	size_t given;
+	void *ptr = vmc_memkind_malloc_counted(kind, size, &given);
+
+	if (likely(ptr != NULL))
+		vmc_counts_add(kind->number, (int64_t)given);
+	return ptr;
+}
+
+void *
+memtier_malloc(struct memtier_memory *memory, size_t size)
+{
+	if (!memory)
+		return fail(EINVAL);
+	return memtier_kind_malloc(vmc_policy_kind(memory, size), size);
+}
+
+void *
+memtier_kind_calloc(memkind_t kind, size_t num, size_t size)
+{
+	void *ptr = vmc_memkind_calloc(kind, num, size);
+
+	if (ptr)
+		count_object(kind, ptr);
+	return ptr;
+}
+
+void *
+memtier_calloc(struct memtier_memory *memory, size_t num, size_t size)
+{
+	size_t bytes;
+
+	if (!memory)
+		return fail(EINVAL);
+	if (__builtin_mul_overflow(num, size, &bytes))
+		return fail(ENOMEM);
+	return memtier_kind_calloc(vmc_policy_kind(memory, bytes), 1, bytes);
+}
+
+/* The object is there, and is of the kind. */
+static void *
+reallocate(memkind_t kind, void *ptr, size_t size)
+{
+	size_t before = vmc_memkind_usable_size(kind, ptr);
+	void *moved = vmc_memkind_realloc(kind, ptr, size);
+
+	if (moved)
+		vmc_counts_add(kind->number,
+			(int64_t)vmc_memkind_usable_size(kind, moved) -
+				(int64_t)before);
+	else if (size == 0)
+		vmc_counts_add(kind->number, -(int64_t)before);
+	return moved;
+}
+
+void *
+memtier_realloc(struct memtier_memory *memory, void *ptr, size_t size)
+{
+	memkind_t kind;
+
+	if (!ptr)
+		return memtier_malloc(memory, size);
+	kind = memkind_detect_kind(ptr);
+	return likely(kind != NULL) ? reallocate(kind, ptr, size)
+				    : realloc(ptr, size);
+}
+
+void *
+memtier_kind_realloc(memkind_t kind, void *ptr, size_t size)
+{
+	if (!ptr)
+		return memtier_kind_malloc(kind, size);
+	return kind ? reallocate(kind, ptr, size)
+		    : memtier_realloc(NULL, ptr, size);
+}
+
+int
+memtier_kind_posix_memalign(
+	memkind_t kind, void **memptr, size_t alignment, size_t size)
+{
+	int err = vmc_memkind_posix_memalign(kind, memptr, alignment, size);
+
+	if (!err && *memptr)
+		count_object(kind, *memptr);
+	return err;
+}
+
+int
+memtier_posix_memalign(struct memtier_memory *memory, void **memptr,
+	size_t alignment, size_t size)
+{
+	return memtier_kind_posix_memalign(
+		memory ? vmc_policy_kind(memory, size) : NULL, memptr,
+		alignment, size);
+}
+
+size_t
+memtier_usable_size(void *ptr)
+{
+	memkind_t kind = memkind_detect_kind(ptr);
+
+	return likely(kind != NULL) ? vmc_memkind_usable_size(kind, ptr)
+				    : malloc_usable_size(ptr);
+}
+
+void
+memtier_kind_free(memkind_t kind, void *ptr)
+{
+	if (!ptr)
+		return;
+	if (!kind)
+		kind = memkind_detect_kind(ptr);
+	if (likely(kind != NULL))
+		vmc_counts_add(kind->number,
+			-(int64_t)vmc_memkind_free_counted(kind, ptr));
+	else
+		free(ptr);
+}
+
+size_t
+memtier_kind_allocated_size(memkind_t kind)
+{
+	int64_t sum = kind ? vmc_counts_sum(kind->number) : 0;
+
+	return sum > 0 ? (size_t)sum : 0;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * policy.h -- which tier the next allocation goes to
+ */
+#ifndef VMC_MEMTIER_POLICY_H
+#define VMC_MEMTIER_POLICY_H
+
+#include "counts.h"
+#include "memkind_memtier.h"
+
+struct vmc_tier {
+	memkind_t kind;
+	unsigned ratio;
+	double weight; /* 1 / ratio; of a ratio of 0 more than any other */
+};
+
+/* Between a tier and the next: sizes from val on go to the next. */
+struct vmc_threshold {
+	_Atomic size_t val; /* moves from min to max */
+	size_t min, max;
+	/* under checking: how far it was from the ratio at the last check */
+	double error;
+};
+
+struct vmc_threshold_settings {
+	unsigned check_count;
+	float trigger, degree;
+};
+
+struct memtier_memory {
+	/* immutable */
+	uint64_t number; /* unlike an address, never used again */
+	memtier_policy_t policy;
+	unsigned count;
+	struct vmc_tier *tiers;
+	struct vmc_threshold_settings settings;
+	/* count - 1 of them, on lines that are written when one moves */
+	struct vmc_threshold *thresholds;
+	alignas(64) struct vmc_latch checking;
+};
+
+/* The slow ways of the two below. */
+unsigned vmc_policy_by_ratio(const struct memtier_memory *memory, size_t size);
+void vmc_policy_check(struct memtier_memory *memory);
+
+static inline memkind_t
+vmc_policy_kind(struct memtier_memory *memory, size_t size)
+{
+	struct vmc_counts *self = vmc_counts_self;
+	unsigned tier = 0;
+
+	if (memory->policy == MEMTIER_POLICY_STATIC_RATIO) {
+		if (__builtin_expect(
+			    self && self->plan.memory == memory->number &&
+				    self->plan.budget >= size,
+			    1)) {
+			self->plan.budget -= size;
+			tier = self->plan.tier;
+		} else {
+			tier = vmc_policy_by_ratio(memory, size);
+		}
+		return memory->tiers[tier].kind;
+	}
+	if (__builtin_expect(!self || self->plan.memory != memory->number ||
+				     self->plan.to_check-- == 0,
+		    0))
+		vmc_policy_check(memory);
+	while (tier + 1 < memory->count &&
+		size >= vmc_load_relaxed(&memory->thresholds[tier].val))
+		tier++;
+	return memory->tiers[tier].kind;
+}
+
+#endif
