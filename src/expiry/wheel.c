@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * wheel.c -- a hierarchical timing wheel (Varghese and Lauck 1987), lazily
+ *
+ * Level l has 64 slots of 64^l milliseconds each. A timer is in the lowest
+ * level on which its slot is less than 64 slots ahead of the wheel's time: at
+ * level 0 a slot is one deadline, above it a range, and slot number
+ * (deadline / 64^l) mod 64 is unambiguous. The slot of a level above 0 that the
+ * time is in is empty, as what is in it fits the level below; unless a move of
+ * its timers to there is not complete.
+ *
+ * To advance, the next slot that is not empty is looked for by the bits of each
+ * level, so time that passes without timers costs nothing. A slot all of whose
+ * range has passed is due as it is: its list is appended to that of the due in
+ * one step, whatever it holds. Else, when its range begins, its timers are
+ * moved to where they belong now, one by one, as many as the caller allows; the
+ * time stands still until all have been. So one timer is moved once for each
+ * level that it is on at most, and not at all if nobody advances the wheel
+ * before it is due.
+ *
+ * A slot is not told when its last timer is removed: its bit stays until the
+ * slot is looked at, once.
+ *
+ * Rejected: a heap, where every change moves some timers, each a miss; a wheel
+ * of one level, which has either many slots to pass or many timers that are in
+ * a slot but not due.
+ */
+#include "expiry/wheel.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+
+static void
+list_init(struct vmc_timer_list *list)
+{
+	list->next = list->prev = list;
+}
+
+static bool
+list_is_empty(const struct vmc_timer_list *list)
+{
+	return list->next == list;
+}
+
+static void
+list_append(struct vmc_timer_list *list, struct vmc_timer_list *link)
+{
+	link->next = list;
+	link->prev = list->prev;
+	list->prev->next = link;
+	list->prev = link;
+}
+
+static void
+list_remove(struct vmc_timer_list *link)
+{
+	link->next->prev = link->prev;
+	link->prev->next = link->next;
+	link->next = link->prev = NULL;
+}
+
+/* All of `from`, which is empty then. */
+static void
+list_join(struct vmc_timer_list *list, struct vmc_timer_list *from)
+{
+	if (list_is_empty(from))
+		return;
+	from->next->prev = list->prev;
+	list->prev->next = from->next;
+	from->prev->next = list;
+	list->prev = from->prev;
+	list_init(from);
+}
+
+static struct vmc_timer *
+timer_of(struct vmc_timer_list *link)
+{
+	return (struct vmc_timer *)((char *)link -
+				    offsetof(struct vmc_timer, link));
+}
+
+static unsigned
+bits_below(unsigned level)
+{
+	return level * VMC_WHEEL_SLOT_BITS;
+}
+
+void
+vmc_wheel_init(struct vmc_wheel *wheel, uint64_t now)
+{
+	wheel->time = now;
+	wheel->count = 0;
+	list_init(&wheel->due);
+	for (unsigned level = 0; level < VMC_WHEEL_LEVELS; level++) {
+		wheel->occupied[level] = 0;
+		for (unsigned i = 0; i < VMC_WHEEL_SLOTS; i++)
+			list_init(&wheel->slot[level][i]);
+	}
+}
+
+/* Into the slot, or among the due. */
+static void
+place(struct vmc_wheel *wheel, struct vmc_timer *timer, uint64_t when)
+{
+	unsigned level = 0;
+
+	if (when <= wheel->time) {
+		list_append(&wheel->due, &timer->link);
+		return;
+	}
+	if (when - wheel->time >= VMC_WHEEL_SPAN)
+		when = wheel->time + VMC_WHEEL_SPAN - 1;
+	while ((when >> bits_below(level)) -
+			(wheel->time >> bits_below(level)) >=
+		VMC_WHEEL_SLOTS)
+		level++;
+	/* at the end of the span: the last slot is not all of it */
+	if (level == VMC_WHEEL_LEVELS) {
+		level--;
+		when = ((wheel->time >> bits_below(level)) + VMC_WHEEL_SLOTS -
+			       1)
+		       << bits_below(level);
+	}
+	unsigned i = when >> bits_below(level) & (VMC_WHEEL_SLOTS - 1);
+	list_append(&wheel->slot[level][i], &timer->link);
+	wheel->occupied[level] |= UINT64_C(1) << i;
+}
+
+void
+vmc_wheel_add(
+	struct vmc_wheel *wheel, struct vmc_timer *timer, uint64_t deadline)
+{
+	vmc_store_relaxed(&timer->deadline, deadline);
+	timer->link = (struct vmc_timer_list){NULL, NULL};
+	if (deadline == VMC_WHEEL_NEVER)
+		return;
+	place(wheel, timer, deadline);
+	wheel->count++;
+}
+
+void
+vmc_wheel_remove(struct vmc_wheel *wheel, struct vmc_timer *timer)
+{
+	if (!vmc_timer_is_added(timer))
+		return;
+	list_remove(&timer->link);
+	wheel->count--;
+}
+
+void
+vmc_wheel_put_off(struct vmc_wheel *wheel, struct vmc_timer *timer)
+{
+	list_remove(&timer->link);
+	place(wheel, timer, wheel->time + 1);
+}
+
+/* The first slot that may have timers, and when its range begins. */
+struct event {
+	uint64_t time;
+	unsigned level;
+	unsigned slot;
+};
+
+static bool
+next_event(const struct vmc_wheel *wheel, struct event *event)
+{
+	*event = (struct event){.time = VMC_WHEEL_NEVER};
+	/* of two at the same time, that of the higher level first */
+	for (unsigned level = VMC_WHEEL_LEVELS; level-- > 0;) {
+		uint64_t at = wheel->time >> bits_below(level);
+		unsigned i = at & (VMC_WHEEL_SLOTS - 1);
+		uint64_t bits = wheel->occupied[level];
+		if (bits == 0)
+			continue;
+		bits = bits >> i | bits << (-i & (VMC_WHEEL_SLOTS - 1));
+		unsigned ahead = (unsigned)__builtin_ctzll(bits);
+		uint64_t time = (at + ahead) << bits_below(level);
+		if (time >= event->time)
+			continue;
+		*event = (struct event){
+			time, level, (i + ahead) & (VMC_WHEEL_SLOTS - 1)};
+	}
+	return event->time != VMC_WHEEL_NEVER;
+}
+
+/* Timers of that slot to where they belong; false: not all of them. */
+static bool
+move_down(struct vmc_wheel *wheel, struct vmc_timer_list *slot, uint64_t now,
+	unsigned *at_most)
+{
+	while (!list_is_empty(slot)) {
+		if (*at_most == 0)
+			return false;
+		--*at_most;
+		struct vmc_timer *timer = timer_of(slot->next);
+		uint64_t deadline = vmc_load_relaxed(&timer->deadline);
+		list_remove(&timer->link);
+		place(wheel, timer, deadline <= now ? wheel->time : deadline);
+	}
+	return true;
+}
+
+bool
+vmc_wheel_advance(struct vmc_wheel *wheel, uint64_t now, unsigned at_most)
+{
+	struct event event;
+
+	while (next_event(wheel, &event) && event.time <= now) {
+		struct vmc_timer_list *slot =
+			&wheel->slot[event.level][event.slot];
+		uint64_t last = event.time +
+				(UINT64_C(1) << bits_below(event.level)) - 1;
+		if (event.time > wheel->time)
+			wheel->time = event.time;
+		/* on the last level there are some of beyond the span */
+		if (last <= now && event.level < VMC_WHEEL_LEVELS - 1)
+			list_join(&wheel->due, slot);
+		else if (!move_down(wheel, slot, now, &at_most))
+			return false;
+		wheel->occupied[event.level] &= ~(UINT64_C(1) << event.slot);
+		if (at_most == 0)
+			return false;
+		at_most--;
+	}
+	if (now > wheel->time)
+		wheel->time = now;
+	return true;
+}
+
+struct vmc_timer *
+vmc_wheel_due(struct vmc_wheel *wheel)
+{
+	return list_is_empty(&wheel->due) ? NULL : timer_of(wheel->due.next);
+}
+
+uint64_t
+vmc_wheel_next(const struct vmc_wheel *wheel)
+{
+	struct event event;
+
+	if (!list_is_empty(&wheel->due))
+		return 0;
+	next_event(wheel, &event);
+	return event.time;
+}
+
+static int
+fail(const char *what)
+{
+	return vmc_fail(EINVAL, "wheel: %s", what);
+}
+
+/* The timers of a list, whose deadlines are from first to last. */
+static int
+check_list(const struct vmc_timer_list *list, uint64_t first, uint64_t last,
+	uint64_t *count)
+{
+	const struct vmc_timer_list *link;
+
+	for (link = list->next; link != list; link = link->next) {
+		uint64_t deadline = vmc_load_relaxed(
+			&timer_of((struct vmc_timer_list *)link)->deadline);
+		if (link->next->prev != link || link->prev->next != link)
+			return fail("broken links");
+		if (deadline < first || deadline > last)
+			return fail("a timer in another slot");
+		++*count;
+	}
+	return 0;
+}
+
+int
+vmc_wheel_check(struct vmc_wheel *wheel)
+{
+	uint64_t count = 0;
+	int rc = check_list(&wheel->due, 0, UINT64_MAX - 1, &count);
+
+	for (unsigned level = 0; level < VMC_WHEEL_LEVELS; level++) {
+		uint64_t at = wheel->time >> bits_below(level);
+		for (unsigned i = 0; rc == 0 && i < VMC_WHEEL_SLOTS; i++) {
+			unsigned slot = (at + i) & (VMC_WHEEL_SLOTS - 1);
+			uint64_t first = (at + i) << bits_below(level);
+			uint64_t last =
+				first + (UINT64_C(1) << bits_below(level)) - 1;
+			bool occupied = wheel->occupied[level] >> slot & 1;
+			/* put off, or beyond the span */
+			if (level == 0)
+				first = 0;
+			if (level == VMC_WHEEL_LEVELS - 1)
+				last = UINT64_MAX - 1;
+			rc = check_list(
+				&wheel->slot[level][slot], first, last, &count);
+			if (!occupied &&
+				!list_is_empty(&wheel->slot[level][slot]))
+				rc = fail("a slot without its bit");
+		}
+	}
+	if (rc == 0 && count != wheel->count)
+		rc = fail("another number of timers");
+	return rc;
+}
