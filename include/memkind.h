@@ -62,7 +62,9 @@ enum {
 
 /*
  * Put the text for a code of this library, or for EINVAL and ENOMEM, into
- * msg, cut to size - 1 bytes.
+ * msg, cut to size - 1 bytes. For the code that the thread's latest call of
+ * memkind_create_pmem() or memkind_create_pmem_with_config() failed with, the
+ * text also says what is wrong with the directory or the size.
  */
 void memkind_error_message(int err, char *msg, size_t size);
 

@@ -9,6 +9,7 @@
 #include "kind.h"
 
 #include "base/cancel.h"
+#include "base/error.h"
 #include "base/os.h"
 #include "base/os_space.h"
 
@@ -22,6 +23,10 @@ struct memkind_config {
 	size_t size;
 	memkind_mem_usage_policy policy;
 };
+
+/* The code that the thread's latest memkind_create_pmem() failed with, if there
+ * is more to tell than the code does: vmc_error_message(). Else 0. */
+static _Thread_local int explained;
 
 static const struct vmc_kind_type pmem_type = {.name = "pmem"};
 static const struct vmc_kind_type fixed_type = {.name = "fixed"};
@@ -68,7 +73,10 @@ memkind_error_message(int err, char *msg, size_t size)
 		return;
 	for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++) {
 		if (messages[i].code == err) {
-			snprintf(msg, size, "<memkind> %s", messages[i].text);
+			bool more = err == explained;
+			snprintf(msg, size, "<memkind> %s%s%s",
+				messages[i].text, more ? ": " : "",
+				more ? vmc_error_message() : "");
 			return;
 		}
 	}
@@ -128,14 +136,20 @@ create_pmem(const char *dir, size_t size, ssize_t decay, memkind_t *kind)
 	int err;
 
 	VMC_NO_CANCEL;
-	if (!kind || !dir ||
-		(size > 0 && size < (size_t)MEMKIND_PMEM_MIN_SIZE) ||
-		size > SIZE_MAX / 2)
+	explained = 0;
+	if (!kind || !dir || size > SIZE_MAX / 2)
 		return MEMKIND_ERROR_INVALID;
+	if (size > 0 && size < (size_t)MEMKIND_PMEM_MIN_SIZE) {
+		vmc_fail_const(EINVAL, "a size below 16 MiB, and not 0");
+		return explained = MEMKIND_ERROR_INVALID;
+	}
 	size = (size + VMC_OS_CHUNK - 1) & ~(VMC_OS_CHUNK - 1);
 	err = vmc_space_file(&space, dir, size, vmc_kind_arena_limit());
-	if (!err)
-		err = vmc_kind_create(&pmem_type, &space, decay, kind);
+	if (err) {
+		vmc_fail(-err, "!%s", dir);
+		return explained = code_of(err);
+	}
+	err = vmc_kind_create(&pmem_type, &space, decay, kind);
 	return err ? code_of(err) : MEMKIND_SUCCESS;
 }
 

@@ -294,6 +294,30 @@ test_messages(void **state)
 	memkind_error_message(MEMKIND_ERROR_INVALID, text, 5);
 	assert_string_equal(text, "<mem");
 	memkind_error_message(0, NULL, 0);
+
+	/* what is wrong with a directory, until the next one is right */
+	const struct {
+		const char *directory;
+		size_t size;
+		const char *what;
+	} wrong[] = {
+		{"/nonexistent", 0, "/nonexistent: No such file or directory"},
+		{"/dev/null", 0, "/dev/null: Not a directory"},
+		{"/tmp", 1, "a size below 16 MiB, and not 0"},
+	};
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		memkind_t kind;
+		int err = memkind_create_pmem(
+			wrong[i].directory, wrong[i].size, &kind);
+		memkind_error_message(err, text, sizeof(text));
+		assert_non_null(strstr(text, wrong[i].what));
+		memkind_error_message(MEMKIND_ERROR_MMAP, text, sizeof(text));
+		assert_null(strstr(text, wrong[i].what));
+		assert_int_equal(memkind_create_pmem("/tmp", 0, &kind), 0);
+		memkind_destroy_kind(kind);
+		memkind_error_message(err, text, sizeof(text));
+		assert_null(strstr(text, wrong[i].what));
+	}
 	assert_true(memkind_get_version() >= 1014000);
 }
 
