@@ -492,6 +492,27 @@ ssize_t vmemcache_format_statistics(VMEMcache *cache,
 int vmemcache_set_name(VMEMcache *cache, const char *name);
 
 /*
+ * Let other processes of the same user read the statistics of the cache, which
+ * has a medium: vmemcache-top shows them. They stand in a file of /dev/shm,
+ * which vmemcache_delete() and exit() remove. name: as of vmemcache_set_name(),
+ * and from now on the cache's. NULL: no longer.
+ *
+ * A thread of the library, the only one that outlives a call, brings the
+ * figures of all published caches up to date once a second. It runs from the
+ * first publication of the process to the end of the last one, with all signals
+ * blocked. A child made by fork() does not have it: where the cache is the
+ * child's (daemon()), it publishes it again.
+ *
+ * From any thread, beside any call on the cache but vmemcache_set_name() and
+ * vmemcache_delete(). A failure leaves everything as it was. EINVAL: the cache
+ * is NULL or has no medium, or the name is none. EBADF: the cache is another
+ * process's. ENOMEM, EMFILE, ENFILE, EAGAIN: no memory, descriptor or thread.
+ * ENOENT, EACCES, ENOSPC, EFBIG, EEXIST, ENOLCK, or what else open(2) says: no
+ * file can be made in /dev/shm.
+ */
+int vmemcache_publish(VMEMcache *cache, const char *name);
+
+/*
  * Change what operations do from now on, to measure parts of them. val is 0
  * (off) or else on; PREFAULT acts at once, before add as part of it. A cache
  * that was used with one of the others is only good for benchmarks.

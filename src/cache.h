@@ -22,6 +22,7 @@
 #include "memkind/malloc.h"
 #include "policy/policy.h"
 #include "pool/pool.h"
+#include "publish.h"
 #include "stripe.h"
 
 #include <errno.h>
@@ -101,6 +102,8 @@ struct vmemcache {
 	/* what metadata has shrunk by, and what was left (evict.c) */
 	alignas(64) _Atomic int64_t shrunk;
 	_Atomic uint64_t left;
+
+	struct vmc_publisher publisher;
 };
 
 /* There is no process of that mark: the cache has no medium. */
@@ -184,6 +187,9 @@ int vmc_cache_stat(struct vmemcache *cache, enum vmemcache_statistic stat,
 /* That of vmemcache_put(). */
 #define VMC_MODE_OF_PUT 1
 void vmc_cache_statistics(
+	struct vmemcache *cache, struct vmemcache_statistics *statistics);
+/* All but those of huge pages, which the system would have to be asked for. */
+void vmc_cache_own_statistics(
 	struct vmemcache *cache, struct vmemcache_statistics *statistics);
 /* A store of that mode has failed so, or its callback forked: negative errno */
 void vmc_cache_count_failure(struct vmc_stripe *stripe, unsigned mode, int rc);

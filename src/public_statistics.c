@@ -89,15 +89,39 @@ is_name(const char *name)
 	return length > 0 && length <= VMEMCACHE_NAME_MAX;
 }
 
+static int
+fail_name(void)
+{
+	return vmc_fail(EINVAL, "a name has 1 to %d printable ASCII characters",
+		VMEMCACHE_NAME_MAX);
+}
+
 VMC_EXPORT int
 vmemcache_set_name(VMEMcache *cache, const char *name)
 {
 	if (!cache)
 		return (int)vmc_result(vmc_why_unusable(cache));
 	if (!name || !is_name(name))
-		return (int)vmc_result(vmc_fail(EINVAL,
-			"a name has 1 to %d printable ASCII characters",
-			VMEMCACHE_NAME_MAX));
-	strcpy(cache->name, name);
+		return (int)vmc_result(fail_name());
+	vmc_rename(cache, name);
 	return 0;
+}
+
+VMC_EXPORT int
+vmemcache_publish(VMEMcache *cache, const char *name)
+{
+	int saved = errno, rc = 0;
+
+	VMC_NO_CANCEL;
+	if (!vmc_is_usable(cache, NULL, 0))
+		return (int)vmc_result(vmc_why_unusable(cache));
+	if (name && !is_name(name))
+		return (int)vmc_result(fail_name());
+	if (name)
+		rc = vmc_publish(cache, name);
+	else
+		vmc_withdraw(cache);
+	if (rc == 0)
+		errno = saved;
+	return (int)vmc_result(rc);
 }

@@ -131,7 +131,8 @@ vmc_cache_count_failure(struct vmc_stripe *stripe, unsigned mode, int rc)
 }
 
 void
-vmc_cache_statistics(struct vmemcache *cache, struct vmemcache_statistics *s)
+vmc_cache_own_statistics(
+	struct vmemcache *cache, struct vmemcache_statistics *s)
 {
 	uint64_t sums[VMC_COUNTERS];
 
@@ -154,6 +155,14 @@ vmc_cache_statistics(struct vmemcache *cache, struct vmemcache_statistics *s)
 	s->pool_bytes = cache->pool.size;
 	s->free_runs = vmc_extent_free_runs(cache->extent);
 	s->page_bytes = cache->pool.page_size;
+}
+
+void
+vmc_cache_statistics(struct vmemcache *cache, struct vmemcache_statistics *s)
+{
+	vmc_cache_own_statistics(cache, s);
+	if (!vmc_cache_is_open(cache))
+		return;
 	s->pool_huge_bytes = vmc_pool_huge_bytes(&cache->pool);
 	s->metadata_huge_bytes = vmc_memkind_huge_bytes();
 }

@@ -200,6 +200,8 @@ vmemcache_delete(VMEMcache *cache)
 
 	if (!cache)
 		return;
+	if (cache->publisher.object)
+		vmc_withdraw(cache);
 	vmc_cache_close(cache);
 	free(cache->allocated);
 	errno = saved;

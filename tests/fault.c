@@ -213,6 +213,21 @@ __wrap_readlink(const char *path, char *to, size_t size)
 		       : __real_readlink(redirected(path, buffer), to, size);
 }
 
+int __real_fcntl(int fd, int command, ...);
+int __wrap_fcntl(int fd, int command, ...);
+
+/* Of commands that have an argument, which is a pointer. */
+int
+__wrap_fcntl(int fd, int command, ...)
+{
+	va_list args;
+
+	va_start(args, command);
+	void *arg = va_arg(args, void *);
+	va_end(args);
+	return hit("fcntl", ENOLCK) ? -1 : __real_fcntl(fd, command, arg);
+}
+
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 	void *(*start)(void *), void *arg);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,

@@ -9,6 +9,7 @@
  * The ranks, lowest first (a thread holding one may take those below it in
  * this list):
  *
+ *   PUBLICATIONS  which caches are published
  *   POLICY   the replacement policy of one cache
  *   STRIPES  which stripes of a cache are in use
  *   INDEX    one stripe of an index
@@ -26,7 +27,8 @@
 #include <pthread.h>
 
 enum vmc_lock_rank {
-	VMC_RANK_POLICY = 1,
+	VMC_RANK_PUBLICATIONS = 1,
+	VMC_RANK_POLICY,
 	VMC_RANK_STRIPES,
 	VMC_RANK_INDEX,
 	VMC_RANK_EXTENT,

@@ -185,6 +185,15 @@ vmc_os_clock_ns(void)
 }
 
 uint64_t
+vmc_os_time_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+uint64_t
 vmc_os_random64(void)
 {
 	uint64_t bits;
@@ -216,6 +225,12 @@ vmc_os_map_shared(size_t size)
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	return addr == MAP_FAILED ? NULL : addr;
+}
+
+int
+vmc_os_process(void)
+{
+	return getpid();
 }
 
 bool

@@ -7,7 +7,8 @@
  * 0 or a negative errno unless they say otherwise; none prints or aborts, is a
  * cancellation point, or, unless it says so, calls malloc().
  * os.c has what concerns the process, os_file.c files and their mappings,
- * os_memory.c how much memory there is.
+ * os_shared.c files that other processes find, os_memory.c how much memory
+ * there is.
  */
 #ifndef VMC_BASE_OS_H
 #define VMC_BASE_OS_H
@@ -58,8 +59,14 @@ bool vmc_os_is_mapped(const void *addr, size_t size);
 /* Nanoseconds of a clock that never goes back, in steps of milliseconds. */
 uint64_t vmc_os_clock_ns(void);
 
+/* Nanoseconds since 1970, of the clock that people set. */
+uint64_t vmc_os_time_ns(void);
+
 /* 64 bits that an attacker cannot guess (getrandom, clock as a last resort). */
 uint64_t vmc_os_random64(void);
+
+/* The number of this process. */
+int vmc_os_process(void);
 
 /* Has the process of that number ended, all its threads? A zombie has. */
 bool vmc_os_process_is_gone(int pid);
@@ -212,5 +219,18 @@ size_t vmc_os_huge_bytes(
  * change of their contents; others may be using them.
  */
 int vmc_os_populate(void *addr, size_t size);
+
+/*
+ * Make the file of that path, which must not be there, and map it. It is so
+ * long, rounded up (vmc_os_shared_size), zeros that have their space, of mode
+ * 0600, close-on-exec, and held by this process until fd is closed or the
+ * process ends.
+ */
+int vmc_os_create_shared(const char *path, size_t size, int *fd, void **addr);
+size_t vmc_os_shared_size(size_t size);
+/* What cannot be removed stays. */
+void vmc_os_remove(const char *path);
+/* Does a process, not this one, hold the file? Also if it cannot be told. */
+bool vmc_os_is_held(int fd);
 
 #endif

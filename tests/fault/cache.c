@@ -99,6 +99,31 @@ add(VMEMcache *cache)
 	return false;
 }
 
+/* What could not be removed, as that was made to fail. */
+static void
+remove_object(const char *path)
+{
+	fault_exempt();
+	unlink(path);
+	fault_exempt_end();
+}
+
+/* A failure changes nothing, so that the next try is the first one. */
+static void
+publish(VMEMcache *cache)
+{
+	for (int tries = 0; tries < 2; tries++) {
+		vmc_fail_const(1, "");
+		if (vmemcache_publish(cache, "published") == 0)
+			return;
+		each_expect(each_excuse(errno));
+		each_expect(*vmemcache_errormsg());
+		each_expect(!cache->publisher.object);
+		remove_object(cache->publisher.path);
+		each_expect(strcmp(cache->name, "vmemcache") == 0);
+	}
+}
+
 static void *
 in_a_thread(void *arg)
 {
@@ -168,6 +193,7 @@ use_cache(void)
 {
 	const struct manner *manner = each_now->arg;
 	VMEMcache *cache = vmemcache_new();
+	char path[VMC_PUBLICATION_PATH_MAX];
 
 	if (!cache) {
 		each_expect(each_excuse(errno) && errno == ENOMEM);
@@ -182,6 +208,7 @@ use_cache(void)
 	each_expect(vmemcache_set_prefault(cache, 2, NULL, NULL) == 0);
 	vmemcache_bench_set(cache, VMEMCACHE_BENCH_PREFAULT, 1);
 	if (add(cache)) {
+		publish(cache);
 		for (uint64_t key = 0; key < PUTS; key++) {
 			put(cache, key);
 			get(cache, key / 2);
@@ -191,7 +218,9 @@ use_cache(void)
 		each_recover();
 		check(cache, manner->policy);
 	}
+	strcpy(path, cache->publisher.path);
 	vmemcache_delete(cache);
+	remove_object(path);
 }
 
 static void

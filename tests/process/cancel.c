@@ -93,6 +93,15 @@ use(void)
 }
 
 static void
+publish(void)
+{
+	testing_expect(vmemcache_publish(cache, "first") == 0);
+	testing_expect(vmemcache_publish(cache, NULL) == 0);
+	testing_expect(vmemcache_publish(cache, "second") == 0);
+	testing_expect(!any_signal_is_blocked());
+}
+
+static void
 delete_it(void)
 {
 	vmemcache_delete(cache);
@@ -105,6 +114,7 @@ live(void)
 	cancel(add_in_vain);
 	cancel(add);
 	cancel(use);
+	cancel(publish);
 	cancel(delete_it);
 	assert_int_equal(testing_failures, 0);
 }
