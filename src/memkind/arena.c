@@ -374,11 +374,13 @@ vmc_arena_create(struct vmc_arena *arena, struct vmc_space *space,
 {
 	int err;
 
-	*arena = (struct vmc_arena){.hooks = hooks,
-		.space = space,
-		.number = number,
-		.base = space->base,
-		.size = space->capacity};
+	/* depot and heaps stay what they were of an arena that was vacant */
+	arena->hooks = hooks;
+	arena->space = space;
+	arena->number = number;
+	arena->base = space->base;
+	arena->size = space->capacity;
+	vmc_store_relaxed(&arena->granted, 0);
 	arena->is_part = space->medium == &vmc_medium_user && first;
 	if (arena->is_part && !take_part(arena, first))
 		return -ENOMEM;

@@ -330,6 +330,17 @@ vmc_engine_refresh_stats(void)
 	return -je_mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch));
 }
 
+bool
+vmc_engine_arena_is_empty(unsigned arena)
+{
+	size_t small, large;
+
+	return vmc_engine_refresh_stats() == 0 &&
+	       vmc_engine_arena_stat(arena, "small.allocated", &small) == 0 &&
+	       vmc_engine_arena_stat(arena, "large.allocated", &large) == 0 &&
+	       small == 0 && large == 0;
+}
+
 unsigned
 vmc_engine_default_arenas(void)
 {

@@ -71,6 +71,9 @@ int vmc_engine_tcache_create(unsigned *tcache);
 void vmc_engine_tcache_flush(unsigned tcache);
 void vmc_engine_tcache_destroy(unsigned tcache);
 
+/* Is nothing allocated in it, not even for a thread cache? */
+bool vmc_engine_arena_is_empty(unsigned arena);
+
 /* mallctl of one size_t, "stats.arenas.<arena>." before the name. */
 int vmc_engine_arena_stat(unsigned arena, const char *name, size_t *value);
 int vmc_engine_stat(const char *name, size_t *value);

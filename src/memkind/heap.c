@@ -172,12 +172,40 @@ void
 vmc_heap_return_all(struct vmc_thread_heap *heap, bool purge)
 {
 	struct vmc_arena *arenas[VMC_KIND_ARENAS];
-	unsigned count = vmc_heap_arenas(heap->kind, arenas);
 
+	vmc_lock_acquire(&vmc_kinds_lock);
+	unsigned count = vmc_heap_arenas(heap->kind, arenas);
 	vmc_heap_empty_depots(arenas, count);
 	vmc_heap_drain(heap);
 	for (unsigned i = 0; purge && i < count; i++)
 		vmc_engine_arena_purge(arenas[i]->index);
+	vmc_lock_release(&vmc_kinds_lock);
+}
+
+/*
+ * Before anything is done with the arenas of a kind with parts, and after that:
+ * see vacate() in heap_threads.c. Other kinds' arenas stay.
+ */
+static void
+enter_arenas(const struct memkind *kind, struct vmc_thread_heap *heap)
+{
+	if (kind->space.part == 0)
+		return;
+	if (heap == &vmc_heap_empty)
+		vmc_lock_acquire(&vmc_kinds_lock);
+	else
+		vmc_latch_acquire(&heap->latch, VMC_RANK_HEAP);
+}
+
+static void
+leave_arenas(const struct memkind *kind, struct vmc_thread_heap *heap)
+{
+	if (kind->space.part == 0)
+		return;
+	if (heap == &vmc_heap_empty)
+		vmc_lock_release(&vmc_kinds_lock);
+	else
+		vmc_latch_release(&heap->latch, VMC_RANK_HEAP);
 }
 
 /*
@@ -185,17 +213,23 @@ vmc_heap_return_all(struct vmc_thread_heap *heap, bool purge)
  * others may, and the first one all that is not in parts. how: zeroed, aligned.
  */
 static void *
-take_once(const struct memkind *kind, const struct vmc_arena *arena,
-	size_t size, int how)
+take_once(const struct memkind *kind, struct vmc_thread_heap *heap,
+	const struct vmc_arena *arena, size_t size, int how)
 {
 	struct vmc_arena *arenas[VMC_KIND_ARENAS];
-	void *ptr = vmc_arena_malloc(size, vmc_arena_flags(arena) | how);
+	unsigned count = 0;
+	void *ptr = NULL;
 
-	if (ptr || kind->space.part == 0)
-		return ptr;
-	unsigned count = vmc_heap_arenas(kind, arenas);
+	enter_arenas(kind, heap);
+	if (heap != &vmc_heap_empty)
+		arena = vmc_load_relaxed(&heap->arena);
+	if (!vmc_load_relaxed(&arena->vacant))
+		ptr = vmc_arena_malloc(size, vmc_arena_flags(arena) | how);
+	if (!ptr && kind->space.part > 0)
+		count = vmc_heap_arenas(kind, arenas);
 	for (unsigned i = 0; i < count && !ptr; i++)
 		ptr = vmc_arena_malloc(size, vmc_arena_flags(arenas[i]) | how);
+	leave_arenas(kind, heap);
 	return ptr;
 }
 
@@ -208,15 +242,15 @@ take_once(const struct memkind *kind, const struct vmc_arena *arena,
  * given back, or be kept in other arenas.
  */
 static void *
-take(const struct memkind *kind, struct vmc_thread_heap *heap,
+take(struct memkind *kind, struct vmc_thread_heap *heap,
 	const struct vmc_arena *arena, size_t size, int how)
 {
-	void *ptr = take_once(kind, arena, size, how);
+	void *ptr = take_once(kind, heap, arena, size, how);
 	bool more = true;
 
 	for (int i = 0; i < RECALLS && !ptr && more; i++) {
 		more = vmc_heap_recall(kind, heap);
-		ptr = take_once(kind, arena, size, how);
+		ptr = take_once(kind, heap, arena, size, how);
 	}
 	return ptr;
 }
@@ -268,12 +302,12 @@ assign(struct vmc_thread_heap *heap, unsigned class)
 static bool
 has_magazines(const struct vmc_thread_heap *heap)
 {
-	return heap != &vmc_heap_empty && !heap->arena->pool;
+	return heap != &vmc_heap_empty && !heap->kind->pools;
 }
 
 /* One object for the caller, and half a magazine, which is empty now. */
 static void *
-refill(struct vmc_thread_heap *heap, unsigned class)
+refill(struct vmc_thread_heap *heap, struct vmc_arena *arena, unsigned class)
 {
 	struct vmc_magazine *m = &heap->magazines[class];
 	void *ptr;
@@ -283,13 +317,12 @@ refill(struct vmc_thread_heap *heap, unsigned class)
 		assign(heap, class);
 	if (m->capacity > 0)
 		m->count = vmc_depot_get(
-			heap->arena->depot, class, m->slots, m->capacity);
+			arena->depot, class, m->slots, m->capacity);
 	if (m->count > 0)
 		return m->slots[--m->count];
 	ptr = take_cached(heap, class, m->slots, m->capacity / 2, &m->count);
 	if (!ptr)
-		ptr = take(heap->kind, heap, heap->arena,
-			vmc_class_sizes[class], 0);
+		ptr = take(heap->kind, heap, arena, vmc_class_sizes[class], 0);
 	if (ptr)
 		note_class(ptr, class);
 	return ptr;
@@ -330,7 +363,7 @@ malloc_slow(struct memkind *kind, size_t size, unsigned class)
 	if (class == VMC_BEYOND)
 		ptr = malloc_directly(kind, size, 0);
 	else if (vmc_heap_find(kind, &heap, &arena) == 0)
-		ptr = has_magazines(heap) ? refill(heap, class)
+		ptr = has_magazines(heap) ? refill(heap, arena, class)
 					  : malloc_directly(kind, size, 0);
 	if (!ptr)
 		errno = ENOMEM;
@@ -352,6 +385,17 @@ void *
 vmc_heap_malloc_uncached(struct memkind *kind, size_t size)
 {
 	return malloc_directly(kind, size, 0);
+}
+
+void
+vmc_heap_free_uncached(struct memkind *kind, void *ptr)
+{
+	struct vmc_thread_heap *heap = vmc_heap_mine(kind);
+
+	vmc_kind_changes(kind);
+	enter_arenas(kind, heap);
+	je_dallocx(ptr, MALLOCX_TCACHE_NONE);
+	leave_arenas(kind, heap);
 }
 
 void *
@@ -394,7 +438,7 @@ aligned_slow(
 
 	if (class != VMC_BEYOND && vmc_heap_find(kind, &heap, &arena) == 0 &&
 		has_magazines(heap))
-		return refill(heap, class);
+		return refill(heap, arena, class);
 	return malloc_directly(
 		kind, size, MALLOCX_LG_ALIGN(__builtin_ctzl(alignment)));
 }
@@ -430,20 +474,23 @@ tick(struct vmc_thread_heap *heap)
 	struct vmc_arena *arenas[VMC_KIND_ARENAS];
 	uint64_t now = vmc_os_clock_ns();
 
-	if (heap == &vmc_heap_empty || now < heap->next_tick)
+	if (heap == &vmc_heap_empty || now < heap->next_tick ||
+		!vmc_lock_try(&vmc_kinds_lock))
 		return;
 	heap->next_tick = now + TICK;
 	unsigned count = vmc_heap_arenas(heap->kind, arenas);
+	const struct vmc_arena *own = vmc_load_relaxed(&heap->arena);
 	const struct vmc_arena *other = arenas[heap->ticks++ % count];
-	empty_idle_shelves(heap->arena->depot);
-	if (other != heap->arena)
+	empty_idle_shelves(own->depot);
+	if (other != own)
 		empty_idle_shelves(other->depot);
 	if (heap->flushed)
 		vmc_heap_flush(heap);
 	heap->flushed = false;
-	vmc_engine_arena_tick(heap->arena->index);
-	if (other != heap->arena)
+	vmc_engine_arena_tick(own->index);
+	if (other != own)
 		vmc_engine_arena_tick(other->index);
+	vmc_lock_release(&vmc_kinds_lock);
 }
 
 /*
@@ -476,8 +523,7 @@ shed(struct vmc_thread_heap *heap, unsigned class)
 static __attribute__((noinline)) void
 free_slow(struct memkind *kind, void *ptr, unsigned class)
 {
-	struct vmc_thread_heap *heap = vmc_heap_mine(kind);
-	struct vmc_arena *arena;
+	struct vmc_thread_heap *heap;
 	struct vmc_magazine *m;
 
 	/* a child's free must not touch what the parent goes on using */
@@ -489,9 +535,11 @@ free_slow(struct memkind *kind, void *ptr, unsigned class)
 		return;
 	}
 	/* a thread that never allocated here: it may free often from now on */
-	if (class == VMC_BEYOND || vmc_heap_find(kind, &heap, &arena) < 0 ||
-		heap == &vmc_heap_empty) {
+	heap = vmc_heap_lodge(kind);
+	if (class == VMC_BEYOND || heap == &vmc_heap_empty) {
+		enter_arenas(kind, heap);
 		je_dallocx(ptr, MALLOCX_TCACHE_NONE);
+		leave_arenas(kind, heap);
 		tick(heap);
 		return;
 	}
@@ -548,7 +596,11 @@ vmc_heap_realloc(struct memkind *kind, void *ptr, size_t size)
 		vmc_kind_changes(kind);
 		if (kind->pools)
 			return vmc_pool_realloc(ptr, size);
+		enter_arenas(kind, heap);
+		if (heap != &vmc_heap_empty)
+			arena = vmc_load_relaxed(&heap->arena);
 		moved = je_rallocx(ptr, size, vmc_arena_flags(arena));
+		leave_arenas(kind, heap);
 		if (moved) {
 			note_class(moved, VMC_BEYOND);
 			return moved;

@@ -22,8 +22,9 @@ void *vmc_heap_malloc(struct memkind *kind, size_t size);
 void vmc_heap_free(struct memkind *kind, void *ptr);
 size_t vmc_heap_usable_size(const struct memkind *kind, const void *ptr);
 
-/* Straight from the arena, past the caches. */
+/* Straight from the arena, and back to it, past the caches. */
 void *vmc_heap_malloc_uncached(struct memkind *kind, size_t size);
+void vmc_heap_free_uncached(struct memkind *kind, void *ptr);
 
 void *vmc_heap_zeroed(struct memkind *kind, size_t size);
 

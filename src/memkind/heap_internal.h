@@ -40,16 +40,19 @@ struct vmc_thread_heap {
 	unsigned ticks; /* wrapping around */
 	/* immutable */
 	struct memkind *kind;
-	struct vmc_arena *arena;
-	int flags; /* for jemalloc: the arena and the tcache */
 	bool has_tcache;
 	unsigned tcache;
 	/*
-	 * Of the tcache. Its owner uses it, others empty it, under
-	 * vmc_kinds_lock then.
+	 * The latch is the owner's for what it does with its tcache, and in
+	 * kinds with parts with arenas. Others take it under vmc_kinds_lock, to
+	 * empty the tcache, and to take the arena away.
 	 */
 	struct vmc_latch latch;
-	bool cached; /* under the latch: something may be in it */
+	bool cached; /* something may be in the tcache */
+	int flags;   /* for jemalloc: the arena and the tcache */
+	/* written under both; the owner reads it without */
+	struct vmc_arena *_Atomic arena;
+	_Atomic bool lodges; /* it has allocated nothing yet: any will do */
 	/* under vmc_kinds_lock */
 	struct vmc_thread_heap *_Atomic *entry; /* where the owner looks */
 	struct vmc_thread_heap *next, **previous;
@@ -87,16 +90,19 @@ vmc_arena_flags(const struct vmc_arena *arena)
 }
 
 /*
- * The calling thread's heap and its arena. Without memory for a heap, and in
- * a thread that is about to end, it is the empty one, and the arena all there
- * is. -ENOMEM: not even that.
+ * The calling thread's heap, which has an arena of its own, and that arena.
+ * Without memory for a heap, and in a thread that is about to end, it is the
+ * empty one, and the arena all there is. -ENOMEM: not even that.
  */
 int vmc_heap_find(struct memkind *kind, struct vmc_thread_heap **heap,
 	struct vmc_arena **arena);
 
+/* For who frees: no arena is made for it. Maybe the empty one. */
+struct vmc_thread_heap *vmc_heap_lodge(struct memkind *kind);
+
 /*
- * The arenas there are, into room for VMC_KIND_ARENAS; how many. They stay as
- * long as the kind.
+ * The arenas there are, into room for VMC_KIND_ARENAS; how many. In kinds with
+ * parts they stay only under vmc_kinds_lock, or the latch of any heap.
  */
 unsigned vmc_heap_arenas(const struct memkind *kind, struct vmc_arena **arenas);
 
@@ -107,7 +113,7 @@ void vmc_heap_init_classes(void);
 void vmc_heap_drain(struct vmc_thread_heap *heap);
 /* The same of its tcache alone, which anybody may do; was there anything? */
 bool vmc_heap_flush(struct vmc_thread_heap *heap);
-/* What the depots hold; was there anything? */
+/* Under vmc_kinds_lock: what the depots hold; was there anything? */
 bool vmc_heap_empty_depots(struct vmc_arena *const *arenas, unsigned count);
 /* Depots and the heap's own, of all arenas; purge: and to the medium. */
 void vmc_heap_return_all(struct vmc_thread_heap *heap, bool purge);
@@ -116,6 +122,6 @@ void vmc_heap_return_all(struct vmc_thread_heap *heap, bool purge);
  * or the empty one. False: there was nothing that a second attempt at an
  * allocation could have.
  */
-bool vmc_heap_recall(const struct memkind *kind, struct vmc_thread_heap *heap);
+bool vmc_heap_recall(struct memkind *kind, struct vmc_thread_heap *heap);
 
 #endif

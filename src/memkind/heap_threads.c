@@ -40,7 +40,8 @@ unsigned vmc_heap_room[VMC_CLASSES + 1];
 static void
 free_heap(struct vmc_thread_heap *heap)
 {
-	heap->arena->heaps--;
+	if (!vmc_load_relaxed(&heap->lodges))
+		vmc_load_relaxed(&heap->arena)->heaps--;
 	vmc_store_relaxed(heap->entry, &vmc_heap_empty);
 	*heap->previous = heap->next;
 	if (heap->next)
@@ -128,7 +129,7 @@ any_arena(const struct memkind *kind)
 	struct vmc_arena *best = NULL;
 
 	for (unsigned i = 0; i < kind->space.arenas; i++) {
-		struct vmc_arena *arena = vmc_load_relaxed(&kind->arenas[i]);
+		struct vmc_arena *arena = vmc_kind_arena_at(kind, i);
 		if (arena && (!best || arena->heaps < best->heaps))
 			best = arena;
 	}
@@ -142,44 +143,70 @@ any_arena(const struct memkind *kind)
 static struct vmc_arena *
 arena_of(struct memkind *kind, unsigned number)
 {
-	struct vmc_arena *arena = vmc_load_relaxed(&kind->arenas[number]);
+	struct vmc_arena *there = vmc_load_relaxed(&kind->arenas[number]);
+	struct vmc_arena *arena = there;
 
-	if (arena)
-		return arena;
-	arena = je_malloc(sizeof(*arena));
+	if (there && !vmc_load_relaxed(&there->vacant))
+		return there;
+	if (!there)
+		arena = je_calloc(1, sizeof(*arena));
 	if (!arena)
 		return any_arena(kind);
 	if (vmc_arena_create(arena, &kind->space, number,
 		    vmc_load_relaxed(&kind->arenas[0]), kind->decay,
 		    kind->pools) < 0) {
-		je_free(arena);
+		if (!there)
+			je_free(arena);
 		return any_arena(kind);
 	}
-	if (!arena->pool)
+	if (!arena->pool && !there)
 		arena->depot = vmc_depot_create(vmc_class_sizes, VMC_CLASSES);
+	vmc_store_release(&arena->vacant, false);
 	vmc_store_release(&kind->arenas[number], arena);
 	return arena;
+}
+
+static void
+set_flags(struct vmc_thread_heap *heap)
+{
+	heap->flags = vmc_arena_flags(vmc_load_relaxed(&heap->arena));
+	if (heap->has_tcache)
+		heap->flags +=
+			MALLOCX_TCACHE((int)heap->tcache) - MALLOCX_TCACHE_NONE;
 }
 
 static void
 make_tcache(struct vmc_thread_heap *heap)
 {
 	heap->has_tcache = vmc_engine_tcache_create(&heap->tcache) == 0;
-	heap->flags = vmc_arena_flags(heap->arena);
-	if (heap->has_tcache)
-		heap->flags +=
-			MALLOCX_TCACHE((int)heap->tcache) - MALLOCX_TCACHE_NONE;
+	set_flags(heap);
+}
+
+/* From now on it has this arena, for itself or as one that lodges there. */
+static void
+move_to(struct vmc_thread_heap *heap, struct vmc_arena *arena, bool lodges)
+{
+	vmc_latch_acquire(&heap->latch, VMC_RANK_HEAP);
+	if (!vmc_load_relaxed(&heap->lodges))
+		vmc_load_relaxed(&heap->arena)->heaps--;
+	vmc_store_relaxed(&heap->arena, arena);
+	vmc_store_relaxed(&heap->lodges, lodges);
+	arena->heaps += !lodges;
+	set_flags(heap);
+	vmc_latch_release(&heap->latch, VMC_RANK_HEAP);
 }
 
 /* In the thread's table, if there is none yet, or none in sight. */
 static void
-make_heap(struct memkind *kind, struct vmc_arena *arena)
+make_heap(struct memkind *kind, struct vmc_arena *arena, bool lodges)
 {
 	struct vmc_thread_heap *_Atomic *entry = &vmc_heap_self[kind->number];
 	struct vmc_thread_heap *heap = heap_for(kind, entry);
 
 	if (heap) {
 		vmc_store_relaxed(entry, heap);
+		if (vmc_load_relaxed(&heap->lodges) && !lodges)
+			move_to(heap, arena, false);
 		return;
 	}
 	heap = je_calloc(
@@ -187,8 +214,9 @@ make_heap(struct memkind *kind, struct vmc_arena *arena)
 	if (!heap)
 		return;
 	heap->kind = kind;
-	heap->arena = arena;
-	arena->heaps++;
+	vmc_store_relaxed(&heap->arena, arena);
+	vmc_store_relaxed(&heap->lodges, lodges);
+	arena->heaps += !lodges;
 	heap->budget = kind->space.capacity / VMC_MAGAZINES_PART;
 	/* a pool does without magazines, and what belongs to them */
 	if (!arena->pool)
@@ -202,34 +230,64 @@ make_heap(struct memkind *kind, struct vmc_arena *arena)
 	vmc_store_relaxed(entry, heap);
 }
 
-int
-vmc_heap_find(struct memkind *kind, struct vmc_thread_heap **heap,
+/* The arena that a heap which is not there yet, or only lodges, gets. */
+static struct vmc_arena *
+choose_arena(struct memkind *kind, bool to_free)
+{
+	const struct vmc_thread_heap *mine =
+		heap_for(kind, &vmc_heap_self[kind->number]);
+	struct vmc_arena *arena = NULL;
+
+	if (mine && (to_free || !vmc_load_relaxed(&mine->lodges)))
+		return vmc_load_relaxed(&mine->arena);
+	if (to_free)
+		arena = any_arena(kind);
+	return arena ? arena : arena_of(kind, vmc_kind_arena(kind));
+}
+
+static int
+find(struct memkind *kind, bool to_free, struct vmc_thread_heap **heap,
 	struct vmc_arena **arena)
 {
 	int saved = errno;
 
-	*heap = vmc_heap_mine(kind);
-	*arena = (*heap)->arena;
-	if (*heap != &vmc_heap_empty)
-		return 0;
+	*arena = NULL;
 	VMC_NO_CANCEL;
 	vmc_kinds_init();
 	bool has_table = own_table();
 	vmc_lock_acquire(&vmc_kinds_lock);
 	if (vmc_kind_prepare(kind) == 0) {
 		vmc_kind_changes(kind);
-		*arena = arena_of(kind, vmc_kind_arena(kind));
+		*arena = choose_arena(kind, to_free);
 	}
-	if (*arena) {
-		if (has_table)
-			make_heap(kind, *arena);
-		*heap = vmc_heap_mine(kind);
-		if (*heap != &vmc_heap_empty)
-			*arena = (*heap)->arena;
-	}
+	if (*arena && has_table)
+		make_heap(kind, *arena, to_free);
+	*heap = vmc_heap_mine(kind);
 	vmc_lock_release(&vmc_kinds_lock);
 	errno = saved; /* for the caller it went well, whatever failed here */
 	return *arena ? 0 : -ENOMEM;
+}
+
+int
+vmc_heap_find(struct memkind *kind, struct vmc_thread_heap **heap,
+	struct vmc_arena **arena)
+{
+	*heap = vmc_heap_mine(kind);
+	*arena = vmc_load_relaxed(&(*heap)->arena);
+	if (*heap != &vmc_heap_empty && !vmc_load_relaxed(&(*heap)->lodges))
+		return 0;
+	return find(kind, false, heap, arena);
+}
+
+struct vmc_thread_heap *
+vmc_heap_lodge(struct memkind *kind)
+{
+	struct vmc_thread_heap *heap = vmc_heap_mine(kind);
+	struct vmc_arena *arena;
+
+	if (heap == &vmc_heap_empty)
+		find(kind, true, &heap, &arena);
+	return heap;
 }
 
 unsigned
@@ -238,7 +296,7 @@ vmc_heap_arenas(const struct memkind *kind, struct vmc_arena **arenas)
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < kind->space.arenas; i++) {
-		arenas[count] = vmc_load_acquire(&kind->arenas[i]);
+		arenas[count] = vmc_kind_arena_at(kind, i);
 		count += arenas[count] != NULL;
 	}
 	return count;
@@ -276,25 +334,83 @@ vmc_heap_give_back(const struct memkind *kind)
 }
 
 /*
+ * An arena whose part has nothing in it any more gives it back to the first
+ * one. jemalloc's arena goes with that, so nobody may be at work in it, or
+ * begin to. In kinds with parts all of that is done under the latch of the own
+ * heap, or vmc_kinds_lock, which is held here:
+ *
+ *  - Who takes its latch after it was taken here sees that the arena is vacant,
+ *    and that its heap has another one. (release of the latch there, acquire
+ *    here, and the other way round.)
+ *  - Who had it before has left the arena. So nothing more is allocated in it.
+ *  - What is allocated in it then may be freed, and so somebody be at work, but
+ *    then it is counted. If nothing is, nobody has anything of it to free.
+ *
+ * The first look at what is allocated is for not doing this in vain.
+ */
+static void
+vacate(struct memkind *kind, struct vmc_arena *arena)
+{
+	struct vmc_arena *first = vmc_load_relaxed(&kind->arenas[0]);
+
+	vmc_store_release(&arena->vacant, true);
+	for (struct vmc_thread_heap *heap = kind->heaps; heap;
+		heap = heap->next) {
+		if (vmc_load_relaxed(&heap->arena) == arena) {
+			move_to(heap, first, true);
+			continue;
+		}
+		vmc_latch_acquire(&heap->latch, VMC_RANK_HEAP);
+		vmc_latch_release(&heap->latch, VMC_RANK_HEAP);
+	}
+	if (vmc_engine_arena_is_empty(arena->index))
+		vmc_arena_destroy(arena);
+	else
+		vmc_store_release(&arena->vacant, false);
+}
+
+/* Parts that are free are the first arena's again; were there any? */
+static bool
+take_parts_back(struct memkind *kind)
+{
+	struct vmc_arena *arenas[VMC_KIND_ARENAS];
+	unsigned count = vmc_heap_arenas(kind, arenas);
+	bool any = false;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (!arenas[i]->is_part ||
+			!vmc_engine_arena_is_empty(arenas[i]->index))
+			continue;
+		vacate(kind, arenas[i]);
+		any |= vmc_load_relaxed(&arenas[i]->vacant);
+	}
+	if (any) /* the part is no object any more */
+		vmc_engine_refresh_stats();
+	return any;
+}
+
+/*
  * Whoever waits for a latch here holds vmc_kinds_lock, which a thread that has
  * its own latch never asks for. What a tcache got before its latch was free is
  * seen here, what it gets after that was not to be had before.
  */
 bool
-vmc_heap_recall(const struct memkind *kind, struct vmc_thread_heap *heap)
+vmc_heap_recall(struct memkind *kind, struct vmc_thread_heap *heap)
 {
 	struct vmc_arena *arenas[VMC_KIND_ARENAS];
-	unsigned count = vmc_heap_arenas(kind, arenas);
-	bool any = vmc_heap_empty_depots(arenas, count);
+	bool any;
 
-	if (heap != &vmc_heap_empty && !heap->arena->pool)
-		vmc_heap_drain(heap);
 	vmc_lock_acquire(&vmc_kinds_lock);
+	unsigned count = vmc_heap_arenas(kind, arenas);
+	any = vmc_heap_empty_depots(arenas, count);
+	if (heap != &vmc_heap_empty && !kind->pools)
+		vmc_heap_drain(heap);
 	for (struct vmc_thread_heap *other = kind->heaps; other;
 		other = other->next)
 		any |= vmc_heap_flush(other);
 	for (unsigned i = 0; i < count; i++)
 		vmc_engine_arena_purge(arenas[i]->index);
+	any |= take_parts_back(kind);
 	vmc_lock_release(&vmc_kinds_lock);
 	return any;
 }
@@ -315,7 +431,7 @@ vmc_heap_before_fork(struct memkind *kind)
 {
 	struct vmc_thread_heap *mine = vmc_heap_mine(kind);
 
-	if (mine != &vmc_heap_empty && !mine->arena->pool)
+	if (mine != &vmc_heap_empty && !kind->pools)
 		vmc_heap_drain(mine);
 	for (struct vmc_thread_heap *heap = kind->heaps; heap;
 		heap = heap->next)
@@ -348,11 +464,12 @@ vmc_heap_after_fork(struct memkind *kind)
 		je_free(mine);
 		return;
 	}
-	mine->arena->heaps = 1;
+	if (!vmc_load_relaxed(&mine->lodges))
+		vmc_load_relaxed(&mine->arena)->heaps = 1;
 	mine->next = NULL;
 	mine->previous = &kind->heaps;
 	kind->heaps = mine;
-	if (!mine->arena->pool)
+	if (!kind->pools)
 		make_tcache(mine);
 	mine->flushed = false;
 }

@@ -240,7 +240,8 @@ vmc_kind_destroy(struct memkind *kind)
 		if (!arena)
 			continue;
 		vmc_depot_destroy(arena->depot);
-		vmc_arena_destroy(arena);
+		if (!vmc_load_relaxed(&arena->vacant))
+			vmc_arena_destroy(arena);
 		je_free(arena);
 		vmc_store_relaxed(&kind->arenas[i], NULL);
 	}

@@ -147,6 +147,15 @@ extern void (*_Atomic vmc_kind_on_destroy)(unsigned number);
 /* Give up everything in it. Nobody uses it any more. */
 void vmc_kind_destroy(struct memkind *kind);
 
+/* The arena of this number, NULL: there is none, or it is vacant. */
+static inline struct vmc_arena *
+vmc_kind_arena_at(const struct memkind *kind, unsigned number)
+{
+	struct vmc_arena *arena = vmc_load_acquire(&kind->arenas[number]);
+
+	return arena && !vmc_load_acquire(&arena->vacant) ? arena : NULL;
+}
+
 /* The arena that an object of the kind is from. */
 static inline struct vmc_arena *
 vmc_kind_home(const struct memkind *kind, const void *ptr)

@@ -210,14 +210,20 @@ struct vmc_arena {
 	_Atomic size_t refused;
 	/* the piece that is granted from now */
 	struct vmc_piece *_Atomic piece;
+	/*
+	 * A part that went back to the first arena: nothing of jemalloc's is
+	 * behind this arena until a thread needs it again. Changes under
+	 * vmc_kinds_lock, and says so before anything is taken away.
+	 */
+	_Atomic bool vacant;
 	/* under vmc_kinds_lock: of so many threads */
 	unsigned heaps;
 };
 
 /*
- * The arena of this number, at a lasting address. first: that of number 0, NULL
- * if it is this one. decay: milliseconds for which free memory is kept. pools:
- * with one of libtbbmalloc on it. -ENOMEM.
+ * The arena of this number, at a lasting address, which is all zero at first.
+ * first: that of number 0, NULL if it is this one. decay: milliseconds for
+ * which free memory is kept. pools: with one of libtbbmalloc on it. -ENOMEM.
  */
 int vmc_arena_create(struct vmc_arena *arena, struct vmc_space *space,
 	unsigned number, const struct vmc_arena *first, ssize_t decay,

@@ -86,7 +86,7 @@ all_parts(memkind_stat_type stat)
 			continue;
 		for (unsigned i = 0; i < kind->space.arenas; i++) {
 			const struct vmc_arena *arena =
-				vmc_load_relaxed(&kind->arenas[i]);
+				vmc_kind_arena_at(kind, i);
 			if (arena && arena->is_part)
 				sum += part_stat(
 					&kind->space, arena->index, stat);
@@ -134,8 +134,7 @@ memkind_get_stat(memkind_t kind, memkind_stat_type stat, size_t *value)
 	}
 	vmc_lock_acquire(&vmc_kinds_lock);
 	for (unsigned i = 0; i < VMC_KIND_ARENAS; i++) {
-		const struct vmc_arena *arena =
-			vmc_load_relaxed(&kind->arenas[i]);
+		const struct vmc_arena *arena = vmc_kind_arena_at(kind, i);
 		if (!arena)
 			continue;
 		*value += arena_stat(arena->index, stat);
@@ -226,7 +225,9 @@ memkind_defrag_reallocate(memkind_t kind, void *ptr)
 	if (!moved)
 		return NULL;
 	memcpy(moved, ptr, size);
-	vmc_kind_changes(kind);
-	je_dallocx(ptr, MALLOCX_TCACHE_NONE);
+	if (kind == MEMKIND_DEFAULT)
+		je_dallocx(ptr, MALLOCX_TCACHE_NONE);
+	else
+		vmc_heap_free_uncached(kind, ptr);
 	return moved;
 }

@@ -8,6 +8,8 @@
 #include "memkind/heap_internal.h"
 #include "memkind/malloc.h"
 
+#include "base/os.h"
+
 #include <pthread.h>
 #include <unistd.h>
 
@@ -217,6 +219,217 @@ test_budget(void **state)
 	assert_int_equal(with, VMC_CLASSES - 1);
 }
 
+/* --- parts of fixed memory --- */
+
+static const struct vmc_kind_type fixed = {.name = "fixed"};
+static void *memory;
+
+static memkind_t
+make_fixed(size_t size, unsigned arenas)
+{
+	struct vmc_space space;
+	memkind_t kind;
+
+	memory = vmc_os_map_anonymous(size);
+	assert_non_null(memory);
+	assert_int_equal(vmc_space_user(&space, memory, size, arenas), 0);
+	assert_int_equal(vmc_kind_create(&fixed, &space, -1, &kind), 0);
+	return kind;
+}
+
+static void
+destroy_fixed(memkind_t kind, size_t size)
+{
+	assert_int_equal(memkind_destroy_kind(kind), 0);
+	vmc_os_unmap(memory, size);
+}
+
+/* MiB of the largest object that can be had. */
+static size_t
+largest(memkind_t kind)
+{
+	void *object = NULL;
+	size_t size = kind->space.capacity;
+
+	while (!object && size > MIB) {
+		size -= MIB;
+		object = vmc_memkind_malloc(kind, size);
+	}
+	vmc_memkind_free(kind, object);
+	return size / MIB;
+}
+
+/* Whether the thread has a part. */
+static bool
+has_part(memkind_t kind)
+{
+	return vmc_load_relaxed(&vmc_heap_mine(kind)->arena)->is_part;
+}
+
+static void *
+use_a_part(void *arg)
+{
+	memkind_t kind = arg;
+
+	assert_true(room_for(kind, 100) > 0);
+	assert_true(room_for(kind, 100000) > 0);
+	vmc_memkind_free(kind, vmc_memkind_malloc(kind, 100000));
+	assert_true(has_part(kind));
+	return NULL;
+}
+
+/* Once another thread had used it, one object could have 75 % at most. */
+static void
+test_part_comes_back(void **state)
+{
+	memkind_t kind = make_fixed(16 * MIB, 2);
+	size_t before = largest(kind);
+	pthread_t thread;
+
+	(void)state;
+	assert_true(before > 12);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(
+			pthread_create(&thread, NULL, use_a_part, kind), 0);
+		pthread_join(thread, NULL);
+		assert_false(vmc_load_relaxed(&kind->arenas[1]->vacant));
+		assert_int_equal(largest(kind), before);
+		assert_true(vmc_load_relaxed(&kind->arenas[1]->vacant));
+	}
+	destroy_fixed(kind, 16 * MIB);
+}
+
+struct owner {
+	memkind_t kind;
+	pthread_barrier_t barrier;
+	void *object;
+};
+
+static void *
+own_a_part(void *arg)
+{
+	struct owner *owner = arg;
+	void *object = vmc_memkind_malloc(owner->kind, 100000);
+
+	assert_true(has_part(owner->kind));
+	pthread_barrier_wait(&owner->barrier); /* it is in use */
+	pthread_barrier_wait(&owner->barrier);
+	assert_non_null(object);
+	memset(object, 1, 100000);
+	vmc_memkind_free(owner->kind, object);
+	pthread_barrier_wait(&owner->barrier); /* it is free */
+	pthread_barrier_wait(&owner->barrier);
+	return use_a_part(owner->kind);
+}
+
+/* What is in use stays, what is free goes, whose thread gets another then. */
+static void
+test_part_of_a_live_thread(void **state)
+{
+	struct owner owner = {.kind = make_fixed(16 * MIB, 2)};
+	size_t before = largest(owner.kind), now;
+	pthread_t thread;
+
+	(void)state;
+	pthread_barrier_init(&owner.barrier, NULL, 2);
+	assert_int_equal(pthread_create(&thread, NULL, own_a_part, &owner), 0);
+	pthread_barrier_wait(&owner.barrier);
+	now = largest(owner.kind);
+	assert_true(now < before);
+	assert_false(vmc_load_relaxed(&owner.kind->arenas[1]->vacant));
+	pthread_barrier_wait(&owner.barrier);
+	pthread_barrier_wait(&owner.barrier);
+	assert_int_equal(largest(owner.kind), before);
+	pthread_barrier_wait(&owner.barrier);
+	pthread_join(thread, NULL);
+	assert_int_equal(largest(owner.kind), before);
+	pthread_barrier_destroy(&owner.barrier);
+	destroy_fixed(owner.kind, 16 * MIB);
+}
+
+static void *
+free_only(void *arg)
+{
+	struct owner *owner = arg;
+
+	vmc_memkind_free(owner->kind, owner->object);
+	assert_ptr_not_equal(vmc_heap_mine(owner->kind), &vmc_heap_empty);
+	assert_null(owner->kind->arenas[1]);
+	return use_a_part(owner->kind);
+}
+
+static void
+test_no_part_for_frees(void **state)
+{
+	struct owner owner = {.kind = make_fixed(16 * MIB, 2)};
+	pthread_t thread;
+
+	(void)state;
+	owner.object = vmc_memkind_malloc(owner.kind, 100);
+	assert_int_equal(pthread_create(&thread, NULL, free_only, &owner), 0);
+	pthread_join(thread, NULL);
+	destroy_fixed(owner.kind, 16 * MIB);
+}
+
+enum { SMALL_ONES = 100 };
+
+/* Small objects in the own arena, and now and then one that needs all. */
+static void *
+use_and_need_all(void *arg)
+{
+	struct owner *owner = arg;
+	uint64_t random = seed + (uintptr_t)&random;
+	unsigned char *objects[SMALL_ONES] = {NULL}, *large;
+
+	for (uint64_t i = testing_operations(20000); i > 0; i--) {
+		size_t n = testing_below(&random, SMALL_ONES);
+		if (objects[n]) {
+			testing_expect(objects[n][0] == n);
+			testing_expect(objects[n][8 * n] == n);
+			vmc_memkind_free(owner->kind, objects[n]);
+			objects[n] = NULL;
+		} else if (testing_below(&random, 400) == 0) {
+			large = vmc_memkind_malloc(owner->kind, 13 * MIB);
+			if (large)
+				large[0] = large[13 * MIB - 1] = 1;
+			vmc_memkind_free(owner->kind, large);
+		} else {
+			objects[n] = vmc_memkind_malloc(owner->kind,
+				testing_below(&random, 8) ? 8 * n + 1 : 40000);
+			if (objects[n])
+				objects[n][0] = objects[n][8 * n] =
+					(unsigned char)n;
+		}
+		if (testing_below(&random, 200) == 0)
+			for (n = 0; n < SMALL_ONES; n++) {
+				vmc_memkind_free(owner->kind, objects[n]);
+				objects[n] = NULL;
+			}
+	}
+	for (size_t n = 0; n < SMALL_ONES; n++)
+		vmc_memkind_free(owner->kind, objects[n]);
+	return NULL;
+}
+
+/* Parts come and go while threads use them. */
+static void
+test_parts_come_and_go(void **state)
+{
+	struct owner owner = {.kind = make_fixed(16 * MIB, 3)};
+	pthread_t threads[4];
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL,
+					 use_and_need_all, &owner),
+			0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(testing_failures, 0);
+	assert_true(largest(owner.kind) > 12);
+	destroy_fixed(owner.kind, 16 * MIB);
+}
+
 int
 main(void)
 {
@@ -225,6 +438,10 @@ main(void)
 		cmocka_unit_test(test_crowd_in_fixed),
 		cmocka_unit_test(test_idle_thread),
 		cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_part_comes_back),
+		cmocka_unit_test(test_part_of_a_live_thread),
+		cmocka_unit_test(test_no_part_for_frees),
+		cmocka_unit_test(test_parts_come_and_go),
 	};
 
 	seed = testing_seed();
