@@ -102,7 +102,7 @@ run(uint64_t count)
 	struct times t;
 	uint64_t random = 1;
 
-	if (!entries || vmc_policy_lru.create(&policy, &bench_heap))
+	if (!entries || vmc_policy_lru.create(&policy, &bench_heap, NULL))
 		exit(1);
 	for (uint64_t i = 0; i < count; i++) {
 		struct vmc_policy_node *node = &entries[i].node;

@@ -23,6 +23,8 @@ static const struct {
 } policies[] = {
 	{"lru", VMEMCACHE_REPLACEMENT_LRU},
 	{"none", VMEMCACHE_REPLACEMENT_NONE},
+	{"s3fifo", VMEMCACHE_REPLACEMENT_S3FIFO},
+	{"sieve", VMEMCACHE_REPLACEMENT_SIEVE},
 };
 
 #define N_POLICIES (sizeof(policies) / sizeof(policies[0]))
@@ -298,8 +300,8 @@ bench_options(const struct bench_command *command,
 			bench_parse_text, &common->path},
 		{"extent", 'e', "SIZE", "allocation granule (default 256)",
 			bench_parse_size, &extent},
-		{"policy", 'P', "NAME", "lru (default) or none", parse_policy,
-			&common->policy},
+		{"policy", 'P', "NAME", "lru (default), sieve, s3fifo, none",
+			parse_policy, &common->policy},
 		{"seed", 0, "N", "of all random numbers (default 1)",
 			bench_parse_count, &common->seed},
 		{"json", 0, NULL, "print JSON instead of a table", NULL,

@@ -60,7 +60,11 @@ enum vmemcache_repl_p {
 	VMEMCACHE_REPLACEMENT_NONE, /* nothing: put fails with ENOSPC */
 	VMEMCACHE_REPLACEMENT_LRU,  /* the least recently used; the default */
 
-	VMEMCACHE_REPLACEMENT_NUM
+	VMEMCACHE_REPLACEMENT_NUM,
+
+	/* since 1.0; gets of these write nothing to what is got often */
+	VMEMCACHE_REPLACEMENT_SIEVE = 16, /* SIEVE, NSDI 2024 */
+	VMEMCACHE_REPLACEMENT_S3FIFO      /* S3-FIFO, SOSP 2023 */
 };
 
 /*

@@ -31,8 +31,9 @@
 struct vmemcache {
 	/* made by add, immutable until delete; what a get needs comes first */
 	/* vmc_process_mark() of the process that may use it */
-	_Atomic unsigned usable_in;   /* a child changes it (inherit.c) */
-	bool wants_touches;           /* of the policy */
+	_Atomic unsigned usable_in; /* a child changes it (inherit.c) */
+	bool wants_touches;         /* of the policy, as is: */
+	uint8_t counts;
 	_Atomic bool versions_wanted; /* set once, see version.c */
 	bool bench[VMEMCACHE_BENCH_PREFAULT + 1];
 	uint64_t seed;
@@ -253,6 +254,16 @@ vmc_cache_hash(const struct vmemcache *cache, const struct vmc_entry *entry)
 	return vmc_hash(entry->key, vmc_entry_key_size(entry), cache->seed);
 }
 
+/* What a value of that size takes. */
+static inline uint64_t
+vmc_cache_blocks_for(const struct vmemcache *cache, size_t size)
+{
+	if (cache->bench[VMEMCACHE_BENCH_INDEX_ONLY] ||
+		cache->bench[VMEMCACHE_BENCH_NO_ALLOC])
+		return 0;
+	return size / cache->block_size + (size % cache->block_size != 0);
+}
+
 /*
  * The entry that was exchanged in the index for another one, and that the
  * caller has claimed before: the rest of its way.
@@ -363,6 +374,30 @@ vmc_cache_tick(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
 	return vmc_cache_is_sole(cache, stripe) ? vmc_policy_tick(cache->policy)
 						: 0;
+}
+
+/*
+ * Was a node used since it is in reserve, as far as the policy has uses
+ * counted? Then it stays in its row, and goes back with that.
+ */
+static inline bool
+vmc_cache_was_used(const struct vmemcache *cache, struct vmc_policy_node *node)
+{
+	return cache->counts > 0 &&
+	       vmc_load_relaxed(&vmc_entry_of(node)->used) > 0;
+}
+
+/*
+ * Does the thread take each victim when it needs it, and has none in reserve?
+ * Where uses are counted, a victim is chosen by what was used up to then, and
+ * what comes in until then counts, too: for a thread that is alone the choice
+ * is exact. Uses of what is in reserve are found out (vmc_cache_was_used()),
+ * but not those of what was passed over for it.
+ */
+static inline bool
+vmc_cache_chooses_late(struct vmemcache *cache, const struct vmc_stripe *stripe)
+{
+	return cache->counts > 0 && vmc_load_relaxed(&cache->sole) == stripe;
 }
 
 /*

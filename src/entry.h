@@ -2,8 +2,8 @@
 /*
  * entry.h -- one object per item, and its one lifecycle
  *
- *   offset 0      4          8      16           21           22      24
- *          | node | key_size | runs | value_size | generation | state | key
+ *   offset 0      4          8      16           21     22      24
+ *          | node | key_size | runs | value_size | used | state | key
  *
  * key_size is in the node's padding, value_size has 39 bits; the one above says
  * that there is more behind the key (extra.h).
@@ -70,8 +70,11 @@ struct vmc_entry {
 	vmc_runs runs;
 	uint32_t value_size_low;
 	uint8_t value_size_high;
-	/* of the policy when it was last touched: under the policy's lock */
-	_Atomic uint8_t generation;
+	/*
+	 * Where the policy counts uses, how many; by anyone. Else the
+	 * generation (touch.c) of the last touch: under the policy's lock
+	 */
+	_Atomic uint8_t used;
 	_Atomic uint16_t state;
 	unsigned char key[];
 };
@@ -157,6 +160,13 @@ vmc_entry_of(struct vmc_policy_node *node)
 {
 	return (struct vmc_entry *)((char *)node -
 				    offsetof(struct vmc_entry, node));
+}
+
+static inline const struct vmc_entry *
+vmc_entry_of_const(const struct vmc_policy_node *node)
+{
+	return (const struct vmc_entry *)((const char *)node -
+					  offsetof(struct vmc_entry, node));
 }
 
 /*

@@ -214,7 +214,8 @@ claim_under_lock(struct vmc_policy *policy, struct claim *claim,
  * must have it back.
  */
 static void
-claim_reserved(struct vmc_stripe *stripe, struct claim *claim)
+claim_reserved(const struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct claim *claim)
 {
 	struct vmc_reserve *reserve = &stripe->reserve;
 	const struct vmc_policy_row *row;
@@ -227,26 +228,28 @@ claim_reserved(struct vmc_stripe *stripe, struct claim *claim)
 				    vmc_entry_of(node) == claim->spared))
 			return;
 		vmc_reserve_skip(reserve);
-		if (node && vmc_policy_take(row, i))
+		if (node && !vmc_cache_was_used(cache, node) &&
+			vmc_policy_take(row, i))
 			claim_node(claim, node, vmc_policy_place(row, i));
 	}
 }
 
 /* The same under the policy's lock, of which entries that stay are kept. */
 static void
-claim_reserved_under_lock(struct vmc_policy *policy, struct vmc_stripe *stripe,
-	struct claim *claim)
+claim_reserved_under_lock(const struct vmemcache *cache,
+	struct vmc_stripe *stripe, struct claim *claim)
 {
 	const struct vmc_policy_row *row;
 	unsigned i;
 
 	while (!enough(claim) &&
 		(row = vmc_reserve_peek(&stripe->reserve, 0, &i))) {
-		struct vmc_policy_node *node = vmc_policy_take(row, i);
+		struct vmc_policy_node *node = vmc_policy_node_at(row, i);
 		vmc_reserve_skip(&stripe->reserve);
-		if (node)
-			claim_under_lock(
-				policy, claim, node, vmc_policy_place(row, i));
+		if (node && !vmc_cache_was_used(cache, node) &&
+			vmc_policy_take(row, i))
+			claim_under_lock(cache->policy, claim, node,
+				vmc_policy_place(row, i));
 	}
 }
 
@@ -392,6 +395,45 @@ visit_policy(struct vmemcache *cache, struct vmc_stripe *stripe)
 }
 
 /*
+ * What a put into that victim's blocks will write, and its bag. In an epoch:
+ * the blocks are told by what is freed after it is no victim any more.
+ */
+static void
+fetch_victim(struct vmemcache *cache, const struct vmc_entry *victim)
+{
+	uint64_t count;
+
+	if (vmc_load_acquire(&victim->state) > VMC_ENTRY_LIVE)
+		return;
+	const vmc_run *run = vmc_runs_view(&victim->runs, &count);
+
+	if (count > 0)
+		vmc_prefetch_value((uintptr_t)vmc_block_address(
+					   cache, vmc_run_first(*run)),
+			vmc_run_count(*run) * cache->block_size);
+	uint64_t hash = vmc_cache_hash(cache, victim);
+	vmc_index_prefetch(cache->index, hash);
+	vmc_index_prefetch_latch(cache->index, hash);
+}
+
+/* Fetch what the next evictions may need, as below. Under the policy's lock. */
+static void
+fetch_coming(struct vmemcache *cache)
+{
+	struct vmc_policy *policy = cache->policy;
+	struct vmc_policy_node *node = policy->ops->coming(policy, 1);
+
+	if (node) {
+		vmc_epoch_enter(vmc_thread_self());
+		fetch_victim(cache, vmc_entry_of(node));
+		vmc_epoch_exit(vmc_thread_self());
+	}
+	node = policy->ops->coming(policy, 3);
+	if (node)
+		vmc_prefetch_write(node);
+}
+
+/*
  * Claim victims, at least one, that hold as many blocks as are wanted. -ENOSPC:
  * there are not enough, and nothing changed.
  */
@@ -404,7 +446,7 @@ claim_victims(
 
 	if (!stripe->touched) {
 		vmc_epoch_enter(thread);
-		claim_reserved(stripe, claim);
+		claim_reserved(cache, stripe, claim);
 		vmc_epoch_exit(thread);
 	}
 	stripe->evicts = true;
@@ -412,33 +454,19 @@ claim_victims(
 		return 0;
 	vmc_lock_acquire(&cache->policy_lock);
 	visit_policy(cache, stripe);
-	claim_reserved_under_lock(cache->policy, stripe, claim);
+	claim_reserved_under_lock(cache, stripe, claim);
 	rc = claim_held(cache, stripe, claim);
 	if (rc) {
 		vmc_cache_drain_all(cache);
 		recall_all(cache);
 		rc = claim_held(cache, stripe, claim);
+	} else if (vmc_cache_chooses_late(cache, stripe)) {
+		fetch_coming(cache);
 	} else {
 		fill_reserve(cache, stripe);
 	}
 	vmc_cache_release_policy(cache);
 	return rc;
-}
-
-/* What a put into that victim's blocks will write, and its bag. */
-static void
-fetch_victim(struct vmemcache *cache, const struct vmc_entry *victim)
-{
-	uint64_t count;
-	const vmc_run *run = vmc_runs_view(&victim->runs, &count);
-
-	if (count > 0)
-		vmc_prefetch_value((uintptr_t)vmc_block_address(
-					   cache, vmc_run_first(*run)),
-			vmc_run_count(*run) * cache->block_size);
-	uint64_t hash = vmc_cache_hash(cache, victim);
-	vmc_index_prefetch(cache->index, hash);
-	vmc_index_prefetch_latch(cache->index, hash);
 }
 
 /* The entry after so many more victims, which may have been taken away. */
@@ -468,7 +496,8 @@ void
 vmc_cache_prepare_evictions(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
 	struct vmc_entry *e = coming_victim(stripe, 1);
-	bool low = vmc_reserve_is_low(&stripe->reserve);
+	bool low = vmc_reserve_is_low(&stripe->reserve) &&
+		   !vmc_cache_chooses_late(cache, stripe);
 
 	stripe->evicts = false;
 	if (e)

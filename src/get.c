@@ -113,6 +113,10 @@ prefetch_entry(const struct vmc_entry *e)
 static inline uint32_t
 touch(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
 {
+	if (__builtin_expect(cache->counts > 0, 0)) {
+		vmc_policy_use(&e->used, cache->counts);
+		return 1;
+	}
 	uint32_t at = vmc_load_relaxed(&e->node.at);
 	uint32_t tick = 0;
 
@@ -120,7 +124,7 @@ touch(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
 		tick = vmc_policy_tick(cache->policy);
 		if (vmc_policy_stamp(cache->policy, at, tick))
 			return tick < VMC_POLICY_TURN;
-	} else if (vmc_load_relaxed(&e->generation) ==
+	} else if (vmc_load_relaxed(&e->used) ==
 		   vmc_load_relaxed(&cache->generation)) {
 		return vmc_load_relaxed(&stripe->counter[VMC_COUNT_HIT]) %
 			       VMC_LOOK_AROUND_EVERY !=

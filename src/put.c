@@ -17,15 +17,6 @@
 
 #include <errno.h>
 
-static uint64_t
-blocks_for(const struct vmemcache *cache, size_t size)
-{
-	if (cache->bench[VMEMCACHE_BENCH_INDEX_ONLY] ||
-		cache->bench[VMEMCACHE_BENCH_NO_ALLOC])
-		return 0;
-	return size / cache->block_size + (size % cache->block_size != 0);
-}
-
 void
 vmc_put_write(struct vmemcache *cache, const struct vmc_entry *entry,
 	const char *value)
@@ -262,7 +253,7 @@ make_entry_of(struct vmemcache *cache, const struct vmc_key *key,
 	e->node.of_user = (uint32_t)key->size;
 	e->value_size_low = (uint32_t)value_size;
 	e->value_size_high = (uint8_t)(value_size >> 32 & ~VMC_ENTRY_EXTRA);
-	vmc_store_relaxed(&e->generation, 0);
+	vmc_store_relaxed(&e->used, 0);
 	e->runs = VMC_RUNS_NONE;
 	if (key->size)
 		memcpy(e->key, key->data, key->size);
@@ -370,7 +361,7 @@ int
 vmc_put_take_room(struct vmemcache *cache, const struct vmc_thread *thread,
 	struct vmc_stripe *stripe, size_t value_size, struct vmc_entry **e)
 {
-	uint64_t blocks = blocks_for(cache, value_size);
+	uint64_t blocks = vmc_cache_blocks_for(cache, value_size);
 	int rc;
 
 	if (blocks > cache->blocks || value_size > VMC_ENTRY_VALUE_MAX) {

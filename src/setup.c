@@ -97,6 +97,36 @@ free_replaced(struct vmemcache *cache)
 		}
 }
 
+/* What the policy may ask of entries. */
+static uint64_t
+blocks_of_node(const struct vmc_policy_node *node, const void *cache)
+{
+	return vmc_cache_blocks_for(
+		cache, vmc_entry_value_size(vmc_entry_of_const(node)));
+}
+
+static uint64_t
+hash_of_node(const struct vmc_policy_node *node, const void *cache)
+{
+	return vmc_cache_hash(cache, vmc_entry_of_const(node));
+}
+
+static int
+create_policy(struct vmemcache *cache)
+{
+	const struct vmc_policy_user user = {.blocks = cache->blocks,
+		.uses = offsetof(struct vmc_entry, used) -
+			offsetof(struct vmc_entry, node),
+		.blocks_of = blocks_of_node,
+		.hash_of = hash_of_node,
+		.ctx = cache};
+
+	cache->wants_touches = cache->policy_ops->wants_touches;
+	cache->counts = cache->policy_ops->counts;
+	return cache->policy_ops->create(
+		&cache->policy, &cache->uncounted, &user);
+}
+
 static void
 drop_entry(void *leaf, void *arg)
 {
@@ -315,7 +345,7 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 	/* entries without a block are few */
 	if (vmc_index_new(&cache->index, cache->index_kind, cache->blocks,
 		    hash_of_leaf, cache, &cache->memory) ||
-		cache->policy_ops->create(&cache->policy, &cache->uncounted)) {
+		create_policy(cache)) {
 		rc = out_of_memory();
 		goto close;
 	}
@@ -324,7 +354,6 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 	cache->seed = vmc_os_random64();
 	vmc_store_relaxed(&cache->generation, 1);
 	vmc_store_relaxed(&cache->sole, NULL);
-	cache->wants_touches = cache->policy_ops->wants_touches;
 	vmc_store_relaxed(&cache->usable_in, vmc_process_mark());
 	vmc_cache_enroll(cache);
 	if (cache->bench[VMEMCACHE_BENCH_PREFAULT])

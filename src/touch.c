@@ -8,6 +8,9 @@
  * while the ring is full. One thread alone never loses any: LRU is exact for
  * it.
  *
+ * Where the policy counts uses (policy/queues.c), a get counts one in the entry
+ * and that is all: only puts leave touches, and what follows is not for it.
+ *
  * Where several threads get the same, bringing each entry to the front each
  * time costs them more than the gets: its line and those of the order go from
  * one processor to the other. So a touch is left out if the entry has been
@@ -81,7 +84,8 @@ vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring)
 			inserted += ats[kept] == 0;
 			if (vmc_load_acquire(&e->state) > VMC_ENTRY_LIVE)
 				continue;
-			vmc_store_relaxed(&e->generation, generation);
+			if (cache->counts == 0)
+				vmc_store_relaxed(&e->used, generation);
 			kept++;
 		}
 		cache->policy->ops->touch(

@@ -118,12 +118,15 @@ vmemcache_set_eviction_policy(VMEMcache *cache, enum vmemcache_repl_p policy)
 	static const struct vmc_policy_ops *const policies[] = {
 		[VMEMCACHE_REPLACEMENT_NONE] = &vmc_policy_none,
 		[VMEMCACHE_REPLACEMENT_LRU] = &vmc_policy_lru,
+		[VMEMCACHE_REPLACEMENT_SIEVE] = &vmc_policy_sieve,
+		[VMEMCACHE_REPLACEMENT_S3FIFO] = &vmc_policy_s3fifo,
 	};
 	int rc = check_configurable(cache);
 
 	if (rc)
 		return (int)vmc_result(rc);
-	if ((unsigned)policy >= VMEMCACHE_REPLACEMENT_NUM)
+	if ((unsigned)policy >= sizeof(policies) / sizeof(*policies) ||
+		!policies[policy])
 		return (int)vmc_result(vmc_fail(
 			EINVAL, "unknown eviction policy %d", (int)policy));
 	cache->policy_ops = policies[policy];

@@ -411,10 +411,12 @@ give_up(struct vmc_policy *policy, row *r)
 /* --- the whole --- */
 
 static int
-create(struct vmc_policy **policy, const struct vmc_memory *memory)
+create(struct vmc_policy **policy, const struct vmc_memory *memory,
+	const struct vmc_policy_user *user)
 {
 	struct vmc_lru *lru = vmc_alloc(memory, sizeof(*lru));
 
+	(void)user;
 	if (!lru)
 		return -ENOMEM;
 	memset(lru, 0, sizeof(*lru));

@@ -9,9 +9,11 @@
 static struct vmc_policy instance = {.ops = &vmc_policy_none};
 
 static int
-create(struct vmc_policy **policy, const struct vmc_memory *memory)
+create(struct vmc_policy **policy, const struct vmc_memory *memory,
+	const struct vmc_policy_user *user)
 {
 	(void)memory;
+	(void)user;
 	*policy = &instance;
 	return 0;
 }

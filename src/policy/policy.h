@@ -35,6 +35,40 @@ struct vmc_policy_node {
 };
 
 /*
+ * What a policy is told of its nodes, and may ask. The entry of a node has a
+ * byte for the policy, by which the user counts its uses where the policy wants
+ * that (counts, below): relaxed, by whoever uses the entry, and zero in an
+ * entry that is new.
+ */
+struct vmc_policy_user {
+	uint64_t blocks; /* that all nodes may have together */
+	size_t uses;     /* bytes from a node to that byte */
+	/* of a node that the policy holds: they do not change meanwhile */
+	uint64_t (*blocks_of)(
+		const struct vmc_policy_node *node, const void *ctx);
+	uint64_t (*hash_of)(
+		const struct vmc_policy_node *node, const void *ctx);
+	const void *ctx;
+};
+
+static inline _Atomic uint8_t *
+vmc_policy_uses(
+	const struct vmc_policy_user *user, const struct vmc_policy_node *node)
+{
+	return (_Atomic uint8_t *)((uintptr_t)node + user->uses);
+}
+
+/* A use is counted, up to `most`: what was used enough is not written to. */
+static inline void
+vmc_policy_use(_Atomic uint8_t *uses, unsigned most)
+{
+	uint8_t n = vmc_load_relaxed(uses);
+
+	if (n < most)
+		vmc_store_relaxed(uses, (uint8_t)(n + 1));
+}
+
+/*
  * Slots of the hot set, and what at is of the first. Uses of the nodes there
  * need not be fed: whoever is the policy's only user may stamp them.
  */
@@ -89,10 +123,18 @@ struct vmc_policy_ops {
 	const char *name;
 	/* false: touches change nothing and need not be recorded */
 	bool wants_touches;
+	/*
+	 * Up to how many uses of a node are counted in its entry. 0: they are
+	 * fed as touches instead. Where they are counted only what is new needs
+	 * to be touched; victims have no uses, and one in reserve that has been
+	 * used is to be left in its row.
+	 */
+	uint8_t counts;
 
 	/* -ENOMEM */
-	int (*create)(
-		struct vmc_policy **policy, const struct vmc_memory *memory);
+	int (*create)(struct vmc_policy **policy,
+		const struct vmc_memory *memory,
+		const struct vmc_policy_user *user);
 	/* The nodes it still holds are forgotten, and so are rows handed over.
 	 */
 	void (*destroy)(struct vmc_policy *policy);
@@ -124,6 +166,13 @@ struct vmc_policy_ops {
 	/* Let go of the node to evict next and return it; NULL: none. */
 	struct vmc_policy_node *(*victim)(struct vmc_policy *policy);
 	/*
+	 * A guess, to fetch it: the node that will be the victim after so many
+	 * others. NULL: there are not so many. No guess is there (NULL) where
+	 * uses are not counted: there a row is handed over in good time.
+	 */
+	struct vmc_policy_node *(*coming)(
+		struct vmc_policy *policy, unsigned ahead);
+	/*
 	 * Take the latest victim back, so that it would be the next one again.
 	 * Several go back in the reverse of the order they came.
 	 */
@@ -136,7 +185,10 @@ struct vmc_policy_ops {
 	 */
 	struct vmc_policy_row *(*hand_over)(
 		struct vmc_policy *policy, unsigned most);
-	/* A row that was handed over; what is in its places is not held. */
+	/*
+	 * A row that was handed over. What is in its places is not held, or, if
+	 * uses are counted, was used meanwhile.
+	 */
 	void (*give_up)(struct vmc_policy *policy, struct vmc_policy_row *row);
 	/*
 	 * Walk everything; 0 and the number of nodes held, or -EINVAL with a
@@ -226,5 +278,7 @@ vmc_policy_win_back(const struct vmc_policy_row *row, unsigned i,
 
 extern const struct vmc_policy_ops vmc_policy_none;
 extern const struct vmc_policy_ops vmc_policy_lru;
+extern const struct vmc_policy_ops vmc_policy_sieve;
+extern const struct vmc_policy_ops vmc_policy_s3fifo;
 
 #endif

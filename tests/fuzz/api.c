@@ -52,7 +52,8 @@ on_evict(VMEMcache *cache, const void *key, size_t key_size, void *arg)
 	fuzz_expect(item->state == PRESENT);
 	fuzz_expect(
 		frames->only_victim < 0 || frames->only_victim == (int)number);
-	if (frames->only_victim < 0 && frames->depth == 0 && !frames->nested)
+	if (m->policy == VMEMCACHE_REPLACEMENT_LRU && frames->only_victim < 0 &&
+		frames->depth == 0 && !frames->nested)
 		fuzz_expect(model_oldest(m) == (int)number);
 	item->state = GOING;
 	frames->victim = (int)number;
@@ -110,7 +111,7 @@ put(struct frame *f, struct model *m)
 		fuzz_expect(err == ENOSPC && m->evicts == evicts);
 	else if (err == EEXIST)
 		fuzz_expect(f->nested && item->state != ABSENT);
-	else if (!m->lru && !m->rough)
+	else if (m->policy == VMEMCACHE_REPLACEMENT_NONE && !m->rough)
 		fuzz_expect(
 			err ==
 			(model_free(m) < model_blocks(m, size) ? ENOSPC : 0));
@@ -205,7 +206,7 @@ evict_any(struct frame *f, struct model *m)
 	fuzz_expect(called == (err == 0));
 	if (!m->added)
 		fuzz_expect(err == EINVAL);
-	else if (!m->lru || present < 0)
+	else if (m->policy == VMEMCACHE_REPLACEMENT_NONE || present < 0)
 		fuzz_expect(err == ESRCH);
 	else
 		fuzz_expect(err == 0 || (err == ESRCH && f->depth > 0));
@@ -271,11 +272,16 @@ configure(struct frame *f, struct model *m)
 		if (valid && !m->added)
 			m->block = extent;
 	} else if (what < 240) {
-		valid = policy >= 0 && policy < VMEMCACHE_REPLACEMENT_NUM;
+		if (policy == VMEMCACHE_REPLACEMENT_NUM)
+			policy = (int)(fuzz_byte(&input) % 4) +
+				 VMEMCACHE_REPLACEMENT_SIEVE - 1;
+		valid = (policy >= 0 && policy < VMEMCACHE_REPLACEMENT_NUM) ||
+			policy == VMEMCACHE_REPLACEMENT_SIEVE ||
+			policy == VMEMCACHE_REPLACEMENT_S3FIFO;
 		rc = vmemcache_set_eviction_policy(
 			m->cache, (enum vmemcache_repl_p)policy);
 		if (valid && !m->added)
-			m->lru = policy == VMEMCACHE_REPLACEMENT_LRU;
+			m->policy = (enum vmemcache_repl_p)policy;
 	} else if (what >= 252) {
 		valid = true;
 		rc = vmemcache_set_prefault(
@@ -377,7 +383,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	frames = NULL;
 	for (int i = 0; i < 2; i++) {
 		struct model *m = &models[i];
-		*m = (struct model){.block = VMEMCACHE_MIN_EXTENT, .lru = true};
+		*m = (struct model){.block = VMEMCACHE_MIN_EXTENT,
+			.policy = VMEMCACHE_REPLACEMENT_LRU};
 		m->cache = vmemcache_new();
 		vmemcache_callback_on_evict(m->cache, on_evict, m);
 		vmemcache_callback_on_miss(m->cache, on_miss, m);

@@ -43,7 +43,8 @@ struct wait {
 
 struct model {
 	VMEMcache *cache;
-	bool added, lru;
+	bool added;
+	enum vmemcache_repl_p policy;
 	bool rough; /* benchmark switches were used: sizes are right, no more */
 	size_t size, block;
 	uint64_t blocks;

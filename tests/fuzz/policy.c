@@ -2,8 +2,8 @@
 /*
  * policy.c -- fuzz target: the policies, fed through a ring
  *
- * Of LRU the order is known: a list, the newest first. Of any policy it is
- * known which nodes it holds.
+ * Of LRU the order is known: a list, the newest last. Of any policy it is known
+ * which nodes it holds.
  */
 #include "testing.h"
 
@@ -13,27 +13,44 @@
 
 #define NODES 200u
 
-static const struct {
-	const struct vmc_policy_ops *ops;
-	bool is_lru;
-} policies[] = {{&vmc_policy_lru, true}, {&vmc_policy_none, false}};
+static const struct vmc_policy_ops *const policies[] = {&vmc_policy_lru,
+	&vmc_policy_none, &vmc_policy_sieve, &vmc_policy_s3fifo};
 
-static struct vmc_policy_node nodes[NODES];
+static struct item {
+	struct vmc_policy_node node;
+	_Atomic uint8_t uses;
+} items[NODES];
 static struct vmc_ring ring;
 
 /* what is in the ring, the oldest first */
 static unsigned waiting[VMC_RING_SIZE];
 static unsigned waiting_count;
 
-/* LRU: what is held, the newest last; victims to give back, the same */
+/* what is held, of LRU the newest last; victims to give back, the same */
 static unsigned order[NODES], victims[NODES];
 static unsigned order_count, victim_count;
 
 static unsigned
 number_of(const struct vmc_policy_node *node)
 {
-	fuzz_expect(node >= nodes && node < nodes + NODES);
-	return (unsigned)(node - nodes);
+	const struct item *item = (const struct item *)node;
+
+	fuzz_expect(item >= items && item < items + NODES);
+	return (unsigned)(item - items);
+}
+
+static uint64_t
+blocks_of(const struct vmc_policy_node *node, const void *unused)
+{
+	(void)unused;
+	return number_of(node) % 5;
+}
+
+static uint64_t
+hash_of(const struct vmc_policy_node *node, const void *unused)
+{
+	(void)unused;
+	return number_of(node) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 static void
@@ -52,7 +69,7 @@ static void
 push(unsigned number)
 {
 	bool again = waiting_count && waiting[waiting_count - 1] == number;
-	uint32_t pending = vmc_ring_push(&ring, &nodes[number], 0);
+	uint32_t pending = vmc_ring_push(&ring, &items[number].node, 0);
 
 	if (again) {
 		fuzz_expect(pending == waiting_count);
@@ -65,7 +82,7 @@ push(unsigned number)
 }
 
 static void
-feed(struct vmc_policy *policy, unsigned max, bool is_lru)
+feed(struct vmc_policy *policy, unsigned max)
 {
 	struct vmc_policy_node *batch[VMC_RING_SIZE];
 	uint32_t ats[VMC_RING_SIZE], ticks[VMC_RING_SIZE];
@@ -83,7 +100,7 @@ feed(struct vmc_policy *policy, unsigned max, bool is_lru)
 		ats[i] = vmc_load_relaxed(&batch[i]->at);
 	policy->ops->touch(policy, batch, ats, ticks, taken);
 	victim_count = 0; /* too late to give them back */
-	if (!is_lru)
+	if (!policy->ops->wants_touches)
 		order_count = 0;
 }
 
@@ -96,10 +113,16 @@ take_victim(struct vmc_policy *policy)
 		fuzz_expect(!node);
 		return;
 	}
-	fuzz_expect(node && number_of(node) == order[0]);
-	fuzz_expect(node->at == 0);
-	victims[victim_count++] = order[0];
-	order_remove(order[0]);
+	fuzz_expect(node && node->at == 0);
+	unsigned number = number_of(node);
+	bool held = false;
+	for (unsigned i = 0; i < order_count; i++)
+		held |= order[i] == number;
+	fuzz_expect(held);
+	if (policy->ops == &vmc_policy_lru)
+		fuzz_expect(number == order[0]);
+	victims[victim_count++] = number;
+	order_remove(number);
 }
 
 static void
@@ -108,7 +131,7 @@ give_back(struct vmc_policy *policy)
 	if (victim_count == 0)
 		return;
 	unsigned number = victims[--victim_count];
-	policy->ops->restore(policy, &nodes[number]);
+	policy->ops->restore(policy, &items[number].node);
 	memmove(order + 1, order, order_count++ * sizeof(*order));
 	order[0] = number;
 }
@@ -123,7 +146,7 @@ check(struct vmc_policy *policy)
 }
 
 static void
-step(struct fuzz_input *in, struct vmc_policy *policy, bool is_lru)
+step(struct fuzz_input *in, struct vmc_policy *policy)
 {
 	unsigned op = fuzz_byte(in);
 	unsigned number = (unsigned)fuzz_below(in, NODES);
@@ -134,10 +157,10 @@ step(struct fuzz_input *in, struct vmc_policy *policy, bool is_lru)
 		for (unsigned i = fuzz_byte(in) + 1; i-- > 0;)
 			push((number + i) % NODES);
 	} else if (op < 170) {
-		feed(policy, number + 1, is_lru);
+		feed(policy, number + 1);
 	} else if (op < 190) {
-		policy->ops->remove(policy, &nodes[number]);
-		fuzz_expect(nodes[number].at == 0);
+		policy->ops->remove(policy, &items[number].node);
+		fuzz_expect(items[number].node.at == 0);
 		order_remove(number);
 		victim_count = 0;
 	} else if (op < 220) {
@@ -158,18 +181,22 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct testing_memory counts;
 	struct vmc_memory memory = testing_memory_of(&counts);
 	unsigned which = fuzz_byte(&in);
-	bool is_lru = policies[which % 2].is_lru;
+	const struct vmc_policy_ops *ops = policies[which % 4];
+	const struct vmc_policy_user user = {.blocks = NODES,
+		.uses = offsetof(struct item, uses),
+		.blocks_of = blocks_of,
+		.hash_of = hash_of};
 	struct vmc_policy *policy;
 
-	memset(nodes, 0, sizeof(nodes));
+	memset(items, 0, sizeof(items));
 	/* at the start of the count, or shortly before it wraps around */
 	uint32_t start = which & 4 ? UINT32_MAX - fuzz_byte(&in) : 0;
 	vmc_store_relaxed(&ring.head, start);
 	vmc_store_relaxed(&ring.tail, start);
 	waiting_count = order_count = victim_count = 0;
-	fuzz_expect(policies[which % 2].ops->create(&policy, &memory) == 0);
+	fuzz_expect(ops->create(&policy, &memory, &user) == 0);
 	while (fuzz_more(&in))
-		step(&in, policy, is_lru);
+		step(&in, policy);
 	check(policy);
 	while (order_count > 0)
 		take_victim(policy);

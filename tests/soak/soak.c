@@ -152,10 +152,14 @@ static void
 open_caches(struct soak *soak)
 {
 	static const size_t sizes[SOAK_CACHES] = {16 << 20, 32 << 20, 8 << 20};
+	static const enum vmemcache_repl_p policies[SOAK_CACHES] = {
+		VMEMCACHE_REPLACEMENT_LRU, VMEMCACHE_REPLACEMENT_S3FIFO,
+		VMEMCACHE_REPLACEMENT_SIEVE};
 
 	for (int i = 0; i < SOAK_CACHES; i++) {
 		VMEMcache *cache = vmemcache_new();
 		vmemcache_set_size(cache, sizes[i]);
+		vmemcache_set_eviction_policy(cache, policies[i]);
 		if (i == 2)
 			vmemcache_set_metadata(cache, VMEMCACHE_METADATA_PMEM);
 		if (vmemcache_add(cache, FIXTURE_DIR) != 0) {

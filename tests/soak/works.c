@@ -184,9 +184,12 @@ use_life(void *arg)
 static VMEMcache *
 new_life(void)
 {
+	static const enum vmemcache_repl_p policies[] = {
+		VMEMCACHE_REPLACEMENT_LRU, VMEMCACHE_REPLACEMENT_SIEVE,
+		VMEMCACHE_REPLACEMENT_S3FIFO};
 	VMEMcache *cache = vmemcache_new();
 
-	vmemcache_set_eviction_policy(cache, VMEMCACHE_REPLACEMENT_LRU);
+	vmemcache_set_eviction_policy(cache, policies[below(3)]);
 	vmemcache_set_extent_size(cache, 256 + below(4000));
 	vmemcache_set_metadata(cache,
 		below(4) ? VMEMCACHE_METADATA_DRAM : VMEMCACHE_METADATA_PMEM);

@@ -9,6 +9,9 @@
 
 enum { BLOCKS = 4096, THREADS = 3 };
 
+/* Of all caches here: each in turn. */
+static enum vmemcache_repl_p policy;
+
 /* The cache is full, and the calling thread has victims in reserve. */
 static void *
 fill(void *arg)
@@ -55,7 +58,7 @@ sleep_after_filling(void *arg)
 static void
 sleeper_start(struct sleeper *s)
 {
-	s->cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU);
+	s->cache = fixture_open(0, 0, policy);
 	/* this thread has a slot, too: the sleeper's is another one */
 	assert_false(fixture_exists(s->cache, 0));
 	pthread_barrier_init(&s->barrier, NULL, 2);
@@ -161,7 +164,7 @@ test_touched_while_reserved(void **state)
 static void
 test_thread_ends(void **state)
 {
-	VMEMcache *cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU);
+	VMEMcache *cache = fixture_open(0, 0, policy);
 	pthread_t thread;
 
 	(void)state;
@@ -235,7 +238,7 @@ note_eviction(VMEMcache *cache, const void *key, size_t key_size, void *arg)
 static void
 test_claims_race(void **state)
 {
-	struct race r = {.cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU),
+	struct race r = {.cache = fixture_open(0, 0, policy),
 		.operations = testing_operations(100000),
 		.next = BLOCKS + 1};
 	pthread_t threads[THREADS];
@@ -274,5 +277,14 @@ main(void)
 		cmocka_unit_test(test_claims_race),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	static const enum vmemcache_repl_p policies[] = {
+		VMEMCACHE_REPLACEMENT_LRU, VMEMCACHE_REPLACEMENT_SIEVE,
+		VMEMCACHE_REPLACEMENT_S3FIFO};
+	int failed = 0;
+
+	for (unsigned i = 0; i < sizeof(policies) / sizeof(*policies); i++) {
+		policy = policies[i];
+		failed += cmocka_run_group_tests(tests, NULL, NULL);
+	}
+	return failed;
 }

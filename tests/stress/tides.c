@@ -108,6 +108,20 @@ test_lru(void **state)
 }
 
 static void
+test_sieve(void **state)
+{
+	(void)state;
+	run(VMEMCACHE_REPLACEMENT_SIEVE, 1);
+}
+
+static void
+test_s3fifo(void **state)
+{
+	(void)state;
+	run(VMEMCACHE_REPLACEMENT_S3FIFO, 1);
+}
+
+static void
 test_none(void **state)
 {
 	(void)state;
@@ -119,6 +133,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lru),
+		cmocka_unit_test(test_sieve),
+		cmocka_unit_test(test_s3fifo),
 		cmocka_unit_test(test_none),
 	};
 

@@ -38,7 +38,7 @@ fixture_start(struct fixture *f, const struct vmc_policy_ops *ops)
 	f->random = testing_seed();
 	f->memory = testing_memory_of(&f->counts);
 	f->ops = ops;
-	assert_int_equal(ops->create(&f->policy, &f->memory), 0);
+	assert_int_equal(ops->create(&f->policy, &f->memory, NULL), 0);
 	assert_ptr_equal(f->policy->ops, ops);
 }
 
@@ -502,7 +502,8 @@ test_lru_without_memory(void **state)
 
 	(void)state;
 	counts.fail_at = -2;
-	assert_int_equal(vmc_policy_lru.create(&policy, &memory), -ENOMEM);
+	assert_int_equal(
+		vmc_policy_lru.create(&policy, &memory, NULL), -ENOMEM);
 	assert_int_equal(counts.objects, 0);
 }
 

@@ -33,7 +33,8 @@ fixture_start(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
 	f->memory = testing_memory_of(&f->counts);
-	assert_int_equal(vmc_policy_lru.create(&f->policy, &f->memory), 0);
+	assert_int_equal(
+		vmc_policy_lru.create(&f->policy, &f->memory, NULL), 0);
 	for (unsigned i = 0; i < NODES; i++)
 		touch(f->policy, &f->nodes[i]);
 }

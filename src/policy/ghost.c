@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ghost.c -- what was evicted lately
+ *
+ * The number of slots follows that of the entries, so a ghost costs an entry of
+ * the cache two bytes. A bucket has 16 to 31 slots, so any number is met to a
+ * sixteenth, and a look reads one line or two of memory. Where the number of
+ * buckets doubles, both halves begin with all that the whole had: half of that
+ * is not theirs, is never asked for, and leaves in time.
+ *
+ * Rejected: one queue for all with an index into it, which takes three times
+ * the memory to forget exactly the oldest. A time with each tag: where all
+ * buckets get the same, their order tells as much.
+ */
+#include "ghost.h"
+
+#include <string.h>
+
+enum {
+	SLOTS_MAX = 32, /* less than that in each of several buckets */
+	SLACK = 8       /* part of the slots that may be too many, or too few */
+};
+
+void
+vmc_ghost_init(struct vmc_ghost *ghost, const struct vmc_memory *memory)
+{
+	*ghost = (struct vmc_ghost){.memory = *memory};
+}
+
+void
+vmc_ghost_fini(struct vmc_ghost *ghost)
+{
+	if (ghost->tags)
+		vmc_free(&ghost->memory, ghost->tags, vmc_ghost_bytes(ghost));
+	*ghost = (struct vmc_ghost){.memory = ghost->memory};
+}
+
+static uint16_t *
+bucket_of(const struct vmc_ghost *ghost, uint64_t hash)
+{
+	return &ghost->tags[(hash & (ghost->buckets - 1)) * ghost->slots];
+}
+
+static uint16_t
+tag_of(uint64_t hash)
+{
+	uint16_t tag = (uint16_t)(hash >> 48);
+
+	return tag ? tag : 1;
+}
+
+/* The newest of all buckets of `from` that make up that one, in turn. */
+static void
+fill(struct vmc_ghost *to, uint32_t bucket, const struct vmc_ghost *from)
+{
+	uint16_t *tags = &to->tags[bucket * (size_t)to->slots];
+	uint32_t filled = 0;
+
+	for (uint32_t i = 0; i < from->slots; i++)
+		for (uint32_t b = bucket & (from->buckets - 1);
+			b < from->buckets && filled < to->slots;
+			b += to->buckets)
+			tags[filled++] =
+				from->tags[b * (size_t)from->slots + i];
+}
+
+void
+vmc_ghost_fit(struct vmc_ghost *ghost, uint64_t count)
+{
+	uint64_t have = (uint64_t)ghost->buckets * ghost->slots;
+	struct vmc_ghost fit = {.memory = ghost->memory, .buckets = 1};
+
+	if (count <= have + have / SLACK && count >= have - have / SLACK)
+		return;
+	while (count / fit.buckets >= SLOTS_MAX)
+		fit.buckets *= 2;
+	fit.slots = (uint32_t)(count / fit.buckets);
+	if (fit.slots > 0) {
+		fit.tags = vmc_alloc(&fit.memory, vmc_ghost_bytes(&fit));
+		if (!fit.tags)
+			return;
+		memset(fit.tags, 0, vmc_ghost_bytes(&fit));
+		for (uint32_t b = 0; ghost->tags && b < fit.buckets; b++)
+			fill(&fit, b, ghost);
+	}
+	vmc_ghost_fini(ghost);
+	*ghost = fit;
+}
+
+void
+vmc_ghost_add(struct vmc_ghost *ghost, uint64_t hash)
+{
+	if (!ghost->tags)
+		return;
+	uint16_t *tags = bucket_of(ghost, hash);
+	memmove(tags + 1, tags, (ghost->slots - 1) * sizeof(*tags));
+	tags[0] = tag_of(hash);
+}
+
+bool
+vmc_ghost_take(struct vmc_ghost *ghost, uint64_t hash)
+{
+	uint16_t tag = tag_of(hash);
+
+	if (!ghost->tags)
+		return false;
+	uint16_t *tags = bucket_of(ghost, hash);
+	for (uint32_t i = 0; i < ghost->slots; i++) {
+		if (tags[i] != tag)
+			continue;
+		memmove(tags + i, tags + i + 1,
+			(ghost->slots - i - 1) * sizeof(*tags));
+		tags[ghost->slots - 1] = 0;
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * s3fifo.c -- S3-FIFO (Yang et al., SOSP 2023)
+ *
+ * What is new goes into a small queue, of a tenth of the blocks. What was used
+ * twice by the time it comes to its end goes on to the main queue, and begins
+ * to count anew; the rest is evicted, and leaves a ghost. What comes back while
+ * its ghost is remembered goes into the main queue at once. There, what was
+ * used goes round once for each use, of three at most, and the rest is evicted.
+ * The victim is from the main queue where that has more than its share, or the
+ * small one is empty.
+ *
+ * Decided here: ghosts are counted, not weighed, and are as many as the entries
+ * (the paper: as the main queue's), as two bytes an entry allow. With fewer,
+ * what is used in turns longer than the cache is kept worse. A value larger
+ * than the small queue is stored, too.
+ */
+#include "queues.h"
+
+enum {
+	SMALL = VMC_QUEUE_A,
+	MAIN = VMC_QUEUE_B,
+	SMALL_PART = 10, /* of the blocks */
+	PROMOTED = 2,    /* uses in the small queue */
+	USES_MAX = 3
+};
+
+static void
+touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
+	const uint32_t *ats, const uint32_t *ticks, unsigned count)
+{
+	struct vmc_queues *q = vmc_queues_of(policy);
+
+	(void)ticks;
+	for (unsigned i = 0; i < count; i++) {
+		if (!vmc_queues_is_new(q, nodes[i], ats[i]))
+			continue;
+		bool back = vmc_ghost_take(
+			&q->ghost, q->user.hash_of(nodes[i], q->user.ctx));
+		vmc_queues_push(q, back ? MAIN : SMALL, nodes[i], true);
+	}
+}
+
+static struct vmc_policy_node *
+from_small(struct vmc_queues *q)
+{
+	struct vmc_policy_node *node;
+
+	while ((node = vmc_queues_pop(q, SMALL))) {
+		unsigned uses = vmc_queues_uses(q, node);
+		if (uses >= PROMOTED && vmc_queues_keep(q, MAIN, node, 0))
+			continue;
+		vmc_queues_leave_ghost(q, node);
+		if (uses > 0)
+			vmc_store_relaxed(vmc_policy_uses(&q->user, node), 0);
+		break;
+	}
+	return node;
+}
+
+static struct vmc_policy_node *
+from_main(struct vmc_queues *q)
+{
+	/* others may use all of them meanwhile */
+	uint64_t looks = USES_MAX * q->queue[MAIN].nodes;
+	struct vmc_policy_node *node;
+
+	while ((node = vmc_queues_pop(q, MAIN))) {
+		unsigned uses = vmc_queues_uses(q, node);
+		if (uses == 0 || looks-- == 0 ||
+			!vmc_queues_keep(q, MAIN, node, uses - 1))
+			break;
+	}
+	return node;
+}
+
+static unsigned
+next_queue(const struct vmc_queues *q)
+{
+	uint64_t share = q->user.blocks - q->user.blocks / SMALL_PART;
+
+	return q->queue[MAIN].blocks > share || q->queue[SMALL].nodes == 0
+		       ? MAIN
+		       : SMALL;
+}
+
+static struct vmc_policy_node *
+victim(struct vmc_policy *policy)
+{
+	struct vmc_queues *q = vmc_queues_of(policy);
+	struct vmc_policy_node *node = vmc_queues_again(q);
+
+	if (!node && next_queue(q) == SMALL)
+		node = from_small(q);
+	if (!node)
+		node = from_main(q);
+	vmc_queues_chosen(q);
+	return node;
+}
+
+static struct vmc_policy_node *
+coming(struct vmc_policy *policy, unsigned ahead)
+{
+	const struct vmc_queues *q = vmc_queues_of(policy);
+
+	return vmc_queues_coming(q, next_queue(q), ahead);
+}
+
+static int
+create(struct vmc_policy **policy, const struct vmc_memory *memory,
+	const struct vmc_policy_user *user)
+{
+	return vmc_queues_create(policy, memory, user, &vmc_policy_s3fifo);
+}
+
+const struct vmc_policy_ops vmc_policy_s3fifo = {
+	.name = "s3fifo",
+	.wants_touches = true,
+	.counts = USES_MAX,
+	.create = create,
+	.destroy = vmc_queues_destroy,
+	.stock = vmc_queues_stock,
+	.touch = touch,
+	.settle = vmc_queues_settle,
+	.remove = vmc_queues_remove,
+	.victim = victim,
+	.coming = coming,
+	.restore = vmc_queues_restore,
+	.hand_over = vmc_queues_hand_over,
+	.give_up = vmc_queues_give_up,
+	.check = vmc_queues_check,
+};
