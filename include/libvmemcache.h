@@ -1,29 +1,40 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * libvmemcache.h -- an embeddable, volatile key-value cache on a large,
- * cheap, somewhat slower memory
+ * libvmemcache.h -- an embeddable, volatile key-value cache in a memory pool
+ * that the program chooses
  *
- * Binary and source compatible with libvmemcache 0.8. This header is the
- * manual; vmemcache(3) and libvmemcache(7) tell the same as a narrative.
+ * Compatible with libvmemcache 0.8 in source and binary form. This header is
+ * the reference. vmemcache(3) has the same content as a man page, and
+ * libvmemcache(7) is an overview.
  *
- * Errors. Calls that return int or ssize_t give -1, set errno and leave a
- * message for vmemcache_errormsg() on failure. Passing a NULL cache is
- * EINVAL everywhere (where there is a return value; else it does nothing).
- * A key size above PTRDIFF_MAX is EINVAL.
- * EBADF: the cache was made before a fork and this is the child, where only
- * vmemcache_delete() and the setters of callbacks may be used: parent and
- * child would otherwise write into the same pool. A call whose callback forks
- * and then returns in the child fails there in the same way. But once the
- * parent has ended, having put and evicted nothing since the fork, the first
- * child that makes a call owns the cache, as after daemon(3): libvmemcache(7).
+ * Words. The pool is the memory that holds the bytes of values. Its medium is
+ * where this memory comes from: a file system or a device. Metadata is all
+ * that the cache keeps outside the pool: keys, entries, index and order of
+ * eviction. The pool is divided into blocks of equal size; an extent is a run
+ * of adjacent blocks that belong to one value. (0.8 calls the size of a block
+ * the extent size, and so do the names here.)
+ *
+ * Errors. On failure a call that returns int or ssize_t returns -1, sets errno
+ * and leaves a message for vmemcache_errormsg(). A call with a NULL cache fails
+ * with EINVAL, or does nothing if it returns void. A key size above PTRDIFF_MAX
+ * is EINVAL.
+ *
+ * Forks. In a child of fork(2) every call on a cache of the parent fails with
+ * EBADF, except vmemcache_delete() and the setters of callbacks. A call whose
+ * callback forks and then returns in the child fails there in the same way.
+ * Exception: if the parent has ended, and has put and evicted nothing since the
+ * fork, the first child that makes a call owns the cache. So daemon(3) may
+ * follow vmemcache_add(); see libvmemcache(7).
  *
  * Signals. No call is async-signal-safe: a handler must not make one, nor leave
  * one by longjmp(3).
  *
  * Threads. put, store, get, get_many, fetch, exists, evict, remove and get_stat
- * may be called from any number of threads at once. new, set_*, callback_*,
- * add, bench_set and delete belong to one thread, before (delete: after) all
- * others use the cache.
+ * may be called from any number of threads at once, and so may errormsg and
+ * version. Call set_*, callback_*, bench_set and add from one thread, before
+ * any other thread uses the cache. Call delete after all other threads have
+ * stopped using it. Where a call has another rule, the rule stands with the
+ * call.
  */
 #ifndef LIBVMEMCACHE_H
 #define LIBVMEMCACHE_H 1
@@ -40,21 +51,23 @@ extern "C" {
 #endif
 #endif
 
-/* The interface of libvmemcache 0.8; of the library itself: _version(). */
+/* The version of libvmemcache whose interface this is. The version of the
+ * library itself: vmemcache_version(). */
 #define VMEMCACHE_MAJOR_VERSION 0
 #define VMEMCACHE_MINOR_VERSION 8
 
 /* The smallest pool, in bytes. */
 #define VMEMCACHE_MIN_POOL ((size_t)(1024 * 1024))
-/* The smallest extent (allocation granule), in bytes; also the default. */
+/* The smallest block, in bytes, and the default. A value occupies whole blocks.
+ */
 #define VMEMCACHE_MIN_EXTENT ((size_t)256)
 
 /* A cache. Opaque. */
 typedef struct vmemcache VMEMcache;
 
 /*
- * What is removed when the pool is full. Programs of 0.8 take NUM for a policy
- * that there is not: those that 0.8 does not have are numbered from 16 on.
+ * What is evicted when the pool is full. Policies that 0.8 does not have are
+ * numbered from 16 on, since programs of 0.8 use NUM as an invalid policy.
  */
 enum vmemcache_repl_p {
 	VMEMCACHE_REPLACEMENT_NONE, /* nothing: put fails with ENOSPC */
@@ -68,54 +81,59 @@ enum vmemcache_repl_p {
 };
 
 /*
- * Statistics, each an unsigned long long. See vmemcache_get_stat(). Those that
- * 0.8 does not have are numbered from 64 on, as NUM is unknown there, too.
+ * Statistics, each an unsigned long long. See vmemcache_get_stat(). Statistics
+ * that 0.8 does not have are numbered from 64 on, since programs of 0.8 use NUM
+ * as an invalid one.
  */
 enum vmemcache_statistic {
 	VMEMCACHE_STAT_PUT,            /* successful puts */
 	VMEMCACHE_STAT_GET,            /* gets: hits and misses */
 	VMEMCACHE_STAT_HIT,            /* gets that found the key */
 	VMEMCACHE_STAT_MISS,           /* gets that did not */
-	VMEMCACHE_STAT_EVICT,          /* entries removed, of either kind */
+	VMEMCACHE_STAT_EVICT,          /* entries removed, to make room or by
+					  a call */
 	VMEMCACHE_STAT_ENTRIES,        /* entries now in the cache */
-	VMEMCACHE_STAT_DRAM_SIZE_USED, /* bytes of DRAM kept per entry beside
-					  the pool: key, entry, index, policy */
+	VMEMCACHE_STAT_DRAM_SIZE_USED, /* bytes of metadata in DRAM; 0 if the
+					  metadata is elsewhere */
 	VMEMCACHE_STAT_POOL_SIZE_USED, /* bytes of allocated blocks */
-	VMEMCACHE_STAT_HEAP_ENTRIES,   /* maximal runs of free blocks */
+	VMEMCACHE_STAT_HEAP_ENTRIES,   /* runs of adjacent free blocks */
 
 	VMEMCACHE_STATS_NUM,
 
-	VMEMCACHE_STAT_EXTENTS = 64,   /* runs of blocks held by all entries */
+	VMEMCACHE_STAT_EXTENTS = 64,   /* extents of all values */
 	VMEMCACHE_STAT_PAGE_SIZE,      /* bytes of a page of the pool, as the
-					  system really granted it */
-	VMEMCACHE_STAT_PMEM_SIZE_USED, /* as DRAM_SIZE_USED, of metadata in */
-	VMEMCACHE_STAT_KMEM_SIZE_USED, /* these; the other two are then 0 */
+					  system granted it */
+	VMEMCACHE_STAT_PMEM_SIZE_USED, /* bytes of metadata in a file, with
+					  VMEMCACHE_METADATA_PMEM; else 0 */
+	VMEMCACHE_STAT_KMEM_SIZE_USED, /* bytes of metadata on memory nodes,
+					  with VMEMCACHE_METADATA_KMEM; else
+					  0 */
 	VMEMCACHE_STAT_POOL_SIZE,      /* bytes of the pool */
-	VMEMCACHE_STAT_POOL_SIZE_HUGE, /* those in huge pages now; reading it
-					  may take milliseconds, as may */
-	VMEMCACHE_STAT_DRAM_SIZE_HUGE  /* bytes in huge pages of the memory
-					  that the metadata in DRAM of all
-					  caches comes from */
+	VMEMCACHE_STAT_POOL_SIZE_HUGE, /* bytes of the pool in huge pages now.
+					  Reading it may take milliseconds */
+	VMEMCACHE_STAT_DRAM_SIZE_HUGE  /* bytes in huge pages now, of the heap
+					  for the metadata in DRAM of all
+					  caches. Reading it may take
+					  milliseconds */
 };
 
 /* Switches for benchmarks. See vmemcache_bench_set(). */
 enum vmemcache_bench_cfg {
 	VMEMCACHE_BENCH_INDEX_ONLY, /* keep keys in the index, no values */
 	VMEMCACHE_BENCH_NO_ALLOC,   /* no blocks are allocated */
-	VMEMCACHE_BENCH_NO_MEMCPY,  /* blocks are, bytes are not copied */
+	VMEMCACHE_BENCH_NO_MEMCPY,  /* blocks are allocated, no bytes copied */
 	VMEMCACHE_BENCH_PREFAULT    /* touch every page of the pool now */
 };
 
-/*
- * What finds the items: a critnib trie, which takes 10 bytes an item less, or
- * linear hashing, which is faster: the default.
- */
+/* The structure that finds entries by their keys. Since 1.0. */
 enum vmemcache_index {
-	VMEMCACHE_INDEX_CRITNIB,
-	VMEMCACHE_INDEX_HASH,
+	VMEMCACHE_INDEX_CRITNIB, /* a critnib trie: 17 to 19 bytes per entry */
+	VMEMCACHE_INDEX_HASH,    /* linear hashing: 27 to 29 bytes per entry,
+				    and faster for puts that evict; the
+				    default */
 };
 
-/* Where what the cache keeps per entry beside the pool lives. Since 1.0. */
+/* Where the metadata is. Since 1.0. */
 enum vmemcache_metadata {
 	VMEMCACHE_METADATA_DRAM, /* ordinary memory; the default */
 	VMEMCACHE_METADATA_PMEM, /* an unnamed file of its own in the directory
@@ -126,52 +144,58 @@ enum vmemcache_metadata {
 };
 
 /*
- * Called before an entry goes, on the thread that evicts it. Until it returns
- * the entry answers gets from any thread. It may call put, get, exists and
- * evict on this or another cache, recursively. key belongs to the cache and
- * is valid during the call only. No lock of the library is held.
+ * Called before an entry is evicted, on the thread that evicts it. Gets from
+ * any thread still find the entry until the callback returns. The callback may
+ * call put, get, exists and evict on this or another cache, and these calls may
+ * run callbacks in turn. key belongs to the cache and is valid during the call
+ * only. No lock of the library is held.
  *
- * It may end by pthread_exit(3), by a cancellation or by an exception of C++:
- * then the entry stays, as do all others that this put would have evicted next,
- * and the put does not take place. It must not be left by longjmp(3). The same
- * goes for on_miss and on_progress.
+ * The callback may end by pthread_exit(3), by a cancellation of its thread or
+ * by a C++ exception. Then the entry stays, so do all others that this put
+ * would have evicted next, and the put does not take place. The callback must
+ * not be left by longjmp(3). This paragraph holds for on_miss and on_progress,
+ * too.
  */
 typedef void vmemcache_on_evict(
 	VMEMcache *cache, const void *key, size_t key_size, void *arg);
 
 /*
- * Called by vmemcache_get() after a miss, on the thread of the get. If it
- * puts that very key into that very cache, the get returns a value, even if
- * that put failed: the value put, if there was no space to keep it; and if the
- * key was there (EEXIST), as another thread was faster, what was there then, or
- * where that has gone already, the value put. key is the caller's of the get.
+ * Called by vmemcache_get() after a miss, on the thread of the get. If the
+ * callback puts this key into this cache, the get returns a value. It is the
+ * value of the put, also if there was no space to keep it. If the put failed
+ * with EEXIST, since another thread has put the key meanwhile, it is the value
+ * in the cache, or the value of the put if that entry has gone again. key is
+ * the pointer that the get was given.
  */
 typedef void vmemcache_on_miss(
 	VMEMcache *cache, const void *key, size_t key_size, void *arg);
 
 /*
- * Called by vmemcache_add() on its thread, after vmemcache_set_prefault(): so
- * many of total bytes are there; at last all. Other than 0: stop; add fails.
- * It must not use the cache.
+ * Called by vmemcache_add() during prefaulting, on the thread that adds: done
+ * of total bytes are present. The last call has done == total. Return 0 to go
+ * on; any other value makes vmemcache_add() fail with ECANCELED. The callback
+ * must not use the cache.
  */
 typedef int vmemcache_on_progress(
 	VMEMcache *cache, size_t done, size_t total, void *arg);
 
 /*
- * A new, unconfigured cache: policy LRU, extents of VMEMCACHE_MIN_EXTENT, no
- * size. To be freed with vmemcache_delete(). NULL: ENOMEM.
+ * Returns a new cache without a pool: its policy is LRU, its blocks have
+ * VMEMCACHE_MIN_EXTENT bytes, its size is not set. Free it with
+ * vmemcache_delete(). Returns NULL on failure: ENOMEM.
  */
 VMEMcache *vmemcache_new(void);
 
 /*
- * The size of the pool in bytes; rounded up to a page by vmemcache_add().
+ * Sets the size of the pool in bytes. vmemcache_add() rounds it up to a page.
  * EINVAL: below VMEMCACHE_MIN_POOL, or 2^56 and above. EALREADY: after add.
  */
 int vmemcache_set_size(VMEMcache *cache, size_t size);
 
 /*
- * The allocation granule in bytes: a value takes its size rounded up to a
- * multiple of it. EINVAL: below VMEMCACHE_MIN_EXTENT. EALREADY: after add.
+ * Sets the size of a block in bytes: a value occupies its size rounded up to a
+ * multiple of extent_size. EINVAL: below VMEMCACHE_MIN_EXTENT. EALREADY: after
+ * add.
  */
 int vmemcache_set_extent_size(VMEMcache *cache, size_t extent_size);
 
@@ -182,84 +206,93 @@ int vmemcache_set_eviction_policy(
 /* EINVAL: unknown value. EALREADY: after add. In libvmemcache since 1.0. */
 int vmemcache_set_metadata(VMEMcache *cache, enum vmemcache_metadata where);
 
-/*
- * How the cache finds its items: see vmemcache(3) for which suits whom.
- * EINVAL: unknown value. EALREADY: after add. In libvmemcache since 1.0.
- */
+/* EINVAL: unknown value. EALREADY: after add. In libvmemcache since 1.0. */
 int vmemcache_set_index(VMEMcache *cache, enum vmemcache_index index);
 
 /*
- * Let vmemcache_add() make every page of the pool present, so that no put is
- * the first to touch one, on so many threads (or fewer, where they cannot be
- * started) counting its own. 0, the default: it does not. on_progress may be
- * NULL: none; arg is handed to it as it is. EALREADY: after add. In
- * libvmemcache since 1.0.
+ * Makes vmemcache_add() create every page of the pool, so that no put has to.
+ * threads is the number of threads that do it, the caller of vmemcache_add()
+ * included; if some cannot be started, the others do it all. With 0, the
+ * default, pages are created on first use, except on tmpfs, where they always
+ * exist once vmemcache_add() returns. on_progress may be NULL; arg is passed to
+ * it. EALREADY: after add. In libvmemcache since 1.0.
  */
 int vmemcache_set_prefault(VMEMcache *cache, unsigned threads,
 	vmemcache_on_progress *on_progress, void *arg);
 
 /*
- * Bind the cache to its medium: a directory, where an unnamed file (mode
- * 0600) is made, its space reserved, and mapped; or a /dev/dax device. With
- * no size set the pool is VMEMCACHE_MIN_POOL, or the whole device.
+ * Creates the pool. If path is a directory, the pool is an unnamed file (mode
+ * 0600) in it, whose space is reserved at once; path may also be a /dev/dax
+ * device. If no size was set, the pool has VMEMCACHE_MIN_POOL bytes, or is the
+ * whole device. After a failure the cache can be configured and added again.
  *
- * EBUSY: added already. EINVAL: path NULL; extent larger than the size; size
- * larger than the device; a device, and metadata in PMEM; metadata in KMEM, and
- * MEMKIND_DAX_KMEM_NODES is no list of nodes.
- * ENODEV: metadata in KMEM, and there is no such node, or no single closest
- * one: MEMKIND_DAX_KMEM_NODES can name it. ENOTDIR ("open: Not a directory:
- * path"): neither a directory nor a dax device. ENOSPC: the file system is
- * full. ECANCELED: the callback of vmemcache_set_prefault() said so. EBADF: it
- * forked and returned in the child. ENOMEM: also of a pool in memory (tmpfs)
- * that is larger than what the machine or the memory control group has left;
- * and what open(2), fallocate(2) and
- * mmap(2) say. After a failure the cache can be configured and added again.
+ * EBUSY: the cache has a pool already.
+ * EINVAL: path is NULL; the block is larger than the pool; the pool is larger
+ *   than the device; path is a device and the metadata is to be in PMEM; the
+ *   metadata is to be in KMEM and MEMKIND_DAX_KMEM_NODES is no list of nodes.
+ * ENODEV: the metadata is to be in KMEM, and the machine has no such node, or
+ *   several that are equally close: MEMKIND_DAX_KMEM_NODES can name one.
+ * ENOTDIR: path is neither a directory nor a /dev/dax device.
+ * ENOSPC: the file system has no room for the pool.
+ * ECANCELED: on_progress returned a value other than 0.
+ * EBADF: on_progress called fork() and returned in the child.
+ * ENOMEM: no memory; or the pool would be in memory (tmpfs), and is larger than
+ *   what the machine or the memory control group has left.
+ * And every errno of open(2), fallocate(2) and mmap(2).
  */
 int vmemcache_add(VMEMcache *cache, const char *path);
 
 /*
- * Free everything: no file, mapping, descriptor or thread is left. Callbacks
- * do not run. No other call on the cache may be under way. NULL is ignored.
+ * Frees the cache and its pool: no file, mapping, descriptor or thread is left.
+ * Callbacks do not run. Requires that no other call on the cache is in
+ * progress. NULL is ignored.
  */
 void vmemcache_delete(VMEMcache *cache);
 
-/* evict may be NULL: none. arg is handed to it as it is. */
+/* Sets the callback, or with NULL none. arg is passed to it. */
 void vmemcache_callback_on_evict(
 	VMEMcache *cache, vmemcache_on_evict *evict, void *arg);
 
-/* miss may be NULL: none. arg is handed to it as it is. */
+/* Sets the callback, or with NULL none. arg is passed to it. */
 void vmemcache_callback_on_miss(
 	VMEMcache *cache, vmemcache_on_miss *miss, void *arg);
 
 /*
- * Insert a copy of the value under a copy of the key. Entries are evicted as
- * needed, and only if the put will then succeed. vmemcache_store() also
- * replaces.
+ * Inserts a copy of the value under a copy of the key. Evicts entries if
+ * needed, and only if the put will then succeed. A key that is there is not
+ * replaced: vmemcache_store() does that.
  *
- * A value that fits the pool finds its place whatever others put at the time:
- * the call waits for puts and evictions under way in other threads, but never
- * for a callback of theirs.
+ * A value that fits the pool finds room whatever other threads put at the same
+ * time: the call waits for their puts and evictions in progress, but never for
+ * their callbacks.
  *
- * EEXIST: the key is there; nothing changed. ENOSPC: larger than the pool, or
- * than 512 GiB, or not enough can be evicted: nothing, or what on_evict
- * callbacks are under way for. Entries may have been evicted by a put that
- * fails in three cases: EEXIST where another thread put the key after this put
- * had looked for it; ENOSPC where others took what was free while on_evict ran;
- * ENOMEM, out of DRAM, where that was wanting for the index or the list of the
- * value's extents. EINVAL: key or value NULL with a size above 0, or the cache
- * has no medium.
+ * EEXIST: the key is there; nothing was changed.
+ * ENOSPC: the value is larger than the pool or than 512 GiB, or evicting every
+ *   entry that can be evicted would not make room for it. (An entry whose
+ *   on_evict callback is running cannot.)
+ * EINVAL: key or value is NULL and its size is above 0, or the cache has no
+ *   pool.
+ * ENOMEM: no memory for the metadata.
+ *
+ * A put that fails has evicted nothing, except in three cases. EEXIST: another
+ * thread put the key after this put had looked for it. ENOSPC: others took the
+ * free blocks while on_evict ran. ENOMEM: there was no memory for the index or
+ * for the list of the value's extents.
  */
 int vmemcache_put(VMEMcache *cache, const void *key, size_t key_size,
 	const void *value, size_t value_size);
 
 /*
- * Copy min(vbufsize, size - offset) bytes of the value from offset on to
- * vbuf; the result is their number: 0 if offset is at or past the end, or
- * vbuf is NULL, or vbufsize is 0. *vsize, unless vsize is NULL, becomes the
- * size of the value; it is not touched on a miss.
+ * Copies at most vbufsize bytes of the value, from offset on, to vbuf, and
+ * returns their number. It is 0 if offset is at or past the end of the value,
+ * vbuf is NULL, or vbufsize is 0. If vsize is not NULL, *vsize becomes the size
+ * of the whole value; a miss leaves it unchanged.
  *
- * ENOENT: a miss (after the on_miss callback, if any, did not put the key).
- * EINVAL: key NULL with a size above 0, or the cache has no medium. ENOMEM.
+ * ENOENT: the key is not there, and the on_miss callback, if any, has not put
+ *   it.
+ * EINVAL: key is NULL and its size is above 0, or the cache has no pool.
+ * ENOMEM: the thread's first call on the cache, and no memory for what is kept
+ *   per thread.
  */
 ssize_t vmemcache_get(VMEMcache *cache, const void *key, size_t key_size,
 	void *vbuf, size_t vbufsize, size_t offset, size_t *vsize);
@@ -276,17 +309,17 @@ struct vmemcache_request {
 };
 
 /*
- * count gets in the order of the array, except that the library fetches what
- * several of them need at a time: of random keys in a large cache, 16 take
- * much less time than 16 calls of vmemcache_get(). Misses call on_miss like
- * there. The array and what it points to are the caller's, as are the buffers,
- * which must not overlap.
+ * Performs the gets requests[0] to requests[count - 1] in this order, and
+ * fetches memory for up to 16 of them at a time. For random keys in a large
+ * cache, 16 gets take a quarter to a third of the time of 16 calls of
+ * vmemcache_get() (doc/PERFORMANCE.md). A miss calls on_miss. The array and the
+ * buffers belong to the caller; the buffers must not overlap.
  *
- * The number of gets that succeeded; each request's result is set. -1 where
- * none was begun: EINVAL: requests is NULL with a count above 0, a key is NULL
- * with a size above 0, the count exceeds SSIZE_MAX, or the cache has no medium.
- * ENOMEM. EBADF, as of all calls, in a child of the process that made the
- * cache.
+ * Returns the number of gets that succeeded, with the result of each in its
+ * request. Fails before the first get, with:
+ * EINVAL: requests is NULL and count is above 0; a key is NULL and its size is
+ *   above 0; count exceeds SSIZE_MAX; or the cache has no pool.
+ * ENOMEM: as vmemcache_get().
  */
 ssize_t vmemcache_get_many(
 	VMEMcache *cache, struct vmemcache_request *requests, size_t count);
@@ -381,28 +414,34 @@ ssize_t vmemcache_fetch(VMEMcache *cache, const void *key, size_t key_size,
 	struct vmemcache_info *info);
 
 /*
- * 1: the key is there and *vsize, unless NULL, the size of its value; 0: it
- * is not. Affects neither policy nor statistics. EINVAL as in get. ENOMEM.
+ * Returns 1 if the key is there, 0 if it is not. If vsize is not NULL and the
+ * key is there, *vsize becomes the size of its value. Neither the order of
+ * eviction nor a statistic changes. EINVAL, ENOMEM: as vmemcache_get().
  */
 int vmemcache_exists(
 	VMEMcache *cache, const void *key, size_t key_size, size_t *vsize);
 
 /*
- * Remove that key; with key NULL the policy's victim. The on_evict callback
- * runs first.
+ * Removes the entry of key, or if key is NULL the entry that the policy would
+ * evict next. The on_evict callback runs first.
  *
- * ENOENT: no such key. EAGAIN: it is being put or evicted by somebody else now,
- * the latter also within its own on_evict callback; or another value was stored
- * while on_evict ran, and stays. ESRCH: key is NULL and
- * there is no victim (always so without a policy). EINVAL: no medium. ENOMEM.
+ * ENOENT: the key is not there.
+ * EAGAIN: another thread is putting or evicting the entry; or this call is made
+ *   by the on_evict callback of the same entry; or another value was stored
+ *   while on_evict ran, and stays.
+ * ESRCH: key is NULL and there is nothing to evict, as is always so with
+ *   VMEMCACHE_REPLACEMENT_NONE.
+ * EINVAL: the cache has no pool.
+ * ENOMEM: as vmemcache_get().
  */
 int vmemcache_evict(VMEMcache *cache, const void *key, size_t key_size);
 
 /*
- * The statistic into *value, an unsigned long long, value_size its size.
- * Exact while no other call is under way. Beside others a figure may be a
- * moment old, but none is below 0, and PUT, GET, HIT, MISS and EVICT never get
- * smaller. EINVAL: unknown statistic, another size, or NULL value.
+ * Stores the statistic in *value, an unsigned long long; value_size is
+ * sizeof(unsigned long long). The figure is exact if no other call is in
+ * progress. Otherwise it may be a moment old; it is never below 0, and PUT,
+ * GET, HIT, MISS and EVICT never decrease. EINVAL: the statistic is unknown,
+ * value is NULL, or value_size is another.
  */
 int vmemcache_get_stat(VMEMcache *cache, enum vmemcache_statistic stat,
 	void *value, size_t value_size);
@@ -517,22 +556,23 @@ int vmemcache_set_name(VMEMcache *cache, const char *name);
 int vmemcache_publish(VMEMcache *cache, const char *name);
 
 /*
- * Change what operations do from now on, to measure parts of them. val is 0
- * (off) or else on; PREFAULT acts at once, before add as part of it. A cache
- * that was used with one of the others is only good for benchmarks.
+ * Switches parts of the operations off, to measure the others: val 0 is the
+ * usual behaviour, any other value the one that cfg names. PREFAULT acts at
+ * once, or if the cache has no pool yet, in vmemcache_add(). A cache that was
+ * used with one of the other switches on is good for benchmarks only.
  */
 void vmemcache_bench_set(
 	VMEMcache *cache, enum vmemcache_bench_cfg cfg, size_t val);
 
 /*
- * The message of the calling thread's last failure; "" if there was none.
- * Valid until the thread's next call that fails. Never NULL.
+ * Returns the message of the calling thread's latest failure, or "" if there
+ * was none; never NULL. The text is valid until the thread's next failure.
  */
 const char *vmemcache_errormsg(void);
 
 /*
- * The version of the library, "vmemcache " and three numbers with dots between
- * them. A constant. In libvmemcache since 1.0.
+ * Returns the version of the library, a constant such as "vmemcache 1.0.0". In
+ * libvmemcache since 1.0.
  */
 const char *vmemcache_version(void);
 
