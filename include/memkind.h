@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * memkind.h -- memory of a kind: a heap per kind of memory
+ * memkind.h -- heaps for kinds of memory
  *
- * A kind is a handle for memory with certain properties: which NUMA nodes it
- * comes from, which pages back it, or which file or region of the program's
- * it lies in. Every call of the heap takes one as its first argument, and
- * otherwise behaves like the C function it is named after. Source and binary
- * compatible with memkind 1.14.
+ * A kind is a heap whose memory has certain properties: the NUMA nodes that it
+ * comes from, the size of its pages, or the file or region of the program that
+ * it is in. Each heap call takes a kind as its first argument, and otherwise
+ * behaves like the C function that it is named after. Compatible with memkind
+ * 1.14 in source and binary form. Manual: memkind(3).
  *
- * All calls may be made from any thread at any time, except that a kind must
- * not be in use by anybody while it is destroyed. Unless a call says
- * otherwise it returns MEMKIND_SUCCESS or one of the negative codes below;
- * the heap calls report in errno as the C library's do. Manual: memkind(3).
+ * All calls may be made from any thread at any time, with one exception: no
+ * thread may use a kind while it is destroyed. A call returns MEMKIND_SUCCESS
+ * or one of the negative codes below, unless it says otherwise; the heap calls
+ * report in errno, as the C library's do.
  */
 #ifndef VMC_MEMKIND_H
 #define VMC_MEMKIND_H
@@ -43,32 +43,46 @@ enum memkind_const {
 
 enum {
 	MEMKIND_SUCCESS = 0,
-	/* this machine does not have the memory, or not in a unique place */
+	/* the machine has no such node, or several nodes are equally close and
+	 * the kind needs a single one */
 	MEMKIND_ERROR_UNAVAILABLE = -1,
+	/* memory cannot be bound to nodes: mbind(2) is refused */
 	MEMKIND_ERROR_MBIND = -2,
+	/* memory cannot be mapped; of memkind_check_dax_path(): the directory
+	 * has no DAX */
 	MEMKIND_ERROR_MMAP = -3,
+	/* there is no memory */
 	MEMKIND_ERROR_MALLOC = -6,
 	/* a MEMKIND_* variable of the environment cannot be understood */
 	MEMKIND_ERROR_ENVIRON = -12,
+	/* an argument is invalid, or the directory cannot be used */
 	MEMKIND_ERROR_INVALID = -13,
+	/* there are MEMKIND_MAX_KIND kinds, the static ones included */
 	MEMKIND_ERROR_TOOMANY = -15,
+	/* not returned; memkind 1.14 has it */
 	MEMKIND_ERROR_BADOPS = -17,
+	/* the system's pool of huge pages is empty */
 	MEMKIND_ERROR_HUGETLB = -18,
+	/* no node has memory of that type, or nothing tells which node has */
 	MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE = -20,
+	/* statistics or background threads: the allocator has none */
 	MEMKIND_ERROR_OPERATION_FAILED = -21,
+	/* not returned; memkind 1.14 has it */
 	MEMKIND_ERROR_ARENAS_CREATE = -22,
+	/* any other failure */
 	MEMKIND_ERROR_RUNTIME = -255
 };
 
 /*
- * Put the text for a code of this library, or for EINVAL and ENOMEM, into
- * msg, cut to size - 1 bytes. For the code that the thread's latest call of
+ * Stores the text for a code of this library, or for EINVAL and ENOMEM, in msg,
+ * cut to size - 1 bytes. For the code that the thread's latest call of
  * memkind_create_pmem() or memkind_create_pmem_with_config() failed with, the
  * text also says what is wrong with the directory or the size.
  */
 void memkind_error_message(int err, char *msg, size_t size);
 
-/* major * 1000000 + minor * 1000 + patch of the interface offered. */
+/* Returns major * 1000000 + minor * 1000 + patch of the version of memkind
+ * whose interface this is. */
 int memkind_get_version(void);
 
 /* ---- Kinds ---------------------------------------------------------- */
@@ -86,8 +100,9 @@ extern memkind_t MEMKIND_HUGETLB;
 extern memkind_t MEMKIND_INTERLEAVE;
 
 /*
- * High-bandwidth memory: of the closest node, of all such nodes, of the
- * closest but with a fallback, in pages of 2 MiB, interleaved.
+ * High-bandwidth memory. HBW: of the closest such node. _ALL: of any such node.
+ * _PREFERRED: of the closest such node, then of other nodes. _INTERLEAVE: of
+ * all such nodes, page by page. _HUGETLB: in pages of 2 MiB.
  */
 extern memkind_t MEMKIND_HBW;
 extern memkind_t MEMKIND_HBW_ALL;
@@ -97,33 +112,37 @@ extern memkind_t MEMKIND_HBW_ALL_HUGETLB;
 extern memkind_t MEMKIND_HBW_PREFERRED_HUGETLB;
 extern memkind_t MEMKIND_HBW_INTERLEAVE;
 
-/* The same for persistent memory that the system uses as volatile nodes. */
+/* The same of persistent or CXL memory that the system uses as memory nodes. */
 extern memkind_t MEMKIND_DAX_KMEM;
 extern memkind_t MEMKIND_DAX_KMEM_ALL;
 extern memkind_t MEMKIND_DAX_KMEM_PREFERRED;
 extern memkind_t MEMKIND_DAX_KMEM_INTERLEAVE;
 
 /*
- * The node or nodes of the largest capacity, of all or among the local ones;
- * PREFERRED needs a single one and falls back to others.
+ * The node or nodes of the largest capacity. _LOCAL: among those close to the
+ * processor. _PREFERRED: a single such node, then other nodes; not available if
+ * several are equally large.
  */
 extern memkind_t MEMKIND_HIGHEST_CAPACITY;
 extern memkind_t MEMKIND_HIGHEST_CAPACITY_PREFERRED;
 extern memkind_t MEMKIND_HIGHEST_CAPACITY_LOCAL;
 extern memkind_t MEMKIND_HIGHEST_CAPACITY_LOCAL_PREFERRED;
 
-/* The local node that the firmware describes as the fastest. */
+/* The node close to the processor that the firmware describes as the fastest.
+ */
 extern memkind_t MEMKIND_LOWEST_LATENCY_LOCAL;
 extern memkind_t MEMKIND_LOWEST_LATENCY_LOCAL_PREFERRED;
 extern memkind_t MEMKIND_HIGHEST_BANDWIDTH_LOCAL;
 extern memkind_t MEMKIND_HIGHEST_BANDWIDTH_LOCAL_PREFERRED;
 
-/* Can this kind be allocated from here? */
+/* Returns MEMKIND_SUCCESS if memory of the kind can be allocated on this
+ * machine, by this process. */
 int memkind_check_available(memkind_t kind);
 
 /*
- * The bytes that the kind can give out at most: of its nodes, its file or
- * file system, its region. -1: unknown, or the kind has no such limit.
+ * Returns the capacity in bytes of the nodes, the file, the file system or the
+ * region that the kind's memory is from. -1: unknown, or the kind falls back to
+ * other memory.
  */
 ssize_t memkind_get_capacity(memkind_t kind);
 
@@ -143,45 +162,59 @@ typedef enum memkind_policy_t {
 	MEMKIND_POLICY_MAX_VALUE
 } memkind_policy_t;
 
-/* Bits 0 to 7 are the binary logarithm of the page size, 0 for the usual. */
+/* Bits 0 to 7 are the binary logarithm of the page size; 0: base pages, 4 KiB.
+ */
 typedef enum memkind_bits_t {
 	MEMKIND_MASK_PAGE_SIZE_2MB = 21ull
 } memkind_bits_t;
 
 /*
- * The static kind with one of these properties: HIGH_BANDWIDTH with
- * BIND_LOCAL, BIND_ALL, PREFERRED_LOCAL (each with 2 MiB pages if asked) or
- * INTERLEAVE_ALL; DEFAULT with PREFERRED_LOCAL (2 MiB pages if asked); both
- * types with INTERLEAVE_ALL. Anything else is MEMKIND_ERROR_INVALID. Where
- * the machine lacks the memory: MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE, except
- * that PREFERRED_LOCAL then gives MEMKIND_DEFAULT.
+ * Stores in *kind the static kind that has these properties; it need not be
+ * destroyed. Combinations:
+ *
+ *   HIGH_BANDWIDTH             BIND_LOCAL, BIND_ALL or PREFERRED_LOCAL, each
+ *                              also with 2 MiB pages; INTERLEAVE_ALL
+ *   DEFAULT                    PREFERRED_LOCAL, also with 2 MiB pages
+ *   HIGH_BANDWIDTH | DEFAULT   INTERLEAVE_ALL
+ *
+ * MEMKIND_ERROR_INVALID: another combination.
+ * MEMKIND_ERROR_MEMTYPE_NOT_AVAILABLE: the machine has no such memory; except
+ * with PREFERRED_LOCAL, for which *kind is MEMKIND_DEFAULT then.
  */
 int memkind_create_kind(memkind_memtype_t memtype_flags,
 	memkind_policy_t policy, memkind_bits_t flags, memkind_t *kind);
 
 /*
- * A heap in an unnamed file of the directory dir. max_size, at least
- * MEMKIND_PMEM_MIN_SIZE and rounded up to 2 MiB, limits the file; 0: only
- * the file system does. The space behind memory that is handed out is
- * reserved, and given back when it is free again. After a fork the child can
- * read and write what there is, but allocate nothing, and frees nothing; until
- * the parent has ended without a call that allocates or frees there: then the
- * first child that calls one has the kind for its own.
+ * Creates a heap in an unnamed file in the directory dir. max_size limits the
+ * file, in bytes: at least MEMKIND_PMEM_MIN_SIZE, rounded up to 2 MiB; 0 means
+ * that only the file system limits it. File space is reserved before an
+ * allocation returns, and returned to the file system some time after memory is
+ * freed; see the policies below.
+ *
+ * After a fork(2) the child can read and write the objects, but its allocations
+ * fail and its frees do nothing. Exception: if the parent has ended without a
+ * call that allocates or frees in the kind since the fork, the first child that
+ * makes such a call owns the kind.
+ *
+ * MEMKIND_ERROR_INVALID: an argument is invalid, or the directory cannot be
+ * used; memkind_error_message() says why. MEMKIND_ERROR_MALLOC,
+ * MEMKIND_ERROR_TOOMANY.
  */
 int memkind_create_pmem(const char *dir, size_t max_size, memkind_t *kind);
 
 typedef enum memkind_mem_usage_policy {
-	/* free memory stays for reuse for a while */
+	/* file space that stays free for 5 s is returned */
 	MEMKIND_MEM_USAGE_POLICY_DEFAULT = 0,
-	/* free memory goes back at once */
+	/* file space is returned when it is freed */
 	MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE = 1,
 	MEMKIND_MEM_USAGE_POLICY_MAX_VALUE
 } memkind_mem_usage_policy;
 
 /*
- * The same with its arguments in a record. memkind_config_new() returns NULL
- * if there is no memory; the path is not copied and must outlive the
- * creation. The setters check nothing, the creation does.
+ * memkind_create_pmem() with its arguments in a record. memkind_config_new()
+ * returns NULL if there is no memory. The path is not copied: it must be valid
+ * until the kind is created. The setters check nothing;
+ * memkind_create_pmem_with_config() does.
  */
 struct memkind_config *memkind_config_new(void);
 void memkind_config_delete(struct memkind_config *cfg);
@@ -193,18 +226,24 @@ int memkind_create_pmem_with_config(
 	struct memkind_config *cfg, memkind_t *kind);
 
 /*
- * A heap in size bytes at addr, which are the caller's: they must stay valid
- * until the kind is destroyed. MEMKIND_ERROR_INVALID: there is not a whole
- * page, some of it is not mapped, or is the memory of another kind. Where
- * several threads use it, up to a quarter is set apart for them in parts: no
- * object can be larger than the rest then. Memory that is shared with children
- * of a fork (MAP_SHARED) is the parent's, as with memkind_create_pmem().
+ * Creates a heap in the size bytes at addr. They belong to the caller, and must
+ * stay valid until the kind is destroyed. For each further thread that uses the
+ * kind, the library splits off a part of the region: at most one per processor,
+ * and a quarter of the region in all. Any thread can use every part, but an
+ * object cannot be larger than what is not split off; empty parts are joined
+ * to the rest again when that is needed. Memory that is shared with
+ * children of a fork (MAP_SHARED) belongs to the parent, as with
+ * memkind_create_pmem().
+ *
+ * MEMKIND_ERROR_INVALID: the region has no whole page, is not mapped, or
+ * overlaps with the memory of another kind. MEMKIND_ERROR_MALLOC,
+ * MEMKIND_ERROR_TOOMANY.
  */
 int memkind_create_fixed(void *addr, size_t size, memkind_t *kind);
 
 /*
- * Give up a created kind with everything allocated from it, by whichever
- * thread. Nothing happens to a static kind.
+ * Destroys a created kind, and frees everything that any thread has allocated
+ * from it. Does nothing to a static kind.
  */
 int memkind_destroy_kind(memkind_t kind);
 
@@ -217,8 +256,9 @@ int memkind_check_dax_path(const char *pmem_dir);
 /* ---- The heap ------------------------------------------------------- */
 
 /*
- * As malloc(3) and relatives, except that zero bytes are NULL with errno as
- * it was. No memory: NULL and ENOMEM.
+ * As malloc(3) and calloc(3). An allocation of zero bytes returns NULL and
+ * leaves errno unchanged, unless memkind_set_allow_zero_allocs() was called for
+ * the kind. Without memory they return NULL and set errno to ENOMEM.
  */
 void *memkind_malloc(memkind_t kind, size_t size);
 void *memkind_calloc(memkind_t kind, size_t num, size_t size);
@@ -228,37 +268,39 @@ int memkind_posix_memalign(
 	memkind_t kind, void **memptr, size_t alignment, size_t size);
 
 /*
- * From here on the kind may be NULL: it is then found by the address, in
- * constant time. ptr must have come from that kind.
+ * The kind of the following calls may be NULL: they then find it by the
+ * address, in constant time. ptr must have come from that kind.
  */
 
 /*
- * Zero size frees and returns NULL. A NULL ptr is memkind_malloc(), and with
- * a NULL kind as well an error (EINVAL).
+ * As realloc(3). A size of zero frees and returns NULL. If ptr is NULL, as
+ * memkind_malloc(); if kind is NULL as well, fails with EINVAL.
  */
 void *memkind_realloc(memkind_t kind, void *ptr, size_t size);
 void memkind_free(memkind_t kind, void *ptr);
 
-/* 0 for a NULL ptr. */
+/* Returns how many bytes at ptr may be used; 0 if ptr is NULL. */
 size_t memkind_malloc_usable_size(
 	memkind_t kind, MEMKIND_MALLOC_USABLE_SIZE_CONST void *ptr);
 
 /*
- * Move the object to where it leaves less of the heap half empty, if there
- * is such a place: its new address, the old one is then free; or NULL.
+ * Moves a small object out of a group of objects that is emptier than such
+ * groups are on average. Returns the new address, and the old one is free; or
+ * NULL if the object stays where it is.
  */
 void *memkind_defrag_reallocate(memkind_t kind, void *ptr);
 
-/* The kind that the byte at ptr belongs to; NULL if it is none's. */
+/* Returns the kind whose memory the byte at ptr is; NULL if it is of none. */
 memkind_t memkind_detect_kind(void *ptr);
 
-/* From now on malloc and calloc of zero bytes give a unique pointer, or not. */
+/* Sets whether memkind_malloc() and memkind_calloc() of zero bytes return a
+ * unique pointer; at first they return NULL. */
 void memkind_set_allow_zero_allocs(memkind_t kind, bool allow_zero_allocs);
 
 /* ---- Statistics ----------------------------------------------------- */
 
 typedef enum memkind_stat_type {
-	/* bytes of memory that hold something or are kept for reuse */
+	/* bytes of memory that are in use or kept for reuse */
 	MEMKIND_STAT_TYPE_RESIDENT = 0,
 	/* bytes of pages with an allocation in them */
 	MEMKIND_STAT_TYPE_ACTIVE = 1,
@@ -267,10 +309,10 @@ typedef enum memkind_stat_type {
 	MEMKIND_STAT_TYPE_MAX_VALUE
 } memkind_stat_type;
 
-/* What memkind_get_stat() reports is as of the last call of this. */
+/* Updates the figures that memkind_get_stat() returns. */
 int memkind_update_cached_stats(void);
 
-/* For a NULL kind the sum over the process. */
+/* Stores the figure in *value; if kind is NULL, that of the whole process. */
 int memkind_get_stat(memkind_t kind, memkind_stat_type stat, size_t *value);
 
 typedef enum memkind_stat_print_opt {
@@ -286,11 +328,13 @@ typedef enum memkind_stat_print_opt {
 	MEMKIND_STAT_PRINT_OMIT_EXTENT = 1U << 8,
 } memkind_stat_print_opt;
 
-/* Hand the allocator's report to write_cb in pieces; NULL: standard error. */
+/* Passes the allocator's report to write_cb in pieces, with cbopaque; if
+ * write_cb is NULL, prints it to standard error. */
 int memkind_stats_print(void (*write_cb)(void *, const char *), void *cbopaque,
 	memkind_stat_print_opt opts);
 
-/* Let threads of the library's own give free memory back, or stop them. */
+/* Starts threads of the library that return free memory to the system, or with
+ * false stops them. */
 int memkind_set_bg_threads(bool state);
 
 /*
