@@ -3,8 +3,12 @@
  * critnib_group.c -- groups of bags, made anew whenever bags are split or
  * joined
  *
- * Which nibbles share a bag is decided anew each time, from the first on: as
- * many as fill it by FILL.
+ * Which nibbles share a bag is mostly decided bag by bag (regroup): a full one
+ * is cut in two where that leaves the halves most alike, and neighbours that
+ * fit into one bag are joined. Bags that stay as they are are copied whole, so
+ * that the work is that of one bag, not of all the group's leaves. Where that
+ * does not do, or a bag has a link, all nibbles are arranged anew, from the
+ * first on: as many as fill a bag by FILL.
  *
  * A group is never rearranged: another one is filled, then the words of the
  * table that lead to the old one are stored, and the old one is retired. All
@@ -341,14 +345,182 @@ join_groups(struct vmc_critnib *index, struct node *node, uint64_t hash)
 	return true;
 }
 
+/* --- a group with other bags, bag by bag --- */
+
+/* The bags of a group, each with the nibbles from its own first one on. */
+struct bags {
+	const bag *bag;
+	unsigned count, leaves;
+	unsigned begins;
+	uint8_t from[NIBBLES];
+	uint8_t has[NIBBLES]; /* so many leaves */
+};
+
+/* Of a bag without a link. */
+static unsigned
+free_words(const bag *b)
+{
+	unsigned count = 0;
+
+	/* a free word has the mark 0, and so has a leaf in 4096 */
+	for (unsigned m = vmc_bag_candidates(b, 0); m; m &= m - 1)
+		count += vmc_load_relaxed(&b->word[__builtin_ctz(m)]) == 0;
+	return count;
+}
+
+/* False: the group has no bag, or one with a link. */
+static bool
+look_at_bags(struct bags *bags, uint64_t g)
+{
+	unsigned from = 0;
+
+	bags->bag = vmc_bag_address(g);
+	bags->begins = begins_of(g);
+	bags->count = bags_in(g);
+	bags->leaves = 0;
+	for (unsigned i = 0; i < bags->count; i++) {
+		if (vmc_bag_link(&bags->bag[i]))
+			return false;
+		bags->from[i] = (uint8_t)from;
+		bags->has[i] = (uint8_t)(WORDS - free_words(&bags->bag[i]));
+		bags->leaves += bags->has[i];
+		from = end_of(bags->begins, from);
+	}
+	return bags->count > 0;
+}
+
+/*
+ * The nibble with which the second half of a full bag should begin, one leaf
+ * more coming of nibble `more`. NIBBLES: all are of one nibble.
+ */
+static unsigned
+where_to_cut(const bag *b, unsigned more)
+{
+	unsigned count[NIBBLES] = {0}, below = 0, best = NIBBLES, least = WORDS;
+
+	count[more]++;
+	for (unsigned i = 0; i < WORDS; i++)
+		count[nibble_of_word(vmc_load_relaxed(&b->word[i]))]++;
+	for (unsigned n = 0; n + 1 < NIBBLES; n++) {
+		below += count[n];
+		unsigned above = WORDS + 1 - below;
+		unsigned larger = below > above ? below : above;
+		if (larger <= least && above > 0) {
+			least = larger;
+			best = n + 1;
+		}
+	}
+	return best;
+}
+
+/* What bags should begin with where neighbours with few leaves are joined. */
+static unsigned
+join_bags(const struct bags *bags, unsigned cut)
+{
+	unsigned begins = bags->begins, together = 0;
+
+	for (unsigned i = 0; i < bags->count; i++) {
+		if (i == cut) {
+			together = WORDS;
+		} else if (i > 0 && together + bags->has[i] <= FILL) {
+			begins &= ~(1u << bags->from[i]);
+			together += bags->has[i];
+		} else {
+			together = bags->has[i];
+		}
+	}
+	return begins;
+}
+
+/*
+ * The leaves of a bag, which are of nibbles from `at` on behind the first of
+ * two new bags that they are for; so many words of these are taken.
+ */
+static void
+move_leaves(const bag *from, bag *to, unsigned at, unsigned taken[2])
+{
+	for (unsigned i = 0; i < WORDS; i++) {
+		uint64_t w = vmc_load_relaxed(&from->word[i]);
+		if (w == 0)
+			continue;
+		unsigned second = nibble_of_word(w) >= at;
+		vmc_bag_put(&to[second], taken[second]++, w,
+			vmc_load_relaxed(&from->note[i]));
+	}
+}
+
+/* The bags of the node's group, rearranged. False: no memory. */
+static bool
+regroup(struct vmc_critnib *index, struct node *node, uint64_t hash,
+	const struct bags *bags, unsigned begins)
+{
+	uint64_t old = group_of(node, hash);
+	unsigned count = vmc_critnib_count_bits(begins) + 1;
+	bag *to = vmc_critnib_allocate(index, count * sizeof(*to));
+
+	if (!to)
+		return false;
+	bag *b = to;
+	unsigned taken[2] = {0};
+	for (unsigned i = 0; i < bags->count; i++) {
+		unsigned from = bags->from[i], at = end_of(begins, from);
+		unsigned end = end_of(bags->begins, from);
+		if (i > 0 && begins >> from & 1) {
+			b++;
+			taken[0] = 0;
+		}
+		if (taken[0] == 0 && at == end) {
+			/* nobody knows the new one or changes the old one */
+			memcpy((void *)b, (const void *)&bags->bag[i],
+				sizeof(*b));
+			taken[0] = WORDS; /* nothing comes behind */
+			continue;
+		}
+		taken[1] = 0;
+		move_leaves(&bags->bag[i], b, at, taken);
+		if (at < end) {
+			b++;
+			taken[0] = taken[1];
+		}
+	}
+	set_group(node, hash,
+		(uintptr_t)to | d_of(old) |
+			(uint64_t)begins << VMC_CRITNIB_BEGINS_SHIFT);
+	retire_group(index, old);
+	return true;
+}
+
+/* Cut the full bag for the hash in two. False: that will not do. */
+static bool
+cut_bag(struct vmc_critnib *index, struct node *node, uint64_t hash)
+{
+	uint64_t g = group_of(node, hash);
+	unsigned more = vmc_critnib_nibble(g, rest_of(node, hash));
+	struct bags bags;
+
+	if (!look_at_bags(&bags, g))
+		return false;
+	unsigned full =
+		vmc_critnib_count_bits(begins_of(g) & ((2u << more) - 1));
+	unsigned at = where_to_cut(&bags.bag[full], more);
+	if (at == NIBBLES)
+		return false;
+	unsigned begins = join_bags(&bags, full) | 1u << at;
+	if (d_of(g) < k_of(node) && vmc_critnib_count_bits(begins) >= BAGS_MOST)
+		return false;
+	return regroup(index, node, hash, &bags, begins);
+}
+
 bool
 vmc_critnib_make_room(
 	struct vmc_critnib *index, struct node *node, uint64_t hash)
 {
-	uint64_t g = group_of(node, hash);
 	struct content c;
 
 	double_table(index, node);
+	if (cut_bag(index, node, hash))
+		return true;
+	uint64_t g = group_of(node, hash);
 	gather(&c, g);
 	uint32_t begins = vmc_critnib_arrange(
 		&c, vmc_critnib_nibble(g, rest_of(node, hash)));
@@ -365,9 +537,17 @@ vmc_critnib_make_room(
 void
 vmc_critnib_shrink(struct vmc_critnib *index, struct node *node, uint64_t hash)
 {
-	uint64_t g = group_of(node, hash);
+	struct bags bags;
 	struct content c;
 
+	if (look_at_bags(&bags, group_of(node, hash)) && bags.leaves > 0) {
+		unsigned begins = join_bags(&bags, NIBBLES);
+		if (begins != bags.begins)
+			regroup(index, node, hash, &bags, begins);
+		if (bags.leaves > JOINED)
+			return;
+	}
+	uint64_t g = group_of(node, hash);
 	gather(&c, g);
 	uint32_t begins = vmc_critnib_arrange(&c, NIBBLES);
 	if (begins != IMPOSSIBLE &&
