@@ -8,10 +8,10 @@
 #include "cache.h"
 
 /*
- * Values of so many bytes are written while a stripe of the index is latched:
- * a latch that is taken after the writing waits until all of it has arrived in
- * the memory or the processor's cache, which is half of the cost of a put of
- * 4 KiB. Others are put off by that once in 256 puts; finders are not.
+ * Values of up to this many bytes are copied while the key's partition of the
+ * index is latched. Taking the latch after the copy would wait for all stores
+ * of the copy: base/lock.h says what that costs. Other puts meet the latch in
+ * one of 256 cases; gets need no latch.
  */
 #define VMC_PUT_WRITE_LATCHED 16384
 

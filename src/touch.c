@@ -2,24 +2,24 @@
 /*
  * touch.c -- from the rings to the policy
  *
- * Every get and every put leaves a touch in its thread's ring; whoever holds
- * the policy's lock takes them out. Insertions are never lost: the put waits
- * for the lock where its ring is full. Touches of gets are, if the lock is busy
- * while the ring is full. One thread alone never loses any: LRU is exact for
- * it.
+ * Every get and every put leaves a touch in its thread's ring; a thread that
+ * holds the policy's lock takes the touches out. Touches of puts are never
+ * lost: if the ring is full, the put waits for the lock. Touches of gets are
+ * lost if the ring is full and the lock is taken. A thread that alone uses the
+ * cache loses none: LRU is exact for it.
  *
  * Where the policy counts uses (policy/queues.c), a get counts one in the entry
  * and that is all: only puts leave touches, and what follows is not for it.
  *
- * Where several threads get the same, bringing each entry to the front each
- * time costs them more than the gets: its line and those of the order go from
- * one processor to the other. So a touch is left out if the entry has been
- * touched in the same generation, of which there are 16 while as many entries
- * are put as there are: an entry that was got is evicted after 15/16 as many
- * puts as if it had been brought to the front each time, or later. (The puts of
- * a batch are of one generation, too.) Gets that find the same entries again
- * and again write nothing but their own counters then. An entry is in a
- * generation from when its touch is fed.
+ * If several threads get the same entries, bringing an entry to the front each
+ * time costs more than the get: its cache line, and those of the order, move
+ * from one processor to the other. So time is divided into generations: one
+ * ends when entries/16 insertions were made. Within a generation only the first
+ * get of an entry is recorded; gets of entries that are used again and again
+ * write nothing but their own counters. In return an entry that is read may be
+ * evicted early: after 15/16 of the insertions that exact LRU would allow, not
+ * before. (The puts of a batch are of one generation, too.) The generation of
+ * an entry is that in which its touch was passed to the policy.
  *
  * A thread that alone uses the cache leaves out nothing, and its order is
  * exact: at once if no other is known, else when it has had some 3,000 hits
@@ -63,8 +63,8 @@ choose_generation(struct vmemcache *cache, unsigned inserted)
 }
 
 /*
- * Those that are on their way out are not fed. Where a node is is read before
- * its state: if it is the evictor's by then, the state tells.
+ * Skips entries that are being evicted. node.at is loaded before the state: if
+ * an evictor has overwritten node.at by then, the state already says EVICTING.
  */
 void
 vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring)

@@ -13,18 +13,17 @@
  *                      node (1) | 1; only in the last word
  *          0:          free
  *
- * The mark is the low bits of the leaf's hash; the bits "own" are the index's.
- * A finder that meets another leaf than it looks for knows by the mark, all
- * but one time in 4096, without touching it. So a find that succeeds waits for
- * two cache misses one after the other, the bag and the leaf, and one that
- * fails for the first of them. The note comes with the bag: what it says can
- * be fetched while the leaf is.
+ * The mark is the low 12 bits of the leaf's hash; the bits "own" belong to the
+ * index. A leaf of another key is recognised by its mark without being read,
+ * except one time in 4096. So a find that succeeds waits for two CPU cache
+ * misses one after the other, the bag and the leaf; a find that fails waits for
+ * the first. The note comes with the bag: what it names can be prefetched while
+ * the leaf is loaded.
  *
- * Which word it is is not decided by a branch that depends on what is read: a
- * wrong guess would cost more than the comparing, since the processor could
- * not go ahead to the misses of the next lookup. How far it goes ahead is a
- * question of how few instructions there are: hence only what is usual is
- * inline.
+ * All 16 words are compared without a branch. A mispredicted branch costs more
+ * than the 16 comparisons: it keeps the processor from starting the loads of
+ * the next lookup. The processor goes the further ahead the fewer instructions
+ * there are, so only the common case is inline.
  */
 #ifndef VMC_BAG_H
 #define VMC_BAG_H

@@ -122,17 +122,19 @@ vmc_epoch_exit(struct vmc_thread *t)
 uint64_t vmc_epoch_stamp(void);
 
 /*
- * Put a fence into the program of every reader, for all stamps there are.
- * False: the system refused to. Costs a membarrier(2), which interrupts every
- * processor that runs a thread of the process (microseconds): once for many
- * objects, of all threads (vmc_epoch_is_fenced).
+ * Issues a membarrier(2): every running thread of the process executes a full
+ * memory fence. It covers all stamps taken before the call, of any thread
+ * (vmc_epoch_is_fenced). Returns false if the kernel refuses. It interrupts
+ * each processor that runs a thread of the process, for 8 to 13 us at times, so
+ * call it once for many objects.
  */
 bool vmc_epoch_fence(void);
 
-/* One more than the highest stamp that is fenced. Only grows. */
+/* One more than the highest stamp that a membarrier(2) has covered. Only grows.
+ */
 extern _Atomic uint64_t vmc_epoch_fenced;
 
-/* Has anybody put a fence into every reader's program since that stamp? */
+/* Has any thread issued a membarrier(2) since the stamp was taken? */
 static inline bool
 vmc_epoch_is_fenced(uint64_t stamp)
 {

@@ -5,13 +5,16 @@
  * Owned by one thread at a time: no function here may run concurrently with
  * another one on the same limbo.
  *
- * Objects gather in an open chunk. A chunk that is full, or the objects of
- * which have VMC_LIMBO_BYTES or more, is sealed with an epoch stamp (epoch.h)
- * and is ripe once the stamp is safe. The fence that this takes is not asked
- * for before a second chunk is sealed: until then another thread's may do, so
- * the more threads retire, the fewer each has to ask for. Looking whether
- * readers have gone is cheap, and repeated now and then: a reader that is stuck
- * costs memory, hardly time.
+ * Objects gather in the open chunk. When it is full, or its objects have
+ * VMC_LIMBO_BYTES or more, it is sealed with an epoch stamp (epoch.h). A sealed
+ * chunk is ripe, that is, its objects can be freed, when no reader is in an
+ * epoch up to its stamp.
+ *
+ * To find that out, a membarrier(2) issued after the stamp is needed. A thread
+ * issues one only when two of its chunks are sealed; until then, one issued by
+ * another thread may serve. So the more threads retire objects, the fewer each
+ * has to issue. Looking whether readers have left is cheap, and is repeated: a
+ * reader that is stopped costs memory, hardly time.
  */
 #ifndef VMC_BASE_LIMBO_H
 #define VMC_BASE_LIMBO_H
@@ -29,7 +32,7 @@ struct vmc_limbo_chunk;
 struct vmc_limbo {
 	/* objects in a chunk at most; 0: as many as are worth a fence */
 	unsigned most;
-	unsigned room; /* for so many was the last one: they grow */
+	unsigned room; /* objects that the last chunk was made for: they grow */
 	struct vmc_limbo_chunk *open;
 	struct vmc_limbo_chunk *oldest; /* sealed, in the order of stamps */
 	struct vmc_limbo_chunk *newest;
@@ -52,37 +55,37 @@ vmc_limbo_is_due(const struct vmc_limbo *limbo)
 }
 
 /*
- * Keep the object, which new readers cannot reach any more. False where there
- * is no memory to note it in: then every reader that may have held the object
- * has been waited for, and it is still the caller's to free. Not within an
- * epoch.
+ * Retires the object, which must be unreachable for new readers. Returns false
+ * if there is no memory for a chunk: it has then waited for every reader that
+ * may have held the object, and the caller frees it. Not within an epoch.
  */
 bool vmc_limbo_add(struct vmc_limbo *limbo, const struct vmc_memory *memory,
 	void *ptr, size_t size);
 
 /*
- * Take out the chunks whose objects no reader holds any more; NULL: none, or
- * it is worth while to wait. Not within an epoch.
+ * Takes out the chunks that are ripe. NULL: none is, or finding out is put off.
+ * Not within an epoch.
  */
 struct vmc_limbo_chunk *vmc_limbo_ripe(struct vmc_limbo *limbo);
 
-/* The same of all objects that were added, without waiting. Costs a fence. */
+/* The same, of the open chunk as well, and never put off: issues a
+ * membarrier(2). */
 struct vmc_limbo_chunk *vmc_limbo_ripe_at_once(struct vmc_limbo *limbo);
 
-/* Of a list of ripe chunks, not empty: no stamp in it is above this. */
+/* The highest stamp in a list of ripe chunks, which is not empty. */
 uint64_t vmc_limbo_last_stamp(const struct vmc_limbo_chunk *chunks);
 
 /* Append a list of ripe chunks to another; either may be empty. */
 void vmc_limbo_join(
 	struct vmc_limbo_chunk **to, struct vmc_limbo_chunk *chunks);
 
-/* Take over all that another limbo keeps, which is empty after that. */
+/* Moves all objects of the limbo from, which is empty after that, to limbo. */
 void vmc_limbo_adopt(struct vmc_limbo *limbo, struct vmc_limbo *from,
 	const struct vmc_memory *memory);
 
 /*
- * Free `count` objects of a list of chunks from vmc_limbo_ripe(), and chunks
- * that are empty then; what is left of the list.
+ * Frees `count` objects of a list of ripe chunks, and the chunks that are empty
+ * then. Returns what is left of the list.
  */
 struct vmc_limbo_chunk *vmc_limbo_free_some(struct vmc_limbo_chunk *chunks,
 	const struct vmc_memory *memory, unsigned count);

@@ -18,38 +18,45 @@
  *	3. if there are none: into the shortest listed run that is long enough;
  *	4. if none is: into the longest run there is, and so on with the rest.
  *
- * Values stay together over a long life by rule 2, and by some free blocks: in
- * a pool without any, no run that comes back has a free neighbour to join, so
- * each cut run stays cut. So the caller keeps one part in VMC_EXTENT_KEPT free
- * where it can, and twice that where many values are cut. Runs per value when
- * any value may be the next victim, sizes log-uniform and uniform to 256 blocks
- * (benchmarks/micro_extent.c; at most 128 runs listed in the first two):
+ * Two things keep values together over a long life: rule 2, and some free
+ * blocks. In a pool without free blocks, a run that is freed has no free
+ * neighbour to join, so a split value stays split. The caller therefore keeps
+ * one block in VMC_EXTENT_KEPT free where it can, and twice as many while many
+ * values are split.
  *
+ * Mean runs per value after 20 and 200 turnovers (one turnover: the size of the
+ * pool in bytes put), if any value may be the next victim. Sizes up to 256
+ * blocks, log-uniform on the left, uniform on the right. -: not measured.
+ * (benchmarks/micro_extent.c; the first two rows with at most 128 runs listed)
+ *
+ *	                          log-uniform         uniform
  *	turnovers                  20    200          20    200
- *	map alone, next fit      11.9                14.2
- *	list without rule 2       8.1                11.0
+ *	map alone, next fit      11.9      -        14.2      -
+ *	list without rule 2       8.1      -        11.0      -
  *	all rules                 5.9   15.4          6.3   13.6
- *	all, a 256th kept free    2.2    2.1          2.8    2.2
- *	all, a 128th              1.8    1.7          2.2    1.8
- *	that, a quarter listed    2.5    2.7          2.2    1.8
+ *	all, 1/256 kept free      2.2    2.1          2.8    2.2
+ *	all, 1/128 kept free      1.8    1.7          2.2    1.8
+ *	1/128, a shorter list     2.5    2.7          2.2    1.8
  *
- * With no limit to the parts in rule 2 a young cache has more of them: 2.4 in
- * place of 1.4 after two turnovers of vmemcache-bench churn.
+ * (A shorter list: a quarter as many runs listed.) If the oldest value is
+ *always the next victim, values are in 1.0 runs. Rule 2 is limited to
+ *PARTS_FOR_ONE parts: without a limit, values are in 2.4 runs, not 1.4, after
+ *two turnovers of vmemcache-bench churn.
  *
- * Those that no list has room for wait in the map, so the list grows with the
- * pool: of 32 GiB, after six turnovers, a 128th kept free, 1.0 runs a value,
- * and 1.8 if at most 65536 are listed. Where the oldest value is always the
- * next victim it takes 1.0 runs.
+ * A freed run for which the list has no room goes into the map. So the list
+ * grows with the pool: with 32 GiB, after six turnovers, values are in 1.0
+ *runs, and in 1.8 if the list has at most 65536.
  *
- * Any thread may call anything. One lock covers map and list; the counters
- * are written under it and read without. One run of the wanted length is
- * handed over without it (4 ns), but only if the value before had that length
- * too: with mixed sizes, the free blocks beside the run would be left a gap.
+ * Any thread may call any function. One lock covers map and list; the counters
+ * are written under it and read without. A victim's run of exactly the wanted
+ * length is reused without the lock, but only if the value before had that
+ * length, too: with mixed sizes this would leave the free blocks beside the run
+ * as a gap.
  *
- * Rejected: a list per thread. Values of equal size do without the lock as it
- * is. With mixed sizes a third of the puts of two threads and two thirds of
- * sixteen would have to rob the others' lists before anything may be evicted
- * (simulated), and runs that touch across lists would not join.
+ * One list serves all threads. With a list each, a third of the puts of two
+ * threads, and two thirds of sixteen, would find their own too short and have
+ *to search the others (sizes mixed; simulated), and runs that touch across
+ *lists would not join.
  */
 #include "extent.h"
 
@@ -63,9 +70,7 @@
 #include <errno.h>
 #include <string.h>
 
-/*
- * A value for which one run would be long enough is put into so many shorter
- * ones at most.
+/* The most runs for a value for which a single free run would be long enough.
  */
 #define PARTS_FOR_ONE 3
 

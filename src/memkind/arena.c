@@ -3,12 +3,12 @@
  * arena.c -- a jemalloc arena on the pieces of a space, or on a part of the
  * caller's memory
  *
- * jemalloc (5.3, with retain, its default) keeps two books on address space:
- * it never merges free extents across the borders of what the alloc hook
- * granted in one call, and it trusts that what the dalloc hook took back never
- * turns up in another arena. A hook that takes parts of a grant back and lets
- * the addresses pass to another arena makes it merge extents across arenas,
- * and the heap is corrupt. So here
+ * jemalloc 5.3 with retain, its default, makes two assumptions about its extent
+ * hooks: (1) free extents from different calls of the alloc hook are never
+ * merged; (2) addresses that the dalloc hook has accepted never appear in
+ * another arena. If a hook takes a part of a grant back and grants it to
+ * another arena, jemalloc merges extents across arenas, and the heap is
+ * corrupt. Therefore
  *
  *  - a piece belongs to one arena for good, dalloc always refuses, and memory
  *    comes and goes through commit and decommit, in whole pages;
@@ -18,10 +18,9 @@
  *
  *     pieces |2 MiB|2.5  |3 MiB |3.5   |  ...   |   one for a large object  |
  *
- *  - where no piece as large as that is to be had, because the process may
- *    have few addresses, jemalloc asks once more for just what it needs. Such
- *    grants are cut from one piece, as large as can be had, one after the
- *    other.
+ *  - if there is no piece as large as that, because the process has a limit
+ *    on addresses, jemalloc asks once more for just what it needs. Such grants
+ *    are cut one after the other from one piece, as large as there is.
  *
  * When the medium is full, more addresses would not help: a thread that was
  * refused a commit is granted nothing until its next allocation.
@@ -34,7 +33,8 @@
  *
  * The caller's memory is granted to the first arena when that is created, in
  * as few grants as jemalloc's size classes allow: objects of the largest such
- * size are allocated and freed. All of it can merge from then on.
+ * size, called seeds, are allocated and freed. All of it can merge from then
+ * on.
  *
  *     memory |=========== 1st seed ===========|==== 2nd ====|= 3rd =|
  *

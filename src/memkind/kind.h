@@ -71,8 +71,9 @@ struct memkind {
 	int error; /* of a FAILED one */
 
 	/*
-	 * Made under vmc_kinds_lock, and then there as long as the kind. Who
-	 * has an object may look for its arena (acquire): it was made before.
+	 * Each is written once, with release, under vmc_kinds_lock, when it is
+	 * needed, and unchanged until the kind is destroyed. May be read
+	 * without the lock (acquire): an object exists only after its arena.
 	 */
 	struct vmc_arena *_Atomic arenas[VMC_KIND_ARENAS]; /* when needed */
 	/* under vmc_kinds_lock */

@@ -16,10 +16,10 @@
  * A file system without fallocate(2): what is committed is touched, and no
  * more than that, as the rest of the unit may be somebody's, who writes there.
  *
- * A file system that cannot punch: an attempt at the beginning finds out, and
- * the kind keeps what it has. Else nothing storms: jemalloc gives back what
- * has not been used for the decay time, in batches of extents merged as far
- * as possible, at most some twenty times a second.
+ * A file system that cannot punch holes is found out by an attempt at the
+ * beginning; the kind then keeps what it has. Otherwise holes are few: jemalloc
+ * returns what has not been used for the decay time, in batches of extents
+ * merged as far as possible, at most about twenty times a second.
  */
 #include "space_internal.h"
 
@@ -31,18 +31,21 @@
 
 #define SMALLEST_UNIT ((size_t)65536)
 
-/* A unit is at most this part of the limit: the rest of one is waste. */
+/* A unit is at most this part of the limit, since what is reserved of a unit
+ * and not used is lost to the kind. */
 #define UNITS_IN_LIMIT 64
 
 /*
- * One arena for each so many bytes of the limit, and no more: what is free in
- * the size classes of one arena is of no use to another.
+ * A kind has at most one arena per ARENA_LIMIT bytes of its limit: what is free
+ * in the size classes of one arena is of no use to another.
  */
 #define ARENA_LIMIT ((size_t)16 << 20)
 
 /*
- * Except with DAX, where the pages that a process gets are no larger than what
- * was reserved at once, however the file is mapped.
+ * Returns the unit in which the file is reserved: 2 MiB with DAX, since a
+ * process gets no page larger than one reservation; else the largest power of
+ * two up to 2 MiB that is at most 1/UNITS_IN_LIMIT of the capacity, and at
+ * least 64 KiB.
  */
 static size_t
 unit_for(int fd, size_t capacity)

@@ -12,12 +12,13 @@
  *                    and victim leave it
  *   held             the policy orders it; in a slot of its hot set (hot.h)
  *                    from VMC_POLICY_HOT on
- *   handed over      it is one of some victims that a thread has in reserve
- *                    (reserve.h); touch, remove and restore win it back, if
- *                    that thread has not taken it yet
+ *   handed over      it is in a row that a thread has in its reserve, as a
+ *                    victim to come (reserve.h); touch, remove and restore
+ *                    take it back, if that thread has not taken it yet
  *
- * at is written under the lock, but by who has taken the node from a reserve:
- * then it is that thread's, and never looked at by the policy until it is 0.
+ * at is written under the policy's lock. Exception: a thread that has taken the
+ * node out of its reserve owns at until it sets it to 0; the policy does not
+ * read it until then.
  */
 #ifndef VMC_POLICY_H
 #define VMC_POLICY_H
@@ -97,13 +98,14 @@ vmc_policy_row_number(uint32_t at)
 }
 
 /*
- * Nodes in their order, the oldest first. When it is handed over, they are in
- * the places for which a bit is set; until it is given up nothing changes, but
- * that places are emptied.
+ * Up to 32 nodes in their order, the oldest first. From when the row is handed
+ * over to when it is given back, places are emptied and nothing else changes.
  */
 struct vmc_policy_row {
 	struct vmc_policy_places *places;
-	uint32_t live; /* when handed over; before that of the policy's */
+	/* bit i: places[i] held a node when the row was handed over. Before
+	 * that the policy uses it for itself */
+	uint32_t live;
 	uint32_t number;
 	/* the policy's */
 	struct vmc_policy_row *prev;

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * reserve.h -- victims on their way from the policy
+ * reserve.h -- the victim queue of a thread
  *
- * One reserve per thread and cache, of two rows: under the policy's lock the
- * owner is handed a row of the nodes to evict next whenever one of the two is
- * used up, and takes the nodes one by one without the lock, the oldest first.
- * Until then each is as alive as any other: whoever holds the policy's lock may
- * win it back.
+ * One reserve per thread and cache, of two rows. When a row is used up, the
+ * policy gives the owner, under its lock, a row of the nodes to evict next. The
+ * owner takes the nodes one by one without the lock, the oldest first. An entry
+ * whose node is still in a reserve is as alive as any other, and a thread that
+ * holds the policy's lock may take the node back.
  *
- * Who empties the place has the node: the owner by an exchange, all others
- * under the lock by a compare and swap, which fails if the owner came first.
- * The owner leaves `at` as it is until it knows more of the node, so one that
- * is said to be in a place where it is not is the owner's.
+ * The thread that empties the place has the node: the owner by an exchange, all
+ * others under the lock by a compare-and-swap, which fails if the owner came
+ * first. The owner leaves node.at unchanged until it has tried to claim the
+ * entry. So if node.at names a place and that place is empty, the owner has the
+ * node.
  */
 #ifndef VMC_RESERVE_H
 #define VMC_RESERVE_H

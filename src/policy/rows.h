@@ -40,7 +40,8 @@ void vmc_rows_init(struct vmc_rows *rows, const struct vmc_memory *memory);
 /* Frees all rows, in use or not. */
 void vmc_rows_fini(struct vmc_rows *rows);
 
-/* A row to use. NULL: no memory; needed: but one of the stock. */
+/* Returns an unused row. If none can be allocated: NULL, or if needed is set a
+ * row of the stock. */
 struct vmc_policy_row *vmc_rows_take(struct vmc_rows *rows, bool needed);
 
 /* A row is no longer in use. */
@@ -52,8 +53,8 @@ vmc_rows_give_back(struct vmc_rows *rows, struct vmc_policy_row *row)
 	rows->spares++;
 }
 
-/* Keep so many in stock, and free what is more than that. -ENOMEM: too few;
- * -ENOSPC: and there are no more numbers. */
+/* Keeps count rows in stock, and frees those beyond. -ENOMEM: there are fewer,
+ * and no memory; -ENOSPC: there are fewer, and no more row numbers. */
 int vmc_rows_stock(struct vmc_rows *rows, unsigned count);
 
 /* Is there such a place? at may be anything. */
