@@ -13,6 +13,7 @@ packages_build=(
 	libxxhash-dev                               # the hash of a key
 	binutils bzip2 make patch                   # the private jemalloc
 	libcmocka-dev                               # unit tests
+	libncurses-dev                              # vmemcache-top in a terminal
 )
 
 # What counts and reports what the tests execute.

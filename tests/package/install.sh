@@ -28,13 +28,16 @@ done
 cmake --install "$1" --prefix "$scratch/all" >"$scratch/log"
 diff -r "$scratch/all" "$prefix"
 "$prefix/bin/vmemcache-bench" --help >"$scratch/log"
+"$prefix/bin/vmemcache-top" --version >"$scratch/log"
 library=$(dirname "$(find "$prefix" -name libvmemcache.so)")
 export LD_LIBRARY_PATH="$library" PKG_CONFIG_PATH="$library/pkgconfig"
 for file in "$library/libvmemcache.so.0" "$library/libvmemcache.a" \
 	"$library/libmemkind.so.0" "$library/libmemkind.a" \
 	"$prefix/include/libvmemcache.h" \
 	"$prefix/share/man/man3/vmemcache.3" \
+	"$prefix/share/man/man1/vmemcache-top.1" \
 	"$prefix/share/man/man3/vmemcache_get.3" \
+	"$prefix/share/man/man3/vmemcache_publish.3" \
 	"$prefix/share/man/man7/libvmemcache.7"; do
 	[ -s "$file" ] || { echo "not installed: $file"; exit 1; }
 done
