@@ -42,6 +42,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -387,7 +388,7 @@ int vmemcache_store(VMEMcache *cache, const void *key, size_t key_size,
 int vmemcache_remove(VMEMcache *cache, const void *key, size_t key_size,
 	uint64_t if_version);
 
-/* What vmemcache_fetch() tells of a value. */
+/* What vmemcache_fetch() and pins tell of a value. */
 struct vmemcache_info {
 	size_t struct_size; /* sizeof(struct vmemcache_info), by the caller */
 	size_t value_size;
@@ -446,6 +447,74 @@ int vmemcache_evict(VMEMcache *cache, const void *key, size_t key_size);
 int vmemcache_get_stat(VMEMcache *cache, enum vmemcache_statistic stat,
 	void *value, size_t value_size);
 
+/* --- Values where they are: pins. In libvmemcache since 1.0. --- */
+
+/* vmemcache_pin_many(): only the keys before the first miss. */
+#define VMEMCACHE_LEADING 4u
+
+/*
+ * An item that is pinned. iov may point into it: it stays where it is while it
+ * is pinned, and a copy is none. All of it is the library's to write.
+ */
+struct vmemcache_item {
+	const struct iovec *iov; /* the pieces of the value, in order */
+	int iov_count;           /* of them; -1: nothing is pinned */
+	unsigned kind;           /* private, as is all below info */
+	struct vmemcache_info info;
+	void *entry;
+	void *more;
+	struct iovec piece[2];
+	uint64_t reserved[7];
+};
+
+/* One of many keys. */
+struct vmemcache_key {
+	const void *key;
+	size_t key_size;
+};
+
+/*
+ * Pin the value of the key: *item tells where it is in the pool, for writev(2),
+ * sendmsg(2) or io_uring. Until vmemcache_unpin() its bytes neither change nor
+ * move, whatever happens to the key, and they must not be written to. A pinned
+ * item is no victim: where all are pinned a put fails with ENOSPC.
+ *
+ * Otherwise this is a get: a use of the item, and a miss calls on_miss and
+ * looks again. flags: VMEMCACHE_PEEK, VMEMCACHE_NO_CALLBACK, or 0. From any
+ * thread. ENOENT: a miss. EINVAL: item NULL, unknown flags, or as of
+ * vmemcache_get(). ENOMEM. After a failure item->iov_count is -1.
+ */
+int vmemcache_pin(VMEMcache *cache, const void *key, size_t key_size,
+	unsigned flags, struct vmemcache_item *item);
+
+/*
+ * Pin the values of count keys, one after the other, and return how many are
+ * pinned: each that is there, or with VMEMCACHE_LEADING in flags those before
+ * the first that is not. The others' items have an iov_count of -1.
+ *
+ * -1 where nothing is pinned: EINVAL: keys or items is NULL with a count above
+ * 0, a key is NULL with a size above 0, unknown flags, the count exceeds
+ * SSIZE_MAX, or the cache has no medium. ENOMEM.
+ */
+ssize_t vmemcache_pin_many(VMEMcache *cache, const struct vmemcache_key *keys,
+	size_t count, unsigned flags, struct vmemcache_item *items);
+
+/*
+ * The value is no longer needed. It never fails; any thread may call it, one
+ * for an item at a time. An item of which iov_count is -1 is left alone, as
+ * this leaves it. Every item must be unpinned before vmemcache_delete(). In a
+ * child of fork(2) that may not use the cache it does nothing.
+ */
+void vmemcache_unpin(VMEMcache *cache, struct vmemcache_item *item);
+
+/*
+ * Where the pool is mapped until vmemcache_delete(), to be registered with
+ * io_uring, RDMA or a GPU. *fd: a new descriptor of the file or device, the
+ * caller's to close. Each may be NULL. EINVAL: the cache has no medium. EMFILE,
+ * ENFILE: there are too many descriptors.
+ */
+int vmemcache_region(VMEMcache *cache, void **base, size_t *size, int *fd);
+
 /* --- Statistics in one snapshot. In libvmemcache since 1.0. --- */
 
 /* How a store was to treat what is there: vmemcache_put() is an ADD. */
@@ -495,6 +564,8 @@ struct vmemcache_statistics {
 	uint64_t pool_huge_bytes;     /* of the pool, in huge pages now */
 	uint64_t metadata_huge_bytes; /* of the memory that all caches' metadata
 					 in DRAM comes from */
+	uint64_t pinned_items; /* also those that are in the cache no more */
+	uint64_t pinned_bytes; /* of their values */
 };
 
 /*

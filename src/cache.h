@@ -100,6 +100,17 @@ struct vmemcache {
 	/* read by every operation: not in a line with the lock */
 	alignas(64) struct vmc_stripes stripes;
 
+	/* pins that an entry has no room for, and what they leave (pin.c) */
+	alignas(64) struct vmc_latch crowds_latch;
+	struct vmc_crowd *crowds; /* under it */
+	/* under the policy's lock, read without: chained, to be let go */
+	struct vmc_entry *_Atomic orphans;
+	/* counted up under the policy's lock (evict.c), down by unpins */
+	_Atomic unsigned parked;
+	/* unpinned by threads that have no stripe */
+	_Atomic uint64_t unpinned_items;
+	_Atomic uint64_t unpinned_bytes;
+
 	/* what metadata has shrunk by, and what was left (evict.c) */
 	alignas(64) _Atomic int64_t shrunk;
 	_Atomic uint64_t left;
@@ -181,6 +192,18 @@ int vmc_cache_evict(struct vmemcache *cache, const void *key, size_t key_size,
 	uint64_t if_version);
 int vmc_cache_evict_victim(struct vmemcache *cache);
 
+/* Of no item that is pinned. */
+void vmc_item_clear(struct vmemcache_item *item);
+/* As vmemcache_pin() and _pin_many(), negative errno; -EBADF. */
+int vmc_cache_pin(struct vmemcache *cache, const void *key, size_t key_size,
+	unsigned flags, struct vmemcache_item *item);
+ssize_t vmc_cache_pin_many(struct vmemcache *cache,
+	const struct vmemcache_key *keys, size_t count, unsigned flags,
+	struct vmemcache_item *items);
+uint64_t vmc_cache_pinned_items(struct vmemcache *cache);
+/* Of an item that is pinned. Never fails. */
+void vmc_cache_unpin(struct vmemcache *cache, struct vmemcache_item *item);
+
 /* -EINVAL: unknown statistic. */
 int vmc_cache_stat(struct vmemcache *cache, enum vmemcache_statistic stat,
 	uint64_t *value);
@@ -224,6 +247,24 @@ struct vmc_handover {
 ssize_t vmc_cache_read(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_stripe *stripe, const struct vmc_handover *request);
 
+/*
+ * Call on_miss; -ENOENT unless it put the key, see hand_over() in put.c.
+ * -EBADF: it forked, and this is the child.
+ */
+ssize_t vmc_cache_ask_on_miss(struct vmemcache *cache,
+	const struct vmc_thread *thread, struct vmc_stripe *stripe,
+	struct vmc_handover *handover);
+
+/* What is known of the value. */
+static inline void
+vmc_entry_tell(const struct vmc_entry *e, struct vmemcache_info *info)
+{
+	info->value_size = vmc_entry_value_size(e);
+	info->version = vmc_entry_version(e);
+	info->ttl_ms = VMEMCACHE_FOREVER;
+	info->tag = vmc_entry_tag(e);
+}
+
 static inline char *
 vmc_block_address(const struct vmemcache *cache, uint64_t block)
 {
@@ -266,10 +307,11 @@ vmc_cache_blocks_for(const struct vmemcache *cache, size_t size)
 
 /*
  * The entry that was exchanged in the index for another one, and that the
- * caller has claimed before: the rest of its way.
+ * caller has claimed before: the rest of its way. locked: the caller has the
+ * policy's lock.
  */
 void vmc_cache_finish_replaced(struct vmemcache *cache,
-	struct vmc_stripe *stripe, struct vmc_entry *e);
+	struct vmc_stripe *stripe, struct vmc_entry *e, bool locked);
 /*
  * Under the policy's lock: it lets go of what was replaced by the owner of that
  * stripe; own is the caller's.
@@ -362,6 +404,35 @@ vmc_cache_is_sole(struct vmemcache *cache, struct vmc_stripe *stripe)
 #define VMC_LOOK_AROUND_EVERY 1024u
 
 /*
+ * The entry was got (touch.c). How many touches wait in the ring then; 0: there
+ * is something to be seen to.
+ */
+static inline uint32_t
+vmc_cache_touch(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	if (__builtin_expect(cache->counts > 0, 0)) {
+		vmc_policy_use(&e->used, cache->counts);
+		return 1;
+	}
+	uint32_t at = vmc_load_relaxed(&e->node.at);
+	uint32_t tick = 0;
+
+	if (__builtin_expect(vmc_cache_is_sole(cache, stripe), 1)) {
+		tick = vmc_policy_tick(cache->policy);
+		if (vmc_policy_stamp(cache->policy, at, tick))
+			return tick < VMC_POLICY_TURN;
+	} else if (vmc_load_relaxed(&e->used) ==
+		   vmc_load_relaxed(&cache->generation)) {
+		return vmc_load_relaxed(&stripe->counter[VMC_COUNT_HIT]) %
+			       VMC_LOOK_AROUND_EVERY !=
+		       0;
+	}
+	stripe->touched |= vmc_reserve_has(&stripe->reserve, at);
+	return vmc_ring_push(&stripe->ring, &e->node, tick);
+}
+
+/*
  * Feed the policy what is in its ring, and look, if it is time to. pending:
  * what the touch returned that led here.
  */
@@ -375,6 +446,13 @@ vmc_cache_tick(struct vmemcache *cache, struct vmc_stripe *stripe)
 	return vmc_cache_is_sole(cache, stripe) ? vmc_policy_tick(cache->policy)
 						: 0;
 }
+
+/*
+ * The entry, of which the caller has a pin, is on its way to the policy. This
+ * is never lost.
+ */
+void vmc_cache_push(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e);
 
 /*
  * Was a node used since it is in reserve, as far as the policy has uses
@@ -490,6 +568,13 @@ void vmc_cache_let_others_first(
  */
 void vmc_cache_look_at_others(struct vmemcache *cache, struct vmc_stripe *own);
 
+/*
+ * Of an entry that is DEAD and has no pins, by who brought that about: it is
+ * retired. The blocks are the caller's.
+ */
+vmc_runs vmc_cache_let_go(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e);
+
 /* No reader has the entry, and no ring must; there was no memory for a note. */
 void vmc_cache_free_at_once(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e);
@@ -529,6 +614,9 @@ vmc_cache_end_change(struct vmc_stripe *stripe)
 
 /* Before or after an operation that retires: free what can be freed. */
 void vmc_cache_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe);
+/* What unpins have left to free. */
+void vmc_cache_adopt_orphans(
+	struct vmemcache *cache, struct vmc_stripe *stripe);
 /* There is no memory: free all that the thread retired. False: nothing. */
 bool vmc_cache_reclaim_all(struct vmemcache *cache, struct vmc_stripe *stripe);
 

@@ -11,35 +11,46 @@
  * One allocation, of 32 bytes with a key of up to 8. The value's bytes are in
  * the pool, in the blocks that runs names.
  *
- * Life of the state word; whoever makes a transition owns what comes with it:
+ * The state word: what the entry is, and who has pinned it.
+ *
+ *   15        6   5      4 ... 2    1     0
+ *   |   pins   | PARKED | unused | state |
+ *
+ * Life of it; whoever makes a transition owns what comes with it:
  *
  *   from       to         by                     what it means
- *   -          INSERTING  put, before the entry  built by one thread, unseen
+ *   -          LIVE       put, before the entry  built by one thread, unseen
  *                         is in the index
- *   INSERTING  LIVE       that put, as its last  may be evicted from here on
- *                         step
  *   LIVE       EVICTING   an evictor (compare    the evictor alone may remove
- *                         and swap)              it; gets still answer
+ *                         and swap); for room    it; gets still answer
+ *                         only without pins
  *   EVICTING   LIVE       that evictor, under    given up: not enough could be
  *                         the policy's lock      evicted; no callback has run;
  *                                                in the policy again
- *   EVICTING   DEAD       that evictor, once     blocks are reused from here
+ *   EVICTING   DEAD       that evictor, once     no pin can be added from here
  *                         it is out of the index on; gets must look again
- *   DEAD       (freed)    whoever finds it ripe  no reader and no ring holds it
- *                         in a limbo
+ *   DEAD, no   (freed)    whoever brought it to  the blocks are reused; the
+ *   pins                  that: the evictor if   entry goes when no reader and
+ *                         there were no pins,    no ring holds it
+ *                         else the last unpin
+ *   LIVE,      PARKED     an evictor that found  in no place of the policy; the
+ *   pins                  it pinned              last unpin puts it back
+ *
+ * A put may not touch its entry any more once it is in the index: others may
+ * evict it, or pin it. What the put has still to do is to push its node into
+ * the ring, within the epoch in which it published it, so that it is not freed.
  *
  * Where the node is meanwhile, and so who may write its at:
  *
  *   at           where                       written
- *   0            not in the policy yet       by its put, then by whoever drains
- *                                            it from a ring
+ *   0            not in the policy yet,      by whoever drains it from a ring
+ *                parked, or claimed
  *   a place      held by the policy, or      under the policy's lock
  *                reserved for one thread as
  *                a victim; LIVE all the same
- *   any          claimed: part of the        by the evictor alone
- *                address of its next victim
  *
- * From where to where, and who wins when several want it: evict.c.
+ * From where to where, and who wins when several want it: claim.c. How pins are
+ * taken and dropped, and why blocks are freed once: pin.c.
  *
  * Guards: sizes, runs and key are immutable while the entry is in the
  * index.
@@ -55,14 +66,16 @@
 #include <assert.h>
 #include <string.h>
 
-/* The low bits; above EVICTING there may be others (vmc_entry_chain). */
 enum vmc_entry_state {
-	VMC_ENTRY_INSERTING,
-	VMC_ENTRY_LIVE,
-	VMC_ENTRY_EVICTING,
-	VMC_ENTRY_DEAD,
+	VMC_ENTRY_LIVE = 0,
+	VMC_ENTRY_EVICTING = 2,
+	VMC_ENTRY_DEAD = 3, /* EVICTING and one more bit */
 
-	VMC_ENTRY_STATE_BITS = 2
+	VMC_ENTRY_STATES = 3, /* the bits that tell the state */
+	VMC_ENTRY_PARKED = 1 << 5,
+	VMC_ENTRY_PIN = 1 << 6,
+	/* of which the last one is taken by pin.c for those that are more */
+	VMC_ENTRY_PINS_MAX = 1023
 };
 
 struct vmc_entry {
@@ -170,9 +183,9 @@ vmc_entry_of_const(const struct vmc_policy_node *node)
 }
 
 /*
- * Victims of one operation are chained, though it has no memory for that: of
- * an address of 48 bits, the lower four of which are 0, 32 are where the place
- * was, the rest above the state. By the evictor.
+ * Entries that are DEAD and nobody's can be chained, without memory for that:
+ * of an address of 48 bits, the lower four of which are 0, 32 are where the
+ * place was, the rest above the state. By who has the policy's lock.
  */
 #define VMC_ENTRY_ALIGNMENT 16
 
@@ -180,20 +193,21 @@ static inline void
 vmc_entry_chain(struct vmc_entry *entry, const struct vmc_entry *next)
 {
 	uint64_t units = (uintptr_t)next / VMC_ENTRY_ALIGNMENT;
-	uint64_t state =
-		VMC_ENTRY_EVICTING | units >> 32 << VMC_ENTRY_STATE_BITS;
 
-	vmc_store_relaxed(&entry->state, (uint16_t)state);
-	/* release: who finds the place gone finds the claim as well */
-	vmc_store_release(&entry->node.at, (uint32_t)units);
+	vmc_store_relaxed(
+		&entry->state, (uint16_t)(VMC_ENTRY_DEAD | units >> 32 << 2));
+	vmc_store_relaxed(&entry->node.at, (uint32_t)units);
 }
 
+/* The next one; and the entry is in no chain any more. */
 static inline struct vmc_entry *
-vmc_entry_chained(const struct vmc_entry *entry)
+vmc_entry_unchain(struct vmc_entry *entry)
 {
-	uint64_t high = vmc_load_relaxed(&entry->state) >> VMC_ENTRY_STATE_BITS;
+	uint64_t high = vmc_load_relaxed(&entry->state) >> 2;
 	uint64_t units = high << 32 | vmc_load_relaxed(&entry->node.at);
 
+	vmc_store_relaxed(&entry->state, VMC_ENTRY_DEAD);
+	vmc_store_relaxed(&entry->node.at, 0);
 	return (struct vmc_entry *)(uintptr_t)(units * VMC_ENTRY_ALIGNMENT);
 }
 

@@ -107,44 +107,6 @@ prefetch_entry(const struct vmc_entry *e)
 }
 
 /*
- * The entry was got (touch.c). How many touches wait in the ring then; 0: there
- * is something to be seen to.
- */
-static inline uint32_t
-touch(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
-{
-	if (__builtin_expect(cache->counts > 0, 0)) {
-		vmc_policy_use(&e->used, cache->counts);
-		return 1;
-	}
-	uint32_t at = vmc_load_relaxed(&e->node.at);
-	uint32_t tick = 0;
-
-	if (__builtin_expect(vmc_cache_is_sole(cache, stripe), 1)) {
-		tick = vmc_policy_tick(cache->policy);
-		if (vmc_policy_stamp(cache->policy, at, tick))
-			return tick < VMC_POLICY_TURN;
-	} else if (vmc_load_relaxed(&e->used) ==
-		   vmc_load_relaxed(&cache->generation)) {
-		return vmc_load_relaxed(&stripe->counter[VMC_COUNT_HIT]) %
-			       VMC_LOOK_AROUND_EVERY !=
-		       0;
-	}
-	stripe->touched |= vmc_reserve_has(&stripe->reserve, at);
-	return vmc_ring_push(&stripe->ring, &e->node, tick);
-}
-
-/* What a fetch tells of the entry that it reads. */
-static inline void
-tell(struct vmemcache_info *info, const struct vmc_entry *e)
-{
-	info->value_size = vmc_entry_value_size(e);
-	info->version = vmc_entry_version(e);
-	info->ttl_ms = VMEMCACHE_FOREVER;
-	info->tag = vmc_entry_tag(e);
-}
-
-/*
  * The copying get of the comment above. -ENOENT on a miss; -EAGAIN if the
  * entry was evicted while it was read. info: NULL, and peek: false, of a get.
  */
@@ -177,13 +139,13 @@ read_once(struct vmemcache *cache, struct vmc_thread *thread,
 		read_value(cache, e, buffer, n, offset);
 	struct vmemcache_info seen;
 	if (info)
-		tell(&seen, e);
+		vmc_entry_tell(e, &seen);
 	vmc_fence_acquire();
-	uint32_t state = vmc_load_acquire(&e->state);
+	uint32_t state = vmc_load_acquire(&e->state) & VMC_ENTRY_STATES;
 	if (__builtin_expect(
-		    state <= VMC_ENTRY_LIVE && cache->wants_touches && !peek,
+		    state == VMC_ENTRY_LIVE && cache->wants_touches && !peek,
 		    1))
-		pending = touch(cache, stripe, e);
+		pending = vmc_cache_touch(cache, stripe, e);
 	vmc_epoch_exit(thread);
 	if (__builtin_expect(state == VMC_ENTRY_DEAD, 0))
 		return -EAGAIN;
@@ -226,12 +188,8 @@ end_of_on_miss(struct asking *asking)
 	asking->stripe->handover = asking->outer;
 }
 
-/*
- * Call on_miss; -ENOENT unless it put the key, see hand_over(). -EBADF: it
- * forked, and this is the child.
- */
-static __attribute__((noinline)) ssize_t
-ask_on_miss(struct vmemcache *cache, const struct vmc_thread *thread,
+__attribute__((noinline)) ssize_t
+vmc_cache_ask_on_miss(struct vmemcache *cache, const struct vmc_thread *thread,
 	struct vmc_stripe *stripe, struct vmc_handover *handover)
 {
 	vmc_stripe_in_callbacks(stripe, thread);
@@ -262,7 +220,7 @@ get_on(struct vmemcache *cache, struct vmc_thread *thread,
 	if (n >= 0)
 		return n;
 	if (cache->on_miss && !request->no_callback) {
-		n = ask_on_miss(cache, thread, stripe, request);
+		n = vmc_cache_ask_on_miss(cache, thread, stripe, request);
 		if (n == -ENOENT) /* somebody else may have put it */
 			n = vmc_cache_read(cache, thread, stripe, request);
 	}

@@ -3,9 +3,10 @@
  * put.c -- writing
  *
  * A put fills an entry and blocks that nobody else knows, publishes the entry
- * in the index (the point where the value appears), records it in the thread's
- * ring for the policy, and makes it LIVE. As an INSERTING entry it cannot be
- * evicted, so the put may use it until that last store.
+ * in the index (the point where the value appears), and records it in the
+ * thread's ring for the policy. From when it is in the index it is anybody's:
+ * the put only has its address then, which means something because it does not
+ * leave the epoch in between.
  *
  * The ring never loses an insertion: the put drains it where it is full.
  * What is evicted, and how: evict.c. Storing over what is there: store.c.
@@ -248,7 +249,7 @@ make_entry_of(struct vmemcache *cache, const struct vmc_key *key,
 		e = vmc_alloc(&cache->memory, size);
 	if (!e)
 		return NULL;
-	vmc_store_relaxed(&e->state, VMC_ENTRY_INSERTING);
+	vmc_store_relaxed(&e->state, VMC_ENTRY_LIVE);
 	vmc_store_relaxed(&e->node.at, 0);
 	e->node.of_user = (uint32_t)key->size;
 	e->value_size_low = (uint32_t)value_size;
@@ -346,17 +347,6 @@ let_others_first(struct vmemcache *cache, const struct vmc_thread *thread,
 		vmc_cache_let_others_first(cache, stripe);
 }
 
-/* Empty the ring, so that the entry is in it, with room for what follows. */
-static __attribute__((noinline)) void
-feed(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e,
-	uint32_t tick, uint32_t pending)
-{
-	for (; !pending; pending = vmc_ring_push(&stripe->ring, &e->node, tick))
-		vmc_cache_feed(cache, &stripe->ring, true);
-	if (pending >= VMC_DRAIN_AT)
-		vmc_cache_feed(cache, &stripe->ring, false);
-}
-
 int
 vmc_put_take_room(struct vmemcache *cache, const struct vmc_thread *thread,
 	struct vmc_stripe *stripe, size_t value_size, struct vmc_entry **e)
@@ -382,8 +372,12 @@ vmc_put_take_room(struct vmemcache *cache, const struct vmc_thread *thread,
 		if (rc)
 			vmc_extent_free(cache->extent, &(*e)->runs);
 	}
-	if (rc == 0)
+	if (rc == 0) {
+		/* the push that follows must not wait */
+		if (__builtin_expect(vmc_ring_is_full(&stripe->ring), 0))
+			vmc_cache_feed(cache, &stripe->ring, true);
 		return 0;
+	}
 	vmc_cache_work_ends(stripe);
 	vmc_put_free_entry(cache, *e);
 	return rc;
@@ -399,10 +393,12 @@ vmc_put_give_back(
 }
 
 void
-vmc_put_publish(struct vmemcache *cache, struct vmc_stripe *stripe,
-	const struct vmc_key *key, struct vmc_entry *e,
-	const struct vmc_index_place *where, enum vmc_counter counts_as)
+vmc_put_publish(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key,
+	struct vmc_entry *e, const struct vmc_index_place *where,
+	enum vmc_counter counts_as)
 {
+	uint32_t pending = 0;
 	uint64_t runs;
 
 	vmc_runs_view(&e->runs, &runs);
@@ -411,21 +407,20 @@ vmc_put_publish(struct vmemcache *cache, struct vmc_stripe *stripe,
 	vmc_count(stripe, counts_as, 1);
 	vmc_count(stripe, VMC_COUNT_EXTENTS, runs);
 	vmc_count(stripe, VMC_COUNT_VALUES, vmc_entry_value_size(e));
+	vmc_epoch_enter(thread);
 	vmc_index_publish(
 		cache->index, key->hash, e, note_of(cache, &e->runs), where);
-	if (cache->wants_touches) {
-		uint32_t tick = vmc_cache_tick(cache, stripe);
-		uint32_t pending = vmc_ring_push(&stripe->ring, &e->node, tick);
-		/* one comparison for "many" and "full", which is 0 */
-		if (__builtin_expect(pending - 1 >= VMC_DRAIN_AT - 1, 0))
-			feed(cache, stripe, e, tick, pending);
-	}
-	vmc_store_release(&e->state, VMC_ENTRY_LIVE);
+	if (cache->wants_touches)
+		pending = vmc_ring_push(
+			&stripe->ring, &e->node, vmc_cache_tick(cache, stripe));
+	vmc_epoch_exit(thread);
+	if (__builtin_expect(pending >= VMC_DRAIN_AT, 0))
+		vmc_cache_feed(cache, &stripe->ring, false);
 }
 
 /* Put that entry into the cache; it is freed if that fails. */
 static int
-insert(struct vmemcache *cache, const struct vmc_thread *thread,
+insert(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_stripe *stripe, const struct vmc_key *key,
 	struct vmc_index_spot spot, struct vmc_entry *e, const void *value,
 	size_t value_size)
@@ -452,7 +447,7 @@ insert(struct vmemcache *cache, const struct vmc_thread *thread,
 	}
 	if (small)
 		vmc_put_write(cache, e, value);
-	vmc_put_publish(cache, stripe, key, e, &where,
+	vmc_put_publish(cache, thread, stripe, key, e, &where,
 		vmc_count_of_store(
 			VMC_MODE_OF_PUT, VMEMCACHE_OUTCOME_INSERTED));
 	vmc_cache_work_ends(stripe);

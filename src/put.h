@@ -16,7 +16,7 @@
 #define VMC_PUT_WRITE_LATCHED 16384
 
 /*
- * An entry that is INSERTING, without blocks; with these extras, unless NULL.
+ * An entry that nobody knows, without blocks; with these extras, unless NULL.
  * NULL: no memory.
  */
 struct vmc_entry *vmc_put_make_entry(struct vmemcache *cache,
@@ -41,12 +41,13 @@ void vmc_put_write(
 	struct vmemcache *cache, const struct vmc_entry *e, const char *value);
 
 /*
- * Into that place of the index, which is latched for it, and into the ring;
- * then it is LIVE, and anybody's. counts_as: vmc_count_of_store().
+ * Into that place of the index, which is latched for it, and into the ring.
+ * From then on it is anybody's. counts_as: vmc_count_of_store().
  */
-void vmc_put_publish(struct vmemcache *cache, struct vmc_stripe *stripe,
-	const struct vmc_key *key, struct vmc_entry *e,
-	const struct vmc_index_place *where, enum vmc_counter counts_as);
+void vmc_put_publish(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key,
+	struct vmc_entry *e, const struct vmc_index_place *where,
+	enum vmc_counter counts_as);
 
 /* What was put, or not, for a get that waits for it. */
 struct vmc_offer {

@@ -87,6 +87,8 @@ give_memory_back(struct vmemcache *cache, struct vmc_stripe *stripe)
 void
 vmc_cache_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
+	if (__builtin_expect(vmc_load_relaxed(&cache->orphans) != NULL, 0))
+		vmc_cache_adopt_orphans(cache, stripe);
 	unsigned count = stripe->limbo.added - stripe->reclaimed;
 
 	stripe->reclaimed = stripe->limbo.added;

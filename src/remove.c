@@ -6,7 +6,7 @@
  * is not freed, and then taken out of the policy under its lock. From there on
  * it goes the way of a victim (evict.c).
  */
-#include "cache.h"
+#include "claim.h"
 
 #include "base/error.h"
 #include "version.h"
@@ -25,18 +25,16 @@ claim_key(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_entry *e =
 		vmc_index_find(cache->index, key->hash, vmc_entry_match, key);
 	bool other = e && if_version && vmc_entry_version(e) != if_version;
-	bool claimed = e && !other &&
-		       vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_EVICTING);
+	bool claimed = e && !other && vmc_claim_entry(cache, e, &state);
 	vmc_epoch_exit(thread);
 	if (!e)
 		*rc = vmc_fail_const(ENOENT, "no such key");
 	else if (other)
 		*rc = vmc_fail_const(ESTALE, "the value has another version");
-	else if (state == VMC_ENTRY_DEAD)
+	else if (!claimed && (state & VMC_ENTRY_STATES) == VMC_ENTRY_DEAD)
 		*rc = -ESRCH;
 	else if (!claimed)
-		*rc = vmc_fail_const(
-			EAGAIN, "the entry is being inserted or evicted");
+		*rc = vmc_fail_const(EAGAIN, "the entry is being evicted");
 	if (*rc)
 		return NULL;
 	vmc_lock_acquire(&cache->policy_lock);

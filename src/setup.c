@@ -137,6 +137,20 @@ drop_entry(void *leaf, void *arg)
 	vmc_free(&cache->memory, entry, vmc_entry_size(entry));
 }
 
+/* Nothing is pinned any more; what the last unpins have left goes. */
+static void
+drop_what_was_pinned(struct vmemcache *cache)
+{
+	struct vmc_entry *e = vmc_load_relaxed(&cache->orphans);
+
+	assert(vmc_cache_pinned_items(cache) == 0);
+	while (e) {
+		struct vmc_entry *next = vmc_entry_unchain(e);
+		drop_entry(e, cache);
+		e = next;
+	}
+}
+
 /*
  * In a child: the parent's other threads are not there to finish what they
  * were in the middle of at the fork, an entry may be in two bags, a list may
@@ -170,6 +184,8 @@ vmc_cache_close(struct vmemcache *cache)
 	vmc_cache_strike_off(cache);
 	if (vmc_cache_is_open(cache) && vmc_cache_is_foreign(cache))
 		forget_metadata(cache);
+	else if (vmc_cache_is_open(cache))
+		drop_what_was_pinned(cache);
 	if (cache->index)
 		vmc_index_delete(cache->index, drop_entry, cache);
 	if (cache->policy)
@@ -202,6 +218,10 @@ vmc_cache_close(struct vmemcache *cache)
 	vmc_store_relaxed(&cache->versions, 0);
 	vmc_store_relaxed(&cache->shrunk, 0);
 	vmc_store_relaxed(&cache->left, 0);
+	vmc_store_relaxed(&cache->parked, 0);
+	vmc_store_relaxed(&cache->orphans, NULL);
+	vmc_store_relaxed(&cache->unpinned_items, 0);
+	vmc_store_relaxed(&cache->unpinned_bytes, 0);
 }
 
 static int
@@ -385,6 +405,27 @@ count_reserved(struct vmemcache *cache)
 	return count;
 }
 
+/* vmc_index_visit_fn */
+static void
+add_if_parked(void *leaf, void *count)
+{
+	const struct vmc_entry *entry = leaf;
+
+	*(uint64_t *)count += vmc_load_relaxed(&entry->node.at) == 0;
+}
+
+/* In no place of the policy's, as it is pinned. */
+static uint64_t
+count_parked(struct vmemcache *cache)
+{
+	uint64_t position = 0, count = 0;
+
+	do
+		vmc_index_walk(cache->index, &position, add_if_parked, &count);
+	while (position != 0);
+	return count <= vmc_load_relaxed(&cache->parked) ? count : 0;
+}
+
 int
 vmc_cache_check(struct vmemcache *cache)
 {
@@ -401,6 +442,7 @@ vmc_cache_check(struct vmemcache *cache)
 		vmc_cache_let_go_of_replaced(cache, own_stripe(cache), s);
 	int rc = cache->policy->ops->check(cache->policy, &held);
 	held += count_reserved(cache);
+	held += count_parked(cache);
 	vmc_cache_release_policy(cache);
 	if (rc == 0)
 		rc = vmc_index_check(cache->index);

@@ -130,6 +130,16 @@ vmc_cache_count_failure(struct vmc_stripe *stripe, unsigned mode, int rc)
 				1);
 }
 
+uint64_t
+vmc_cache_pinned_items(struct vmemcache *cache)
+{
+	uint64_t apart = vmc_load_acquire(&cache->unpinned_items);
+
+	return vmc_stripes_left(&cache->stripes, VMC_COUNT_PINNED,
+		       VMC_COUNT_PINNED_GONE) -
+	       apart;
+}
+
 void
 vmc_cache_own_statistics(
 	struct vmemcache *cache, struct vmemcache_statistics *s)
@@ -139,6 +149,9 @@ vmc_cache_own_statistics(
 	*s = (struct vmemcache_statistics){.struct_size = sizeof(*s)};
 	if (!vmc_cache_is_open(cache))
 		return;
+	/* what has gone first, as in there */
+	uint64_t unpinned_items = vmc_load_acquire(&cache->unpinned_items);
+	uint64_t unpinned_bytes = vmc_load_acquire(&cache->unpinned_bytes);
 	vmc_stripes_sum_all(&cache->stripes, sums);
 	s->hits = sums[VMC_COUNT_HIT];
 	s->misses = sums[VMC_COUNT_MISS];
@@ -151,6 +164,10 @@ vmc_cache_own_statistics(
 	s->pieces = sums[VMC_COUNT_EXTENTS] - sums[VMC_COUNT_EXTENTS_GONE];
 	s->metadata_bytes = metadata_bytes(
 		cache, sums[VMC_COUNT_DRAM], sums[VMC_COUNT_DRAM_GONE]);
+	s->pinned_items = sums[VMC_COUNT_PINNED] - sums[VMC_COUNT_PINNED_GONE] -
+			  unpinned_items;
+	s->pinned_bytes = sums[VMC_COUNT_PINNED_BYTES] -
+			  sums[VMC_COUNT_PINNED_BYTES_GONE] - unpinned_bytes;
 	s->block_bytes = block_bytes(cache);
 	s->pool_bytes = cache->pool.size;
 	s->free_runs = vmc_extent_free_runs(cache->extent);

@@ -66,6 +66,8 @@ static const struct figure figures[] = {
 	GAUGE(pieces, "Runs of blocks that values are in."),
 	GAUGE(page_bytes, "Bytes of a page of the pool."),
 	GAUGE(pool_huge_bytes, "Bytes of the pool in huge pages."),
+	GAUGE(pinned_items, "Items that are pinned."),
+	GAUGE(pinned_bytes, "Bytes of the values of pinned items."),
 	GAUGE(metadata_huge_bytes,
 		"Bytes in huge pages of the memory of all caches' metadata."),
 };

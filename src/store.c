@@ -16,13 +16,11 @@
  *
  *   LIVE        claimed (LIVE -> EVICTING, compare and swap), so that nobody
  *               else evicts it; exchanged; then finished by the store: DEAD,
- * its blocks are free EVICTING    an evictor's, whose callback may be running,
- * and may be what calls this: exchanged all the same. That evictor finds O gone
+ *               its blocks are free, or its pins'
+ *   EVICTING    an evictor's, whose callback may be running, and may be what
+ *               calls this: exchanged all the same. That evictor finds O gone
  *               from the index, and finishes it; if it had to give O back, it
- *               finds the same under the latch (unclaim() in evict.c)
- *   INSERTING   its put is about to make it LIVE, without waiting for anybody
- *               but the holders of locks: the latch is left, and O looked at
- *               again
+ *               finds the same under the latch (unclaim() in claim.c)
  *   DEAD        never: who makes it that has taken it out of the index before
  *
  * So O has one owner who finishes it, whoever exchanges it: blocks are freed
@@ -33,7 +31,8 @@
  * cost threads that store more than the storing. Meanwhile O is DEAD and in
  * the stripe's `replaced`, where the policy and rows that it has handed over
  * may still lead to it; so it is not retired before they do not. Who claims it
- * as a victim finds it not LIVE, and leaves it.
+ * as a victim finds it not LIVE, and leaves it. Where O is pinned it is the
+ * last unpin that retires it: so the policy lets go of it before it is DEAD.
  *
  * Rejected: evicting O and putting N, which lets readers miss; a value that is
  * written over in place, which they would see in part.
@@ -41,6 +40,7 @@
 #include "put.h"
 
 #include "base/error.h"
+#include "claim.h"
 #include "version.h"
 
 #include <errno.h>
@@ -91,54 +91,61 @@ vmc_cache_let_go_of_replaced(
 }
 
 void
-vmc_cache_finish_replaced(
-	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+vmc_cache_finish_replaced(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, bool locked)
 {
+	uint16_t state = VMC_ENTRY_EVICTING;
+
+	vmc_count(stripe, vmc_count_of_removal(VMEMCACHE_REASON_REPLACED), 1);
+	vmc_count(stripe, VMC_COUNT_VALUES_GONE, vmc_entry_value_size(e));
+	if (__builtin_expect(
+		    !vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_DEAD), 0)) {
+		/* once it is DEAD it is the pins' to retire it */
+		if (!locked)
+			vmc_lock_acquire(&cache->policy_lock);
+		cache->policy->ops->remove(cache->policy, &e->node);
+		if (!locked)
+			vmc_cache_release_policy(cache);
+		state = vmc_fetch_add_acq_rel(
+			&e->state, VMC_ENTRY_DEAD - VMC_ENTRY_EVICTING);
+		if (state >= VMC_ENTRY_PIN)
+			return;
+	}
 	vmc_runs runs = e->runs;
 	uint64_t count;
-
-	vmc_exchange_acq_rel(&e->state, VMC_ENTRY_DEAD);
 	vmc_fence_release();
 	vmc_runs_view(&runs, &count);
-	vmc_count(stripe, vmc_count_of_removal(VMEMCACHE_REASON_REPLACED), 1);
 	vmc_count(stripe, VMC_COUNT_EXTENTS_GONE, count);
-	vmc_count(stripe, VMC_COUNT_VALUES_GONE, vmc_entry_value_size(e));
 	vmc_count(stripe, VMC_COUNT_DRAM_GONE, vmc_entry_size(e));
 	stripe->replaced[stripe->replaced_count++] = e;
 	vmc_extent_free(cache->extent, &runs);
 }
 
-/*
- * In the place of what is there. -EAGAIN: it is being inserted, or there is
- * nothing any more: look again.
- */
+/* In the place of what is there. -EAGAIN: there is nothing any more. */
 static int
 exchange(struct storing *s)
 {
 	struct vmemcache *cache = s->cache;
 	struct vmc_index_place where;
-	uint16_t state = VMC_ENTRY_LIVE;
+	uint16_t state;
 	struct vmc_entry *old = vmc_index_begin_exchange(
 		cache->index, s->key->hash, vmc_entry_match, s->key, &where);
 
 	if (!old)
 		return -EAGAIN;
 	int rc = judge(s->how, old);
-	if (rc == 0 &&
-		!vmc_cas_acq_rel(&old->state, &state, VMC_ENTRY_EVICTING) &&
-		state == VMC_ENTRY_INSERTING)
-		rc = -EAGAIN;
 	if (rc) {
 		vmc_index_cancel_exchange(cache->index, s->key->hash);
 		return rc;
 	}
+	bool claimed = vmc_claim_entry(cache, old, &state);
 	if (s->value_size <= VMC_PUT_WRITE_LATCHED)
 		vmc_put_write(cache, s->e, s->value);
-	vmc_put_publish(cache, s->stripe, s->key, s->e, &where,
+	vmc_put_publish(cache, s->thread, s->stripe, s->key, s->e, &where,
 		vmc_count_of_store(s->how->mode, VMEMCACHE_OUTCOME_REPLACED));
-	if (state != VMC_ENTRY_LIVE)
+	if (!claimed)
 		return 0; /* its evictor's */
-	vmc_cache_finish_replaced(cache, s->stripe, old);
+	vmc_cache_finish_replaced(cache, s->stripe, old, false);
 	if (s->stripe->replaced_count < VMC_STRIPE_REPLACED)
 		return 0;
 	vmc_lock_acquire(&cache->policy_lock);
@@ -162,7 +169,7 @@ insert(struct storing *s, struct vmc_index_spot spot)
 		return rc == -EEXIST ? -EAGAIN : rc;
 	if (s->value_size <= VMC_PUT_WRITE_LATCHED)
 		vmc_put_write(s->cache, s->e, s->value);
-	vmc_put_publish(s->cache, s->stripe, s->key, s->e, &where,
+	vmc_put_publish(s->cache, s->thread, s->stripe, s->key, s->e, &where,
 		vmc_count_of_store(s->how->mode, VMEMCACHE_OUTCOME_INSERTED));
 	return 0;
 }

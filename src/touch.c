@@ -82,7 +82,7 @@ vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring)
 			ticks[kept] = ticks[i];
 			ats[kept] = vmc_load_acquire(&nodes[i]->at);
 			inserted += ats[kept] == 0;
-			if (vmc_load_acquire(&e->state) > VMC_ENTRY_LIVE)
+			if (vmc_load_acquire(&e->state) & VMC_ENTRY_STATES)
 				continue;
 			if (cache->counts == 0)
 				vmc_store_relaxed(&e->used, generation);
@@ -96,7 +96,8 @@ vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring)
 
 /*
  * Rows of the policy's for what a thread may have in its ring, and one more put
- * after that failed; and for what is recalled from its reserve.
+ * after that failed; and for what is recalled from its reserve. And rows for
+ * what is parked, which comes back in rings.
  */
 #define STOCK (VMC_RING_SIZE / VMC_POLICY_ROW + 1 + VMC_RESERVE_ROWS + 1)
 
@@ -104,7 +105,9 @@ int
 vmc_cache_release_policy(struct vmemcache *cache)
 {
 	unsigned count = vmc_load_relaxed(&cache->stripes.count);
-	int rc = cache->policy->ops->stock(cache->policy, count * STOCK);
+	unsigned parked = vmc_load_relaxed(&cache->parked);
+	int rc = cache->policy->ops->stock(cache->policy,
+		count * STOCK + (parked + VMC_POLICY_ROW - 1) / VMC_POLICY_ROW);
 
 	if (rc)
 		count = 0;
@@ -133,6 +136,16 @@ vmc_cache_feed(struct vmemcache *cache, struct vmc_ring *ring, bool wait)
 	vmc_cache_drain(cache, ring);
 	cache->policy->ops->settle(cache->policy);
 	vmc_cache_release_policy(cache);
+}
+
+void
+vmc_cache_push(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	uint32_t tick = vmc_cache_tick(cache, stripe);
+
+	while (!vmc_ring_push(&stripe->ring, &e->node, tick))
+		vmc_cache_feed(cache, &stripe->ring, true);
 }
 
 /* What the others have done, in all, as their counters tell. */

@@ -13,6 +13,7 @@
  *   POLICY   the replacement policy of one cache
  *   STRIPES  which stripes of a cache are in use
  *   INDEX    one stripe of an index
+ *   PINS     the pins of a cache that entries have no room for
  *   EXTENT   the block allocator
  *   KIND     memkind's own locks
  *   THREADS  the registry of threads
@@ -31,6 +32,7 @@ enum vmc_lock_rank {
 	VMC_RANK_POLICY,
 	VMC_RANK_STRIPES,
 	VMC_RANK_INDEX,
+	VMC_RANK_PINS,
 	VMC_RANK_EXTENT,
 	VMC_RANK_KIND,
 	VMC_RANK_THREADS,
@@ -109,6 +111,16 @@ vmc_latch_acquire(struct vmc_latch *latch, enum vmc_lock_rank rank)
 	/* acquire: pairs with the store in release */
 	if (vmc_exchange_acq_rel(&latch->held, true))
 		vmc_latch_wait(latch);
+}
+
+/* True if the latch was free and is now held. Never waits. */
+static inline bool
+vmc_latch_try(struct vmc_latch *latch, enum vmc_lock_rank rank)
+{
+	if (vmc_exchange_acq_rel(&latch->held, true))
+		return false;
+	vmc_lock_note_acquire(rank);
+	return true;
 }
 
 static inline void

@@ -141,6 +141,10 @@ bool vmc_os_is_devdax(const char *path);
 int vmc_os_open_devdax(const char *path, int *fd, size_t *size, size_t *align);
 
 void vmc_os_close(int fd);
+/* A new one of the same file, close-on-exec. -EMFILE, -ENFILE. */
+int vmc_os_duplicate(int fd, int *copy);
+/* Which file it is; two zeros: it is not open. */
+void vmc_os_file_id(int fd, uint64_t id[2]);
 
 /*
  * Bytes of memory that can still be taken, by pages of files in memory above

@@ -98,6 +98,25 @@ vmc_os_close(int fd)
 	close(fd);
 }
 
+int
+vmc_os_duplicate(int fd, int *copy)
+{
+	*copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return *copy < 0 ? -errno : 0;
+}
+
+void
+vmc_os_file_id(int fd, uint64_t id[2])
+{
+	struct stat st;
+	int saved = errno;
+	bool open = fstat(fd, &st) == 0;
+
+	errno = saved;
+	id[0] = open ? st.st_dev : 0;
+	id[1] = open ? st.st_ino : 0;
+}
+
 bool
 vmc_os_is_devdax(const char *path)
 {

@@ -6,9 +6,8 @@
  * before the space because huge pages on tmpfs are asked for through it, and
  * they have to be there before small ones fill the file. Each step after the
  * first is undone by unmapping and closing: the file has no name, so it goes
- * with its last reference. The descriptor is closed when all is done; the
- * mapping keeps the file alive, and a program with many caches keeps its
- * descriptors.
+ * with its last reference. The descriptor stays open: vmemcache_region() gives
+ * copies of it away, and nothing else leads to a file without a name.
  *
  * Whether the medium is persistent memory is asked of the kernel, by mapping
  * with MAP_SYNC; libpmem has the last word, so that its PMEM_IS_PMEM_FORCE
@@ -295,18 +294,26 @@ fill(struct vmc_pool *pool, const char *path, int fd,
 	return for_all_steps(pool, ALL_PAGES, prefault);
 }
 
-/* The file is closed in any case, and unmapped unless all went well. */
+/* A program may close descriptors that it has not opened, and reuse numbers. */
+static bool
+has_descriptor(const struct vmc_pool *pool)
+{
+	uint64_t file[2];
+
+	vmc_os_file_id(pool->fd, file);
+	return file[0] == pool->file[0] && file[1] == pool->file[1];
+}
+
+/* All goes unless all went well. */
 struct opening {
 	struct vmc_pool *pool;
-	int fd;
 	bool done;
 };
 
 static void
 end_of_opening(struct opening *opening)
 {
-	vmc_os_close(opening->fd);
-	if (!opening->done && opening->pool->base)
+	if (!opening->done)
 		vmc_pool_close(opening->pool);
 }
 
@@ -330,7 +337,9 @@ vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size,
 		return err;
 
 	__attribute__((cleanup(end_of_opening))) struct opening opening = {
-		pool, fd, false};
+		pool, false};
+	pool->fd = fd;
+	vmc_os_file_id(fd, pool->file);
 	/* a device's own mapping function aligns what it must */
 	align = pool->is_devdax ? 1 : vmc_os_huge_page_size();
 	err = vmc_os_map_file(
@@ -352,8 +361,17 @@ vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size,
 void
 vmc_pool_close(struct vmc_pool *pool)
 {
-	vmc_os_unmap(pool->base, pool->size);
+	if (has_descriptor(pool))
+		vmc_os_close(pool->fd);
+	if (pool->base)
+		vmc_os_unmap(pool->base, pool->size);
 	pool->base = NULL;
+}
+
+int
+vmc_pool_descriptor(const struct vmc_pool *pool, int *fd)
+{
+	return has_descriptor(pool) ? vmc_os_duplicate(pool->fd, fd) : -EBADF;
 }
 
 static bool

@@ -22,6 +22,8 @@ struct vmc_pool {
 	size_t page_size; /* of the mapping, as really obtained at opening */
 	bool is_pmem;     /* persistent memory: stores go through libpmem */
 	bool is_devdax;
+	int fd;           /* of the file or device */
+	uint64_t file[2]; /* which one that is: vmc_os_file_id() */
 };
 
 /*
@@ -53,6 +55,12 @@ struct vmc_prefault {
 int vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size,
 	const struct vmc_prefault *prefault);
 void vmc_pool_close(struct vmc_pool *pool);
+
+/*
+ * A new descriptor of the file or device, close-on-exec. -EMFILE, …; -EBADF:
+ * the program has closed the pool's own.
+ */
+int vmc_pool_descriptor(const struct vmc_pool *pool, int *fd);
 
 /*
  * Make every page present. Contents are not changed; the pool may be in use.

@@ -54,17 +54,6 @@ break_after_publish(void)
 	((void)(pool), break_write((to), (from), (size)))
 #define vmc_pool_drain(pool) ((void)(pool), put_off_all = true)
 
-#elif defined(BREAK_LINK_FIRST)
-/* The entry can be evicted before it is on its way to the policy. */
-static inline void
-break_after_publish(struct vmc_entry *entry)
-{
-	atomic_store(&entry->state, VMC_ENTRY_LIVE);
-	workload_pause(8);
-}
-#define vmc_index_publish(...)                                                 \
-	((vmc_index_publish)(__VA_ARGS__), break_after_publish(e))
-
 #elif defined(BREAK_UNIQUE)
 /* A put does not notice that another one of the key was faster. */
 static inline bool

@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * claim.c -- choosing victims, and claiming them
+ *
+ * To claim an entry is its step from LIVE to EVICTING (evict.c).
+ *
+ * Reserves (policy/reserve.h). A put does not ask the policy for its victim:
+ * under the policy's lock each thread is handed a row of nodes at once, the
+ * oldest first, from which it claims them one by one without the lock. So the
+ * lock is taken once in up to 32 puts, and what the next evictions will read
+ * can be fetched ahead, by this thread alone. A reserved entry is LIVE, found
+ * and touched like any other:
+ *
+ *   the owner claims it  exchanges its place for none, then LIVE -> EVICTING,
+ *                        both within one epoch. If another thread has claimed
+ *                        it, at becomes 0; that thread finds the place empty,
+ *                        or at 0
+ *   evict of its key     LIVE -> EVICTING, then wins it back under the lock. If
+ *                        the owner was faster, that finds it EVICTING and lets
+ *                        go; within its epoch the entry is not freed
+ *   a drain of touches   wins it back if it is LIVE, and the policy holds it
+ *                        again, as the most recent. If the owner was faster,
+ *                        the touch comes too late
+ *   a recall             wins it back, and the policy holds it as the oldest
+ *
+ * All but the owner do so under the lock, and who empties the place is one. So
+ * an entry is never in the policy and claimed from a reserve, and it is in no
+ * place when it goes to the limbo. A row goes back to the policy only when its
+ * owner is through with it, under the lock: so `at` of an entry that is not
+ * claimed never leads to a row that has become another. Order: with one thread,
+ * what is reserved is older than all that the policy holds, unless it was
+ * touched since; a get that meets a reserved entry says so (touched), and then
+ * the ring is drained before the next claim. Reserves that their threads leave
+ * alone are recalled by others, and all of them before anything is said to be
+ * impossible: what is reserved is not evicted by others otherwise.
+ *
+ * Whether enough can be evicted is decided before the first callback: victims
+ * are claimed until their blocks suffice, and all of them go back to where
+ * they were if they do not. Entries that cannot be claimed are those another
+ * thread is evicting, and those that are pinned.
+ *
+ * Pinned entries (pin.c) are no victims. Who comes across one on the way to a
+ * victim leaves it out of the policy, PARKED, so that it is met once for all
+ * the time that it is pinned: where everything is pinned a put finds nothing at
+ * once. A victim may still be pinned after it was claimed, as long as it
+ * answers gets; then its blocks stay with the pins, and the put looks for more.
+ * evict of a key takes the entry out whatever its pins.
+ *
+ * A claim of more than a few victims needs memory, in pieces; without it
+ * nothing is evicted. Rejected: chaining them through themselves, for which the
+ * entry has no bits that others do not write meanwhile.
+ */
+#include "claim.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+
+/*
+ * Room for one more victim. Without a lock only a few are claimed, so this does
+ * not allocate in an epoch. -ENOMEM.
+ */
+static int
+make_room(struct vmemcache *cache, struct vmc_claim *claim)
+{
+	struct vmc_claim_more *more = claim->last;
+
+	if (claim->end < VMC_CLAIM_FIRST ||
+		(more && more->end < sizeof(more->some) / sizeof(*more->some)))
+		return 0;
+	more = vmc_alloc(&cache->uncounted, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	more->begin = more->end = 0;
+	more->prev = claim->last;
+	more->next = NULL;
+	if (claim->last)
+		claim->last->next = more;
+	else
+		claim->first = more;
+	claim->last = more;
+	return 0;
+}
+
+/* There is room for it. */
+static void
+append(struct vmc_claim *claim, struct vmc_entry *e)
+{
+	if (claim->end < VMC_CLAIM_FIRST)
+		claim->some[claim->end++] = e;
+	else
+		claim->last->some[claim->last->end++] = e;
+}
+
+struct vmc_entry *
+vmc_claim_pop_more(struct vmemcache *cache, struct vmc_claim *claim)
+{
+	struct vmc_claim_more *more;
+
+	while ((more = claim->first) != NULL) {
+		if (more->begin < more->end)
+			return more->some[more->begin++];
+		claim->first = more->next;
+		if (!more->next)
+			claim->last = NULL;
+		else
+			more->next->prev = NULL;
+		vmc_free(&cache->uncounted, more, sizeof(*more));
+	}
+	return NULL;
+}
+
+static uint64_t
+blocks_of(const struct vmc_entry *entry)
+{
+	uint64_t blocks = 0;
+	uint64_t count;
+	const vmc_run *run = vmc_runs_view(&entry->runs, &count);
+
+	for (uint64_t i = 0; i < count; i++)
+		blocks += vmc_run_count(run[i]);
+	return blocks;
+}
+
+static bool
+enough(const struct vmc_claim *claim)
+{
+	return claim->end > 0 && claim->got >= claim->wanted;
+}
+
+/* LIVE to EVICTING, whatever its pins; it is not parked any more then. */
+bool
+vmc_claim_entry(struct vmemcache *cache, struct vmc_entry *e, uint16_t *state)
+{
+	*state = vmc_load_acquire(&e->state);
+	while ((*state & VMC_ENTRY_STATES) == VMC_ENTRY_LIVE)
+		if (vmc_cas_acq_rel(&e->state, state,
+			    (uint16_t)((*state & ~VMC_ENTRY_PARKED) |
+				       VMC_ENTRY_EVICTING))) {
+			if (__builtin_expect(*state & VMC_ENTRY_PARKED, 0))
+				vmc_fetch_sub_acq_rel(&cache->parked, 1);
+			return true;
+		}
+	return false;
+}
+
+/*
+ * What was LIVE a moment ago, and not pinned: a pin that came since then is as
+ * one that comes after the claim. The caller has taken the node from that place
+ * of a row handed over. Where it is not claimed another thread has done that,
+ * it is in the policy no more, and at becomes 0: before that row is given up,
+ * which this thread does under the lock, and so before the place can be another
+ * node's for whoever looks at `at` under it. But not if it is the policy's
+ * again: the other thread may have been through with it, as its callback did
+ * not return, since this one looked at the state.
+ */
+static void
+claim_node(struct vmemcache *cache, struct vmc_claim *claim,
+	struct vmc_policy_node *node, uint32_t place)
+{
+	struct vmc_entry *e = vmc_entry_of(node);
+	uint16_t state;
+
+	if (vmc_claim_entry(cache, e, &state)) {
+		/* release: who finds the place gone finds the claim as well */
+		vmc_store_release(&node->at, 0);
+		append(claim, e);
+		claim->got += blocks_of(e);
+	} else {
+		vmc_cas_acq_rel(&node->at, &place, 0);
+	}
+}
+
+/* vmc_index_match_fn */
+static bool
+is_this(const void *leaf, const void *key)
+{
+	return leaf == key;
+}
+
+/*
+ * EVICTING to LIVE, while it is in the index. False: it is not, as a store has
+ * put another entry there meanwhile, and left this one to who had claimed it.
+ */
+static bool
+unclaim(struct vmemcache *cache, struct vmc_entry *e)
+{
+	uint64_t hash = vmc_cache_hash(cache, e);
+	struct vmc_index_place where;
+
+	if (!vmc_index_begin_exchange(cache->index, hash, is_this, e, &where))
+		return false;
+	cache->policy->ops->restore(cache->policy, &e->node);
+	vmc_fetch_sub_acq_rel(&e->state, VMC_ENTRY_EVICTING - VMC_ENTRY_LIVE);
+	vmc_index_cancel_exchange(cache->index, hash);
+	return true;
+}
+
+static void
+give_back_one(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	if (unclaim(cache, e))
+		return;
+	vmc_store_relaxed(&e->node.at, 0);
+	vmc_cache_finish_replaced(cache, stripe, e, true);
+	vmc_cache_let_go_of_replaced(cache, stripe, stripe);
+}
+
+/*
+ * Put claimed victims back where they were, the last claimed first. Under the
+ * policy's lock.
+ */
+static void
+give_back(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_claim *claim)
+{
+	struct vmc_claim_more *more;
+
+	while ((more = claim->last) != NULL) {
+		while (more->end > more->begin)
+			give_back_one(cache, stripe, more->some[--more->end]);
+		claim->last = more->prev;
+		vmc_free(&cache->uncounted, more, sizeof(*more));
+	}
+	while (claim->end > claim->begin)
+		give_back_one(cache, stripe, claim->some[--claim->end]);
+	vmc_claim_begin(claim, claim->wanted, claim->spared);
+}
+
+void
+vmc_claim_give_back(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_claim *claim, struct vmc_entry *e)
+{
+	give_back(cache, stripe, claim);
+	give_back_one(cache, stripe, e);
+}
+
+/*
+ * Under the policy's lock, of which the node is in no place any more. An entry
+ * that is being inserted is among the most recent ones. One that is pinned is
+ * parked: the policy would come across it again and again, so it is left out
+ * until its last pin goes (pin.c).
+ */
+static void
+claim_under_lock(struct vmemcache *cache, struct vmc_claim *claim,
+	struct vmc_policy_node *node)
+{
+	struct vmc_policy *policy = cache->policy;
+	struct vmc_entry *e = vmc_entry_of(node);
+	uint16_t state = vmc_load_acquire(&e->state);
+	bool done = false;
+
+	vmc_store_release(&node->at, 0);
+	while ((state & VMC_ENTRY_STATES) == VMC_ENTRY_LIVE && !done) {
+		if (e == claim->spared) {
+			policy->ops->touch(
+				policy, &node, &(uint32_t){0}, NULL, 1);
+			return;
+		}
+		if (state >= VMC_ENTRY_PIN) {
+			done = vmc_cas_acq_rel(
+				&e->state, &state, state | VMC_ENTRY_PARKED);
+			if (done && !(state & VMC_ENTRY_PARKED))
+				vmc_fetch_add_relaxed(&cache->parked, 1);
+			continue;
+		}
+		done = vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_EVICTING);
+		if (done) {
+			append(claim, e);
+			claim->got += blocks_of(e);
+		}
+	}
+}
+
+/* Spared, or pinned: the policy has it back, or parks it. */
+static bool
+must_stay(const struct vmc_claim *claim, const struct vmc_entry *e)
+{
+	uint16_t state = vmc_load_acquire(&e->state);
+
+	return e == claim->spared ||
+	       ((state & VMC_ENTRY_STATES) == VMC_ENTRY_LIVE &&
+		       state >= VMC_ENTRY_PIN);
+}
+
+/*
+ * From the thread's own reserve, within an epoch: another thread may be about
+ * to retire the same entry. What must stay is left to who has the lock.
+ */
+static void
+claim_reserved(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_claim *claim)
+{
+	struct vmc_reserve *reserve = &stripe->reserve;
+	const struct vmc_policy_row *row;
+	unsigned i;
+
+	while (!enough(claim) && claim->end < VMC_CLAIM_FIRST &&
+		(row = vmc_reserve_peek(reserve, 0, &i))) {
+		struct vmc_policy_node *node = vmc_policy_node_at(row, i);
+		if (node && must_stay(claim, vmc_entry_of(node)))
+			return;
+		vmc_reserve_skip(reserve);
+		if (node && !vmc_cache_was_used(cache, node) &&
+			vmc_policy_take(row, i))
+			claim_node(
+				cache, claim, node, vmc_policy_place(row, i));
+	}
+}
+
+/*
+ * The same under the policy's lock, which has back, or parks, what is not
+ * claimed. -ENOMEM.
+ */
+static int
+claim_reserved_under_lock(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_claim *claim)
+{
+	const struct vmc_policy_row *row;
+	unsigned i;
+
+	while (!enough(claim) &&
+		(row = vmc_reserve_peek(&stripe->reserve, 0, &i))) {
+		struct vmc_policy_node *node = vmc_policy_node_at(row, i);
+		if (make_room(cache, claim))
+			return -ENOMEM;
+		vmc_reserve_skip(&stripe->reserve);
+		if (node && !vmc_cache_was_used(cache, node) &&
+			vmc_policy_take(row, i))
+			claim_under_lock(cache, claim, node);
+	}
+	return 0;
+}
+
+/*
+ * From the policy. -ENOSPC: it does not hold enough. Each is looked at once, or
+ * what is spared would come round again and again. -ENOMEM.
+ */
+static int
+claim_held(struct vmemcache *cache, struct vmc_claim *claim)
+{
+	struct vmc_policy *policy = cache->policy;
+	uint64_t held = vmc_load_relaxed(&policy->nodes);
+	struct vmc_policy_node *node;
+
+	while (!enough(claim) && held-- > 0) {
+		if (make_room(cache, claim))
+			return -ENOMEM;
+		node = policy->ops->victim(policy);
+		if (!node)
+			break;
+		claim_under_lock(cache, claim, node);
+	}
+	return enough(claim) ? 0 : -ENOSPC;
+}
+
+/* What part of the nodes all threads may reserve with one row each. */
+#define RESERVE_SHARE 64
+
+/* Where there are fewer nodes than that for each, nothing is reserved. */
+#define RESERVE_FROM 4
+
+static void
+fill_reserve(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	uint64_t nodes = vmc_load_relaxed(&cache->policy->nodes);
+	unsigned reserving = cache->reserving + !stripe->reserves;
+	uint64_t most = nodes / RESERVE_SHARE / reserving;
+
+	if (most > VMC_POLICY_ROW)
+		most = VMC_POLICY_ROW;
+	if (most == 0 && (reserving == 1 || nodes / reserving >= RESERVE_FROM))
+		most = 1;
+	if (most == 0)
+		return;
+	cache->reserving = reserving;
+	stripe->reserves = true;
+	vmc_reserve_fill(&stripe->reserve, cache->policy, (unsigned)most);
+}
+
+static void
+recall(struct vmemcache *cache, struct vmc_stripe *s)
+{
+	if (!s->reserves)
+		return;
+	vmc_reserve_recall(&s->reserve, cache->policy);
+	s->reserves = false;
+	cache->reserving--;
+}
+
+static void
+recall_all(struct vmemcache *cache)
+{
+	for (struct vmc_stripe *s = NULL;
+		(s = vmc_stripe_next(&cache->stripes, s)) != NULL;)
+		recall(cache, s);
+}
+
+/*
+ * What a thread that has gone has left: touches and victims for the policy,
+ * what it retired for this thread.
+ */
+static void
+take_over(struct vmemcache *cache, struct vmc_stripe *own, struct vmc_stripe *s)
+{
+	if (!vmc_stripe_take_over(&cache->stripes, s))
+		return;
+	vmc_cache_drain(cache, &s->ring);
+	recall(cache, s);
+	vmc_reserve_end(&s->reserve, cache->policy);
+	vmc_cache_let_go_of_replaced(cache, own, s);
+	vmc_limbo_adopt(&own->limbo, &s->limbo, &cache->uncounted);
+	vmc_limbo_join(&own->ripe, s->ripe);
+	s->ripe = NULL;
+	s->handover = NULL;
+	s->spared = NULL;
+	s->touched = s->evicts = false;
+	s->nested = s->cut = 0;
+	vmc_store_relaxed(&s->work, 0);
+	vmc_store_relaxed(&s->waits, 0);
+	s->reclaimed = s->limbo.added;
+	vmc_stripe_spare(&cache->stripes, s);
+}
+
+/*
+ * How many of a thread's visits to the policy it takes to look at others; at
+ * how many then; and at how many where there are more.
+ */
+#define LOOK_EVERY 4
+#define LOOK_AT_ALL 16
+#define LOOK_AT_SOME 4
+
+/*
+ * The next ones in turn: each costs several lines that its thread is writing
+ * to. What has not changed since the last look is idle: it is recalled.
+ */
+void
+vmc_cache_look_at_others(struct vmemcache *cache, struct vmc_stripe *own)
+{
+	unsigned count = vmc_load_relaxed(&cache->stripes.count);
+	/* once round the list, its end counts as well */
+	unsigned looks = count <= LOOK_AT_ALL ? count + 1 : LOOK_AT_SOME;
+	struct vmc_stripe *s = cache->looked_at;
+
+	for (; looks > 0; looks--) {
+		struct vmc_stripe *last = s;
+		s = vmc_stripe_next(&cache->stripes, s);
+		if (s == own || !s)
+			continue;
+		vmc_cache_drain(cache, &s->ring);
+		if (s->reserve.seen == s->reserve.filled)
+			recall(cache, s);
+		s->reserve.seen = s->reserve.filled;
+		if (vmc_thread_has(vmc_load_relaxed(&s->slot)))
+			continue;
+		take_over(cache, own, s);
+		s = last;
+	}
+	cache->looked_at = s;
+}
+
+/*
+ * Feed the policy what could change its choice: the thread's own ring always,
+ * so that it sees exact order if it is alone; those of others now and then.
+ */
+static void
+visit_policy(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	stripe->touched = false;
+	vmc_cache_drain(cache, &stripe->ring);
+	vmc_cache_let_go_of_replaced(cache, stripe, stripe);
+	if (stripe->visits++ % LOOK_EVERY == 0)
+		vmc_cache_look_at_others(cache, stripe);
+	cache->policy->ops->settle(cache->policy);
+}
+
+/*
+ * What a put into that victim's blocks will write, and its bag. In an epoch:
+ * the blocks are told by what is freed after it is no victim any more.
+ */
+static void
+fetch_victim(struct vmemcache *cache, const struct vmc_entry *victim)
+{
+	uint64_t count;
+
+	if (vmc_load_acquire(&victim->state) & VMC_ENTRY_STATES)
+		return;
+	const vmc_run *run = vmc_runs_view(&victim->runs, &count);
+
+	if (count > 0)
+		vmc_prefetch_value((uintptr_t)vmc_block_address(
+					   cache, vmc_run_first(*run)),
+			vmc_run_count(*run) * cache->block_size);
+	uint64_t hash = vmc_cache_hash(cache, victim);
+	vmc_index_prefetch(cache->index, hash);
+	vmc_index_prefetch_latch(cache->index, hash);
+}
+
+/* Fetch what the next evictions may need, as below. Under the policy's lock. */
+static void
+fetch_coming(struct vmemcache *cache)
+{
+	struct vmc_policy *policy = cache->policy;
+	struct vmc_policy_node *node = policy->ops->coming(policy, 1);
+
+	if (node) {
+		vmc_epoch_enter(vmc_thread_self());
+		fetch_victim(cache, vmc_entry_of(node));
+		vmc_epoch_exit(vmc_thread_self());
+	}
+	node = policy->ops->coming(policy, 3);
+	if (node)
+		vmc_prefetch_write(node);
+}
+
+int
+vmc_claim_victims(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_claim *claim)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	int rc = 0;
+
+	if (!stripe->touched) {
+		vmc_epoch_enter(thread);
+		claim_reserved(cache, stripe, claim);
+		vmc_epoch_exit(thread);
+	}
+	stripe->evicts = true;
+	if (enough(claim))
+		return 0;
+	vmc_lock_acquire(&cache->policy_lock);
+	visit_policy(cache, stripe);
+	rc = claim_reserved_under_lock(cache, stripe, claim);
+	if (rc == 0)
+		rc = claim_held(cache, claim);
+	if (rc == -ENOSPC) {
+		give_back(cache, stripe, claim);
+		vmc_cache_drain_all(cache);
+		recall_all(cache);
+		rc = claim_held(cache, claim);
+	} else if (rc == 0 && vmc_cache_chooses_late(cache, stripe)) {
+		fetch_coming(cache);
+	} else if (rc == 0) {
+		fill_reserve(cache, stripe);
+	}
+	if (rc)
+		give_back(cache, stripe, claim);
+	vmc_cache_release_policy(cache);
+	return rc;
+}
+
+/* The entry after so many more victims, which may have been taken away. */
+static struct vmc_entry *
+coming_victim(struct vmc_stripe *stripe, unsigned ahead)
+{
+	unsigned i;
+	const struct vmc_policy_row *row =
+		vmc_reserve_peek(&stripe->reserve, ahead, &i);
+	struct vmc_policy_node *node = row ? vmc_policy_node_at(row, i) : NULL;
+
+	return node ? vmc_entry_of(node) : NULL;
+}
+
+/*
+ * Victims follow each other at random places of a large memory, and each step
+ * of an eviction would be a cache miss, one after the other. So each call goes
+ * a stage further: the entry of the fourth victim from here; the blocks of the
+ * next but one, and its bag in the index. All that at once, as a processor that
+ * waits for the translation of one address that is fetched can look for those
+ * of others meanwhile, but not go on.
+ *
+ * In an epoch entries are not freed that were in a place of the reserve since
+ * it began: all that is looked at here was.
+ */
+void
+vmc_cache_prepare_evictions(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	struct vmc_entry *e = coming_victim(stripe, 1);
+	bool low = vmc_reserve_is_low(&stripe->reserve) &&
+		   !vmc_cache_chooses_late(cache, stripe);
+
+	stripe->evicts = false;
+	if (e)
+		fetch_victim(cache, e);
+	if (low)
+		vmc_prefetch_write(&cache->policy_lock);
+	e = coming_victim(stripe, 3);
+	if (e) {
+		vmc_prefetch_write(&e->node);
+		vmc_prefetch_write(e->key + sizeof(uint64_t) - 1);
+	}
+	/* nobody waits for the lock */
+	if (low && vmc_lock_try(&cache->policy_lock)) {
+		visit_policy(cache, stripe);
+		fill_reserve(cache, stripe);
+		vmc_cache_release_policy(cache);
+	}
+}

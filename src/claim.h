@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * claim.h -- claiming entries to evict: between claim.c and those who remove
+ * them
+ */
+#ifndef VMC_CLAIM_H
+#define VMC_CLAIM_H
+
+#include "cache.h"
+
+/* Victims that are more than a claim has room for. */
+struct vmc_claim_more {
+	struct vmc_claim_more *prev, *next;
+	unsigned begin, end;
+	struct vmc_entry *some[61];
+};
+
+/* Victims claimed for one operation, the first claimed first. */
+#define VMC_CLAIM_FIRST 8
+
+struct vmc_claim {
+	struct vmc_entry *some[VMC_CLAIM_FIRST];
+	unsigned begin, end; /* of those */
+	struct vmc_claim_more *first, *last;
+	uint64_t wanted; /* blocks, and one victim at least */
+	uint64_t got;
+	const struct vmc_entry *spared; /* left alone; NULL: none */
+};
+
+static inline void
+vmc_claim_begin(struct vmc_claim *claim, uint64_t wanted,
+	const struct vmc_entry *spared)
+{
+	claim->begin = claim->end = 0;
+	claim->first = claim->last = NULL;
+	claim->wanted = wanted;
+	claim->got = 0;
+	claim->spared = spared;
+}
+
+struct vmc_entry *vmc_claim_pop_more(
+	struct vmemcache *cache, struct vmc_claim *claim);
+
+/* The next one to remove; NULL: none is left. */
+static inline struct vmc_entry *
+vmc_claim_pop(struct vmemcache *cache, struct vmc_claim *claim)
+{
+	if (claim->begin < claim->end)
+		return claim->some[claim->begin++];
+	return __builtin_expect(claim->first == NULL, 1)
+		       ? NULL
+		       : vmc_claim_pop_more(cache, claim);
+}
+
+/* LIVE to EVICTING, whatever its pins. False: *state was found instead. */
+bool vmc_claim_entry(
+	struct vmemcache *cache, struct vmc_entry *e, uint16_t *state);
+
+/*
+ * Claim victims, at least one, that hold as many blocks as are wanted. -ENOSPC:
+ * there are not enough, and nothing changed; -ENOMEM, likewise.
+ */
+int vmc_claim_victims(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_claim *claim);
+
+/*
+ * Under the policy's lock: put e back where it was, and before it what is left
+ * of the claim, the last claimed first.
+ */
+void vmc_claim_give_back(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_claim *claim, struct vmc_entry *e);
+
+#endif
