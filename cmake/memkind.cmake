@@ -50,6 +50,31 @@ list(TRANSFORM MEMKIND_STATIC_LIBS PREPEND "-l" OUTPUT_VARIABLE
 list(JOIN MEMKIND_PC_PRIVATE " " MEMKIND_PC_PRIVATE)
 vmc_pkg_config(memkind memkind-dev)
 
+# libmemtier: preloaded, it makes a program's malloc() one of libmemkind's. Not
+# below a sanitizer, which has a malloc() of its own.
+if(VMC_SHARED AND NOT VMC_SANITIZE)
+	add_library(memtier SHARED memtier/preload.c)
+	target_compile_options(memtier PRIVATE -fno-builtin)
+	target_link_libraries(memtier PRIVATE memtier_variables memkind
+		Threads::Threads ${CMAKE_DL_LIBS})
+	target_include_directories(memtier PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+	vmc_shared_library(memtier ${PROJECT_SOURCE_DIR}/src/libmemtier.map 0.0.0)
+	set_target_properties(memtier PROPERTIES INSTALL_RPATH "$ORIGIN")
+	file(RELATIVE_PATH MEMTIER_LIBRARIES /${CMAKE_INSTALL_BINDIR}
+		/${CMAKE_INSTALL_LIBDIR})
+	configure_file(memtier/memtier.in
+		${CMAKE_CURRENT_BINARY_DIR}/memtier @ONLY
+		FILE_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE
+			GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+	if(VMC_INSTALL)
+		install(TARGETS memtier
+			LIBRARY COMPONENT memkind NAMELINK_COMPONENT memkind-dev)
+		install(PROGRAMS ${CMAKE_CURRENT_BINARY_DIR}/memtier
+			DESTINATION ${CMAKE_INSTALL_BINDIR}
+			COMPONENT memkind-tools)
+	endif()
+endif()
+
 # memkind_tool(<program> <call that answers> <what the nodes have>
 #	<exit status if there are none>)
 function(memkind_tool program call name none)

@@ -33,6 +33,9 @@ library=$(dirname "$(find "$prefix" -name libvmemcache.so)")
 export LD_LIBRARY_PATH="$library" PKG_CONFIG_PATH="$library/pkgconfig"
 for file in "$library/libvmemcache.so.0" "$library/libvmemcache.a" \
 	"$library/libmemkind.so.0" "$library/libmemkind.a" \
+	"$library/libmemtier.so.0" "$prefix/include/memkind_memtier.h" \
+	"$prefix/share/man/man3/memtier_malloc.3" \
+	"$prefix/share/man/man7/libmemtier.7" \
 	"$prefix/include/libvmemcache.h" \
 	"$prefix/share/man/man3/vmemcache.3" \
 	"$prefix/share/man/man1/vmemcache-top.1" \
@@ -48,6 +51,24 @@ if grep -rlIF -e "$1" -e "$tree/src" -e "$tree/include" "$prefix"; then
 	echo "these files name the source tree"
 	exit 1
 fi
+
+echo "memtier"
+set_by_memtier=$(env -u LD_LIBRARY_PATH "$prefix/bin/memtier" -v -r 1:2 \
+	-t INIT_VAL=600 -f "$scratch" true 2>&1)
+case $set_by_memtier in
+*libmemtier:*) echo "$set_by_memtier"; exit 1 ;;
+*LD_PRELOAD="$prefix"/bin/*FS_DAX*THRESHOLDS=INIT_VAL:600* | \
+	*THRESHOLDS=INIT_VAL:600*LD_PRELOAD="$prefix"/bin/*FS_DAX*) ;;
+*) echo "$set_by_memtier"; exit 1 ;;
+esac
+for wrong in "" "-r" "-r 1 true" "-r 1:x true" "-r 1:2:3 true" "-x true" \
+	"-f /tmp true"; do
+	# shellcheck disable=SC2086 # words are meant
+	if "$prefix/bin/memtier" $wrong 2>"$scratch/log"; then
+		echo "accepted: memtier $wrong"
+		exit 1
+	fi
+done
 
 echo "pkg-config"
 # build SOURCE LIBRARY TO MODULE: the shared one, then the static

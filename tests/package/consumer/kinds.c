@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* kinds.c DIRECTORY -- an object of each of two kinds, seen by a decorator */
 #include <memkind.h>
+#include <memkind_memtier.h>
 #include <stdio.h>
 
 static int seen;
@@ -23,6 +24,7 @@ main(int argc, char *argv[])
 	}
 	memkind_free(MEMKIND_DEFAULT, memkind_malloc(MEMKIND_DEFAULT, 100));
 	memkind_free(NULL, memkind_malloc(kind, 100));
+	memtier_free(memtier_kind_malloc(kind, 100));
 	memkind_destroy_kind(kind);
 	return seen != 2;
 }
