@@ -35,8 +35,8 @@
  * pin has gone, it comes before the entry is retired: the rings are drained
  * after that (evict.c, "Why 5 is enough").
  *
- * Crowds. The word counts 254 pins. More are counted in a crowd, a record of
- * the entry in a list, which takes one more pin of the word, the 255th, while
+ * Crowds. The word counts 1022 pins. More are counted in a crowd, a record of
+ * the entry in a list, which takes one more pin of the word, the 1023rd, while
  * it counts any. The list is under a latch, which nobody waits for in an epoch.
  *
  * A thread that unpins may have no memory for a stripe. It feeds the policy
@@ -85,10 +85,17 @@ find_crowd(struct vmemcache *cache, const struct vmc_entry *e)
 	return at;
 }
 
+static inline void
+count_first_pin(struct vmc_stripe *stripe, const struct vmc_entry *e)
+{
+	vmc_count(stripe, VMC_COUNT_PINNED, 1);
+	vmc_count(stripe, VMC_COUNT_PINNED_BYTES, vmc_entry_value_size(e));
+}
+
 /* Under the latch: 0, -EAGAIN if the entry is DEAD; *spare is NULL if used. */
 static int
-join(struct vmemcache *cache, struct vmc_entry *e, struct vmc_crowd **spare,
-	enum item_kind *kind)
+join(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e,
+	struct vmc_crowd **spare, enum item_kind *kind)
 {
 	struct vmc_crowd *crowd = *find_crowd(cache, e);
 	uint16_t state = vmc_load_acquire(&e->state);
@@ -104,6 +111,8 @@ join(struct vmemcache *cache, struct vmc_entry *e, struct vmc_crowd **spare,
 	while (!vmc_cas_acq_rel(
 		&e->state, &state, (uint16_t)(state + VMC_ENTRY_PIN)));
 	if (pins_of(state) < WORD_PINS) {
+		if (pins_of(state) == 0)
+			count_first_pin(stripe, e);
 		*kind = PINNED_BY_WORD;
 		return 0;
 	}
@@ -132,8 +141,8 @@ leave_crowd(struct vmemcache *cache, const struct vmc_entry *e)
 /* The slow way of find_and_pin(): there may be more pins than the word has. */
 static __attribute__((noinline)) int
 pin_in_crowd(struct vmemcache *cache, struct vmc_thread *thread,
-	const struct vmc_key *key, struct vmc_entry **entry,
-	enum item_kind *kind)
+	struct vmc_stripe *stripe, const struct vmc_key *key,
+	struct vmc_entry **entry, enum item_kind *kind)
 {
 	struct vmc_crowd *spare = vmc_alloc(&cache->uncounted, sizeof(*spare));
 	int rc = -EAGAIN;
@@ -147,7 +156,7 @@ pin_in_crowd(struct vmemcache *cache, struct vmc_thread *thread,
 		if (!*entry) {
 			rc = -ENOENT;
 		} else if (vmc_latch_try(&cache->crowds_latch, VMC_RANK_PINS)) {
-			rc = join(cache, *entry, &spare, kind);
+			rc = join(cache, stripe, *entry, &spare, kind);
 			vmc_latch_release(&cache->crowds_latch, VMC_RANK_PINS);
 		}
 		vmc_epoch_exit(thread);
@@ -186,8 +195,8 @@ find_and_pin(struct vmemcache *cache, struct vmc_thread *thread,
 			vmc_epoch_exit(thread);
 			return pins_of(state) < WORD_PINS
 				       ? -EAGAIN
-				       : pin_in_crowd(cache, thread, key, entry,
-						 kind);
+				       : pin_in_crowd(cache, thread, stripe,
+						 key, entry, kind);
 		}
 	} while (!vmc_cas_acq_rel(
 		&e->state, &state, (uint16_t)(state + VMC_ENTRY_PIN)));
@@ -199,11 +208,8 @@ find_and_pin(struct vmemcache *cache, struct vmc_thread *thread,
 	vmc_epoch_exit(thread);
 	*entry = e;
 	*kind = PINNED_BY_WORD;
-	if (pins_of(state) == 0) {
-		vmc_count(stripe, VMC_COUNT_PINNED, 1);
-		vmc_count(stripe, VMC_COUNT_PINNED_BYTES,
-			vmc_entry_value_size(e));
-	}
+	if (pins_of(state) == 0)
+		count_first_pin(stripe, e);
 	return 0;
 }
 

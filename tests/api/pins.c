@@ -207,7 +207,7 @@ test_pinned_while_it_goes(void **state)
 static void
 test_many_pins_of_one_item(void **state)
 {
-	enum { PINS = 1000 };
+	enum { PINS = 4000 };
 	VMEMcache *cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU);
 	struct vmemcache_item *items = calloc(PINS, sizeof(*items));
 
