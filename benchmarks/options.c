@@ -21,6 +21,7 @@ static const struct {
 	const char *name;
 	enum vmemcache_repl_p policy;
 } policies[] = {
+	{"adaptive", VMEMCACHE_REPLACEMENT_ADAPTIVE},
 	{"lru", VMEMCACHE_REPLACEMENT_LRU},
 	{"none", VMEMCACHE_REPLACEMENT_NONE},
 	{"s3fifo", VMEMCACHE_REPLACEMENT_S3FIFO},
@@ -300,7 +301,8 @@ bench_options(const struct bench_command *command,
 			bench_parse_text, &common->path},
 		{"extent", 'e', "SIZE", "allocation granule (default 256)",
 			bench_parse_size, &extent},
-		{"policy", 'P', "NAME", "lru (default), sieve, s3fifo, none",
+		{"policy", 'P', "NAME",
+			"lru (default), adaptive, s3fifo, sieve or none",
 			parse_policy, &common->policy},
 		{"seed", 0, "N", "of all random numbers (default 1)",
 			bench_parse_count, &common->seed},

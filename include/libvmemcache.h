@@ -78,7 +78,8 @@ enum vmemcache_repl_p {
 
 	/* since 1.0; gets of these write nothing to what is got often */
 	VMEMCACHE_REPLACEMENT_SIEVE = 16, /* SIEVE, NSDI 2024 */
-	VMEMCACHE_REPLACEMENT_S3FIFO      /* S3-FIFO, SOSP 2023 */
+	VMEMCACHE_REPLACEMENT_S3FIFO,     /* S3-FIFO, SOSP 2023 */
+	VMEMCACHE_REPLACEMENT_ADAPTIVE    /* what suits the load, by itself */
 };
 
 /*

@@ -120,6 +120,7 @@ vmemcache_set_eviction_policy(VMEMcache *cache, enum vmemcache_repl_p policy)
 		[VMEMCACHE_REPLACEMENT_LRU] = &vmc_policy_lru,
 		[VMEMCACHE_REPLACEMENT_SIEVE] = &vmc_policy_sieve,
 		[VMEMCACHE_REPLACEMENT_S3FIFO] = &vmc_policy_s3fifo,
+		[VMEMCACHE_REPLACEMENT_ADAPTIVE] = &vmc_policy_adaptive,
 	};
 	int rc = check_configurable(cache);
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * policy_model.h -- SIEVE and S3-FIFO as plainly as can be: lists in arrays
+ * policy_model.h -- SIEVE, S3-FIFO and ADAPTIVE as plainly as can be: lists in
+ * arrays
  *
  * Items are numbers below MODEL_ITEMS. Of the ghosts the model asks the same
  * code as the library, which has a test of its own (unit/test_ghost.c), with
- * the same hashes.
+ * the same hashes. ADAPTIVE goes by ages, which the library knows by rows: so
+ * the model has such rows for it.
  */
 #ifndef TEST_POLICY_MODEL_H
 #define TEST_POLICY_MODEL_H
@@ -12,6 +14,8 @@
 #include "testing.h"
 
 #include "policy/ghost.h"
+
+#include <math.h>
 
 #define MODEL_ITEMS 8192u
 #define MODEL_NONE UINT32_MAX
@@ -21,8 +25,23 @@ struct model_list {
 	unsigned count;
 };
 
+/* 32 items that have come one after the other, or what is left of them. */
+struct model_row {
+	uint64_t time; /* when the first of them came */
+	unsigned filled;
+	unsigned item[32]; /* MODEL_NONE: gone */
+};
+
+/* The oldest first; the last one is being filled. */
+struct model_rows {
+	struct model_row row[MODEL_ITEMS / 8];
+	unsigned count;
+};
+
+enum model_kind { MODEL_SIEVE, MODEL_S3FIFO, MODEL_ADAPTIVE };
+
 struct model {
-	bool is_sieve;
+	enum model_kind kind;
 	uint64_t capacity; /* blocks */
 	uint64_t blocks[MODEL_ITEMS];
 	uint64_t hash[MODEL_ITEMS];
@@ -33,6 +52,12 @@ struct model {
 	unsigned hand; /* MODEL_NONE: past the newest */
 	/* S3-FIFO */
 	struct model_list small, main;
+	/* ADAPTIVE: the new and the main queue */
+	struct model_rows queue[2];
+	uint64_t came;       /* blocks */
+	uint64_t evicted[2]; /* of each queue, of late */
+	uint64_t ratio_log;
+	/* S3-FIFO and ADAPTIVE */
 	struct vmc_ghost ghost;
 };
 
@@ -65,10 +90,141 @@ model_find(const struct model_list *l, unsigned item)
 	return MODEL_NONE;
 }
 
+/* --- rows --- */
+
+static inline unsigned
+model_in_row(const struct model_row *r)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < r->filled; i++)
+		count += r->item[i] != MODEL_NONE;
+	return count;
+}
+
+static inline unsigned
+model_in_rows(const struct model_rows *q)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < q->count; i++)
+		count += model_in_row(&q->row[i]);
+	return count;
+}
+
+static inline void
+model_drop_row(struct model_rows *q, unsigned i)
+{
+	q->count--;
+	memmove(&q->row[i], &q->row[i + 1], (q->count - i) * sizeof(*q->row));
+}
+
+static inline void
+model_push(struct model_rows *q, unsigned item, uint64_t now)
+{
+	if (q->count > 0 && q->row[q->count - 1].filled == 32 &&
+		model_in_row(&q->row[q->count - 1]) == 0)
+		q->count--;
+	if (q->count == 0 || q->row[q->count - 1].filled == 32)
+		q->row[q->count++] = (struct model_row){.time = now};
+	struct model_row *last = &q->row[q->count - 1];
+	last->item[last->filled++] = item;
+}
+
+/* In which place of the first row its oldest is. */
+static inline unsigned
+model_first(const struct model_rows *q)
+{
+	unsigned i = 0;
+
+	while (q->row[0].item[i] == MODEL_NONE)
+		i++;
+	return i;
+}
+
+static inline unsigned
+model_pop(struct model_rows *q)
+{
+	unsigned *first = &q->row[0].item[model_first(q)], item = *first;
+
+	*first = MODEL_NONE;
+	if (q->count > 1 && model_in_row(&q->row[0]) == 0)
+		model_drop_row(q, 0);
+	return item;
+}
+
+/* When the oldest came, if all of its row came at equal distances. */
+static inline uint64_t
+model_age(const struct model_rows *q, uint64_t now)
+{
+	const struct model_row *r = &q->row[0];
+	uint64_t next = q->count > 1 ? r[1].time : now;
+
+	return now - r->time - (next - r->time) * model_first(q) / r->filled;
+}
+
+/* Row i and the next one, if they have few: one, as old as the older. */
+static inline bool
+model_merge(struct model_rows *q, unsigned i)
+{
+	struct model_row *r = &q->row[i], merged = {.time = r->time};
+
+	if (i + 2 >= q->count || model_in_row(r) + model_in_row(r + 1) > 24)
+		return false;
+	memset(merged.item, 0xff, sizeof(merged.item));
+	for (unsigned k = 0; k < 64; k++)
+		if (r[k / 32].item[k % 32] != MODEL_NONE)
+			merged.item[merged.filled++] = r[k / 32].item[k % 32];
+	merged.filled = 32;
+	*r = merged;
+	model_drop_row(q, i + 1);
+	return true;
+}
+
+static inline bool
+model_remove_from_rows(struct model_rows *q, unsigned item)
+{
+	for (unsigned i = 0; i < q->count; i++)
+		for (unsigned k = 0; k < q->row[i].filled; k++) {
+			if (q->row[i].item[k] != item)
+				continue;
+			q->row[i].item[k] = MODEL_NONE;
+			unsigned left = model_in_row(&q->row[i]);
+			if (i + 1 == q->count)
+				return true;
+			if (left == 0)
+				model_drop_row(q, i);
+			else if (left <= 12 && !model_merge(q, i) && i > 0)
+				model_merge(q, i - 1);
+			return true;
+		}
+	return false;
+}
+
+/* --- all of them --- */
+
 static inline unsigned
 model_count(const struct model *m)
 {
-	return m->back.count + m->all.count + m->small.count + m->main.count;
+	return m->back.count + m->all.count + m->small.count + m->main.count +
+	       model_in_rows(&m->queue[0]) + model_in_rows(&m->queue[1]);
+}
+
+static inline bool
+model_has(const struct model *m, unsigned item)
+{
+	const struct model_list *lists[] = {
+		&m->back, &m->all, &m->small, &m->main};
+
+	for (unsigned i = 0; i < 4; i++)
+		if (model_find(lists[i], item) != MODEL_NONE)
+			return true;
+	for (unsigned q = 0; q < 2; q++)
+		for (unsigned i = 0; i < m->queue[q].count; i++)
+			for (unsigned k = 0; k < m->queue[q].row[i].filled; k++)
+				if (m->queue[q].row[i].item[k] == item)
+					return true;
+	return false;
 }
 
 static inline uint64_t
@@ -84,7 +240,7 @@ model_blocks(const struct model *m, const struct model_list *l)
 static inline unsigned
 model_most(const struct model *m)
 {
-	return m->is_sieve ? 1 : 3;
+	return m->kind == MODEL_SIEVE ? 1 : 3;
 }
 
 static inline void
@@ -94,15 +250,39 @@ model_use(struct model *m, unsigned item)
 		m->uses[item]++;
 }
 
+/* ADAPTIVE: a ghost of that queue comes back. */
+static inline void
+model_regret(struct model *m, int queue)
+{
+	uint64_t nodes = model_count(m);
+	uint64_t step = 32 * 65536 * (m->evicted[0] + m->evicted[1]) /
+			(m->evicted[queue] * (nodes ? nodes : 1));
+
+	if (step > 65536)
+		step = 65536;
+	if (queue == 0)
+		m->ratio_log -= step < m->ratio_log ? step : m->ratio_log;
+	else
+		m->ratio_log += step;
+	if (m->ratio_log > 5 * 65536)
+		m->ratio_log = 5 * 65536;
+}
+
 /* One that is new. */
 static inline void
 model_add(struct model *m, unsigned item)
 {
-	if (m->is_sieve) {
+	if (m->kind == MODEL_ADAPTIVE) {
+		int queue = vmc_ghost_take(&m->ghost, m->hash[item]);
+		if (queue >= 0)
+			model_regret(m, queue);
+		m->came += m->blocks[item];
+		model_push(&m->queue[queue >= 0], item, m->came);
+	} else if (m->kind == MODEL_SIEVE) {
 		if (m->hand == MODEL_NONE)
 			m->hand = 0;
 		model_insert(&m->all, m->all.count, item);
-	} else if (vmc_ghost_take(&m->ghost, m->hash[item])) {
+	} else if (vmc_ghost_take(&m->ghost, m->hash[item]) >= 0) {
 		model_insert(&m->main, m->main.count, item);
 	} else {
 		model_insert(&m->small, m->small.count, item);
@@ -114,7 +294,9 @@ static inline void
 model_survives(struct model *m, unsigned item)
 {
 	m->uses[item] = 0;
-	if (!m->is_sieve)
+	if (m->kind == MODEL_ADAPTIVE)
+		model_push(&m->queue[1], item, m->came);
+	else if (m->kind == MODEL_S3FIFO)
 		model_insert(&m->main, m->main.count, item);
 	else if (m->hand == MODEL_NONE)
 		model_insert(&m->all, m->all.count, item);
@@ -150,7 +332,7 @@ model_s3fifo(struct model *m)
 			if (m->uses[item] < 2) {
 				m->uses[item] = 0;
 				vmc_ghost_fit(&m->ghost, model_count(m));
-				vmc_ghost_add(&m->ghost, m->hash[item]);
+				vmc_ghost_add(&m->ghost, m->hash[item], 0);
 				return item;
 			}
 			model_survives(m, item);
@@ -161,6 +343,38 @@ model_s3fifo(struct model *m)
 			return item;
 		m->uses[item]--;
 		model_insert(&m->main, m->main.count, item);
+	}
+	return MODEL_NONE;
+}
+
+static inline unsigned
+model_adaptive(struct model *m)
+{
+	double ratio = (double)((65536 + m->ratio_log % 65536)
+				<< m->ratio_log / 65536) /
+		       65536;
+
+	while (model_in_rows(&m->queue[0]) + model_in_rows(&m->queue[1]) > 0) {
+		unsigned from = model_in_rows(&m->queue[0]) == 0;
+		if (model_in_rows(&m->queue[0]) > 0 &&
+			model_in_rows(&m->queue[1]) > 0)
+			from = floor((double)model_age(&m->queue[0], m->came) *
+				       ratio) <=
+			       (double)model_age(&m->queue[1], m->came);
+		unsigned item = model_pop(&m->queue[from]);
+		if (m->uses[item] > 0) {
+			m->uses[item] = from == 0 ? 0 : m->uses[item] - 1;
+			model_push(&m->queue[1], item, m->came);
+			continue;
+		}
+		unsigned nodes = model_count(m);
+		vmc_ghost_fit(&m->ghost, nodes);
+		vmc_ghost_add(&m->ghost, m->hash[item], from);
+		m->evicted[from]++;
+		if (m->evicted[0] + m->evicted[1] > nodes + 16)
+			for (unsigned q = 0; q < 2; q++)
+				m->evicted[q] = (m->evicted[q] + 1) / 2;
+		return item;
 	}
 	return MODEL_NONE;
 }
@@ -186,7 +400,9 @@ model_victim(struct model *m)
 		item = MODEL_NONE;
 	}
 	if (item == MODEL_NONE)
-		item = m->is_sieve ? model_sieve(m) : model_s3fifo(m);
+		item = m->kind == MODEL_SIEVE    ? model_sieve(m)
+		       : m->kind == MODEL_S3FIFO ? model_s3fifo(m)
+						 : model_adaptive(m);
 	model_gone(m);
 	return item;
 }
@@ -217,15 +433,21 @@ model_remove(struct model *m, unsigned item)
 		model_gone(m);
 		return true;
 	}
-	return false;
+	if (!model_remove_from_rows(&m->queue[0], item) &&
+		!model_remove_from_rows(&m->queue[1], item))
+		return false;
+	model_gone(m);
+	return true;
 }
 
 static inline void
-model_start(struct model *m, bool is_sieve, uint64_t capacity,
+model_start(struct model *m, enum model_kind kind, uint64_t capacity,
 	const struct vmc_memory *memory)
 {
 	memset(m, 0, sizeof(*m));
-	m->is_sieve = is_sieve;
+	m->kind = kind;
+	m->evicted[0] = m->evicted[1] = 1;
+	m->ratio_log = 65536;
 	m->capacity = capacity;
 	m->hand = MODEL_NONE;
 	vmc_ghost_init(&m->ghost, memory);

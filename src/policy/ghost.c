@@ -41,12 +41,13 @@ bucket_of(const struct vmc_ghost *ghost, uint64_t hash)
 	return &ghost->tags[(hash & (ghost->buckets - 1)) * ghost->slots];
 }
 
+/* Of kind 0. */
 static uint16_t
 tag_of(uint64_t hash)
 {
-	uint16_t tag = (uint16_t)(hash >> 48);
+	uint16_t tag = hash >> 48 & 0xfffe;
 
-	return tag ? tag : 1;
+	return tag ? tag : 2;
 }
 
 /* The newest of all buckets of `from` that make up that one, in turn. */
@@ -88,30 +89,31 @@ vmc_ghost_fit(struct vmc_ghost *ghost, uint64_t count)
 }
 
 void
-vmc_ghost_add(struct vmc_ghost *ghost, uint64_t hash)
+vmc_ghost_add(struct vmc_ghost *ghost, uint64_t hash, unsigned kind)
 {
 	if (!ghost->tags)
 		return;
 	uint16_t *tags = bucket_of(ghost, hash);
 	memmove(tags + 1, tags, (ghost->slots - 1) * sizeof(*tags));
-	tags[0] = tag_of(hash);
+	tags[0] = (uint16_t)(tag_of(hash) | kind);
 }
 
-bool
+int
 vmc_ghost_take(struct vmc_ghost *ghost, uint64_t hash)
 {
 	uint16_t tag = tag_of(hash);
 
 	if (!ghost->tags)
-		return false;
+		return -1;
 	uint16_t *tags = bucket_of(ghost, hash);
 	for (uint32_t i = 0; i < ghost->slots; i++) {
-		if (tags[i] != tag)
+		int kind = tags[i] ^ tag;
+		if (kind > 1)
 			continue;
 		memmove(tags + i, tags + i + 1,
 			(ghost->slots - i - 1) * sizeof(*tags));
 		tags[ghost->slots - 1] = 0;
-		return true;
+		return kind;
 	}
-	return false;
+	return -1;
 }

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ghost.h -- what was evicted lately: 16 bits of the hash of each
+ * ghost.h -- what was evicted lately: 15 bits of the hash of each, and one that
+ * tells where from
  *
  *   buckets   a power of two; the low bits of the hash tell which
- *   slots     of each bucket, the newest first: the high 16 bits of the hash,
- *             or 0 where there is nothing
+ *   slots     of each bucket, the newest first: the high 15 bits of the hash,
+ *             and its kind; or 0 where there is nothing
  *
  * A bucket forgets its oldest when another one comes: so all that was added is
  * remembered for about as many additions as there are slots in all. What was
- * never added is taken for a ghost once in 65536 / slots times.
+ * never added is taken for a ghost once in 32768 / slots times.
  */
 #ifndef VMC_GHOST_H
 #define VMC_GHOST_H
 
 #include "base/memory.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
 struct vmc_ghost {
@@ -34,9 +34,10 @@ void vmc_ghost_fini(struct vmc_ghost *ghost);
  */
 void vmc_ghost_fit(struct vmc_ghost *ghost, uint64_t count);
 
-void vmc_ghost_add(struct vmc_ghost *ghost, uint64_t hash);
-/* It is one no more. False: it was none. */
-bool vmc_ghost_take(struct vmc_ghost *ghost, uint64_t hash);
+/* kind: 0 or 1. */
+void vmc_ghost_add(struct vmc_ghost *ghost, uint64_t hash, unsigned kind);
+/* Its kind, and it is a ghost no more. -1: it was none. */
+int vmc_ghost_take(struct vmc_ghost *ghost, uint64_t hash);
 
 /* Of memory. */
 static inline uint64_t

@@ -282,5 +282,6 @@ extern const struct vmc_policy_ops vmc_policy_none;
 extern const struct vmc_policy_ops vmc_policy_lru;
 extern const struct vmc_policy_ops vmc_policy_sieve;
 extern const struct vmc_policy_ops vmc_policy_s3fifo;
+extern const struct vmc_policy_ops vmc_policy_adaptive;
 
 #endif

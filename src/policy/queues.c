@@ -57,10 +57,23 @@ link_before(row *r, row *next)
 	next->prev = r;
 }
 
+/* A row's live tells its queue, and when it was opened. */
+static unsigned
+row_queue(const row *r)
+{
+	return r->live / VMC_QUEUES_TIMES;
+}
+
+static uint32_t
+row_time(const row *r)
+{
+	return r->live % VMC_QUEUES_TIMES;
+}
+
 static struct vmc_queue *
 queue_of(struct vmc_queues *q, const row *r)
 {
-	return &q->queue[r->live];
+	return &q->queue[row_queue(r)];
 }
 
 /* A row without nodes goes. */
@@ -87,7 +100,7 @@ take_row(struct vmc_queues *q, unsigned which, row *next, bool needed)
 
 	if (r) {
 		link_before(r, next);
-		r->live = which;
+		r->live = which * VMC_QUEUES_TIMES + q->now;
 	}
 	return r;
 }
@@ -201,6 +214,24 @@ vmc_queues_coming(const struct vmc_queues *q, unsigned which, unsigned ahead)
 	}
 }
 
+/* As if the places of a row had been filled at equal times. */
+uint32_t
+vmc_queues_age(const struct vmc_queues *q, unsigned which)
+{
+	const struct vmc_queue *queue = &q->queue[which];
+	const row *r = queue->ends.next;
+	uint64_t first = vmc_rows_lowest(*vmc_rows_live(&q->rows, r));
+	uint32_t filled =
+		r == queue->open ? queue->next - vmc_rows_first(r) : PLACES;
+	uint32_t age = (q->now - row_time(r)) % VMC_QUEUES_TIMES;
+	uint32_t took =
+		r->next == &queue->ends
+			? age
+			: (row_time(r->next) - row_time(r)) % VMC_QUEUES_TIMES;
+
+	return age - (uint32_t)(took * first / filled);
+}
+
 bool
 vmc_queues_keep(struct vmc_queues *q, unsigned which,
 	struct vmc_policy_node *node, unsigned uses)
@@ -213,10 +244,17 @@ vmc_queues_keep(struct vmc_queues *q, unsigned which,
 }
 
 void
-vmc_queues_leave_ghost(struct vmc_queues *q, const struct vmc_policy_node *node)
+vmc_queues_leave_ghost(
+	struct vmc_queues *q, const struct vmc_policy_node *node, unsigned kind)
 {
 	fit_ghosts(q);
-	vmc_ghost_add(&q->ghost, q->user.hash_of(node, q->user.ctx));
+	vmc_ghost_add(&q->ghost, q->user.hash_of(node, q->user.ctx), kind);
+}
+
+int
+vmc_queues_was_ghost(struct vmc_queues *q, const struct vmc_policy_node *node)
+{
+	return vmc_ghost_take(&q->ghost, q->user.hash_of(node, q->user.ctx));
 }
 
 void
@@ -411,7 +449,7 @@ row_check(struct vmc_queues *q, unsigned which, const row *r, uint64_t *nodes,
 {
 	uint32_t live = *vmc_rows_live(&q->rows, r);
 
-	if (r->next->prev != r || r->live != which ||
+	if (r->next->prev != r || row_queue(r) != which ||
 		(live == 0 && r != q->queue[which].open))
 		return false;
 	for (; live; live &= live - 1) {

@@ -30,13 +30,22 @@ enum {
 	VMC_QUEUES
 };
 
+#define VMC_QUEUES_TIME_BITS 30
+#define VMC_QUEUES_TIMES (UINT32_C(1) << VMC_QUEUES_TIME_BITS)
+
 struct vmc_queues {
 	struct vmc_policy base;
 	struct vmc_policy_user user;
-	struct vmc_rows rows; /* a row's live tells its queue */
+	struct vmc_rows rows; /* see row_queue() */
+	uint32_t now;         /* the policy's clock, of VMC_QUEUES_TIME_BITS */
 	struct vmc_queue queue[VMC_QUEUES];
 	unsigned survivors; /* the queue of what is found used */
 	struct vmc_ghost ghost;
+	/* adaptive.c's */
+	uint64_t came; /* blocks, of which 1 << tick_log are a tick */
+	unsigned tick_log;
+	uint64_t evicted[2]; /* by the kind of their ghosts, of late */
+	uint64_t ratio_log;
 };
 
 static inline struct vmc_queues *
@@ -68,13 +77,22 @@ struct vmc_policy_node *vmc_queues_coming(
 	const struct vmc_queues *queues, unsigned which, unsigned ahead);
 
 /*
+ * How long ago its oldest came into the queue, about: a row tells when it was
+ * opened. Of one that is not empty.
+ */
+uint32_t vmc_queues_age(const struct vmc_queues *queues, unsigned which);
+
+/*
  * A node that was popped is kept, as the newest of that queue, with so many
  * uses left. False: there is no memory, and it has none left.
  */
 bool vmc_queues_keep(struct vmc_queues *queues, unsigned which,
 	struct vmc_policy_node *node, unsigned uses);
-/* The hash of a victim that may come back, to be taken from the ghosts then. */
-void vmc_queues_leave_ghost(
+/* A victim becomes a ghost of that kind: 0 or 1. */
+void vmc_queues_leave_ghost(struct vmc_queues *queues,
+	const struct vmc_policy_node *node, unsigned kind);
+/* A node is new: the kind of its ghost, that goes. -1: it has none. */
+int vmc_queues_was_ghost(
 	struct vmc_queues *queues, const struct vmc_policy_node *node);
 /* A victim has been chosen: where nothing is left, no ghosts are either. */
 void vmc_queues_chosen(struct vmc_queues *queues);

@@ -35,8 +35,7 @@ touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
 	for (unsigned i = 0; i < count; i++) {
 		if (!vmc_queues_is_new(q, nodes[i], ats[i]))
 			continue;
-		bool back = vmc_ghost_take(
-			&q->ghost, q->user.hash_of(nodes[i], q->user.ctx));
+		bool back = vmc_queues_was_ghost(q, nodes[i]) >= 0;
 		vmc_queues_push(q, back ? MAIN : SMALL, nodes[i], true);
 	}
 }
@@ -50,7 +49,7 @@ from_small(struct vmc_queues *q)
 		unsigned uses = vmc_queues_uses(q, node);
 		if (uses >= PROMOTED && vmc_queues_keep(q, MAIN, node, 0))
 			continue;
-		vmc_queues_leave_ghost(q, node);
+		vmc_queues_leave_ghost(q, node, 0);
 		if (uses > 0)
 			vmc_store_relaxed(vmc_policy_uses(&q->user, node), 0);
 		break;

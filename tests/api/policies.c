@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * policies.c -- one thread: SIEVE and S3-FIFO evict what their plain models
- * evict, in the same order
+ * policies.c -- one thread: SIEVE, S3-FIFO and ADAPTIVE evict what their plain
+ * models evict, in the same order
  */
 #include "policy_model.h"
 
@@ -40,8 +40,11 @@ run_start(struct run *r, enum vmemcache_repl_p policy)
 	r->cache = fixture_open(0, 0, policy);
 	vmemcache_callback_on_evict(r->cache, note_victim, r);
 	r->memory = testing_memory_of(&r->counts);
-	model_start(&r->model, policy == VMEMCACHE_REPLACEMENT_SIEVE, BLOCKS,
-		&r->memory);
+	model_start(&r->model,
+		policy == VMEMCACHE_REPLACEMENT_SIEVE    ? MODEL_SIEVE
+		: policy == VMEMCACHE_REPLACEMENT_S3FIFO ? MODEL_S3FIFO
+							 : MODEL_ADAPTIVE,
+		BLOCKS, &r->memory);
 	for (uint64_t key = 0; key < MODEL_ITEMS; key++)
 		r->model.hash[key] =
 			vmc_hash(&key, sizeof(key), r->cache->seed);
@@ -60,16 +63,6 @@ run_end(struct run *r)
 	fixture_check_empty(r->cache);
 	vmemcache_delete(r->cache);
 	model_end(&r->model);
-}
-
-static bool
-is_there(const struct run *r, unsigned key)
-{
-	const struct model *m = &r->model;
-
-	return model_find(&m->all, key) != MODEL_NONE ||
-	       model_find(&m->small, key) != MODEL_NONE ||
-	       model_find(&m->main, key) != MODEL_NONE;
 }
 
 static void
@@ -96,7 +89,7 @@ put(struct run *r, unsigned key, uint64_t blocks)
 static void
 ask(struct run *r, unsigned key)
 {
-	bool there = is_there(r, key);
+	bool there = model_has(&r->model, key);
 
 	assert_int_equal(fixture_exists(r->cache, key), there);
 	if (there) {
@@ -190,16 +183,24 @@ test_s3fifo(void **state)
 	random_uses(VMEMCACHE_REPLACEMENT_S3FIFO);
 }
 
+static void
+test_adaptive(void **state)
+{
+	(void)state;
+	random_uses(VMEMCACHE_REPLACEMENT_ADAPTIVE);
+}
+
 /* What is got all the time outlives a scan of many times the cache. */
 static void
 test_scans(void **state)
 {
 	static const enum vmemcache_repl_p policies[] = {
-		VMEMCACHE_REPLACEMENT_SIEVE, VMEMCACHE_REPLACEMENT_S3FIFO};
+		VMEMCACHE_REPLACEMENT_SIEVE, VMEMCACHE_REPLACEMENT_S3FIFO,
+		VMEMCACHE_REPLACEMENT_ADAPTIVE};
 	enum { OFTEN = 500 };
 
 	(void)state;
-	for (unsigned p = 0; p < 2; p++) {
+	for (unsigned p = 0; p < 3; p++) {
 		VMEMcache *cache = fixture_open(0, 0, policies[p]);
 		for (unsigned turn = 0; turn < 3; turn++)
 			for (uint64_t key = 0; key < OFTEN; key++)
@@ -226,6 +227,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sieve),
 		cmocka_unit_test(test_s3fifo),
+		cmocka_unit_test(test_adaptive),
 		cmocka_unit_test(test_scans),
 	};
 

@@ -273,11 +273,11 @@ configure(struct frame *f, struct model *m)
 			m->block = extent;
 	} else if (what < 240) {
 		if (policy == VMEMCACHE_REPLACEMENT_NUM)
-			policy = (int)(fuzz_byte(&input) % 4) +
+			policy = (int)(fuzz_byte(&input) % 5) +
 				 VMEMCACHE_REPLACEMENT_SIEVE - 1;
 		valid = (policy >= 0 && policy < VMEMCACHE_REPLACEMENT_NUM) ||
-			policy == VMEMCACHE_REPLACEMENT_SIEVE ||
-			policy == VMEMCACHE_REPLACEMENT_S3FIFO;
+			(policy >= VMEMCACHE_REPLACEMENT_SIEVE &&
+				policy <= VMEMCACHE_REPLACEMENT_ADAPTIVE);
 		rc = vmemcache_set_eviction_policy(
 			m->cache, (enum vmemcache_repl_p)policy);
 		if (valid && !m->added)

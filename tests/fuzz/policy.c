@@ -14,7 +14,8 @@
 #define NODES 200u
 
 static const struct vmc_policy_ops *const policies[] = {&vmc_policy_lru,
-	&vmc_policy_none, &vmc_policy_sieve, &vmc_policy_s3fifo};
+	&vmc_policy_none, &vmc_policy_sieve, &vmc_policy_s3fifo,
+	&vmc_policy_adaptive};
 
 static struct item {
 	struct vmc_policy_node node;
@@ -181,7 +182,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct testing_memory counts;
 	struct vmc_memory memory = testing_memory_of(&counts);
 	unsigned which = fuzz_byte(&in);
-	const struct vmc_policy_ops *ops = policies[which % 4];
+	const struct vmc_policy_ops *ops = policies[which % 4 + (which >= 192)];
 	const struct vmc_policy_user user = {.blocks = NODES,
 		.uses = offsetof(struct item, uses),
 		.blocks_of = blocks_of,

@@ -153,7 +153,7 @@ open_caches(struct soak *soak)
 {
 	static const size_t sizes[SOAK_CACHES] = {16 << 20, 32 << 20, 8 << 20};
 	static const enum vmemcache_repl_p policies[SOAK_CACHES] = {
-		VMEMCACHE_REPLACEMENT_LRU, VMEMCACHE_REPLACEMENT_S3FIFO,
+		VMEMCACHE_REPLACEMENT_LRU, VMEMCACHE_REPLACEMENT_ADAPTIVE,
 		VMEMCACHE_REPLACEMENT_SIEVE};
 
 	for (int i = 0; i < SOAK_CACHES; i++) {

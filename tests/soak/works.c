@@ -186,10 +186,10 @@ new_life(void)
 {
 	static const enum vmemcache_repl_p policies[] = {
 		VMEMCACHE_REPLACEMENT_LRU, VMEMCACHE_REPLACEMENT_SIEVE,
-		VMEMCACHE_REPLACEMENT_S3FIFO};
+		VMEMCACHE_REPLACEMENT_S3FIFO, VMEMCACHE_REPLACEMENT_ADAPTIVE};
 	VMEMcache *cache = vmemcache_new();
 
-	vmemcache_set_eviction_policy(cache, policies[below(3)]);
+	vmemcache_set_eviction_policy(cache, policies[below(4)]);
 	vmemcache_set_extent_size(cache, 256 + below(4000));
 	vmemcache_set_metadata(cache,
 		below(4) ? VMEMCACHE_METADATA_DRAM : VMEMCACHE_METADATA_PMEM);

@@ -279,7 +279,7 @@ main(void)
 
 	static const enum vmemcache_repl_p policies[] = {
 		VMEMCACHE_REPLACEMENT_LRU, VMEMCACHE_REPLACEMENT_SIEVE,
-		VMEMCACHE_REPLACEMENT_S3FIFO};
+		VMEMCACHE_REPLACEMENT_S3FIFO, VMEMCACHE_REPLACEMENT_ADAPTIVE};
 	int failed = 0;
 
 	for (unsigned i = 0; i < sizeof(policies) / sizeof(*policies); i++) {

@@ -122,6 +122,13 @@ test_s3fifo(void **state)
 }
 
 static void
+test_adaptive(void **state)
+{
+	(void)state;
+	run(VMEMCACHE_REPLACEMENT_ADAPTIVE, 1);
+}
+
+static void
 test_none(void **state)
 {
 	(void)state;
@@ -135,6 +142,7 @@ main(void)
 		cmocka_unit_test(test_lru),
 		cmocka_unit_test(test_sieve),
 		cmocka_unit_test(test_s3fifo),
+		cmocka_unit_test(test_adaptive),
 		cmocka_unit_test(test_none),
 	};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * test_queues.c -- the policies made of queues, SIEVE and S3-FIFO, against the
- * plain model of each
+ * test_queues.c -- the policies made of queues, SIEVE, S3-FIFO and ADAPTIVE,
+ * against the plain model of each
  */
 #include "policy_model.h"
 #include "testing.h"
@@ -79,8 +79,11 @@ fixture_start(struct fixture *f, const struct vmc_policy_ops *ops)
 	f->memory = testing_memory_of(&f->counts);
 	f->model_memory = testing_memory_of(&f->model_counts);
 	f->ops = ops;
-	model_start(
-		&f->model, ops == &vmc_policy_sieve, BLOCKS, &f->model_memory);
+	model_start(&f->model,
+		ops == &vmc_policy_sieve    ? MODEL_SIEVE
+		: ops == &vmc_policy_s3fifo ? MODEL_S3FIFO
+					    : MODEL_ADAPTIVE,
+		BLOCKS, &f->model_memory);
 	for (unsigned i = 0; i < NODES; i++) {
 		f->items[i].blocks = testing_below(&f->random, 8);
 		f->model.blocks[i] = f->items[i].blocks;
@@ -110,27 +113,16 @@ reserved(const struct fixture *f, unsigned number)
 }
 
 static void
-mark(bool *in, const struct model_list *l)
-{
-	for (unsigned i = 0; i < l->count; i++)
-		in[l->item[i]] = true;
-}
-
-static void
 check(struct fixture *f)
 {
 	uint64_t held;
-	bool in[NODES] = {false};
-
 	if (f->ops->check(f->policy, &held) != 0)
 		fail_msg("%s", vmc_error_message());
 	assert_int_equal(held, model_count(&f->model));
-	mark(in, &f->model.back);
-	mark(in, &f->model.all);
-	mark(in, &f->model.small);
-	mark(in, &f->model.main);
+
 	for (unsigned i = 0; i < NODES; i++) {
-		bool is = in[i] || reserved(f, i) != MODEL_NONE;
+		bool is =
+			model_has(&f->model, i) || reserved(f, i) != MODEL_NONE;
 		assert_int_equal(f->items[i].node.at != 0, is);
 		assert_int_equal(f->items[i].uses, f->model.uses[i]);
 	}
@@ -385,7 +377,7 @@ against_model(const struct vmc_policy_ops *ops)
 
 	fixture_start(&f, ops);
 	check(&f);
-	uint64_t steps = testing_operations(60000);
+	uint64_t steps = testing_operations(30000);
 	for (uint64_t i = 0; i < steps; i++)
 		step(&f);
 	do_recall(&f);
@@ -412,11 +404,18 @@ test_s3fifo_against_model(void **state)
 	against_model(&vmc_policy_s3fifo);
 }
 
+static void
+test_adaptive_against_model(void **state)
+{
+	(void)state;
+	against_model(&vmc_policy_adaptive);
+}
+
 static const struct vmc_policy_ops *const all[] = {
-	&vmc_policy_sieve, &vmc_policy_s3fifo};
+	&vmc_policy_sieve, &vmc_policy_s3fifo, &vmc_policy_adaptive};
 
 #define FOR_ALL(ops)                                                           \
-	for (const struct vmc_policy_ops *const *ops = all; ops < all + 2;     \
+	for (const struct vmc_policy_ops *const *ops = all; ops < all + 3;     \
 		ops++)
 
 /* Nodes and rows are forgotten, not touched: they may be gone by then. */
@@ -629,6 +628,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sieve_against_model),
 		cmocka_unit_test(test_s3fifo_against_model),
+		cmocka_unit_test(test_adaptive_against_model),
 		cmocka_unit_test(test_destroyed_full),
 		cmocka_unit_test(test_stays_dense),
 		cmocka_unit_test(test_touched_too_late),
