@@ -337,6 +337,10 @@ enum vmemcache_mode {
 /* For ttl_ms: it does not expire. */
 #define VMEMCACHE_FOREVER UINT64_MAX
 
+/* A replacement keeps the expiry of what it replaces; ttl_ms is of insertions.
+ */
+#define VMEMCACHE_KEEP_TTL 1u
+
 /*
  * How to store; all but struct_size may be 0, which is the default. So is a
  * NULL pointer. Structures that begin with struct_size may grow: it is to be
@@ -345,9 +349,9 @@ enum vmemcache_mode {
 struct vmemcache_store {
 	size_t struct_size;
 	enum vmemcache_mode mode;
-	unsigned flags;      /* none so far */
+	unsigned flags;      /* 0 or VMEMCACHE_KEEP_TTL */
 	uint64_t if_version; /* IF_VERSION: the one that must be there */
-	uint64_t ttl_ms;     /* 0, or VMEMCACHE_FOREVER */
+	uint64_t ttl_ms;     /* 0: the cache's default; VMEMCACHE_FOREVER */
 	uint64_t stale_ms;   /* not looked at so far */
 	uint32_t tag;        /* any word, kept with the item; 0 costs nothing */
 	uint32_t cost;       /* of a miss, for policies that weigh it: so far
@@ -366,16 +370,39 @@ struct vmemcache_store {
  * called. In on_miss it is like a put, if it does not fail with ENOENT or
  * ESTALE.
  *
+ * ttl_ms is how many milliseconds it lives. From the end of that on, by the
+ * clock CLOCK_BOOTTIME, no call finds it: gets miss it, ADD succeeds over it,
+ * REPLACE fails. Its blocks are used before anything else is evicted, and only
+ * then it goes: on_evict is called, and until then it counts in the statistics.
+ *
  * EEXIST: ADD, and the key is there. ENOENT: REPLACE or IF_VERSION, and it is
  * not. ESTALE: IF_VERSION, and the value there has another version. ENOSPC, and
  * in what cases entries may have been evicted all the same: as of
  * vmemcache_put(), or the pool is too small for the value beside the one that
- * it would replace. EINVAL: as there, or struct_size is not known, or mode,
- * flags or ttl_ms is none of the above. ENOMEM.
+ * it would replace. EINVAL: as there, or struct_size is not known, or mode
+ * or flags is none of the above. ENOMEM.
  */
 int vmemcache_store(VMEMcache *cache, const void *key, size_t key_size,
 	const void *value, size_t value_size, const struct vmemcache_store *how,
 	uint64_t *version);
+
+/*
+ * A use of the item, and another time to live for it from now on: as ttl_ms of
+ * vmemcache_store(). Its value and version stay as they are.
+ *
+ * ENOENT: no such key. EAGAIN: it is being evicted now; or it is pinned, and
+ * was stored without expiry. EINVAL: key NULL with a size above 0, or the cache
+ * has no medium. ENOMEM.
+ */
+int vmemcache_touch(
+	VMEMcache *cache, const void *key, size_t key_size, uint64_t ttl_ms);
+
+/*
+ * The time to live of what is stored from now on without one, by put or store;
+ * 0, the default, or VMEMCACHE_FOREVER: it does not expire. At any time, from
+ * any thread.
+ */
+int vmemcache_set_ttl(VMEMcache *cache, uint64_t ttl_ms);
 
 /*
  * Remove that key, if its value has that version; 0: whatever is there. The

@@ -35,6 +35,8 @@ struct vmemcache {
 	bool wants_touches;         /* of the policy, as is: */
 	uint8_t counts;
 	_Atomic bool versions_wanted; /* set once, see version.c */
+	/* of what is stored without one; 0: none. At any time */
+	_Atomic uint64_t ttl_ms;
 	bool bench[VMEMCACHE_BENCH_PREFAULT + 1];
 	uint64_t seed;
 	struct vmc_index *index;
@@ -72,6 +74,8 @@ struct vmemcache {
 	/* see version.c: how many stripes have taken some */
 	_Atomic uint64_t versions;
 	_Atomic bool versions_kept;
+	/* the timers of entries, once there are any (expire.c) */
+	struct vmc_expiry *_Atomic expiry;
 
 	/* of the policy (touch.c), from 1 on: written under its lock */
 	_Atomic uint8_t generation;
@@ -184,6 +188,9 @@ ssize_t vmc_cache_fetch(struct vmemcache *cache, const void *key,
 int vmc_cache_store(struct vmemcache *cache, const void *key, size_t key_size,
 	const void *value, size_t value_size, const struct vmemcache_store *how,
 	uint64_t *version);
+/* As vmemcache_touch(). */
+int vmc_cache_renew(struct vmemcache *cache, const void *key, size_t key_size,
+	uint64_t ttl_ms);
 /* 1, 0 or negative errno. */
 int vmc_cache_exists(struct vmemcache *cache, const void *key, size_t key_size,
 	size_t *value_size);
@@ -255,16 +262,6 @@ ssize_t vmc_cache_ask_on_miss(struct vmemcache *cache,
 	const struct vmc_thread *thread, struct vmc_stripe *stripe,
 	struct vmc_handover *handover);
 
-/* What is known of the value. */
-static inline void
-vmc_entry_tell(const struct vmc_entry *e, struct vmemcache_info *info)
-{
-	info->value_size = vmc_entry_value_size(e);
-	info->version = vmc_entry_version(e);
-	info->ttl_ms = VMEMCACHE_FOREVER;
-	info->tag = vmc_entry_tag(e);
-}
-
 static inline char *
 vmc_block_address(const struct vmemcache *cache, uint64_t block)
 {
@@ -312,6 +309,9 @@ vmc_cache_blocks_for(const struct vmemcache *cache, size_t size)
  */
 void vmc_cache_finish_replaced(struct vmemcache *cache,
 	struct vmc_stripe *stripe, struct vmc_entry *e, bool locked);
+/* One that is DEAD, in no index, and has no blocks any more. */
+void vmc_cache_keep_replaced(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e);
 /*
  * Under the policy's lock: it lets go of what was replaced by the owner of that
  * stripe; own is the caller's.
@@ -335,6 +335,8 @@ int vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
  * as above.
  */
 #define VMC_REPLACED 1
+/* Of make_room, where reason is EVICTED: the victims' time was over anyway. */
+#define VMC_WAS_OVER 2
 int vmc_cache_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, enum vmemcache_reason reason, vmc_runs *freed);
 

@@ -64,6 +64,14 @@ int vmc_claim_victims(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_claim *claim);
 
 /*
+ * Remove all that was claimed, callbacks included; *freed gets the blocks of
+ * the last one, the others' are free by then. What is over is counted as
+ * EXPIRED. 0, VMC_WAS_OVER; -EBADF: a callback forked, and this is the child.
+ */
+int vmc_claim_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_claim *claim, enum vmemcache_reason reason, vmc_runs *freed);
+
+/*
  * Under the policy's lock: put e back where it was, and before it what is left
  * of the claim, the last claimed first.
  */

@@ -126,10 +126,16 @@ vmc_entry_key_size(const struct vmc_entry *entry)
 }
 
 /* Where what is behind a key of that size begins. */
+static inline uint16_t
+vmc_entry_extra_mark(size_t key_size)
+{
+	return vmc_extra_mark(sizeof(struct vmc_entry) + key_size);
+}
+
 static inline size_t
 vmc_entry_extra_offset(size_t key_size)
 {
-	return (sizeof(struct vmc_entry) + key_size + 7) & ~(size_t)7;
+	return vmc_extra_offset(vmc_entry_extra_mark(key_size));
 }
 
 /* Of an entry that has it. */

@@ -28,6 +28,7 @@
 #include "claim.h"
 
 #include "base/error.h"
+#include "expire.h"
 
 #include <errno.h>
 
@@ -75,6 +76,7 @@ call_on_evict(struct vmemcache *cache, struct vmc_stripe *stripe,
 	cache->on_evict(
 		cache, e->key, vmc_entry_key_size(e), cache->on_evict_arg);
 	leaving.returned = true;
+	stripe->now = 0;
 	vmc_cache_work_begins(stripe);
 	return vmc_cache_is_foreign(cache) ? vmc_cache_fail_foreign() : 0;
 }
@@ -113,6 +115,7 @@ remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
 	int gone = vmc_index_remove(cache->index, vmc_cache_hash(cache, e), e);
 	vmc_count(stripe, vmc_count_of_removal(reason), 1);
 	vmc_count(stripe, VMC_COUNT_VALUES_GONE, vmc_entry_value_size(e));
+	vmc_expiry_stop(cache, e);
 	uint16_t state = vmc_fetch_add_acq_rel(
 		&e->state, VMC_ENTRY_DEAD - VMC_ENTRY_EVICTING);
 	*freed = __builtin_expect(state < VMC_ENTRY_PIN, 1)
@@ -131,20 +134,42 @@ vmc_cache_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return remove_claimed(cache, stripe, e, &none, reason, freed);
 }
 
+static inline __attribute__((always_inline)) int
+remove_all(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_claim *claim, enum vmemcache_reason reason, vmc_runs *freed)
+{
+	struct vmc_entry *e;
+	int result = VMC_WAS_OVER;
+
+	*freed = VMC_RUNS_NONE;
+	while ((e = vmc_claim_pop(cache, claim))) {
+		bool over = vmc_entry_is_over(e, &stripe->now);
+		vmc_extent_free(cache->extent, freed);
+		int rc = remove_claimed(cache, stripe, e, claim,
+			over ? VMEMCACHE_REASON_EXPIRED : reason, freed);
+		if (rc < 0)
+			return rc;
+		if (!over)
+			result = 0;
+	}
+	return reason == VMEMCACHE_REASON_EVICTED ? result : 0;
+}
+
+int
+vmc_claim_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_claim *claim, enum vmemcache_reason reason, vmc_runs *freed)
+{
+	return remove_all(cache, stripe, claim, reason, freed);
+}
+
 int
 vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	uint64_t blocks, enum vmemcache_reason reason, vmc_runs *freed)
 {
 	struct vmc_claim claim;
-	struct vmc_entry *e;
-
-	vmc_claim_begin(&claim, blocks, stripe->spared);
-	int rc = vmc_claim_victims(cache, stripe, &claim);
 
 	*freed = VMC_RUNS_NONE;
-	while (rc >= 0 && (e = vmc_claim_pop(cache, &claim))) {
-		vmc_extent_free(cache->extent, freed);
-		rc = remove_claimed(cache, stripe, e, &claim, reason, freed);
-	}
-	return rc < 0 ? rc : 0;
+	vmc_claim_begin(&claim, blocks, stripe->spared);
+	int rc = vmc_claim_victims(cache, stripe, &claim);
+	return rc ? rc : remove_all(cache, stripe, &claim, reason, freed);
 }

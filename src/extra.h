@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * extra.h -- what an entry has only if it is used: version, tag
+ * extra.h -- what an entry has only if it is used: version, expiry, tag
  *
- *   ...key | (to a multiple of 8) | head | tag
+ *   ...key | (to a multiple of 8) | head | timer | tag
  *
  * Behind the key bytes, of entries that say so (entry.h). The head has the
  * version in its low 56 bits, 0 if there is none, and above it which of the
  * other fields follow. So an entry that uses nothing takes no byte for it.
+ * Immutable but for the timer, which is guarded by its wheel's latch
+ * (expire.c).
  */
 #ifndef VMC_EXTRA_H
 #define VMC_EXTRA_H
 
+#include "expiry/wheel.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
-enum vmc_extra_field { VMC_EXTRA_TAG = 1 };
+enum vmc_extra_field { VMC_EXTRA_TIMER = 1, VMC_EXTRA_TAG = 2 };
 
 #define VMC_EXTRA_VERSION_BITS 56
 
@@ -23,25 +27,36 @@ enum vmc_extra_field { VMC_EXTRA_TAG = 1 };
 
 struct vmc_extra {
 	uint64_t head;
-	uint32_t tag; /* if VMC_EXTRA_TAG */
+	struct vmc_timer timer; /* if VMC_EXTRA_TIMER */
 };
 
 /* What a new entry is to have. */
 struct vmc_extras {
-	uint64_t version; /* 0: none */
-	uint32_t tag;     /* 0: none */
+	uint64_t version;  /* 0: none */
+	bool expires;      /* it has a timer */
+	uint64_t deadline; /* of that */
+	uint32_t tag;      /* 0: none */
 };
 
 static inline unsigned
 vmc_extras_fields(const struct vmc_extras *extras)
 {
-	return extras->tag ? VMC_EXTRA_TAG : 0;
+	return (extras->expires ? VMC_EXTRA_TIMER : 0) |
+	       (extras->tag ? VMC_EXTRA_TAG : 0);
+}
+
+/* Where the tag is, or would be. */
+static inline size_t
+vmc_extra_tag_offset(unsigned fields)
+{
+	return fields & VMC_EXTRA_TIMER ? sizeof(struct vmc_extra)
+					: offsetof(struct vmc_extra, timer);
 }
 
 static inline size_t
 vmc_extra_size(unsigned fields)
 {
-	return offsetof(struct vmc_extra, tag) +
+	return vmc_extra_tag_offset(fields) +
 	       (fields & VMC_EXTRA_TAG ? sizeof(uint32_t) : 0);
 }
 
@@ -60,21 +75,61 @@ vmc_extra_version(const struct vmc_extra *extra)
 	return version ? version : VMC_VERSION_NONE;
 }
 
+static inline uint32_t *
+vmc_extra_tag_at(const struct vmc_extra *extra)
+{
+	return (uint32_t *)((uintptr_t)extra +
+			    vmc_extra_tag_offset(vmc_extra_fields(extra)));
+}
+
 static inline uint32_t
 vmc_extra_tag(const struct vmc_extra *extra)
 {
-	return vmc_extra_fields(extra) & VMC_EXTRA_TAG ? extra->tag : 0;
+	return vmc_extra_fields(extra) & VMC_EXTRA_TAG
+		       ? *vmc_extra_tag_at(extra)
+		       : 0;
+}
+
+/*
+ * How far behind the beginning of an entry its head is, at least that far: 16
+ * bits are enough to say so, 11 of them significant, of a number of words. The
+ * mark of the timer says it, by which its entry is found.
+ */
+#define VMC_EXTRA_SIGNIFICANT 11u
+
+static inline uint16_t
+vmc_extra_mark(size_t bytes)
+{
+	uint64_t words = (bytes + 7) / 8;
+	unsigned shift = 0;
+
+	while (words >> VMC_EXTRA_SIGNIFICANT) {
+		words = (words + 1) / 2;
+		shift++;
+	}
+	return (uint16_t)(shift << VMC_EXTRA_SIGNIFICANT | words);
+}
+
+static inline size_t
+vmc_extra_offset(uint16_t mark)
+{
+	uint64_t words = mark & ((1u << VMC_EXTRA_SIGNIFICANT) - 1);
+
+	return (size_t)(words << (mark >> VMC_EXTRA_SIGNIFICANT)) * 8;
 }
 
 static inline void
-vmc_extra_fill(struct vmc_extra *extra, const struct vmc_extras *extras)
+vmc_extra_fill(
+	struct vmc_extra *extra, const struct vmc_extras *extras, uint16_t mark)
 {
 	unsigned fields = vmc_extras_fields(extras);
 
 	extra->head = extras->version | (uint64_t)fields
 						<< VMC_EXTRA_VERSION_BITS;
+	if (fields & VMC_EXTRA_TIMER)
+		vmc_timer_init(&extra->timer, extras->deadline, mark);
 	if (fields & VMC_EXTRA_TAG)
-		extra->tag = extras->tag;
+		*vmc_extra_tag_at(extra) = extras->tag;
 }
 
 #endif

@@ -34,6 +34,7 @@
 
 #include "base/copy.h"
 #include "base/error.h"
+#include "expire.h"
 #include "version.h"
 
 #include <errno.h>
@@ -132,6 +133,10 @@ read_once(struct vmemcache *cache, struct vmc_thread *thread,
 		vmc_epoch_exit(thread);
 		return -ENOENT;
 	}
+	if (vmc_entry_is_over(e, &stripe->now)) {
+		vmc_epoch_exit(thread);
+		return -ENOENT;
+	}
 	size_t size = vmc_entry_value_size(e);
 	size_t n = vmc_bytes_wanted(size, buffer, buffer_size, offset);
 	if (__builtin_expect(
@@ -139,7 +144,7 @@ read_once(struct vmemcache *cache, struct vmc_thread *thread,
 		read_value(cache, e, buffer, n, offset);
 	struct vmemcache_info seen;
 	if (info)
-		vmc_entry_tell(e, &seen);
+		vmc_entry_tell(e, &seen, &stripe->now);
 	vmc_fence_acquire();
 	uint32_t state = vmc_load_acquire(&e->state) & VMC_ENTRY_STATES;
 	if (__builtin_expect(
@@ -201,6 +206,7 @@ vmc_cache_ask_on_miss(struct vmemcache *cache, const struct vmc_thread *thread,
 	vmc_lock_assert_none_held();
 	cache->on_miss(cache, handover->key.data, handover->key.size,
 		cache->on_miss_arg);
+	stripe->now = 0;
 	if (vmc_cache_is_foreign(cache))
 		return vmc_cache_fail_foreign();
 	return handover->result;
@@ -235,6 +241,10 @@ get_key(struct vmemcache *cache, struct vmc_thread *thread,
 	ssize_t n = read_once(cache, thread, stripe, key, buffer, buffer_size,
 		offset, value_size, NULL, false);
 
+	if (n == -ENOENT && !cache->on_miss) {
+		vmc_count(stripe, VMC_COUNT_MISS, 1);
+		return vmc_fail_const(ENOENT, "no such key");
+	}
 	if (__builtin_expect(n < 0, 0))
 		return get_on(cache, thread, stripe,
 			&(struct vmc_handover){.key = *key,
@@ -258,6 +268,7 @@ get(struct vmemcache *cache, const void *data, size_t key_size, void *buffer,
 	if (__builtin_expect(!stripe, 0))
 		return vmc_cache_failed(-ENOMEM);
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	stripe->now = 0;
 	ssize_t n = get_key(cache, thread, stripe, &key, buffer, buffer_size,
 		offset, value_size);
 	return __builtin_expect(n >= 0, 1) ? n : vmc_cache_failed(n);
@@ -300,6 +311,7 @@ vmc_cache_fetch(struct vmemcache *cache, const void *data, size_t key_size,
 
 	if (!stripe)
 		return vmc_cache_failed(-ENOMEM);
+	stripe->now = 0;
 	if (info)
 		vmc_versions_ask(cache, stripe);
 	struct vmc_handover request = {
@@ -355,6 +367,7 @@ vmc_cache_get_many(struct vmemcache *cache, struct vmemcache_request *requests,
 
 	if (!stripe)
 		return -ENOMEM;
+	stripe->now = 0;
 	for (size_t done = 0; done < count; done += MANY_AT_ONCE) {
 		struct vmemcache_request *r = requests + done;
 		size_t n = count - done;
@@ -380,6 +393,7 @@ vmc_cache_exists(struct vmemcache *cache, const void *data, size_t key_size,
 	size_t *value_size)
 {
 	struct vmc_thread *thread = vmc_thread_self();
+	uint64_t now = 0;
 
 	if (!thread)
 		return -ENOMEM;
@@ -387,6 +401,8 @@ vmc_cache_exists(struct vmemcache *cache, const void *data, size_t key_size,
 	vmc_epoch_enter(thread);
 	struct vmc_entry *e =
 		vmc_index_find(cache->index, key.hash, vmc_entry_match, &key);
+	if (e && vmc_entry_is_over(e, &now))
+		e = NULL;
 	if (e && value_size)
 		*value_size = vmc_entry_value_size(e);
 	vmc_epoch_exit(thread);

@@ -49,6 +49,7 @@
 #include "cache.h"
 
 #include "base/error.h"
+#include "expire.h"
 #include "version.h"
 
 #include <errno.h>
@@ -153,7 +154,7 @@ pin_in_crowd(struct vmemcache *cache, struct vmc_thread *thread,
 		vmc_epoch_enter(thread);
 		*entry = vmc_index_find(
 			cache->index, key->hash, vmc_entry_match, key);
-		if (!*entry) {
+		if (!*entry || vmc_entry_is_over(*entry, &stripe->now)) {
 			rc = -ENOENT;
 		} else if (vmc_latch_try(&cache->crowds_latch, VMC_RANK_PINS)) {
 			rc = join(cache, stripe, *entry, &spare, kind);
@@ -182,7 +183,7 @@ find_and_pin(struct vmemcache *cache, struct vmc_thread *thread,
 	vmc_epoch_enter(thread);
 	struct vmc_entry *e =
 		vmc_index_find(cache->index, key->hash, vmc_entry_match, key);
-	if (!e) {
+	if (!e || vmc_entry_is_over(e, &stripe->now)) {
 		vmc_epoch_exit(thread);
 		return -ENOENT;
 	}
@@ -236,7 +237,7 @@ list_pieces(
 /* What the caller is told of an entry that is pinned for it. -ENOMEM. */
 static inline int
 fill(struct vmemcache *cache, struct vmc_entry *e, enum item_kind kind,
-	struct vmemcache_item *item)
+	struct vmemcache_item *item, uint64_t *now)
 {
 	struct iovec *piece = item->piece;
 	uint64_t count;
@@ -256,7 +257,7 @@ fill(struct vmemcache *cache, struct vmc_entry *e, enum item_kind kind,
 	item->iov = piece;
 	item->iov_count = (int)count;
 	item->info.struct_size = sizeof(item->info);
-	vmc_entry_tell(e, &item->info);
+	vmc_entry_tell(e, &item->info, now);
 	return 0;
 }
 
@@ -287,7 +288,7 @@ pin_there(struct vmemcache *cache, struct vmc_thread *thread,
 	/* one comparison for "many" and "full", which is 0 */
 	if (__builtin_expect(pending - 1 >= VMC_DRAIN_AT - 1, 0))
 		vmc_cache_look_around(cache, stripe, pending);
-	rc = fill(cache, e, kind, item);
+	rc = fill(cache, e, kind, item, &stripe->now);
 	if (rc)
 		vmc_cache_unpin(cache, item);
 	return rc;
@@ -328,6 +329,7 @@ vmc_cache_pin(struct vmemcache *cache, const void *data, size_t key_size,
 
 	if (!stripe)
 		return -ENOMEM;
+	stripe->now = 0;
 	vmc_versions_ask(cache, stripe);
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
 	int rc = pin_key(cache, thread, stripe, &key, flags, item);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * public_items.c -- the public calls on single items that 0.8 does not have:
- * store, remove, fetch
+ * store, remove, fetch, touch
  */
 #include "public.h"
 
@@ -35,11 +35,9 @@ check_how(const struct vmemcache_store **how)
 	if ((unsigned)given->mode > VMEMCACHE_IF_VERSION)
 		return vmc_fail(
 			EINVAL, "store: unknown mode %d", (int)given->mode);
-	if (given->flags != 0)
+	if (given->flags & ~VMEMCACHE_KEEP_TTL)
 		return vmc_fail(
 			EINVAL, "store: unknown flags 0x%x", given->flags);
-	if (given->ttl_ms != 0 && given->ttl_ms != VMEMCACHE_FOREVER)
-		return vmc_fail_const(EINVAL, "store: no expiry so far");
 	return 0;
 }
 
@@ -78,4 +76,26 @@ vmemcache_fetch(VMEMcache *cache, const void *key, size_t key_size,
 			info->struct_size));
 	return vmc_cache_fetch(
 		cache, key, key_size, buffer, buffer_size, offset, flags, info);
+}
+
+VMC_EXPORT int
+vmemcache_touch(
+	VMEMcache *cache, const void *key, size_t key_size, uint64_t ttl_ms)
+{
+	int rc = vmc_is_usable(cache, key, key_size)
+			 ? vmc_cache_renew(cache, key, key_size, ttl_ms)
+			 : vmc_why_unusable(cache);
+
+	return (int)vmc_operation_result(rc);
+}
+
+VMC_EXPORT int
+vmemcache_set_ttl(VMEMcache *cache, uint64_t ttl_ms)
+{
+	if (!cache ||
+		(vmc_cache_is_open(cache) && !vmc_is_usable(cache, NULL, 0)))
+		return (int)vmc_result(vmc_why_unusable(cache));
+	vmc_store_relaxed(
+		&cache->ttl_ms, ttl_ms == VMEMCACHE_FOREVER ? 0 : ttl_ms);
+	return 0;
 }

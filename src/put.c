@@ -14,12 +14,13 @@
 #include "put.h"
 
 #include "base/error.h"
+#include "expire.h"
 #include "version.h"
 
 #include <errno.h>
 
-void
-vmc_put_write(struct vmemcache *cache, const struct vmc_entry *entry,
+static inline __attribute__((always_inline)) void
+write_value(struct vmemcache *cache, const struct vmc_entry *entry,
 	const char *value)
 {
 	size_t left = vmc_entry_value_size(entry);
@@ -39,6 +40,13 @@ vmc_put_write(struct vmemcache *cache, const struct vmc_entry *entry,
 		left -= n;
 	}
 	vmc_pool_drain(&cache->pool);
+}
+
+void
+vmc_put_write(struct vmemcache *cache, const struct vmc_entry *entry,
+	const char *value)
+{
+	write_value(cache, entry, value);
 }
 
 /*
@@ -180,6 +188,21 @@ make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return rc;
 }
 
+/* What is over goes before anything is evicted: until so many blocks are free
+ */
+static __attribute__((noinline)) int
+free_expired(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, uint64_t wanted)
+{
+	vmc_cleanup(free_unseen) struct unseen unseen = {cache, e};
+	int rc = 0;
+
+	while (rc == 0 && vmc_extent_free_blocks(cache->extent) < wanted)
+		rc = vmc_expiry_reclaim(cache, stripe);
+	unseen.entry = NULL;
+	return rc == -ENOENT ? 0 : rc;
+}
+
 /*
  * Blocks for the entry's value where so many were missing: what is evicted may
  * go to others, and what others have in hand is waited for.
@@ -195,9 +218,17 @@ take_missing(struct vmemcache *cache, struct vmc_stripe *stripe,
 	do {
 		if (cache->on_evict)
 			vmc_cache_end_wait(stripe, &patience);
+		if (vmc_load_relaxed(&cache->expiry)) {
+			rc = free_expired(cache, stripe, e, blocks);
+			if (rc)
+				break;
+		}
 		rc = make_room(cache, stripe, e, missing, &freed);
-		if (rc == -ENOSPC && cache->wants_touches &&
-			vmc_cache_wait(cache, stripe, &patience))
+		if (rc == -ENOSPC &&
+			vmc_extent_free_blocks(cache->extent) >= blocks)
+			rc = 0; /* what was over has gone */
+		else if (rc == -ENOSPC && cache->wants_touches &&
+			 vmc_cache_wait(cache, stripe, &patience))
 			rc = 0;
 		else if (rc == -ENOSPC)
 			vmc_fail_const(
@@ -212,7 +243,7 @@ take_missing(struct vmemcache *cache, struct vmc_stripe *stripe,
 }
 
 /* Blocks for the entry's value, evicting as needed. */
-static int
+static inline __attribute__((always_inline)) int
 take_blocks(struct vmemcache *cache, const struct vmc_thread *thread,
 	struct vmc_stripe *stripe, uint64_t blocks, struct vmc_entry *e)
 {
@@ -223,6 +254,12 @@ take_blocks(struct vmemcache *cache, const struct vmc_thread *thread,
 	uint64_t missing;
 	int rc;
 
+	if (have < wanted && vmc_load_relaxed(&cache->expiry)) {
+		rc = free_expired(cache, stripe, e, wanted);
+		if (rc)
+			return rc;
+		have = vmc_extent_free_blocks(cache->extent);
+	}
 	if (have < wanted) {
 		/* what a large value has taken comes back bit by bit */
 		missing = wanted - have;
@@ -273,9 +310,25 @@ vmc_put_make_entry(struct vmemcache *cache, const struct vmc_key *key,
 	struct vmc_entry *e = make_entry_of(cache, key, value_size, size);
 	if (e && extras) {
 		e->value_size_high |= VMC_ENTRY_EXTRA;
-		vmc_extra_fill(vmc_entry_extra(e), extras);
+		vmc_extra_fill(vmc_entry_extra(e), extras,
+			vmc_entry_extra_mark(key->size));
 	}
 	return e;
+}
+
+static __attribute__((noinline)) struct vmc_entry *
+make_entry_with_extras(struct vmemcache *cache, struct vmc_stripe *stripe,
+	const struct vmc_key *key, size_t value_size, uint64_t ttl_ms)
+{
+	struct vmc_extras extras = {.version = vmc_version_draw(cache, stripe)};
+
+	if (ttl_ms) {
+		if (vmc_expiry_prepare(cache) != 0)
+			return NULL;
+		extras.expires = true;
+		extras.deadline = vmc_deadline_of(ttl_ms, &stripe->now);
+	}
+	return vmc_put_make_entry(cache, key, value_size, &extras);
 }
 
 /* A put's. NULL: no memory. */
@@ -283,10 +336,11 @@ static inline struct vmc_entry *
 make_entry(struct vmemcache *cache, struct vmc_stripe *stripe,
 	const struct vmc_key *key, size_t value_size)
 {
-	if (__builtin_expect(vmc_versions_wanted(cache), 0))
-		return vmc_put_make_entry(cache, key, value_size,
-			&(struct vmc_extras){
-				.version = vmc_version_draw(cache, stripe)});
+	uint64_t ttl_ms = vmc_load_relaxed(&cache->ttl_ms);
+
+	if (__builtin_expect(vmc_versions_wanted(cache) || ttl_ms != 0, 0))
+		return make_entry_with_extras(
+			cache, stripe, key, value_size, ttl_ms);
 	return make_entry_of(
 		cache, key, value_size, sizeof(struct vmc_entry) + key->size);
 }
@@ -347,8 +401,8 @@ let_others_first(struct vmemcache *cache, const struct vmc_thread *thread,
 		vmc_cache_let_others_first(cache, stripe);
 }
 
-int
-vmc_put_take_room(struct vmemcache *cache, const struct vmc_thread *thread,
+static inline __attribute__((always_inline)) int
+take_room(struct vmemcache *cache, const struct vmc_thread *thread,
 	struct vmc_stripe *stripe, size_t value_size, struct vmc_entry **e)
 {
 	uint64_t blocks = vmc_cache_blocks_for(cache, value_size);
@@ -383,6 +437,13 @@ vmc_put_take_room(struct vmemcache *cache, const struct vmc_thread *thread,
 	return rc;
 }
 
+int
+vmc_put_take_room(struct vmemcache *cache, const struct vmc_thread *thread,
+	struct vmc_stripe *stripe, size_t value_size, struct vmc_entry **e)
+{
+	return take_room(cache, thread, stripe, value_size, e);
+}
+
 void
 vmc_put_give_back(
 	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
@@ -392,8 +453,9 @@ vmc_put_give_back(
 	vmc_put_free_entry(cache, e);
 }
 
-void
-vmc_put_publish(struct vmemcache *cache, struct vmc_thread *thread,
+/* counts_as VMC_COUNTERS: it is counted already. */
+static inline __attribute__((always_inline)) void
+publish(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_stripe *stripe, const struct vmc_key *key,
 	struct vmc_entry *e, const struct vmc_index_place *where,
 	enum vmc_counter counts_as)
@@ -401,21 +463,34 @@ vmc_put_publish(struct vmemcache *cache, struct vmc_thread *thread,
 	uint32_t pending = 0;
 	uint64_t runs;
 
-	vmc_runs_view(&e->runs, &runs);
-	count_cut(stripe, runs > 1);
 	/* before others may evict it, and count that */
-	vmc_count(stripe, counts_as, 1);
-	vmc_count(stripe, VMC_COUNT_EXTENTS, runs);
-	vmc_count(stripe, VMC_COUNT_VALUES, vmc_entry_value_size(e));
+	if (counts_as != VMC_COUNTERS) {
+		vmc_runs_view(&e->runs, &runs);
+		count_cut(stripe, runs > 1);
+		vmc_count(stripe, counts_as, 1);
+		vmc_count(stripe, VMC_COUNT_EXTENTS, runs);
+		vmc_count(stripe, VMC_COUNT_VALUES, vmc_entry_value_size(e));
+	}
 	vmc_epoch_enter(thread);
 	vmc_index_publish(
 		cache->index, key->hash, e, note_of(cache, &e->runs), where);
+	if (__builtin_expect(vmc_entry_has_extra(e), 0))
+		vmc_expiry_start(cache, e, &stripe->now);
 	if (cache->wants_touches)
 		pending = vmc_ring_push(
 			&stripe->ring, &e->node, vmc_cache_tick(cache, stripe));
 	vmc_epoch_exit(thread);
 	if (__builtin_expect(pending >= VMC_DRAIN_AT, 0))
 		vmc_cache_feed(cache, &stripe->ring, false);
+}
+
+void
+vmc_put_publish(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key,
+	struct vmc_entry *e, const struct vmc_index_place *where,
+	enum vmc_counter counts_as)
+{
+	publish(cache, thread, stripe, key, e, where, counts_as);
 }
 
 /* Put that entry into the cache; it is freed if that fails. */
@@ -426,7 +501,7 @@ insert(struct vmemcache *cache, struct vmc_thread *thread,
 	size_t value_size)
 {
 	struct vmc_index_place where;
-	int rc = vmc_put_take_room(cache, thread, stripe, value_size, &e);
+	int rc = take_room(cache, thread, stripe, value_size, &e);
 
 	if (rc)
 		return rc;
@@ -438,7 +513,7 @@ insert(struct vmemcache *cache, struct vmc_thread *thread,
 		spot = (struct vmc_index_spot){0};
 	bool small = value_size <= VMC_PUT_WRITE_LATCHED;
 	if (!small)
-		vmc_put_write(cache, e, value);
+		write_value(cache, e, value);
 	rc = vmc_index_begin(
 		cache->index, key->hash, spot, vmc_entry_match, key, &where);
 	if (rc) {
@@ -446,8 +521,8 @@ insert(struct vmemcache *cache, struct vmc_thread *thread,
 		return rc;
 	}
 	if (small)
-		vmc_put_write(cache, e, value);
-	vmc_put_publish(cache, thread, stripe, key, e, &where,
+		write_value(cache, e, value);
+	publish(cache, thread, stripe, key, e, &where,
 		vmc_count_of_store(
 			VMC_MODE_OF_PUT, VMEMCACHE_OUTCOME_INSERTED));
 	vmc_cache_work_ends(stripe);
@@ -475,16 +550,19 @@ put(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_entry *e = make_entry(cache, stripe, key, value_size);
 	vmc_epoch_enter(thread);
 	spot = vmc_index_refresh(cache->index, key->hash, spot);
-	bool there = vmc_index_find_from(cache->index, key->hash, spot,
-			     vmc_entry_match, key) != NULL;
+	const struct vmc_entry *old = vmc_index_find_from(
+		cache->index, key->hash, spot, vmc_entry_match, key);
+	bool over = old && vmc_entry_is_over(old, &stripe->now);
 	vmc_epoch_exit(thread);
-	if (!there)
+	if (!old)
 		return e ? insert(cache, thread, stripe, key, spot, e, value,
 				   value_size)
 			 : -ENOMEM;
 	if (e)
 		vmc_put_free_entry(cache, e);
-	return -EEXIST;
+	return over ? vmc_store_anew(
+			      cache, thread, stripe, key, value, value_size)
+		    : -EEXIST;
 }
 
 int
@@ -500,6 +578,7 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
 	unsigned failed = 0;
 	int rc;
+	stripe->now = 0;
 	vmc_cache_begin_change(cache, stripe);
 	/* where memory is short, once more with what had not been given back */
 	do

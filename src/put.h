@@ -42,12 +42,18 @@ void vmc_put_write(
 
 /*
  * Into that place of the index, which is latched for it, and into the ring.
- * From then on it is anybody's. counts_as: vmc_count_of_store().
+ * From then on it is anybody's. counts_as: vmc_count_of_store(), or
+ * VMC_COUNTERS of a value that is counted already.
  */
 void vmc_put_publish(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_stripe *stripe, const struct vmc_key *key,
 	struct vmc_entry *e, const struct vmc_index_place *where,
 	enum vmc_counter counts_as);
+
+/* A put where what is there is over: -EEXIST, if it is not any more. */
+int vmc_store_anew(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key, const void *value,
+	size_t value_size);
 
 /* What was put, or not, for a get that waits for it. */
 struct vmc_offer {

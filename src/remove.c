@@ -9,6 +9,7 @@
 #include "claim.h"
 
 #include "base/error.h"
+#include "expire.h"
 #include "version.h"
 
 #include <errno.h>
@@ -16,7 +17,8 @@
 /* Claim the entry of that key and take it out of the policy. NULL: *rc. */
 static struct vmc_entry *
 claim_key(struct vmemcache *cache, struct vmc_thread *thread,
-	const struct vmc_key *key, uint64_t if_version, int *rc)
+	struct vmc_stripe *stripe, const struct vmc_key *key,
+	uint64_t if_version, int *rc)
 {
 	uint16_t state = VMC_ENTRY_LIVE;
 
@@ -24,6 +26,8 @@ claim_key(struct vmemcache *cache, struct vmc_thread *thread,
 	vmc_epoch_enter(thread);
 	struct vmc_entry *e =
 		vmc_index_find(cache->index, key->hash, vmc_entry_match, key);
+	if (e && vmc_entry_is_over(e, &stripe->now))
+		e = NULL;
 	bool other = e && if_version && vmc_entry_version(e) != if_version;
 	bool claimed = e && !other && vmc_claim_entry(cache, e, &state);
 	vmc_epoch_exit(thread);
@@ -58,7 +62,7 @@ evict_key(struct vmemcache *cache, struct vmc_thread *thread,
 
 	do {
 		struct vmc_entry *e =
-			claim_key(cache, thread, key, if_version, &rc);
+			claim_key(cache, thread, stripe, key, if_version, &rc);
 		if (!e)
 			continue; /* -ESRCH: it has just gone */
 		rc = vmc_cache_remove(
@@ -87,6 +91,7 @@ vmc_cache_evict(struct vmemcache *cache, const void *data, size_t key_size,
 	if (!stripe)
 		return -ENOMEM;
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	stripe->now = 0;
 	vmc_cache_begin_change(cache, stripe);
 	if (if_version)
 		vmc_versions_ask(cache, stripe);
@@ -111,14 +116,17 @@ vmc_cache_evict_victim(struct vmemcache *cache)
 
 	if (!stripe)
 		return -ENOMEM;
+	stripe->now = 0;
 	vmc_cache_begin_change(cache, stripe);
 	vmc_cache_work_begins(stripe);
-	int rc = vmc_cache_make_room(
-		cache, stripe, 0, VMEMCACHE_REASON_EVICTED, &freed);
-	if (rc == -EBADF)
-		return rc;
-	if (rc == 0)
+	int rc;
+	do {
+		rc = vmc_cache_make_room(
+			cache, stripe, 0, VMEMCACHE_REASON_EVICTED, &freed);
+		if (rc == -EBADF)
+			return rc;
 		vmc_extent_free(cache->extent, &freed);
+	} while (rc == VMC_WAS_OVER);
 	vmc_cache_work_ends(stripe);
 	if (rc == 0)
 		vmc_cache_reclaim(cache, stripe);

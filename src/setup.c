@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "base/os.h"
+#include "expire.h"
 
 #include <errno.h>
 
@@ -194,6 +195,7 @@ vmc_cache_close(struct vmemcache *cache)
 		vmc_extent_delete(cache->extent);
 	if (cache->kind) {
 		free_replaced(cache);
+		vmc_expiry_close(cache);
 		vmc_stripes_delete(&cache->stripes, &cache->uncounted);
 		vmc_lock_destroy(&cache->policy_lock);
 		memkind_destroy_kind(cache->kind);
@@ -448,6 +450,8 @@ vmc_cache_check(struct vmemcache *cache)
 		rc = vmc_index_check(cache->index);
 	if (rc == 0)
 		rc = vmc_extent_check(cache->extent);
+	if (rc == 0)
+		rc = vmc_expiry_check(cache);
 	if (rc)
 		return rc;
 	if (vmc_index_count(cache->index) != entries)

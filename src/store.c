@@ -40,6 +40,7 @@
 #include "put.h"
 
 #include "base/error.h"
+#include "expire.h"
 #include "claim.h"
 #include "version.h"
 
@@ -56,10 +57,14 @@ struct storing {
 	struct vmc_entry *e; /* unseen */
 };
 
-/* May it be stored where that entry is, or none? */
+/* May it be stored where that entry is, or none (NULL, or one that is over)? */
 static int
-judge(const struct vmemcache_store *how, const struct vmc_entry *old)
+judge(struct storing *s, const struct vmc_entry *old)
 {
+	const struct vmemcache_store *how = s->how;
+
+	if (old && vmc_entry_is_over(old, &s->stripe->now))
+		old = NULL;
 	switch (how->mode) {
 	case VMEMCACHE_ADD:
 		return old ? -EEXIST : 0;
@@ -90,12 +95,32 @@ vmc_cache_let_go_of_replaced(
 	}
 }
 
+/* There is room for the next one. */
+static void
+let_go_of_many(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	if (stripe->replaced_count < VMC_STRIPE_REPLACED)
+		return;
+	vmc_lock_acquire(&cache->policy_lock);
+	vmc_cache_let_go_of_replaced(cache, stripe, stripe);
+	vmc_cache_release_policy(cache);
+}
+
+void
+vmc_cache_keep_replaced(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	stripe->replaced[stripe->replaced_count++] = e;
+	let_go_of_many(cache, stripe);
+}
+
 void
 vmc_cache_finish_replaced(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, bool locked)
 {
 	uint16_t state = VMC_ENTRY_EVICTING;
 
+	vmc_expiry_stop(cache, e);
 	vmc_count(stripe, vmc_count_of_removal(VMEMCACHE_REASON_REPLACED), 1);
 	vmc_count(stripe, VMC_COUNT_VALUES_GONE, vmc_entry_value_size(e));
 	if (__builtin_expect(
@@ -121,6 +146,43 @@ vmc_cache_finish_replaced(struct vmemcache *cache, struct vmc_stripe *stripe,
 	vmc_extent_free(cache->extent, &runs);
 }
 
+/*
+ * The new entry, of which nobody knows, gets the deadline of the old one, which
+ * is latched in the index: so the old one's does not change any more before it
+ * is replaced. -ERESTART: it has no timer for that.
+ */
+static int
+keep_expiry(struct storing *s, const struct vmc_entry *old)
+{
+	struct vmc_timer *timer = vmc_entry_timer(s->e);
+	const struct vmc_timer *of_old = vmc_entry_timer(old);
+	uint64_t deadline =
+		of_old ? vmc_timer_deadline(of_old) : VMC_WHEEL_NEVER;
+
+	if (timer)
+		vmc_timer_init(timer, deadline, vmc_timer_mark(timer));
+	return timer || deadline == VMC_WHEEL_NEVER ? 0 : -ERESTART;
+}
+
+/* What was over when it was exchanged, and is claimed: as if it was reclaimed
+ */
+static int
+remove_expired(struct storing *s, struct vmc_entry *old)
+{
+	struct vmemcache *cache = s->cache;
+	vmc_runs freed;
+
+	vmc_lock_acquire(&cache->policy_lock);
+	cache->policy->ops->remove(cache->policy, &old->node);
+	vmc_cache_release_policy(cache);
+	int rc = vmc_cache_remove(
+		cache, s->stripe, old, VMEMCACHE_REASON_EXPIRED, &freed);
+	if (rc < 0)
+		return rc;
+	vmc_extent_free(cache->extent, &freed);
+	return 0;
+}
+
 /* In the place of what is there. -EAGAIN: there is nothing any more. */
 static int
 exchange(struct storing *s)
@@ -133,7 +195,10 @@ exchange(struct storing *s)
 
 	if (!old)
 		return -EAGAIN;
-	int rc = judge(s->how, old);
+	bool over = vmc_entry_is_over(old, &s->stripe->now);
+	int rc = judge(s, old);
+	if (rc == 0 && s->how->flags & VMEMCACHE_KEEP_TTL && !over)
+		rc = keep_expiry(s, old);
 	if (rc) {
 		vmc_index_cancel_exchange(cache->index, s->key->hash);
 		return rc;
@@ -142,15 +207,15 @@ exchange(struct storing *s)
 	if (s->value_size <= VMC_PUT_WRITE_LATCHED)
 		vmc_put_write(cache, s->e, s->value);
 	vmc_put_publish(cache, s->thread, s->stripe, s->key, s->e, &where,
-		vmc_count_of_store(s->how->mode, VMEMCACHE_OUTCOME_REPLACED));
+		vmc_count_of_store(
+			s->how->mode, over ? VMEMCACHE_OUTCOME_INSERTED
+					   : VMEMCACHE_OUTCOME_REPLACED));
 	if (!claimed)
 		return 0; /* its evictor's */
+	if (over)
+		return remove_expired(s, old);
 	vmc_cache_finish_replaced(cache, s->stripe, old, false);
-	if (s->stripe->replaced_count < VMC_STRIPE_REPLACED)
-		return 0;
-	vmc_lock_acquire(&cache->policy_lock);
-	vmc_cache_let_go_of_replaced(cache, s->stripe, s->stripe);
-	vmc_cache_release_policy(cache);
+	let_go_of_many(cache, s->stripe);
 	return 0;
 }
 
@@ -159,7 +224,7 @@ static int
 insert(struct storing *s, struct vmc_index_spot spot)
 {
 	struct vmc_index_place where;
-	int rc = judge(s->how, NULL);
+	int rc = judge(s, NULL);
 
 	if (rc)
 		return rc;
@@ -193,6 +258,8 @@ place(struct storing *s, struct vmc_index_spot spot, bool there)
 		vmc_epoch_exit(s->thread);
 		spot = (struct vmc_index_spot){0};
 	}
+	if (rc == -EBADF)
+		return rc;
 	if (rc)
 		vmc_put_give_back(s->cache, s->stripe, s->e);
 	else
@@ -228,13 +295,25 @@ take_room(struct storing *s, const struct vmc_entry *old)
 static struct vmc_entry *
 make_entry(struct storing *s)
 {
-	struct vmc_extras extras = {.tag = s->how->tag};
+	struct vmemcache *cache = s->cache;
+	struct vmc_extras extras = {
+		.deadline = VMC_WHEEL_NEVER, .tag = s->how->tag};
+	uint64_t ttl_ms = s->how->ttl_ms;
 
-	if (!extras.tag && !vmc_versions_wanted(s->cache))
-		return vmc_put_make_entry(
-			s->cache, s->key, s->value_size, NULL);
-	extras.version = vmc_version_draw(s->cache, s->stripe);
-	return vmc_put_make_entry(s->cache, s->key, s->value_size, &extras);
+	if (ttl_ms == 0)
+		ttl_ms = vmc_load_relaxed(&cache->ttl_ms);
+	if (ttl_ms != 0 && ttl_ms != VMEMCACHE_FOREVER) {
+		extras.deadline = vmc_deadline_of(ttl_ms, &s->stripe->now);
+		if (vmc_expiry_prepare(cache) != 0)
+			return NULL;
+	}
+	extras.expires = extras.deadline != VMC_WHEEL_NEVER ||
+			 (s->how->flags & VMEMCACHE_KEEP_TTL &&
+				 vmc_load_relaxed(&cache->expiry));
+	if (!extras.tag && !extras.expires && !vmc_versions_wanted(cache))
+		return vmc_put_make_entry(cache, s->key, s->value_size, NULL);
+	extras.version = vmc_version_draw(cache, s->stripe);
+	return vmc_put_make_entry(cache, s->key, s->value_size, &extras);
 }
 
 static int
@@ -256,7 +335,8 @@ store(struct storing *s, uint64_t *version)
 	spot = vmc_index_refresh(cache->index, hash, spot);
 	const struct vmc_entry *old = vmc_index_find_from(
 		cache->index, hash, spot, vmc_entry_match, s->key);
-	int rc = judge(s->how, old);
+	bool over = old && vmc_entry_is_over(old, &s->stripe->now);
+	int rc = judge(s, old);
 	vmc_epoch_exit(s->thread);
 	if (rc == 0 && !s->e)
 		rc = -ENOMEM;
@@ -265,13 +345,26 @@ store(struct storing *s, uint64_t *version)
 			vmc_put_free_entry(cache, s->e);
 		return rc;
 	}
-	rc = take_room(s, old);
+	/* what is over need not be spared */
+	rc = take_room(s, over ? NULL : old);
 	if (rc)
 		return rc;
 	if (version) /* it may be gone as soon as it is LIVE */
 		*version = vmc_entry_version(s->e);
 	return place(s, cache->on_evict ? (struct vmc_index_spot){0} : spot,
 		old != NULL);
+}
+
+int
+vmc_store_anew(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key, const void *value,
+	size_t value_size)
+{
+	static const struct vmemcache_store how = {.mode = VMEMCACHE_ADD};
+	struct storing s = {
+		cache, thread, stripe, key, value, value_size, &how, NULL};
+
+	return store(&s, NULL);
 }
 
 static int
@@ -307,13 +400,15 @@ vmc_cache_store(struct vmemcache *cache, const void *data, size_t key_size,
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
 	struct storing s = {
 		cache, thread, stripe, &key, value, value_size, how, NULL};
+	stripe->now = 0;
 	vmc_cache_begin_change(cache, stripe);
 	if (version || how->mode == VMEMCACHE_IF_VERSION)
 		vmc_versions_ask(cache, stripe);
 	do
 		rc = store(&s, version ? &stored : NULL);
-	while (__builtin_expect(rc == -ENOMEM, 0) && tries++ == 0 &&
-		vmc_cache_reclaim_all(cache, stripe));
+	while (rc == -ERESTART ||
+		(__builtin_expect(rc == -ENOMEM, 0) && tries++ == 0 &&
+			vmc_cache_reclaim_all(cache, stripe)));
 	if (rc == -EBADF) /* on_evict has returned in a child */
 		return rc;
 	vmc_cache_end_change(stripe);

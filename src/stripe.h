@@ -78,6 +78,8 @@ struct vmc_stripe {
 	/* what it is about to replace, and so does not evict (store.c) */
 	const struct vmc_entry *spared;
 	uint64_t version; /* the latest that it has drawn (version.h) */
+	/* of the call under way, in milliseconds; 0: not read yet (expire.h) */
+	uint64_t now;
 	/* of the owner, or under the policy's lock if that has gone */
 	unsigned replaced_count;
 	struct vmc_entry *replaced[VMC_STRIPE_REPLACED];

@@ -13,6 +13,7 @@
  *   POLICY   the replacement policy of one cache
  *   STRIPES  which stripes of a cache are in use
  *   INDEX    one stripe of an index
+ *   EXPIRY   one wheel of timers of a cache
  *   PINS     the pins of a cache that entries have no room for
  *   EXTENT   the block allocator
  *   KIND     memkind's own locks
@@ -32,6 +33,7 @@ enum vmc_lock_rank {
 	VMC_RANK_POLICY,
 	VMC_RANK_STRIPES,
 	VMC_RANK_INDEX,
+	VMC_RANK_EXPIRY,
 	VMC_RANK_PINS,
 	VMC_RANK_EXTENT,
 	VMC_RANK_KIND,

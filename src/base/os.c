@@ -194,6 +194,16 @@ vmc_os_time_ns(void)
 }
 
 uint64_t
+vmc_os_boot_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 +
+	       1;
+}
+
+uint64_t
 vmc_os_random64(void)
 {
 	uint64_t bits;

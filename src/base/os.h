@@ -62,6 +62,12 @@ uint64_t vmc_os_clock_ns(void);
 /* Nanoseconds since 1970, of the clock that people set. */
 uint64_t vmc_os_time_ns(void);
 
+/*
+ * Milliseconds since the machine was booted, in which it may have slept; never
+ * 0. Read without a system call, in some 25 ns.
+ */
+uint64_t vmc_os_boot_ms(void);
+
 /* 64 bits that an attacker cannot guess (getrandom, clock as a last resort). */
 uint64_t vmc_os_random64(void);
 

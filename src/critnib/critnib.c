@@ -132,6 +132,18 @@ find_leaf(bag *b, uint64_t hash, const void *leaf, unsigned *i)
 	return b;
 }
 
+static bool
+is_there(
+	const bag *b, uint64_t hash, vmc_index_match_fn *match, const void *key)
+{
+	unsigned i;
+
+	for (; b; b = chained(b))
+		if (vmc_bag_find(b, hash, match, key, &i))
+			return true;
+	return false;
+}
+
 /* The leaf in these bags for which match says true, and where; NULL. */
 static void *
 find_match(bag *b, uint64_t hash, vmc_index_match_fn *match, const void *key,
@@ -191,7 +203,7 @@ begin(struct vmc_index *base, uint64_t hash, struct vmc_index_spot spot,
 	latch(index, stripe_of(hash));
 	go_down(index, hash, &way);
 	bag *b = way.bag[way.last];
-	if (find_match(b, hash, match, key, where))
+	if (is_there(b, hash, match, key))
 		err = -EEXIST;
 	while (!err &&
 		(!b || node_below(b) || !find_place(index, b, hash, where))) {

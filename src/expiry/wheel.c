@@ -128,11 +128,10 @@ place(struct vmc_wheel *wheel, struct vmc_timer *timer, uint64_t when)
 }
 
 void
-vmc_wheel_add(
-	struct vmc_wheel *wheel, struct vmc_timer *timer, uint64_t deadline)
+vmc_wheel_add(struct vmc_wheel *wheel, struct vmc_timer *timer)
 {
-	vmc_store_relaxed(&timer->deadline, deadline);
-	timer->link = (struct vmc_timer_list){NULL, NULL};
+	uint64_t deadline = vmc_timer_deadline(timer);
+
 	if (deadline == VMC_WHEEL_NEVER)
 		return;
 	place(wheel, timer, deadline);
@@ -194,7 +193,7 @@ move_down(struct vmc_wheel *wheel, struct vmc_timer_list *slot, uint64_t now,
 			return false;
 		--*at_most;
 		struct vmc_timer *timer = timer_of(slot->next);
-		uint64_t deadline = vmc_load_relaxed(&timer->deadline);
+		uint64_t deadline = vmc_timer_deadline(timer);
 		list_remove(&timer->link);
 		place(wheel, timer, deadline <= now ? wheel->time : deadline);
 	}
@@ -259,8 +258,8 @@ check_list(const struct vmc_timer_list *list, uint64_t first, uint64_t last,
 	const struct vmc_timer_list *link;
 
 	for (link = list->next; link != list; link = link->next) {
-		uint64_t deadline = vmc_load_relaxed(
-			&timer_of((struct vmc_timer_list *)link)->deadline);
+		uint64_t deadline = vmc_timer_deadline(
+			timer_of((struct vmc_timer_list *)link));
 		if (link->next->prev != link || link->prev->next != link)
 			return fail("broken links");
 		if (deadline < first || deadline > last)
@@ -274,7 +273,7 @@ int
 vmc_wheel_check(struct vmc_wheel *wheel)
 {
 	uint64_t count = 0;
-	int rc = check_list(&wheel->due, 0, UINT64_MAX - 1, &count);
+	int rc = check_list(&wheel->due, 0, VMC_WHEEL_NEVER - 1, &count);
 
 	for (unsigned level = 0; level < VMC_WHEEL_LEVELS; level++) {
 		uint64_t at = wheel->time >> bits_below(level);
@@ -288,7 +287,7 @@ vmc_wheel_check(struct vmc_wheel *wheel)
 			if (level == 0)
 				first = 0;
 			if (level == VMC_WHEEL_LEVELS - 1)
-				last = UINT64_MAX - 1;
+				last = VMC_WHEEL_NEVER - 1;
 			rc = check_list(
 				&wheel->slot[level][slot], first, last, &count);
 			if (!occupied &&

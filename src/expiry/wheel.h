@@ -23,17 +23,42 @@
 /* So far ahead of the wheel's time timers are told apart: 139 years. */
 #define VMC_WHEEL_SPAN (UINT64_C(1) << VMC_WHEEL_LEVELS * VMC_WHEEL_SLOT_BITS)
 
+/* Deadlines have so many bits, which is 8,900 years of milliseconds. */
+#define VMC_TIMER_BITS 48
 /* Never due, and never in a wheel. */
-#define VMC_WHEEL_NEVER UINT64_MAX
+#define VMC_WHEEL_NEVER ((UINT64_C(1) << VMC_TIMER_BITS) - 1)
 
 struct vmc_timer_list {
 	struct vmc_timer_list *next, *prev;
 };
 
 struct vmc_timer {
-	_Atomic uint64_t deadline;  /* milliseconds; written under the lock */
+	/* the deadline: written under the lock; above it a mark of the user's
+	 */
+	_Atomic uint64_t word;
 	struct vmc_timer_list link; /* next NULL: in no wheel */
 };
+
+/* In no wheel. */
+static inline void
+vmc_timer_init(struct vmc_timer *timer, uint64_t deadline, uint16_t mark)
+{
+	vmc_store_relaxed(
+		&timer->word, deadline | (uint64_t)mark << VMC_TIMER_BITS);
+	timer->link.next = timer->link.prev = NULL;
+}
+
+static inline uint64_t
+vmc_timer_deadline(const struct vmc_timer *timer)
+{
+	return vmc_load_relaxed(&timer->word) & VMC_WHEEL_NEVER;
+}
+
+static inline uint16_t
+vmc_timer_mark(const struct vmc_timer *timer)
+{
+	return (uint16_t)(vmc_load_relaxed(&timer->word) >> VMC_TIMER_BITS);
+}
 
 struct vmc_wheel {
 	uint64_t time; /* what was due by then is in `due` */
@@ -47,9 +72,8 @@ struct vmc_wheel {
 /* Empty, at that time. */
 void vmc_wheel_init(struct vmc_wheel *wheel, uint64_t now);
 
-/* A timer that is in no wheel, with that deadline; NEVER: it stays so. */
-void vmc_wheel_add(
-	struct vmc_wheel *wheel, struct vmc_timer *timer, uint64_t deadline);
+/* A timer that is in no wheel; one of NEVER stays so. */
+void vmc_wheel_add(struct vmc_wheel *wheel, struct vmc_timer *timer);
 /* Of that wheel, or of none. */
 void vmc_wheel_remove(struct vmc_wheel *wheel, struct vmc_timer *timer);
 /* One that is due is asked for again a millisecond after the wheel's time. */

@@ -326,6 +326,18 @@ find_match(bag *b, uint64_t hash, vmc_index_match_fn *match, const void *key,
 	return leaf;
 }
 
+static bool
+is_there(
+	const bag *b, uint64_t hash, vmc_index_match_fn *match, const void *key)
+{
+	unsigned i;
+
+	for (; b; b = chained(b))
+		if (vmc_bag_find(b, hash, match, key, &i))
+			return true;
+	return false;
+}
+
 static int
 begin(struct vmc_index *base, uint64_t hash, struct vmc_index_spot spot,
 	vmc_index_match_fn *match, const void *key, place *where)
@@ -338,7 +350,7 @@ begin(struct vmc_index *base, uint64_t hash, struct vmc_index_spot spot,
 	if (!spot.bag && make_bag(index, stripe_of(hash), 0))
 		spot = vmc_linear_spot_of(base, hash);
 	if (spot.bag) {
-		if (find_match(spot.bag, hash, match, key, where))
+		if (is_there(spot.bag, hash, match, key))
 			err = -EEXIST;
 		else if (make_place(index, spot.bag, where)) {
 			vmc_owner_add(

@@ -13,6 +13,14 @@ static struct vmc_wheel wheel;
 static struct vmc_timer timers[TIMERS];
 
 static void
+add(struct vmc_timer *timer, uint64_t deadline)
+{
+	vmc_timer_init(timer, deadline, 4711);
+	vmc_wheel_add(&wheel, timer);
+	assert_int_equal(vmc_timer_mark(timer), 4711);
+}
+
+static void
 check(void)
 {
 	if (vmc_wheel_check(&wheel) != 0)
@@ -34,7 +42,7 @@ take_due(uint64_t now)
 	unsigned count = 0;
 
 	while ((timer = vmc_wheel_due(&wheel))) {
-		assert_true(vmc_load_relaxed(&timer->deadline) <= now);
+		assert_true(vmc_timer_deadline(timer) <= now);
 		vmc_wheel_remove(&wheel, timer);
 		count++;
 	}
@@ -45,15 +53,15 @@ static void
 test_one_timer_of_each_length(void **state)
 {
 	(void)state;
-	for (unsigned bits = 0; bits < 64; bits++) {
+	for (unsigned bits = 0; bits < VMC_TIMER_BITS; bits++) {
 		uint64_t start = UINT64_C(123456789012345);
 		uint64_t length = UINT64_C(1) << bits;
 		for (uint64_t ttl = length - 1; ttl <= length + 1; ttl++) {
 			uint64_t end = start + ttl;
-			if (end < start || end == VMC_WHEEL_NEVER)
+			if (end >= VMC_WHEEL_NEVER)
 				continue;
 			vmc_wheel_init(&wheel, start);
-			vmc_wheel_add(&wheel, &timers[0], end);
+			add(&timers[0], end);
 			check();
 			if (ttl > 0) {
 				advance_all(end - 1);
@@ -77,7 +85,7 @@ test_never(void **state)
 {
 	(void)state;
 	vmc_wheel_init(&wheel, 5);
-	vmc_wheel_add(&wheel, &timers[0], VMC_WHEEL_NEVER);
+	add(&timers[0], VMC_WHEEL_NEVER);
 	assert_false(vmc_timer_is_added(&timers[0]));
 	vmc_wheel_remove(&wheel, &timers[0]);
 	assert_int_equal(wheel.count, 0);
@@ -117,12 +125,11 @@ test_random(void **state)
 			break;
 		default:
 			vmc_wheel_remove(&wheel, timer);
-			vmc_wheel_add(
-				&wheel, timer, now + random_length(&random));
+			add(timer, now + random_length(&random));
 		}
 		for (unsigned i = 0; i < TIMERS; i++)
 			due += vmc_timer_is_added(&timers[i]) &&
-			       vmc_load_relaxed(&timers[i].deadline) <= now;
+			       vmc_timer_deadline(&timers[i]) <= now;
 		if (testing_below(&random, 3) == 0) {
 			/* in pieces: what is found is due, if not all of it */
 			vmc_wheel_advance(&wheel, now,
@@ -151,7 +158,7 @@ test_pieces(void **state)
 	vmc_wheel_init(&wheel, 0);
 	/* one slot of the third level, the first millisecond of it last */
 	for (unsigned i = MANY; i-- > 0;)
-		vmc_wheel_add(&wheel, &many[i], 4096 + i % 4096);
+		add(&many[i], 4096 + i % 4096);
 	for (; !vmc_wheel_advance(&wheel, 4096, PIECE); pieces++)
 		due += take_due(4096);
 	due += take_due(4096);
@@ -168,8 +175,8 @@ test_put_off(void **state)
 {
 	(void)state;
 	vmc_wheel_init(&wheel, 100);
-	vmc_wheel_add(&wheel, &timers[0], 100);
-	vmc_wheel_add(&wheel, &timers[1], 50);
+	add(&timers[0], 100);
+	add(&timers[1], 50);
 	assert_ptr_equal(vmc_wheel_due(&wheel), &timers[0]);
 	vmc_wheel_put_off(&wheel, &timers[0]);
 	assert_ptr_equal(vmc_wheel_due(&wheel), &timers[1]);

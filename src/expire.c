@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * expire.c -- entries whose time is over
+ *
+ * Two things are apart. Whether an entry is over is known to each call that
+ * meets it, by its deadline and the clock, from the millisecond on: it is there
+ * for nobody then. And what is over is taken out, before anything that is good
+ * is evicted, by who needs room. For that each entry with a deadline is a timer
+ * in a wheel (expiry/wheel.h), which costs 24 bytes in the entry.
+ *
+ * There are 16 wheels, with a latch each, so that threads that store meet
+ * seldom; the entry's address says which. What each has to do next, and when,
+ * is kept beside the others' in two lines, which is all that is looked at where
+ * nothing is over. Puts advance the wheel that they have latched by a few
+ * timers: more than there are to be moved, as each timer is moved four times at
+ * most for years of time to live. So hardly anything is left to move when room
+ * is needed; then up to 256 timers of a wheel are, and if that is not enough to
+ * know all that is due, something good is evicted.
+ *
+ * Who is responsible for an entry. Its put starts the timer in the epoch in
+ * which it has published the entry, so the entry is not freed. By then it may
+ * be anybody's already: whoever has claimed it, and taken it out of the index,
+ * stops the timer before the entry is retired, and one that was stopped does
+ * not start any more. So under the latch every timer's entry is there. Who
+ * finds one due claims the entry like any evictor (LIVE -> EVICTING) under the
+ * latch, and puts the timer off by a millisecond in any case: whoever has
+ * claimed the entry will stop it, or give the entry back. What was claimed is
+ * taken out of the policy under its lock, as by an evict of its key, and goes
+ * the way of a victim; its callback runs as for one. Until then it is in the
+ * index, but no call finds it there.
+ *
+ * A new deadline is set under the latch of the index, so the entry stays in the
+ * index meanwhile, and under that of the wheel. An entry that is over stays
+ * so: whether it is, is asked under both.
+ *
+ * The clock runs on while the machine sleeps (CLOCK_BOOTTIME). A call reads it
+ * once, when it first meets an entry with a deadline, and again after a
+ * callback.
+ */
+#include "expire.h"
+
+#include "claim.h"
+
+#include "base/error.h"
+#include "expiry/wheel.h"
+
+#include <errno.h>
+
+#define WHEELS 16u
+
+/* Timers that a put moves, and who needs room of each wheel. */
+#define MOVES_OF_PUT 4
+#define MOVES_FOR_ROOM 256
+
+/* So many entries are taken out at once. */
+#define AT_ONCE 16
+
+struct vmc_expiry {
+	/* when there is something to do, by wheel: under its latch, or a hint
+	 */
+	alignas(64) _Atomic uint64_t next[WHEELS];
+	struct guarded {
+		alignas(64) struct vmc_latch latch;
+		struct vmc_wheel wheel;
+	} wheels[WHEELS];
+	void *allocated;
+};
+
+static unsigned
+number_of(const struct vmc_timer *timer)
+{
+	uint64_t mixed = (uintptr_t)timer * UINT64_C(0x9e3779b97f4a7c15);
+
+	return (unsigned)(mixed >> 32) % WHEELS;
+}
+
+static struct vmc_entry *
+entry_of(struct vmc_timer *timer)
+{
+	return (struct vmc_entry *)((char *)timer -
+				    offsetof(struct vmc_extra, timer) -
+				    vmc_extra_offset(vmc_timer_mark(timer)));
+}
+
+bool
+vmc_extra_is_over(const struct vmc_entry *e, uint64_t *now)
+{
+	const struct vmc_timer *timer = vmc_entry_timer(e);
+
+	if (!timer)
+		return false;
+	uint64_t deadline = vmc_timer_deadline(timer);
+	return deadline != VMC_WHEEL_NEVER && deadline <= vmc_now(now);
+}
+
+uint64_t
+vmc_deadline_of(uint64_t ttl_ms, uint64_t *now)
+{
+	if (ttl_ms >= VMC_WHEEL_NEVER - vmc_now(now))
+		return VMC_WHEEL_NEVER;
+	return vmc_now(now) + ttl_ms;
+}
+
+uint64_t
+vmc_entry_ttl(const struct vmc_entry *e, uint64_t *now)
+{
+	const struct vmc_timer *timer = vmc_entry_timer(e);
+	uint64_t deadline = timer ? vmc_timer_deadline(timer) : VMC_WHEEL_NEVER;
+
+	if (deadline == VMC_WHEEL_NEVER)
+		return VMEMCACHE_FOREVER;
+	return deadline > vmc_now(now) ? deadline - vmc_now(now) : 0;
+}
+
+int
+vmc_expiry_prepare(struct vmemcache *cache)
+{
+	struct vmc_expiry *expected = NULL;
+	const size_t size = sizeof(*expected) + alignof(struct vmc_expiry) - 1;
+
+	/* acquire: pairs with the release by who made it */
+	if (vmc_load_acquire(&cache->expiry))
+		return 0;
+	void *allocated = vmc_alloc(&cache->uncounted, size);
+	if (!allocated)
+		return -ENOMEM;
+	struct vmc_expiry *made =
+		(void *)(((uintptr_t)allocated + alignof(struct vmc_expiry) -
+				 1) &
+			 -alignof(struct vmc_expiry));
+	made->allocated = allocated;
+	uint64_t now = vmc_os_boot_ms();
+	for (unsigned i = 0; i < WHEELS; i++) {
+		atomic_init(&made->next[i], VMC_WHEEL_NEVER);
+		atomic_init(&made->wheels[i].latch.held, false);
+		vmc_wheel_init(&made->wheels[i].wheel, now);
+	}
+	if (!vmc_cas_acq_rel(&cache->expiry, &expected, made))
+		vmc_free(&cache->uncounted, allocated, size);
+	return 0;
+}
+
+void
+vmc_expiry_close(struct vmemcache *cache)
+{
+	struct vmc_expiry *expiry = vmc_load_relaxed(&cache->expiry);
+
+	if (expiry)
+		vmc_free(&cache->uncounted, expiry->allocated,
+			sizeof(*expiry) + alignof(struct vmc_expiry) - 1);
+	vmc_store_relaxed(&cache->expiry, NULL);
+}
+
+static struct vmc_wheel *
+latch(struct vmc_expiry *expiry, unsigned i)
+{
+	vmc_latch_acquire(&expiry->wheels[i].latch, VMC_RANK_EXPIRY);
+	return &expiry->wheels[i].wheel;
+}
+
+static void
+unlatch(struct vmc_expiry *expiry, unsigned i)
+{
+	uint64_t next = vmc_wheel_next(&expiry->wheels[i].wheel);
+
+	if (next != vmc_load_relaxed(&expiry->next[i]))
+		vmc_store_relaxed(&expiry->next[i], next);
+	vmc_latch_release(&expiry->wheels[i].latch, VMC_RANK_EXPIRY);
+}
+
+/* Its entry has gone, perhaps before the timer was started. */
+static bool
+is_stopped(const struct vmc_timer *timer)
+{
+	return !timer->link.next && timer->link.prev;
+}
+
+void
+vmc_expiry_start(struct vmemcache *cache, struct vmc_entry *e, uint64_t *now)
+{
+	struct vmc_timer *timer = vmc_entry_timer(e);
+
+	if (!timer || vmc_timer_deadline(timer) == VMC_WHEEL_NEVER)
+		return;
+	struct vmc_expiry *expiry = vmc_load_acquire(&cache->expiry);
+	unsigned i = number_of(timer);
+	struct vmc_wheel *wheel = latch(expiry, i);
+	if (!vmc_timer_is_added(timer) && !is_stopped(timer))
+		vmc_wheel_add(wheel, timer);
+	vmc_wheel_advance(wheel, vmc_now(now), MOVES_OF_PUT);
+	unlatch(expiry, i);
+}
+
+void
+vmc_expiry_stop_timer(struct vmemcache *cache, struct vmc_timer *timer)
+{
+	struct vmc_expiry *expiry = vmc_load_acquire(&cache->expiry);
+	unsigned i = number_of(timer);
+
+	if (!expiry) /* then no timer has ever started */
+		return;
+	vmc_wheel_remove(latch(expiry, i), timer);
+	timer->link.prev = &timer->link;
+	unlatch(expiry, i);
+}
+
+bool
+vmc_expiry_change(struct vmemcache *cache, struct vmc_entry *e,
+	uint64_t deadline, uint64_t *now)
+{
+	struct vmc_timer *timer = vmc_entry_timer(e);
+	struct vmc_expiry *expiry = vmc_load_acquire(&cache->expiry);
+	unsigned i = number_of(timer);
+	struct vmc_wheel *wheel = latch(expiry, i);
+	bool over = vmc_extra_is_over(e, now);
+
+	if (!over) {
+		vmc_wheel_remove(wheel, timer);
+		vmc_timer_init(timer, deadline, vmc_timer_mark(timer));
+		vmc_wheel_add(wheel, timer);
+	}
+	unlatch(expiry, i);
+	return !over;
+}
+
+/*
+ * Of one wheel, claim what is due. Each timer is looked at once: it is put off,
+ * whether its entry was claimed or not.
+ */
+static void
+claim_due(struct vmemcache *cache, struct vmc_expiry *expiry, unsigned i,
+	uint64_t now, struct vmc_claim *claim)
+{
+	struct vmc_wheel *wheel = latch(expiry, i);
+	struct vmc_timer *timer;
+	uint16_t state;
+
+	if (!vmc_wheel_due(wheel))
+		vmc_wheel_advance(wheel, now, MOVES_FOR_ROOM);
+	for (unsigned tries = 2 * VMC_CLAIM_FIRST;
+		tries > 0 && claim->end < VMC_CLAIM_FIRST &&
+		(timer = vmc_wheel_due(wheel)) != NULL;
+		tries--) {
+		struct vmc_entry *e = entry_of(timer);
+		vmc_wheel_put_off(wheel, timer);
+		if (vmc_claim_entry(cache, e, &state))
+			claim->some[claim->end++] = e;
+	}
+	unlatch(expiry, i);
+}
+
+int
+vmc_expiry_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	struct vmc_expiry *expiry = vmc_load_acquire(&cache->expiry);
+	struct vmc_claim claim;
+	vmc_runs freed;
+
+	if (!expiry)
+		return -ENOENT;
+	vmc_claim_begin(&claim, 0, NULL);
+	for (unsigned i = 0; i < WHEELS && claim.end < VMC_CLAIM_FIRST; i++)
+		if (vmc_load_relaxed(&expiry->next[i]) <= vmc_now(&stripe->now))
+			claim_due(cache, expiry, i, vmc_now(&stripe->now),
+				&claim);
+	if (claim.end == 0)
+		return -ENOENT;
+	vmc_lock_acquire(&cache->policy_lock);
+	for (unsigned i = 0; i < claim.end; i++)
+		cache->policy->ops->remove(cache->policy, &claim.some[i]->node);
+	vmc_cache_release_policy(cache);
+	int rc = vmc_claim_remove(
+		cache, stripe, &claim, VMEMCACHE_REASON_EXPIRED, &freed);
+	if (rc == 0)
+		vmc_extent_free(cache->extent, &freed);
+	return rc;
+}
+
+int
+vmc_expiry_check(struct vmemcache *cache)
+{
+	struct vmc_expiry *expiry = vmc_load_acquire(&cache->expiry);
+	int rc = 0;
+
+	for (unsigned i = 0; expiry && rc == 0 && i < WHEELS; i++) {
+		rc = vmc_wheel_check(latch(expiry, i));
+		unlatch(expiry, i);
+	}
+	return rc;
+}

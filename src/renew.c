@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * renew.c -- another time to live for what is there
+ *
+ * The key's entry is latched in the index, so nobody takes it out meanwhile. If
+ * it has a timer, that gets another deadline. If it has none, as it was stored
+ * without expiry, there is no room for one in it: another entry, with the same
+ * version, tag and blocks, takes its place (store.c). The value itself is not
+ * touched. The old one must not be pinned then, as its blocks are the new one's
+ * alone: so it goes from LIVE without pins to DEAD in one step, after which
+ * nobody can pin it, and before the new one is there. Who finds it DEAD in
+ * between looks the key up again, as ever.
+ */
+#include "put.h"
+
+#include "base/error.h"
+#include "expire.h"
+
+#include <errno.h>
+
+/* Latched; with its place. -EAGAIN: it is somebody else's now; -ENOMEM. */
+static int
+exchange(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key,
+	struct vmc_entry *old, uint64_t deadline,
+	const struct vmc_index_place *where)
+{
+	const struct vmc_extras extras = {
+		.version =
+			vmc_entry_has_extra(old) ? vmc_entry_version(old) : 0,
+		.expires = true,
+		.deadline = deadline,
+		.tag = vmc_entry_tag(old)};
+	uint16_t state = VMC_ENTRY_LIVE;
+	struct vmc_entry *e = vmc_put_make_entry(
+		cache, key, vmc_entry_value_size(old), &extras);
+
+	if (!e)
+		return -ENOMEM;
+	if (!vmc_cas_acq_rel(&old->state, &state, VMC_ENTRY_DEAD)) {
+		vmc_put_free_entry(cache, e);
+		return -EAGAIN;
+	}
+	e->runs = old->runs;
+	vmc_put_publish(cache, thread, stripe, key, e, where, VMC_COUNTERS);
+	vmc_count(stripe, VMC_COUNT_DRAM_GONE, vmc_entry_size(old));
+	vmc_cache_keep_replaced(cache, stripe, old);
+	return 0;
+}
+
+static int
+renew(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key, uint64_t deadline)
+{
+	struct vmc_index_place where;
+	uint32_t pending = 1;
+	int rc = 0;
+	struct vmc_entry *e = vmc_index_begin_exchange(
+		cache->index, key->hash, vmc_entry_match, key, &where);
+
+	if (!e)
+		return -ENOENT;
+	if (vmc_entry_is_over(e, &stripe->now))
+		rc = -ENOENT;
+	else if (vmc_entry_timer(e))
+		rc = vmc_expiry_change(cache, e, deadline, &stripe->now)
+			     ? 0
+			     : -ENOENT;
+	else if (deadline != VMC_WHEEL_NEVER) {
+		rc = exchange(cache, thread, stripe, key, e, deadline, &where);
+		if (rc == 0)
+			return 0;
+	}
+	/* latched, it cannot be retired before it is in the ring */
+	if (rc == 0 && cache->wants_touches &&
+		(vmc_load_acquire(&e->state) & VMC_ENTRY_STATES) ==
+			VMC_ENTRY_LIVE)
+		pending = vmc_cache_touch(cache, stripe, e);
+	vmc_index_cancel_exchange(cache->index, key->hash);
+	if (pending - 1 >= VMC_DRAIN_AT - 1)
+		vmc_cache_look_around(cache, stripe, pending);
+	return rc;
+}
+
+int
+vmc_cache_renew(struct vmemcache *cache, const void *data, size_t key_size,
+	uint64_t ttl_ms)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+	uint64_t deadline = VMC_WHEEL_NEVER;
+
+	if (!stripe || vmc_expiry_prepare(cache) != 0)
+		return -ENOMEM;
+	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	stripe->now = 0;
+	if (ttl_ms == 0)
+		ttl_ms = vmc_load_relaxed(&cache->ttl_ms);
+	if (ttl_ms != 0)
+		deadline = vmc_deadline_of(ttl_ms, &stripe->now);
+	vmc_cache_begin_change(cache, stripe);
+	int rc = renew(cache, thread, stripe, &key, deadline);
+	if (rc == 0)
+		vmc_cache_reclaim(cache, stripe);
+	vmc_cache_end_change(stripe);
+	if (rc == -ENOENT)
+		vmc_fail_const(ENOENT, "no such key");
+	if (rc == -EAGAIN)
+		vmc_fail_const(EAGAIN,
+			"the entry is being evicted, or pinned and has no "
+			"expiry so far");
+	return rc;
+}
