@@ -126,7 +126,7 @@ measure(struct prefault *p, struct one_case *c, unsigned round)
 	c->page_size = bench_statistic(cache, VMEMCACHE_STAT_PAGE_SIZE);
 	fill(p, cache, c, round);
 	c->huge = bench_statistic(cache, VMEMCACHE_STAT_POOL_SIZE_HUGE);
-	vmemcache_delete(cache);
+	bench_cache_delete(cache);
 	bench_progress(++p->done / p->all, "prefault");
 }
 

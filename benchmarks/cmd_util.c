@@ -178,7 +178,7 @@ measure_space(const struct util *u, const struct bench_distribution *sizes,
 			      entries);
 	bench_cell(r,
 		(double)bench_statistic(c.cache, VMEMCACHE_STAT_HEAP_ENTRIES));
-	vmemcache_delete(c.cache);
+	bench_cache_delete(c.cache);
 	free(c.keys);
 }
 

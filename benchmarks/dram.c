@@ -63,7 +63,7 @@ fill_with_entries(const struct bench_common *common, uint64_t entries)
 	if (vmemcache_get_stat(cache, VMEMCACHE_STAT_DRAM_SIZE_USED, &counted,
 		    sizeof(counted)))
 		bench_fail("statistic: %s", vmemcache_errormsg());
-	vmemcache_delete(cache);
+	bench_cache_delete(cache);
 	double n = (double)entries;
 	return (struct bench_dram){(double)resident / n - BENCH_DRAM_KEY,
 		(double)counted / n - BENCH_DRAM_KEY};

@@ -312,6 +312,9 @@ bench_options(const struct bench_command *command,
 			&common->csv},
 		{"plot", 0, "FILE.png", "draw the result too (needs gnuplot)",
 			bench_parse_text, &common->plot},
+		{"statistics", 0, "FILE",
+			"append what each cache tells at its end, as JSON",
+			bench_parse_text, &common->statistics},
 	};
 	size_t n_shared = sizeof(shared) / sizeof(shared[0]);
 	size_t n = n_options + n_shared;

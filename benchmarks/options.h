@@ -43,6 +43,7 @@ struct bench_common {
 	bool json;
 	bool csv;
 	const char *plot;
+	const char *statistics; /* a file for what the caches tell */
 };
 
 #define BENCH_LIST_MAX 16

@@ -74,5 +74,7 @@ uint64_t bench_cache_statistic(
 /* A cache with these settings, not yet added; or the end of the run. */
 VMEMcache *bench_cache_configure(
 	const struct bench_common *common, size_t pool_size);
+/* Its end: a line for --statistics before, if that was given. */
+void bench_cache_delete(VMEMcache *cache);
 
 #endif

@@ -6,7 +6,9 @@
  * first time is not the cache's, and the floor's pages are all there too.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "store.h"
 
@@ -51,7 +53,7 @@ cache_close(struct bench_store *s)
 {
 	struct cache *c = (struct cache *)s;
 
-	vmemcache_delete(c->cache);
+	bench_cache_delete(c->cache);
 	free(c);
 }
 
@@ -64,11 +66,35 @@ static const struct bench_store_type cache_type = {
 	.close = cache_close,
 };
 
+/* Opened with the first cache: a mistake ends the run before it begins. */
+static FILE *statistics;
+
+void
+bench_cache_delete(VMEMcache *cache)
+{
+	char text[16384];
+	ssize_t n;
+
+	if (statistics) {
+		n = vmemcache_format_statistics(
+			cache, VMEMCACHE_FORMAT_JSON, text, sizeof(text));
+		if (n < 0 || (size_t)n >= sizeof(text))
+			bench_fail("statistics: %s", vmemcache_errormsg());
+		if (fputs(text, statistics) == EOF || fflush(statistics))
+			bench_fail("statistics: %s", strerror(errno));
+	}
+	vmemcache_delete(cache);
+}
+
 VMEMcache *
 bench_cache_configure(const struct bench_common *common, size_t pool_size)
 {
 	VMEMcache *cache = vmemcache_new();
 
+	if (common->statistics && !statistics)
+		statistics = fopen(common->statistics, "ae");
+	if (common->statistics && !statistics)
+		bench_refuse("%s: %s", common->statistics, strerror(errno));
 	if (cache == NULL)
 		bench_fail("no cache: %s", vmemcache_errormsg());
 	if (vmemcache_set_size(cache, pool_size))

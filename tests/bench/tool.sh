@@ -184,6 +184,12 @@ is_json util && contains '"used_percent"' && contains '"resident_per_entry"'
 run 0 util $small --turnovers 2 --entries 0 --sizes uniform:1:9K
 contains 'uniform:1:9K'
 
+# A line for each cache: 9000 gets of two pools
+run 0 simul $path --pool 1M,2M --warmup 0 --requests 9K --statistics "$dir/lines"
+[ "$(grep -c '^{"name":"vmemcache","gets":9000,.*}$' "$dir/lines")" = 2 ] ||
+	fail "statistics: $(cat "$dir/lines")"
+refused '/nonexistent/x: No such file' simul $small --statistics /nonexistent/x
+
 # Four keys of which the cache holds all: one miss each. A fifth is too large.
 printf 'time,id,size\n' >"$dir/trace.csv"
 for i in $(seq 25); do
