@@ -321,7 +321,7 @@ in_child(int (*test)(VMEMcache *), VMEMcache *cache)
 static int
 be_a_child(VMEMcache *cache)
 {
-	int parent = getppid(), descriptors = process_descriptors();
+	int parent = getppid(), fd = cache->publisher.fd;
 
 	if (vmemcache_publish(cache, "child") != -1 || errno != EBADF)
 		return 1;
@@ -330,7 +330,7 @@ be_a_child(VMEMcache *cache)
 	if (vmemcache_set_name(cache, "child") != 0)
 		return 3;
 	vmemcache_delete(cache);
-	if (process_descriptors() != descriptors - 1)
+	if (fcntl(fd, F_GETFD) != -1)
 		return 4;
 	if (objects_of(parent) != 1 || !vmc_os_is_held(open_object()))
 		return 5;
