@@ -386,6 +386,32 @@ int vmemcache_store(VMEMcache *cache, const void *key, size_t key_size,
 	const void *value, size_t value_size, const struct vmemcache_store *how,
 	uint64_t *version);
 
+/* One of many stores: the arguments of vmemcache_store(), and what came of it.
+ */
+struct vmemcache_store_request {
+	const void *key;
+	size_t key_size;
+	const void *value;
+	size_t value_size;
+	const struct vmemcache_store *how; /* NULL: the default */
+	uint64_t version; /* of what was stored; else not touched */
+	int result;       /* 0 or minus an error code: -EEXIST, … */
+};
+
+/*
+ * count stores in the order of the array, except that the library fetches what
+ * several of them need at a time. The cache keeps versions from then on. The
+ * array and what it points to are the caller's.
+ *
+ * The number of stores that succeeded; each request's result is set. -1 where
+ * none was begun: EINVAL: requests is NULL with a count above 0, the count
+ * exceeds SSIZE_MAX, the cache has no medium, or the arguments of one of them
+ * are EINVAL for vmemcache_store(). ENOMEM. EBADF, as of all calls, in a child
+ * of the process that made the cache.
+ */
+ssize_t vmemcache_store_many(VMEMcache *cache,
+	struct vmemcache_store_request *requests, size_t count);
+
 /*
  * A use of the item, and another time to live for it from now on: as ttl_ms of
  * vmemcache_store(). Its value and version stay as they are.

@@ -188,6 +188,9 @@ ssize_t vmc_cache_fetch(struct vmemcache *cache, const void *key,
 int vmc_cache_store(struct vmemcache *cache, const void *key, size_t key_size,
 	const void *value, size_t value_size, const struct vmemcache_store *how,
 	uint64_t *version);
+/* As vmemcache_store_many(); -ENOMEM, -EBADF. */
+ssize_t vmc_cache_store_many(struct vmemcache *cache,
+	struct vmemcache_store_request *requests, size_t count);
 /* As vmemcache_touch(). */
 int vmc_cache_renew(struct vmemcache *cache, const void *key, size_t key_size,
 	uint64_t ttl_ms);

@@ -61,6 +61,29 @@ vmemcache_store(VMEMcache *cache, const void *key, size_t key_size,
 }
 
 VMC_EXPORT ssize_t
+vmemcache_store_many(VMEMcache *cache, struct vmemcache_store_request *requests,
+	size_t count)
+{
+	if (!vmc_is_usable(cache, NULL, 0))
+		return vmc_operation_result(vmc_why_unusable(cache));
+	if ((!requests && count > 0) || count > SSIZE_MAX)
+		return vmc_result(vmc_fail_const(EINVAL, "invalid requests"));
+	for (size_t i = 0; i < count; i++) {
+		const struct vmemcache_store_request *r = &requests[i];
+		const struct vmemcache_store *how = r->how;
+		if (!vmc_is_usable(cache, r->key, r->key_size))
+			return vmc_operation_result(vmc_why_unusable(cache));
+		if (!r->value && r->value_size > 0)
+			return vmc_result(
+				vmc_fail_const(EINVAL, "invalid (NULL) value"));
+		if (check_how(&how) != 0)
+			return vmc_result(-EINVAL);
+	}
+	return vmc_operation_result(
+		vmc_cache_store_many(cache, requests, count));
+}
+
+VMC_EXPORT ssize_t
 vmemcache_fetch(VMEMcache *cache, const void *key, size_t key_size,
 	void *buffer, size_t buffer_size, size_t offset, unsigned flags,
 	struct vmemcache_info *info)

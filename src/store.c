@@ -383,6 +383,38 @@ failed(int rc)
 	}
 }
 
+/* One of a call's stores; *version is not touched where it fails. */
+static int
+store_key(struct storing *s, uint64_t *version)
+{
+	struct vmemcache *cache = s->cache;
+	struct vmc_stripe *stripe = s->stripe;
+	uint64_t stored = 0;
+	unsigned tries = 0;
+	int rc;
+
+	vmc_cache_begin_change(cache, stripe);
+	do
+		rc = store(s, version ? &stored : NULL);
+	while (rc == -ERESTART ||
+		(__builtin_expect(rc == -ENOMEM, 0) && tries++ == 0 &&
+			vmc_cache_reclaim_all(cache, stripe)));
+	if (rc == -EBADF) /* on_evict has returned in a child */
+		return rc;
+	vmc_cache_end_change(stripe);
+	if (stripe->handover && rc != -ENOENT && rc != -ESTALE)
+		vmc_put_hand_over(cache, s->thread, stripe, s->key,
+			&(struct vmc_offer){.value = s->value,
+				.value_size = s->value_size,
+				.stored = rc == 0,
+				.exists = rc == -EEXIST});
+	if (rc == 0 && version)
+		*version = stored;
+	else if (rc)
+		vmc_cache_count_failure(stripe, s->how->mode, rc);
+	return failed(rc);
+}
+
 int
 vmc_cache_store(struct vmemcache *cache, const void *data, size_t key_size,
 	const void *value, size_t value_size, const struct vmemcache_store *how,
@@ -391,9 +423,6 @@ vmc_cache_store(struct vmemcache *cache, const void *data, size_t key_size,
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
-	uint64_t stored = 0;
-	unsigned tries = 0;
-	int rc;
 
 	if (!stripe)
 		return -ENOMEM;
@@ -401,26 +430,73 @@ vmc_cache_store(struct vmemcache *cache, const void *data, size_t key_size,
 	struct storing s = {
 		cache, thread, stripe, &key, value, value_size, how, NULL};
 	stripe->now = 0;
-	vmc_cache_begin_change(cache, stripe);
 	if (version || how->mode == VMEMCACHE_IF_VERSION)
 		vmc_versions_ask(cache, stripe);
-	do
-		rc = store(&s, version ? &stored : NULL);
-	while (rc == -ERESTART ||
-		(__builtin_expect(rc == -ENOMEM, 0) && tries++ == 0 &&
-			vmc_cache_reclaim_all(cache, stripe)));
-	if (rc == -EBADF) /* on_evict has returned in a child */
-		return rc;
-	vmc_cache_end_change(stripe);
-	if (stripe->handover && rc != -ENOENT && rc != -ESTALE)
-		vmc_put_hand_over(cache, thread, stripe, &key,
-			&(struct vmc_offer){.value = value,
-				.value_size = value_size,
-				.stored = rc == 0,
-				.exists = rc == -EEXIST});
-	if (rc == 0 && version)
-		*version = stored;
-	else if (rc)
-		vmc_cache_count_failure(stripe, how->mode, rc);
-	return failed(rc);
+	return store_key(&s, version);
+}
+
+/* As many as a get of many looks ahead (get.c). */
+#define MANY_AT_ONCE 16
+
+/*
+ * Fetch what storing these keys will need of the index, a stage for all of them
+ * at a time: the bags and latches, then what may be there already.
+ */
+static void
+fetch_all(struct vmemcache *cache, struct vmc_thread *thread,
+	const struct vmc_key *keys, size_t count)
+{
+	struct vmc_index_spot spots[MANY_AT_ONCE];
+
+	vmc_epoch_enter(thread);
+	for (size_t i = 0; i < count; i++) {
+		spots[i] = vmc_index_prefetch(cache->index, keys[i].hash);
+		vmc_index_prefetch_latch(cache->index, keys[i].hash);
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct vmc_index_candidate c = vmc_index_first(
+			cache->index, keys[i].hash, spots[i], false);
+		if (!c.leaf)
+			continue;
+		const struct vmc_entry *e = c.leaf;
+		vmc_prefetch_write(&e->node);
+		vmc_prefetch_write(&e->state);
+	}
+	vmc_epoch_exit(thread);
+}
+
+ssize_t
+vmc_cache_store_many(struct vmemcache *cache,
+	struct vmemcache_store_request *requests, size_t count)
+{
+	static const struct vmemcache_store defaults = {.mode = VMEMCACHE_SET};
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+	struct vmc_key keys[MANY_AT_ONCE];
+	ssize_t stored = 0;
+
+	if (!stripe)
+		return -ENOMEM;
+	stripe->now = 0;
+	vmc_versions_ask(cache, stripe);
+	for (size_t done = 0; done < count; done += MANY_AT_ONCE) {
+		struct vmemcache_store_request *r = requests + done;
+		size_t n = count - done;
+		if (n > MANY_AT_ONCE)
+			n = MANY_AT_ONCE;
+		for (size_t i = 0; i < n; i++)
+			keys[i] = vmc_cache_key(cache, r[i].key, r[i].key_size);
+		fetch_all(cache, thread, keys, n);
+		for (size_t i = 0; i < n; i++) {
+			struct storing s = {cache, thread, stripe, &keys[i],
+				r[i].value, r[i].value_size,
+				r[i].how ? r[i].how : &defaults, NULL};
+			r[i].result = store_key(&s, &r[i].version);
+			stored += r[i].result == 0;
+			if (r[i].result == -EBADF)
+				return -EBADF;
+		}
+	}
+	return stored;
 }
