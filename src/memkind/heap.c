@@ -23,8 +23,8 @@
  * after that write. Hence relaxed accesses.
  *
  * A thread that only frees would pile up objects in its tcache: that is emptied
- * at a tick, if there was no refill since the last flush. What nobody wanted
- * from the depot for a while is given back at a tick as well.
+ * at a tick (heap_ticks.c), if there was no refill since the last flush. What
+ * nobody wanted from the depot for a while is given back at a tick as well.
  *
  * Before an allocation fails, what is free in depots and in all threads'
  * tcaches is recalled (heap_threads.c). A tcache has a latch for that, which
@@ -60,9 +60,6 @@
 /* Objects up to this size lie in slabs, which begin with a page. */
 #define SLAB_MAX ((size_t)14336)
 #define SLAB_ALIGNMENT ((size_t)1 << VMC_PAGE_SHIFT)
-
-/* Nanoseconds between two looks at what is due to be given back. */
-#define TICK ((uint64_t)50000000)
 
 #define likely(x) __builtin_expect(!!(x), 1)
 
@@ -115,34 +112,6 @@ give_back(struct vmc_thread_heap *heap, unsigned class, void **objects,
 	vmc_latch_release(&heap->latch, VMC_RANK_HEAP);
 }
 
-static bool
-empty_shelf(struct vmc_depot *depot, unsigned class)
-{
-	void *objects[VMC_MAGAZINE_OBJECTS];
-	bool any = false;
-	unsigned n;
-
-	while ((n = vmc_depot_get(
-			depot, class, objects, VMC_MAGAZINE_OBJECTS)) > 0) {
-		for (unsigned i = 0; i < n; i++)
-			je_sdallocx(objects[i], vmc_class_sizes[class],
-				MALLOCX_TCACHE_NONE);
-		any = true;
-	}
-	return any;
-}
-
-bool
-vmc_heap_empty_depots(struct vmc_arena *const *arenas, unsigned count)
-{
-	bool any = false;
-
-	for (unsigned i = 0; i < count; i++)
-		for (unsigned class = 1; class < VMC_CLASSES; class ++)
-			any |= empty_shelf(arenas[i]->depot, class);
-	return any;
-}
-
 bool
 vmc_heap_flush(struct vmc_thread_heap *heap)
 {
@@ -160,9 +129,10 @@ vmc_heap_drain(struct vmc_thread_heap *heap)
 {
 	for (unsigned class = 1; class < VMC_CLASSES; class ++) {
 		struct vmc_magazine *m = &heap->magazines[class];
-		if (m->count > 0)
-			give_back(heap, class, m->slots, m->count);
-		m->count = 0;
+		unsigned count = vmc_magazine_count(m);
+		if (count > 0)
+			give_back(heap, class, m->slots, count);
+		vmc_magazine_set(m, 0, vmc_magazine_capacity(m));
 	}
 	vmc_heap_flush(heap);
 	heap->flushed = false;
@@ -295,7 +265,8 @@ assign(struct vmc_thread_heap *heap, unsigned class)
 		return;
 	if (n > vmc_heap_room[class + 1] - vmc_heap_room[class])
 		n = vmc_heap_room[class + 1] - vmc_heap_room[class];
-	m->capacity = (unsigned)n;
+	vmc_magazine_set(m, 0, (unsigned)n);
+	vmc_magazine_set_credit(m, 1);
 	heap->budget -= n * size;
 }
 
@@ -305,22 +276,31 @@ has_magazines(const struct vmc_thread_heap *heap)
 	return heap != &vmc_heap_empty && !heap->kind->pools;
 }
 
+/* So many refills, and one looks at the clock. */
+#define TICK_REFILLS 8
+
 /* One object for the caller, and half a magazine, which is empty now. */
 static void *
 refill(struct vmc_thread_heap *heap, struct vmc_arena *arena, unsigned class)
 {
 	struct vmc_magazine *m = &heap->magazines[class];
+	unsigned count = 0, capacity;
 	void *ptr;
 
 	heap->flushed = false;
+	if (++heap->refills % TICK_REFILLS == 0)
+		vmc_heap_tick(heap);
 	if (!m->slots)
 		assign(heap, class);
-	if (m->capacity > 0)
-		m->count = vmc_depot_get(
-			arena->depot, class, m->slots, m->capacity);
-	if (m->count > 0)
-		return m->slots[--m->count];
-	ptr = take_cached(heap, class, m->slots, m->capacity / 2, &m->count);
+	capacity = vmc_magazine_capacity(m);
+	if (capacity > 0)
+		count = vmc_depot_get(arena->depot, class, m->slots, capacity);
+	if (count > 0) {
+		vmc_magazine_set(m, count - 1, capacity);
+		return m->slots[count - 1];
+	}
+	ptr = take_cached(heap, class, m->slots, capacity / 2, &count);
+	vmc_magazine_set(m, count, capacity);
 	if (!ptr)
 		ptr = take(heap->kind, heap, arena, vmc_class_sizes[class], 0);
 	if (ptr)
@@ -375,9 +355,10 @@ vmc_heap_malloc(struct memkind *kind, size_t size)
 {
 	unsigned class = class_of(size);
 	struct vmc_magazine *m = &vmc_heap_mine(kind)->magazines[class];
+	void *ptr;
 
-	if (likely(m->count > 0))
-		return m->slots[--m->count];
+	if (likely(vmc_magazine_take(m, &ptr)))
+		return ptr;
 	return malloc_slow(kind, size, class);
 }
 
@@ -447,50 +428,12 @@ void *
 vmc_heap_aligned(struct memkind *kind, size_t alignment, size_t size)
 {
 	unsigned class = aligned_class(alignment, size);
-	struct vmc_magazine *m = &vmc_heap_self[kind->number]->magazines[class];
+	struct vmc_magazine *m = &vmc_heap_mine(kind)->magazines[class];
+	void *ptr;
 
-	if (likely(m->count > 0))
-		return m->slots[--m->count];
+	if (likely(vmc_magazine_take(m, &ptr)))
+		return ptr;
 	return aligned_slow(kind, alignment, size, class);
-}
-
-static void
-empty_idle_shelves(struct vmc_depot *depot)
-{
-	for (unsigned class = 1; class < VMC_CLASSES; class ++)
-		if (vmc_depot_idle(depot, class))
-			empty_shelf(depot, class);
-}
-
-/*
- * jemalloc looks every thousand calls or so, of which it sees few behind the
- * magazines: a thread that slows down would keep what it has, and one that has
- * ended what it left in its arena. So each looks after its own arena, and after
- * one of all in turn: an arena is looked at as often however many there are.
- */
-static void
-tick(struct vmc_thread_heap *heap)
-{
-	struct vmc_arena *arenas[VMC_KIND_ARENAS];
-	uint64_t now = vmc_os_clock_ns();
-
-	if (heap == &vmc_heap_empty || now < heap->next_tick ||
-		!vmc_lock_try(&vmc_kinds_lock))
-		return;
-	heap->next_tick = now + TICK;
-	unsigned count = vmc_heap_arenas(heap->kind, arenas);
-	const struct vmc_arena *own = vmc_load_relaxed(&heap->arena);
-	const struct vmc_arena *other = arenas[heap->ticks++ % count];
-	empty_idle_shelves(own->depot);
-	if (other != own)
-		empty_idle_shelves(other->depot);
-	if (heap->flushed)
-		vmc_heap_flush(heap);
-	heap->flushed = false;
-	vmc_engine_arena_tick(own->index);
-	if (other != own)
-		vmc_engine_arena_tick(other->index);
-	vmc_lock_release(&vmc_kinds_lock);
 }
 
 /*
@@ -503,21 +446,31 @@ shed(struct vmc_thread_heap *heap, unsigned class)
 	struct vmc_magazine *m = &heap->magazines[class];
 	const struct vmc_arena *home = vmc_kind_home(heap->kind, m->slots[0]);
 	void *out[VMC_MAGAZINE_OBJECTS] = {m->slots[0]};
-	unsigned n = 1, kept = 0;
+	unsigned n = 1, kept = 0, capacity = vmc_magazine_capacity(m);
 
-	for (unsigned i = 1; i < m->count; i++) {
+	for (unsigned i = 1; i < vmc_magazine_count(m); i++) {
 		void *ptr = m->slots[i];
-		if (n < m->capacity / 2 &&
-			vmc_kind_home(heap->kind, ptr) == home)
+		if (n < capacity / 2 && vmc_kind_home(heap->kind, ptr) == home)
 			out[n++] = ptr;
 		else
 			m->slots[kept++] = ptr;
 	}
-	m->count = kept;
+	vmc_magazine_set(m, kept, capacity);
 	if (vmc_depot_put(home->depot, class, out, n))
 		return;
 	give_back(heap, class, out, n);
 	heap->flushed = true;
+}
+
+/* One look at the clock for each call, or for more and more in vain. */
+static unsigned
+next_credit(struct vmc_thread_heap *heap, bool due)
+{
+	if (due)
+		heap->credit = 1;
+	else if (heap->credit < VMC_CREDIT)
+		heap->credit *= 2;
+	return heap->credit;
 }
 
 static __attribute__((noinline)) void
@@ -525,6 +478,7 @@ free_slow(struct memkind *kind, void *ptr, unsigned class)
 {
 	struct vmc_thread_heap *heap;
 	struct vmc_magazine *m;
+	unsigned credit;
 
 	/* a child's free must not touch what the parent goes on using */
 	if (!vmc_kind_is_ours(kind))
@@ -540,21 +494,25 @@ free_slow(struct memkind *kind, void *ptr, unsigned class)
 		enter_arenas(kind, heap);
 		je_dallocx(ptr, MALLOCX_TCACHE_NONE);
 		leave_arenas(kind, heap);
-		tick(heap);
+		vmc_heap_tick(heap);
 		return;
 	}
-	tick(heap);
+	credit = next_credit(heap, vmc_heap_tick(heap));
 	m = &heap->magazines[class];
 	if (!m->slots)
 		assign(heap, class);
-	if (m->capacity == 0) {
+	if (vmc_magazine_capacity(m) == 0) {
 		give_back(heap, class, &ptr, 1);
 		heap->flushed = true;
 		return;
 	}
-	if (m->count == m->capacity)
+	if (vmc_magazine_room(m) == 0) {
 		shed(heap, class);
-	m->slots[m->count++] = ptr;
+		if (credit > VMC_CREDIT_OF_SHED)
+			credit = VMC_CREDIT_OF_SHED;
+	}
+	vmc_magazine_set_credit(m, credit + 1);
+	vmc_magazine_put(m, ptr);
 }
 
 void
@@ -563,9 +521,7 @@ vmc_heap_free(struct memkind *kind, void *ptr)
 	unsigned class = vmc_load_relaxed(page_class(ptr));
 	struct vmc_magazine *m = &vmc_heap_mine(kind)->magazines[class];
 
-	if (likely(m->count < m->capacity))
-		m->slots[m->count++] = ptr;
-	else
+	if (!likely(vmc_magazine_put(m, ptr)))
 		free_slow(kind, ptr, class);
 }
 

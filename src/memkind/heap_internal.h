@@ -25,11 +25,90 @@
 #define VMC_MAGAZINES_PART 1024u
 #define VMC_MAGAZINE_SHARE 4u
 
+/*
+ * So many puts into a magazine at most, and one looks at the clock. After half
+ * of it was parted with, when what was just freed may be due soon: no more than
+ * it takes to fill it again.
+ */
+#define VMC_CREDIT 128u
+#define VMC_CREDIT_OF_SHED (VMC_MAGAZINE_OBJECTS / 2)
+
 struct vmc_magazine {
-	unsigned count;
-	unsigned capacity; /* 0: too little is left for one, or not used yet */
-	void **slots;      /* NULL: not used yet */
+	/*
+	 * From the lowest bit: 32 of how many objects are in it, 16 of how many
+	 * there is room for beside them, both 0 if it has not been used yet or
+	 * too little was left for it, and 16 that are carried over by a put
+	 * when the credit is used up.
+	 */
+	uint64_t state;
+	void **slots; /* NULL: not used yet */
 };
+
+#define VMC_ONE_OBJECT ((uint64_t)1)
+#define VMC_ONE_ROOM ((uint64_t)1 << 32)
+#define VMC_ONE_CREDIT ((uint64_t)1 << 48)
+
+static inline uint32_t
+vmc_magazine_count(const struct vmc_magazine *m)
+{
+	return (uint32_t)m->state;
+}
+
+static inline unsigned
+vmc_magazine_room(const struct vmc_magazine *m)
+{
+	return (uint16_t)(m->state / VMC_ONE_ROOM);
+}
+
+static inline unsigned
+vmc_magazine_capacity(const struct vmc_magazine *m)
+{
+	return vmc_magazine_count(m) + vmc_magazine_room(m);
+}
+
+static inline void
+vmc_magazine_set(struct vmc_magazine *m, unsigned count, unsigned capacity)
+{
+	m->state = (m->state & ~(VMC_ONE_CREDIT - 1)) |
+		   (capacity - count) * VMC_ONE_ROOM | count;
+}
+
+static inline void
+vmc_magazine_set_credit(struct vmc_magazine *m, unsigned credit)
+{
+	m->state = (m->state & (VMC_ONE_CREDIT - 1)) - credit * VMC_ONE_CREDIT;
+}
+
+/* False: it is empty. */
+static inline bool
+vmc_magazine_take(struct vmc_magazine *m, void **object)
+{
+	uint64_t state = m->state;
+
+	if (__builtin_expect((uint32_t)state == 0, 0))
+		return false;
+	m->state = state + VMC_ONE_ROOM - VMC_ONE_OBJECT;
+	*object = (m->slots + (uint32_t)state)[-1];
+	return true;
+}
+
+/* False: it is full, or the credit is used up. */
+static inline bool
+vmc_magazine_put(struct vmc_magazine *m, void *object)
+{
+	uint64_t state = m->state, after;
+
+	if (__builtin_expect((state & (VMC_ONE_CREDIT - VMC_ONE_ROOM)) == 0 ||
+				     __builtin_add_overflow(state,
+					     VMC_ONE_CREDIT - VMC_ONE_ROOM +
+						     VMC_ONE_OBJECT,
+					     &after),
+		    0))
+		return false;
+	m->state = after;
+	m->slots[(uint32_t)state] = object;
+	return true;
+}
 
 struct vmc_thread_heap {
 	/* the owner's alone */
@@ -37,7 +116,9 @@ struct vmc_thread_heap {
 	size_t budget; /* bytes that further magazines may hold */
 	bool flushed;  /* objects to jemalloc, since the last refill */
 	uint64_t next_tick;
-	unsigned ticks; /* wrapping around */
+	unsigned ticks;   /* wrapping around */
+	unsigned refills; /* likewise */
+	unsigned credit;  /* of a magazine that has used it up */
 	/* immutable */
 	struct memkind *kind;
 	bool has_tcache;
@@ -105,6 +186,12 @@ struct vmc_thread_heap *vmc_heap_lodge(struct memkind *kind);
  * parts they stay only under vmc_kinds_lock, or the latch of any heap.
  */
 unsigned vmc_heap_arenas(const struct memkind *kind, struct vmc_arena **arenas);
+
+/*
+ * Give back what is due, if nobody has looked for a while: then true. False for
+ * the empty one.
+ */
+bool vmc_heap_tick(struct vmc_thread_heap *heap);
 
 /* Fill the table of classes; once. */
 void vmc_heap_init_classes(void);

@@ -214,6 +214,7 @@ make_heap(struct memkind *kind, struct vmc_arena *arena, bool lodges)
 	if (!heap)
 		return;
 	heap->kind = kind;
+	heap->credit = 1;
 	vmc_store_relaxed(&heap->arena, arena);
 	vmc_store_relaxed(&heap->lodges, lodges);
 	arena->heaps += !lodges;

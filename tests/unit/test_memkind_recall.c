@@ -199,8 +199,8 @@ magazines_of(memkind_t kind, unsigned *with)
 	for (unsigned class = 1; class < VMC_CLASSES; class ++) {
 		const struct vmc_magazine *m =
 			&vmc_heap_mine(kind)->magazines[class];
-		bytes += m->capacity * vmc_class_sizes[class];
-		*with += m->capacity >= 2;
+		bytes += vmc_magazine_capacity(m) * vmc_class_sizes[class];
+		*with += vmc_magazine_capacity(m) >= 2;
 	}
 	assert_int_equal(memkind_destroy_kind(kind), 0);
 	return bytes;
