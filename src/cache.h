@@ -594,7 +594,7 @@ vmc_cache_retire(
 {
 	size_t size = vmc_entry_size(e);
 
-	vmc_count(stripe, VMC_COUNT_DRAM_GONE, size);
+	vmc_count(stripe, VMC_COUNT_METADATA_GONE, size);
 	if (!vmc_limbo_add(&stripe->limbo, &cache->uncounted, e, size))
 		vmc_cache_free_at_once(cache, stripe, e);
 }

@@ -5,8 +5,8 @@
  *   offset 0      4          8      16           21     22      24
  *          | node | key_size | runs | value_size | used | state | key
  *
- * key_size is in the node's padding, value_size has 39 bits; the one above says
- * that there is more behind the key (extra.h).
+ * key_size is stored in node.of_user, which the policy never reads. value_size
+ * has 39 bits; the bit above says that there is more behind the key (extra.h).
  *
  * One allocation, of 32 bytes with a key of up to 8. The value's bytes are in
  * the pool, in the blocks that runs names.

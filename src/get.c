@@ -3,9 +3,11 @@
  * get.c -- reading: get, get of many, fetch, exists
  *
  * A get enters the epoch, finds the entry, copies the value out of its blocks
- * and only then looks whether the entry is still alive. No lock, and no write
- * to memory that another thread writes. Why the copy can be trusted when the
- * state is not DEAD after it:
+ * and only then looks whether the entry is still alive. Up to there it takes no
+ * lock, and writes to no memory that another thread writes. After that it
+ * records its use in the thread's ring, and may try the policy's lock, but
+ * never waits for it (touch.c). Why the copy can be trusted when the state is
+ * not DEAD after it:
  *
  *   evictor                          reader
  *   E1  state = DEAD (locked rmw)    R1  copy bytes out of the blocks
@@ -23,12 +25,12 @@
  * same one twice. The entry itself, its runs and the index's nodes are kept
  * by the epoch.
  *
- * What a get waits for is memory. The index's note says where the value begins
- * (prefetch_value), so that two misses follow each other, the bag's and those
- * of entry and value together, and a processor that has few instructions to go
- * through begins with the next get meanwhile: hence the paths without a call
- * or a loop for what is usual. A get of many keys goes further: it fetches
- * what all of them need, a stage at a time, and then reads each of them.
+ * A get waits for two CPU cache misses, one after the other: that of the bag,
+ * and those of entry and value together, since the note in the bag says where
+ * the value begins (prefetch_value). If the instructions of a get are few, the
+ * processor begins with the next get meanwhile; therefore the common case has
+ * no call and no loop. A get of many keys prefetches for all of them, one
+ * stage at a time, and then reads each.
  */
 #include "cache.h"
 
@@ -39,7 +41,8 @@
 
 #include <errno.h>
 
-/* Of so many runs the beginnings are fetched while the first is copied. */
+/* The beginnings of this many further runs are prefetched while the first run
+ * is copied. */
 #define RUNS_AHEAD 8
 
 /* The n bytes from offset on of a value in several runs. */

@@ -58,8 +58,8 @@ static void
 give_memory_back(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
 	uint64_t gone =
-		vmc_load_relaxed(&stripe->counter[VMC_COUNT_DRAM_GONE]) -
-		vmc_load_relaxed(&stripe->counter[VMC_COUNT_DRAM]);
+		vmc_load_relaxed(&stripe->counter[VMC_COUNT_METADATA_GONE]) -
+		vmc_load_relaxed(&stripe->counter[VMC_COUNT_METADATA]);
 	int64_t more = (int64_t)(gone - stripe->gone);
 
 	stripe->gone = gone;
@@ -70,7 +70,7 @@ give_memory_back(struct vmemcache *cache, struct vmc_stripe *stripe)
 	if (more < 0) /* it has grown */
 		return;
 	uint64_t left = vmc_stripes_left(
-		&cache->stripes, VMC_COUNT_DRAM, VMC_COUNT_DRAM_GONE);
+		&cache->stripes, VMC_COUNT_METADATA, VMC_COUNT_METADATA_GONE);
 	uint64_t before = vmc_load_relaxed(&cache->left);
 	vmc_store_relaxed(&cache->left, left);
 	if (left + (uint64_t)SHRUNK_MUCH / 2 <= before)

@@ -43,7 +43,7 @@ exchange(struct vmemcache *cache, struct vmc_thread *thread,
 	}
 	e->runs = old->runs;
 	vmc_put_publish(cache, thread, stripe, key, e, where, VMC_COUNTERS);
-	vmc_count(stripe, VMC_COUNT_DRAM_GONE, vmc_entry_size(old));
+	vmc_count(stripe, VMC_COUNT_METADATA_GONE, vmc_entry_size(old));
 	vmc_cache_keep_replaced(cache, stripe, old);
 	return 0;
 }

@@ -50,7 +50,7 @@ metadata_alloc(void *ctx, size_t size)
 	void *p = uncounted_alloc(ctx, size);
 
 	if (p)
-		vmc_count(own_stripe(ctx), VMC_COUNT_DRAM, size);
+		vmc_count(own_stripe(ctx), VMC_COUNT_METADATA, size);
 	return p;
 }
 
@@ -60,7 +60,7 @@ metadata_free(void *ctx, void *ptr, size_t size)
 	struct vmemcache *cache = ctx;
 
 	if (!cache->closing)
-		vmc_count(own_stripe(cache), VMC_COUNT_DRAM_GONE, size);
+		vmc_count(own_stripe(cache), VMC_COUNT_METADATA_GONE, size);
 	uncounted_free(cache, ptr, size);
 }
 
@@ -74,7 +74,7 @@ metadata_retire(void *ctx, void *ptr, size_t size)
 		return;
 	}
 	struct vmc_stripe *stripe = own_stripe(cache);
-	vmc_count(stripe, VMC_COUNT_DRAM_GONE, size);
+	vmc_count(stripe, VMC_COUNT_METADATA_GONE, size);
 	if (!vmc_limbo_add(&stripe->limbo, &cache->uncounted, ptr, size))
 		uncounted_free(cache, ptr, size);
 }
@@ -372,7 +372,7 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 		goto close;
 	}
 	cache->dram_baseline = vmc_stripes_left(
-		&cache->stripes, VMC_COUNT_DRAM, VMC_COUNT_DRAM_GONE);
+		&cache->stripes, VMC_COUNT_METADATA, VMC_COUNT_METADATA_GONE);
 	cache->seed = vmc_os_random64();
 	vmc_store_relaxed(&cache->generation, 1);
 	vmc_store_relaxed(&cache->sole, NULL);

@@ -24,12 +24,13 @@ metadata_bytes(const struct vmemcache *cache, uint64_t came, uint64_t gone)
 static uint64_t
 metadata_in(struct vmemcache *cache, enum vmemcache_metadata where)
 {
-	uint64_t gone = vmc_stripes_sum(&cache->stripes, VMC_COUNT_DRAM_GONE);
+	uint64_t gone =
+		vmc_stripes_sum(&cache->stripes, VMC_COUNT_METADATA_GONE);
 
 	if (cache->metadata != where)
 		return 0;
-	return metadata_bytes(
-		cache, vmc_stripes_sum(&cache->stripes, VMC_COUNT_DRAM), gone);
+	return metadata_bytes(cache,
+		vmc_stripes_sum(&cache->stripes, VMC_COUNT_METADATA), gone);
 }
 
 static uint64_t
@@ -163,7 +164,7 @@ vmc_cache_own_statistics(
 	s->value_bytes = sums[VMC_COUNT_VALUES] - sums[VMC_COUNT_VALUES_GONE];
 	s->pieces = sums[VMC_COUNT_EXTENTS] - sums[VMC_COUNT_EXTENTS_GONE];
 	s->metadata_bytes = metadata_bytes(
-		cache, sums[VMC_COUNT_DRAM], sums[VMC_COUNT_DRAM_GONE]);
+		cache, sums[VMC_COUNT_METADATA], sums[VMC_COUNT_METADATA_GONE]);
 	s->pinned_items = sums[VMC_COUNT_PINNED] - sums[VMC_COUNT_PINNED_GONE] -
 			  unpinned_items;
 	s->pinned_bytes = sums[VMC_COUNT_PINNED_BYTES] -

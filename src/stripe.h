@@ -27,17 +27,17 @@ enum vmc_counter {
 	VMC_COUNT_MISS,
 	VMC_COUNT_TOUCHES_LOST,
 	/* what comes and goes: one for either direction (vmc_stripes_left) */
-	VMC_COUNT_EXTENTS, /* runs of blocks of entries */
-	VMC_COUNT_VALUES,  /* bytes of values */
-	VMC_COUNT_DRAM,    /* bytes of metadata */
-	VMC_COUNT_PINNED,  /* items, from the first pin to the last unpin */
+	VMC_COUNT_EXTENTS,  /* runs of blocks of entries */
+	VMC_COUNT_VALUES,   /* bytes of values */
+	VMC_COUNT_METADATA, /* bytes of metadata */
+	VMC_COUNT_PINNED,   /* items, from the first pin to the last unpin */
 	VMC_COUNT_PINNED_BYTES, /* of their values */
 	VMC_COUNT_STORES,       /* by mode and outcome: vmc_count_of_store() */
 	VMC_COUNT_GONE =
 		VMC_COUNT_STORES + VMEMCACHE_MODES * VMEMCACHE_OUTCOMES,
 	VMC_COUNT_EXTENTS_GONE = VMC_COUNT_GONE,
 	VMC_COUNT_VALUES_GONE,
-	VMC_COUNT_DRAM_GONE,
+	VMC_COUNT_METADATA_GONE,
 	VMC_COUNT_PINNED_GONE,
 	VMC_COUNT_PINNED_BYTES_GONE,
 	VMC_COUNT_REMOVALS, /* by reason: vmc_count_of_removal() */

@@ -89,7 +89,7 @@ struct vmc_extent {
 	/* written under the lock */
 	_Atomic uint64_t free_blocks;
 	_Atomic uint64_t free_runs;
-	_Atomic uint64_t usual; /* blocks of the last value placed */
+	_Atomic uint64_t last_length; /* blocks of the last value placed */
 	/* under the lock */
 	struct vmc_freelist list;
 	struct vmc_freemap map;
@@ -332,8 +332,8 @@ exchange(struct vmc_extent *e, const vmc_run *given, uint64_t gives,
 		vmc_lock_release(&e->lock);
 		return -ENOSPC;
 	}
-	if (vmc_load_relaxed(&e->usual) != blocks)
-		vmc_store_relaxed(&e->usual, blocks);
+	if (vmc_load_relaxed(&e->last_length) != blocks)
+		vmc_store_relaxed(&e->last_length, blocks);
 	result = claim_blocks(e, blocks, &p);
 	vmc_lock_release(&e->lock);
 
@@ -363,7 +363,7 @@ vmc_extent_exchange(struct vmc_extent *extent, vmc_runs *give, uint64_t blocks,
 		return -ENOSPC;
 	}
 	if (gives == 1 && vmc_run_count(given[0]) == blocks &&
-		vmc_load_relaxed(&extent->usual) == blocks)
+		vmc_load_relaxed(&extent->last_length) == blocks)
 		*take = vmc_runs_one(given[0]);
 	else if (blocks == 0)
 		vmc_extent_free(extent, give);

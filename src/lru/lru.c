@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * lru.c -- least recently used, exact in the order it is fed
+ * lru.c -- least recently used, exact in the order of the touches it is given
  *
- * An unrolled list: rows of up to 32 nodes, the oldest row first; in a row the
- * oldest node first. A node says in which place of which row it is.
+ * An unrolled list: its blocks, called rows, have up to 32 nodes each. The
+ * oldest row comes first, and in a row the oldest node. node.at names the row
+ * and the place in it. The last row is the open one, which is being filled.
  *
  *      ends ⇄ row ⇄ row ⇄ ... ⇄ open ⇄ ends        by number:
  *              └▶ places: - n n - ...               live: 0110...
@@ -13,43 +14,40 @@
  *   a held row              has a bit set, or is the open one; others have none
  *   nodes                   == bits of live
  *
- * Where nodes are used again and again, they leave the rows for the hot set
- * (hot.h): all there were used after all in the rows, and how, stamps tell. So
- * while there is a set, whatever is used goes there. When it is full, the
- * oldest eighth goes to the end of the rows, and when it does not pay, all of
- * it: but only what was used before the use that is being fed. A node that
- * finds no slot, since all others were used after it, goes to the rows itself.
- * Victims come from the set only where the rows have none.
+ * Nodes that are used again and again are in the hot set instead (hot.h). Every
+ * node in the set was used after every node in the rows; stamps give the order
+ * within the set. So while there is a set, each node that is used goes there.
+ * When the set is full, its oldest eighth moves to the end of the rows; when it
+ * does not pay, all of it does, except nodes used after the touch that is being
+ * processed. If all nodes of the set were used after a node, the node goes to
+ * the rows. Victims come from the set only if the rows have none.
  *
- * All calls come under the user's one lock. What costs here is cache misses:
- * - A node that is used goes to the next place of the open row. Of other nodes
- *   nothing is written, and of where it was one bit. The bits of all rows stand
+ * All calls are made under the policy's lock. CPU cache misses are the cost:
+ * - A node that is used moves to the next place of the open row. No other node
+ *   is written, and one bit for the place it leaves. The bits of all rows are
  *   side by side: those of a million nodes in 200 KB.
- * - Neighbours that have at most 24 nodes together are merged. With every
- *   EVERY nodes that are used, and every one that is removed, one more row is
- *   looked at, in the order of their numbers: four while one is filled. So
- *   after each round no two neighbours that were there before it have so few,
- *   and at most a quarter of the rows are newer, in whatever order nodes are
- *   used. What merging reads is fetched before, a step each batch. A touch
- *   costs 24 / 32 writes to other nodes at most, once the number of rows is
- *   steady.
- * - Victims are handed over a row at a time, of which no node is looked at:
- *   whoever gets it knows the addresses of all, fetches them as far ahead as it
- *   likes, and no other thread does.
- * A node takes 7 bytes in rows that are full, some 13 where all are used at
- * random.
+ * - Two neighbouring rows that have at most 24 nodes together are merged. Every
+ *   EVERY-th touch, and every removal, inspects one more row, in the order of
+ *   row numbers: four rows while one fills. So after each round no two
+ *   neighbours that existed before it have so few nodes, and at most a quarter
+ *   of the rows are newer, in whatever order nodes are used. What merging reads
+ *   is prefetched, one step per batch. Once the number of rows is steady, a
+ *   touch costs at most 24 / 32 writes to other nodes.
+ * - A thread that needs victims is given a whole row, of which the policy reads
+ *   no node. It knows the addresses of all nodes in it, can prefetch them, and
+ *   no other thread does.
+ * Memory per node, beside the 4 bytes in its entry: 7 bytes if all rows are
+ * full, about 13 after gets in random order.
  *
- * New rows need memory. What must not fail for lack of it, a node's first touch
- * and restoring victims, takes rows from a stock that its user keeps.
+ * New rows need memory. What must not fail without memory (a node's first
+ * touch, restoring victims) takes rows from the stock that the user of the
+ * policy keeps.
  *
- * Rejected: a doubly linked list of nodes. Of one thread that gets at random it
- * is as fast or a little faster (a get of 1 KiB takes up to 7 % less). But the
- * next victims are found by walking from one to the next, which every thread
- * did: puts of two threads, 240 ns apart, took 433 ns where they take 293; and
- * 20 bytes of each node were in its entry, where 4 are. The bits in their rows,
- * and a row looked at when every fourth node leaves it: 2 to 5 % slower. Places
- * of 8 bytes: 3 bytes more a node. A time stamp in the entry, sampled at
- * eviction: not exact.
+ * Rejected (doc/LABORATORY.md): a doubly linked list, which takes 20 bytes per
+ * entry; one thread is up to 7 % faster with it, but two threads that evict
+ * wait for each other's nodes (433 ns a put, 293 with rows). The bits of a row
+ * within the row: 2 to 5 % slower. Places of 8 bytes: 3 bytes more per node. A
+ * time stamp in the entry, sampled at eviction: not exact.
  */
 #include "policy/policy.h"
 
@@ -63,7 +61,7 @@ typedef struct vmc_policy_row row;
 
 enum {
 	PLACES = VMC_POLICY_ROW,
-	EVERY = 8, /* touches, for which a row is looked at */
+	EVERY = 8, /* touches for which one row is inspected */
 	/* of batches, that began with a node used not long before: */
 	HOT_ROWS = VMC_POLICY_HOT_SLOTS / PLACES, /* rows ago, at most */
 	HOT_SCORE = 48, /* so many more than others, which count threefold */

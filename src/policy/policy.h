@@ -32,7 +32,7 @@
 
 struct vmc_policy_node {
 	_Atomic uint32_t at;
-	uint32_t of_user; /* never the policy's */
+	uint32_t of_user; /* not read or written by the policy */
 };
 
 /*

@@ -60,7 +60,7 @@ member(void *arg)
 		testing_expect(vmc_stripe_at(c->stripes, self->slot) == s);
 		testing_expect((uintptr_t)s % 64 == 0);
 		vmc_count(s, VMC_COUNT_MISS, 1);
-		vmc_count(s, VMC_COUNT_DRAM, number);
+		vmc_count(s, VMC_COUNT_METADATA, number);
 		vmc_count(s, VMC_COUNT_EXTENTS_GONE, number);
 		void *p = vmc_alloc(c->memory, 100);
 		testing_expect(vmc_limbo_add(&s->limbo, c->memory, p, 100));
@@ -107,7 +107,7 @@ crowd_three_times(void)
 		run_crowd(&c);
 		assert_int_equal(vmc_stripes_sum(&stripes, VMC_COUNT_MISS),
 			round * CROWD);
-		assert_int_equal(vmc_stripes_sum(&stripes, VMC_COUNT_DRAM),
+		assert_int_equal(vmc_stripes_sum(&stripes, VMC_COUNT_METADATA),
 			round * numbers);
 		assert_int_equal(
 			vmc_stripes_sum(&stripes, VMC_COUNT_EXTENTS_GONE),
