@@ -573,13 +573,6 @@ void vmc_cache_let_others_first(
  */
 void vmc_cache_look_at_others(struct vmemcache *cache, struct vmc_stripe *own);
 
-/*
- * Of an entry that is DEAD and has no pins, by who brought that about: it is
- * retired. The blocks are the caller's.
- */
-vmc_runs vmc_cache_let_go(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_entry *e);
-
 /* No reader has the entry, and no ring must; there was no memory for a note. */
 void vmc_cache_free_at_once(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e);
@@ -597,6 +590,24 @@ vmc_cache_retire(
 	vmc_count(stripe, VMC_COUNT_METADATA_GONE, size);
 	if (!vmc_limbo_add(&stripe->limbo, &cache->uncounted, e, size))
 		vmc_cache_free_at_once(cache, stripe, e);
+}
+
+/*
+ * Of an entry that is DEAD and has no pins, by who brought that about: it is
+ * retired. The blocks are the caller's.
+ */
+static inline vmc_runs
+vmc_cache_let_go(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	vmc_runs runs = e->runs;
+	uint64_t count;
+
+	vmc_fence_release();
+	vmc_runs_view(&runs, &count);
+	vmc_count(stripe, VMC_COUNT_EXTENTS_GONE, count);
+	vmc_cache_retire(cache, stripe, e);
+	return runs;
 }
 
 /*

@@ -81,20 +81,6 @@ call_on_evict(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return vmc_cache_is_foreign(cache) ? vmc_cache_fail_foreign() : 0;
 }
 
-vmc_runs
-vmc_cache_let_go(
-	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
-{
-	vmc_runs runs = e->runs;
-	uint64_t count;
-
-	vmc_fence_release();
-	vmc_runs_view(&runs, &count);
-	vmc_count(stripe, VMC_COUNT_EXTENTS_GONE, count);
-	vmc_cache_retire(cache, stripe, e);
-	return runs;
-}
-
 /*
  * Steps 2 to 5 for an entry that the caller has claimed, as it has the rest;
  * its blocks, or none where pins keep them. VMC_REPLACED: another value of the
