@@ -569,6 +569,66 @@ void vmemcache_unpin(VMEMcache *cache, struct vmemcache_item *item);
  */
 int vmemcache_region(VMEMcache *cache, void **base, size_t *size, int *fd);
 
+/* --- Walking. In libvmemcache since 1.0. --- */
+
+/* What a walk is to do after an item. */
+enum vmemcache_step {
+	VMEMCACHE_WALK_ON,
+	VMEMCACHE_WALK_STOP,  /* pause here */
+	VMEMCACHE_WALK_REMOVE /* go on; this item is evicted */
+};
+
+/*
+ * Called by vmemcache_walk(), on its thread. The item is pinned during the
+ * call. No lock is held: it may call anything but delete, and may be left as
+ * on_evict. key belongs to the cache.
+ */
+typedef enum vmemcache_step vmemcache_on_item(VMEMcache *cache, const void *key,
+	size_t key_size, const struct vmemcache_item *item, void *arg);
+
+/*
+ * Show items to on_item, from *cursor on (0: the start), about at_most of them,
+ * and return how many; *cursor is where to go on, and 0 again at the end. In a
+ * walk from 0 to 0, in one call or in many, each item that stays in the cache
+ * all the while is shown once, and each that comes or goes at most once,
+ * however the index grows or shrinks. Items of which the hashes are equal are
+ * shown in one call. No use is recorded, and nothing counted as a get. From any
+ * thread.
+ *
+ * EINVAL: cursor or on_item NULL, at_most 0, or the cache has no medium.
+ * ENOMEM: none was shown.
+ */
+ssize_t vmemcache_walk(VMEMcache *cache, uint64_t *cursor, size_t at_most,
+	vmemcache_on_item *on_item, void *arg);
+
+/* --- What goes, and why. In libvmemcache since 1.0. --- */
+
+/* Why an item went. */
+enum vmemcache_reason {
+	VMEMCACHE_REASON_CAPACITY, /* another one needed its room */
+	VMEMCACHE_REASON_EVICTED,  /* a call said so: evict, remove */
+	VMEMCACHE_REASON_EXPIRED,  /* its time was over */
+	VMEMCACHE_REASON_REPLACED, /* another value took its place */
+	VMEMCACHE_REASON_CLEARED   /* all items went */
+};
+#define VMEMCACHE_REASONS 5
+
+/*
+ * Called as an item goes, on the thread that makes it go, after on_evict. item
+ * is the value, valid during the call; its iov_count is -1 if there is no
+ * memory to list its pieces. The item still answers gets, unless it was
+ * replaced. Otherwise this is as on_evict, which goes on to be called if the
+ * reason is CAPACITY, EVICTED or EXPIRED. If it does not return, the item
+ * stays; one that is replaced goes, and the new one stays.
+ */
+typedef void vmemcache_on_remove(VMEMcache *cache, const void *key,
+	size_t key_size, const struct vmemcache_item *item,
+	enum vmemcache_reason reason, void *arg);
+
+/* on_remove may be NULL: none. arg is handed to it as it is. */
+void vmemcache_callback_on_remove(
+	VMEMcache *cache, vmemcache_on_remove *on_remove, void *arg);
+
 /* --- Statistics in one snapshot. In libvmemcache since 1.0. --- */
 
 /* How a store was to treat what is there: vmemcache_put() is an ADD. */
@@ -585,16 +645,6 @@ enum vmemcache_outcome {
 	VMEMCACHE_OUTCOME_NO_MEMORY /* ENOMEM */
 };
 #define VMEMCACHE_OUTCOMES 7
-
-/* Why an item went. */
-enum vmemcache_reason {
-	VMEMCACHE_REASON_CAPACITY, /* another one needed its room */
-	VMEMCACHE_REASON_EVICTED,  /* a call said so: evict, remove */
-	VMEMCACHE_REASON_EXPIRED,  /* its time was over */
-	VMEMCACHE_REASON_REPLACED, /* another value took its place */
-	VMEMCACHE_REASON_CLEARED   /* all items went */
-};
-#define VMEMCACHE_REASONS 5
 
 /*
  * All figures of a cache. Those up to touches_lost count what has happened

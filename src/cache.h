@@ -65,6 +65,8 @@ struct vmemcache {
 	unsigned prefault_threads; /* 0: no prefault */
 	vmemcache_on_progress *on_progress;
 	void *on_progress_arg;
+	vmemcache_on_remove *on_remove;
+	void *on_remove_arg;
 	vmemcache_on_evict *on_evict;
 	void *on_evict_arg;
 	vmemcache_on_miss *on_miss;
@@ -121,6 +123,13 @@ struct vmemcache {
 
 	struct vmc_publisher publisher;
 };
+
+/* Does somebody want to know of what goes? */
+static inline bool
+vmc_cache_calls_back(const struct vmemcache *cache)
+{
+	return cache->on_evict || cache->on_remove;
+}
 
 /* There is no process of that mark: the cache has no medium. */
 #define VMC_OF_NO_PROCESS UINT_MAX
@@ -202,18 +211,7 @@ int vmc_cache_evict(struct vmemcache *cache, const void *key, size_t key_size,
 	uint64_t if_version);
 int vmc_cache_evict_victim(struct vmemcache *cache);
 
-/* Of no item that is pinned. */
-void vmc_item_clear(struct vmemcache_item *item);
-/* As vmemcache_pin() and _pin_many(), negative errno; -EBADF. */
-int vmc_cache_pin(struct vmemcache *cache, const void *key, size_t key_size,
-	unsigned flags, struct vmemcache_item *item);
-ssize_t vmc_cache_pin_many(struct vmemcache *cache,
-	const struct vmemcache_key *keys, size_t count, unsigned flags,
-	struct vmemcache_item *items);
 uint64_t vmc_cache_pinned_items(struct vmemcache *cache);
-/* Of an item that is pinned. Never fails. */
-void vmc_cache_unpin(struct vmemcache *cache, struct vmemcache_item *item);
-
 /* -EINVAL: unknown statistic. */
 int vmc_cache_stat(struct vmemcache *cache, enum vmemcache_statistic stat,
 	uint64_t *value);

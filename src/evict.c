@@ -29,10 +29,35 @@
 
 #include "base/error.h"
 #include "expire.h"
+#include "item.h"
 
 #include <errno.h>
 
-/* An entry that on_evict is called for; the rest of the victims comes after. */
+struct showing {
+	struct vmemcache *cache;
+	struct vmemcache_item item;
+};
+
+static void
+end_of_showing(struct showing *showing)
+{
+	if (!vmc_cache_is_foreign(showing->cache))
+		vmc_item_end(showing->cache, &showing->item);
+}
+
+void
+vmc_cache_call_on_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, enum vmemcache_reason reason)
+{
+	vmc_cleanup(end_of_showing) struct showing showing = {.cache = cache};
+
+	vmc_item_show(cache, stripe, e, &showing.item);
+	cache->on_remove(cache, e->key, vmc_entry_key_size(e), &showing.item,
+		reason, cache->on_remove_arg);
+}
+
+/* An entry that callbacks are called for; the rest of the victims comes after.
+ */
 struct leaving {
 	struct vmemcache *cache;
 	struct vmc_stripe *stripe;
@@ -42,12 +67,12 @@ struct leaving {
 };
 
 /*
- * If on_evict does not return, the entry and the rest stay, as if they had not
- * been claimed: no callback has told of the rest, and the entry answers still.
- * What was reserved since then comes behind them.
+ * If a callback does not return, the entry and the rest stay, as if they had
+ * not been claimed: no callback has told of the rest, and the entry answers
+ * still. What was reserved since then comes behind them.
  */
 static void
-end_of_on_evict(struct leaving *leaving)
+end_of_callbacks(struct leaving *leaving)
 {
 	struct vmemcache *cache = leaving->cache;
 
@@ -64,17 +89,21 @@ end_of_on_evict(struct leaving *leaving)
 
 /* -EBADF: it has returned in a child. */
 static int
-call_on_evict(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_entry *e, struct vmc_claim *rest)
+call_back(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, struct vmc_claim *rest,
+	enum vmemcache_reason reason)
 {
 	vmc_stripe_in_callbacks(stripe, vmc_thread_self());
-	vmc_cleanup(end_of_on_evict) struct leaving leaving = {
+	vmc_cleanup(end_of_callbacks) struct leaving leaving = {
 		cache, stripe, e, rest, false};
 
 	stripe->nested++;
 	vmc_cache_work_ends(stripe); /* a callback takes as long as it likes */
-	cache->on_evict(
-		cache, e->key, vmc_entry_key_size(e), cache->on_evict_arg);
+	if (cache->on_evict)
+		cache->on_evict(cache, e->key, vmc_entry_key_size(e),
+			cache->on_evict_arg);
+	if (cache->on_remove && !vmc_cache_is_foreign(cache))
+		vmc_cache_call_on_remove(cache, stripe, e, reason);
 	leaving.returned = true;
 	stripe->now = 0;
 	vmc_cache_work_begins(stripe);
@@ -93,8 +122,8 @@ remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
 	enum vmemcache_reason reason, vmc_runs *freed)
 {
 	vmc_lock_assert_none_held();
-	if (cache->on_evict) {
-		int rc = call_on_evict(cache, stripe, e, rest);
+	if (vmc_cache_calls_back(cache)) {
+		int rc = call_back(cache, stripe, e, rest, reason);
 		if (rc)
 			return rc;
 	}

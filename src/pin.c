@@ -46,7 +46,7 @@
  * Rejected: a count by thread, as a pin must outlive its thread; a table of
  * pins beside the entries, another cache miss for every pin and every victim.
  */
-#include "cache.h"
+#include "item.h"
 
 #include "base/error.h"
 #include "expire.h"
@@ -246,6 +246,8 @@ fill(struct vmemcache *cache, struct vmc_entry *e, enum item_kind kind,
 	item->entry = e;
 	item->kind = kind;
 	item->more = NULL;
+	item->info.struct_size = sizeof(item->info);
+	vmc_entry_tell(e, &item->info, now);
 	if (__builtin_expect(
 		    count > sizeof(item->piece) / sizeof(item->piece[0]), 0)) {
 		piece = vmc_alloc(&cache->uncounted, count * sizeof(*piece));
@@ -256,8 +258,6 @@ fill(struct vmemcache *cache, struct vmc_entry *e, enum item_kind kind,
 	list_pieces(cache, e, piece);
 	item->iov = piece;
 	item->iov_count = (int)count;
-	item->info.struct_size = sizeof(item->info);
-	vmc_entry_tell(e, &item->info, now);
 	return 0;
 }
 
@@ -266,6 +266,66 @@ vmc_item_clear(struct vmemcache_item *item)
 {
 	item->iov = NULL;
 	item->iov_count = -1;
+	item->entry = NULL;
+}
+
+int
+vmc_item_pin(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, struct vmemcache_item *item)
+{
+	uint16_t state = vmc_load_acquire(&e->state);
+	enum item_kind kind = PINNED_BY_WORD;
+	struct vmc_crowd *spare;
+	int rc = 0;
+
+	while ((state & VMC_ENTRY_STATES) != VMC_ENTRY_DEAD &&
+		pins_of(state) < WORD_PINS) {
+		if (!vmc_cas_acq_rel(&e->state, &state,
+			    (uint16_t)(state + VMC_ENTRY_PIN)))
+			continue;
+		if (pins_of(state) == 0)
+			count_first_pin(stripe, e);
+		goto pinned;
+	}
+	spare = vmc_alloc(&cache->uncounted, sizeof(*spare));
+	if (!spare)
+		return -ENOMEM;
+	vmc_latch_acquire(&cache->crowds_latch, VMC_RANK_PINS);
+	rc = join(cache, stripe, e, &spare, &kind);
+	vmc_latch_release(&cache->crowds_latch, VMC_RANK_PINS);
+	if (spare)
+		vmc_free(&cache->uncounted, spare, sizeof(*spare));
+pinned:
+	vmc_item_clear(item);
+	item->entry = e;
+	item->kind = kind;
+	item->more = NULL;
+	return rc;
+}
+
+int
+vmc_item_fill(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmemcache_item *item)
+{
+	return fill(cache, item->entry, item->kind, item, &stripe->now);
+}
+
+void
+vmc_item_end(struct vmemcache *cache, struct vmemcache_item *item)
+{
+	if (__builtin_expect(item->more != NULL, 0))
+		vmc_free(&cache->uncounted, item->more,
+			(size_t)item->iov_count * sizeof(*item->iov));
+	item->more = NULL;
+	vmc_item_clear(item);
+}
+
+void
+vmc_item_show(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, struct vmemcache_item *item)
+{
+	vmc_item_clear(item);
+	(void)fill(cache, e, PINNED_BY_WORD, item, &stripe->now);
 	item->entry = NULL;
 }
 
@@ -348,8 +408,10 @@ vmc_cache_pin_many(struct vmemcache *cache, const struct vmemcache_key *keys,
 	ssize_t pinned = 0;
 	int rc = stripe ? 0 : -ENOMEM;
 
-	if (stripe)
+	if (stripe) {
+		stripe->now = 0;
 		vmc_versions_ask(cache, stripe);
+	}
 	for (size_t i = 0; i < count && rc != -EBADF && rc != -ENOMEM; i++) {
 		if (rc == -ENOENT && flags & VMEMCACHE_LEADING)
 			break;
@@ -440,11 +502,8 @@ vmc_cache_unpin(struct vmemcache *cache, struct vmemcache_item *item)
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
 	struct vmc_entry *e = item->entry;
 
-	if (__builtin_expect(item->more != NULL, 0))
-		vmc_free(&cache->uncounted, item->more,
-			(size_t)item->iov_count * sizeof(*item->iov));
 	bool crowded = item->kind == PINNED_BY_CROWD;
-	vmc_item_clear(item);
+	vmc_item_end(cache, item);
 	if (__builtin_expect(crowded, 0) && !leave_crowd(cache, e))
 		return;
 	size_t value_size = vmc_entry_value_size(e);

@@ -5,6 +5,8 @@
  */
 #include "public.h"
 
+#include "item.h"
+
 VMC_EXPORT int
 vmemcache_remove(
 	VMEMcache *cache, const void *key, size_t key_size, uint64_t if_version)
@@ -121,4 +123,27 @@ vmemcache_set_ttl(VMEMcache *cache, uint64_t ttl_ms)
 	vmc_store_relaxed(
 		&cache->ttl_ms, ttl_ms == VMEMCACHE_FOREVER ? 0 : ttl_ms);
 	return 0;
+}
+
+VMC_EXPORT void
+vmemcache_callback_on_remove(
+	VMEMcache *cache, vmemcache_on_remove *on_remove, void *arg)
+{
+	if (!cache)
+		return;
+	cache->on_remove = on_remove;
+	cache->on_remove_arg = arg;
+}
+
+VMC_EXPORT ssize_t
+vmemcache_walk(VMEMcache *cache, uint64_t *cursor, size_t at_most,
+	vmemcache_on_item *on_item, void *arg)
+{
+	if (!vmc_is_usable(cache, NULL, 0))
+		return vmc_operation_result(vmc_why_unusable(cache));
+	if (!cursor || !on_item || at_most == 0)
+		return vmc_result(vmc_fail_const(
+			EINVAL, "walk: cursor or callback NULL, or at_most 0"));
+	return vmc_operation_result(
+		vmc_cache_walk(cache, cursor, at_most, on_item, arg));
 }

@@ -4,6 +4,8 @@
  */
 #include "public.h"
 
+#include "item.h"
+
 #include <limits.h>
 
 #define READ_FLAGS ((unsigned)(VMEMCACHE_PEEK | VMEMCACHE_NO_CALLBACK))

@@ -216,7 +216,7 @@ take_missing(struct vmemcache *cache, struct vmc_stripe *stripe,
 	int rc;
 
 	do {
-		if (cache->on_evict)
+		if (vmc_cache_calls_back(cache))
 			vmc_cache_end_wait(stripe, &patience);
 		if (vmc_load_relaxed(&cache->expiry)) {
 			rc = free_expired(cache, stripe, e, blocks);
@@ -509,7 +509,7 @@ insert(struct vmemcache *cache, struct vmc_thread *thread,
 	 * Where the hash led is told from where it leads by a version, which
 	 * may come round while a callback takes its time
 	 */
-	if (cache->on_evict)
+	if (vmc_cache_calls_back(cache))
 		spot = (struct vmc_index_spot){0};
 	bool small = value_size <= VMC_PUT_WRITE_LATCHED;
 	if (!small)

@@ -73,7 +73,7 @@ evict_key(struct vmemcache *cache, struct vmc_thread *thread,
 		if (rc == VMC_REPLACED && if_version)
 			return vmc_fail_const(
 				ESTALE, "the value has another version");
-		if (rc == VMC_REPLACED && cache->on_evict)
+		if (rc == VMC_REPLACED && vmc_cache_calls_back(cache))
 			return vmc_fail_const(EAGAIN,
 				"another value has been stored meanwhile");
 	} while (rc == VMC_REPLACED || rc == -ESRCH);

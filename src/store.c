@@ -41,6 +41,7 @@
 
 #include "base/error.h"
 #include "expire.h"
+#include "item.h"
 #include "claim.h"
 #include "version.h"
 
@@ -183,6 +184,51 @@ remove_expired(struct storing *s, struct vmc_entry *old)
 	return 0;
 }
 
+/* What was replaced, claimed, while on_remove tells of it. */
+struct replaced {
+	struct vmemcache *cache;
+	struct vmc_stripe *stripe;
+	struct vmc_entry *old;
+	bool returned;
+};
+
+/* Whether it returns or not, the store has taken place. */
+static void
+end_of_on_remove(struct replaced *replaced)
+{
+	struct vmemcache *cache = replaced->cache;
+
+	replaced->stripe->nested--;
+	if (vmc_cache_is_foreign(cache))
+		return;
+	vmc_cache_finish_replaced(
+		cache, replaced->stripe, replaced->old, false);
+	let_go_of_many(cache, replaced->stripe);
+	if (replaced->returned)
+		vmc_cache_work_begins(replaced->stripe);
+	else
+		vmc_cache_end_change(replaced->stripe);
+}
+
+/* -EBADF: on_remove has returned in a child. */
+static int
+tell_of_replaced(struct storing *s, struct vmc_entry *old)
+{
+	vmc_stripe_in_callbacks(s->stripe, s->thread);
+	{
+		vmc_cleanup(end_of_on_remove) struct replaced replaced = {
+			s->cache, s->stripe, old, false};
+		s->stripe->nested++;
+		vmc_cache_work_ends(s->stripe);
+		vmc_lock_assert_none_held();
+		vmc_cache_call_on_remove(
+			s->cache, s->stripe, old, VMEMCACHE_REASON_REPLACED);
+		replaced.returned = true;
+		s->stripe->now = 0;
+	}
+	return vmc_cache_is_foreign(s->cache) ? vmc_cache_fail_foreign() : 0;
+}
+
 /* In the place of what is there. -EAGAIN: there is nothing any more. */
 static int
 exchange(struct storing *s)
@@ -214,6 +260,8 @@ exchange(struct storing *s)
 		return 0; /* its evictor's */
 	if (over)
 		return remove_expired(s, old);
+	if (cache->on_remove)
+		return tell_of_replaced(s, old);
 	vmc_cache_finish_replaced(cache, s->stripe, old, false);
 	let_go_of_many(cache, s->stripe);
 	return 0;
@@ -351,7 +399,8 @@ store(struct storing *s, uint64_t *version)
 		return rc;
 	if (version) /* it may be gone as soon as it is LIVE */
 		*version = vmc_entry_version(s->e);
-	return place(s, cache->on_evict ? (struct vmc_index_spot){0} : spot,
+	return place(s,
+		vmc_cache_calls_back(cache) ? (struct vmc_index_spot){0} : spot,
 		old != NULL);
 }
 

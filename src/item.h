@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * item.h -- items as the user sees them: pinned (pin.c), in a walk (walk.c), or
+ * on their way out (evict.c)
+ */
+#ifndef VMC_ITEM_H
+#define VMC_ITEM_H
+
+#include "cache.h"
+
+/*
+ * Pin an entry that is in the index, whose stripe is latched, or that something
+ * else keeps. -EAGAIN: it is DEAD; -ENOMEM. Then, with no lock held, list its
+ * pieces: -ENOMEM, and it stays pinned.
+ */
+int vmc_item_pin(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, struct vmemcache_item *item);
+int vmc_item_fill(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmemcache_item *item);
+/*
+ * An item of what the caller owns, without a pin; there may be no memory for
+ * the list of its pieces (iov_count -1). Its end, in any case.
+ */
+void vmc_item_show(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, struct vmemcache_item *item);
+void vmc_item_end(struct vmemcache *cache, struct vmemcache_item *item);
+/* Of no item that is pinned. */
+void vmc_item_clear(struct vmemcache_item *item);
+/* As vmemcache_walk(), negative errno; -EBADF. */
+ssize_t vmc_cache_walk(struct vmemcache *cache, uint64_t *cursor,
+	size_t at_most, vmemcache_on_item *on_item, void *arg);
+/* As vmemcache_pin() and _pin_many(), negative errno; -EBADF. */
+int vmc_cache_pin(struct vmemcache *cache, const void *key, size_t key_size,
+	unsigned flags, struct vmemcache_item *item);
+ssize_t vmc_cache_pin_many(struct vmemcache *cache,
+	const struct vmemcache_key *keys, size_t count, unsigned flags,
+	struct vmemcache_item *items);
+/* Of an item that is pinned. Never fails. */
+void vmc_cache_unpin(struct vmemcache *cache, struct vmemcache_item *item);
+
+/*
+ * Call on_remove for what goes; no lock held. It may not return, and may return
+ * in another process.
+ */
+void vmc_cache_call_on_remove(struct vmemcache *cache,
+	struct vmc_stripe *stripe, struct vmc_entry *e,
+	enum vmemcache_reason reason);
+#endif

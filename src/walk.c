@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * walk.c -- every item once, in the order of the index
+ *
+ * A step of the index hands over the entries of some positions while the stripe
+ * of the index is latched: there an entry that is in the index is not freed,
+ * and is pinned without an epoch. Then, with no lock held, the callback sees
+ * one after the other. The cursor is the position of the next one, which means
+ * the same however the index grows or shrinks (index.h).
+ *
+ * Entries of one hash have the same position, so the walk pauses between
+ * positions only. A step may hand over more entries than there is room for:
+ * then they are let go of, and it is done again with more room. So no entry is
+ * forgotten for lack of memory, and no callback sees one twice.
+ *
+ * What goes after it was pinned is shown all the same: it was there. What comes
+ * is met if its position is still to come.
+ */
+#include "claim.h"
+
+#include "base/error.h"
+#include "expire.h"
+#include "item.h"
+
+#include <errno.h>
+
+struct met {
+	uint64_t position;
+	struct vmemcache_item item;
+};
+
+enum { ROOM_FIRST = 32 };
+
+/* Those that a step has met, pinned, from `next` on. */
+struct batch {
+	struct vmemcache *cache;
+	struct vmc_stripe *stripe;
+	struct met *met;
+	size_t next, count, room;
+	bool full; /* there were more */
+	int error;
+};
+
+static void
+let_go_of_rest(struct batch *batch)
+{
+	for (; batch->next < batch->count; batch->next++)
+		vmc_cache_unpin(batch->cache, &batch->met[batch->next].item);
+	batch->next = batch->count = 0;
+}
+
+/* The callback may not return, or return in a child. */
+static void
+end_batch(struct batch *batch)
+{
+	if (vmc_cache_is_foreign(batch->cache))
+		return;
+	let_go_of_rest(batch);
+	if (batch->room > 0)
+		vmc_free(&batch->cache->uncounted, batch->met,
+			batch->room * sizeof(*batch->met));
+}
+
+static int
+make_room(struct batch *batch)
+{
+	size_t room = batch->room ? 2 * batch->room : ROOM_FIRST;
+	const struct vmc_memory *memory = &batch->cache->uncounted;
+	struct met *met = vmc_alloc(memory, room * sizeof(*met));
+
+	if (!met)
+		return -ENOMEM;
+	if (batch->room > 0)
+		vmc_free(memory, batch->met, batch->room * sizeof(*met));
+	batch->met = met;
+	batch->room = room;
+	return 0;
+}
+
+/* vmc_index_visit_fn: under the latch of a stripe of the index. */
+static void
+meet(void *leaf, void *arg)
+{
+	struct batch *batch = arg;
+	struct vmc_entry *e = leaf;
+
+	if (batch->error || vmc_entry_is_over(e, &batch->stripe->now))
+		return;
+	batch->full |= batch->count == batch->room;
+	if (batch->full)
+		return;
+	struct met *met = &batch->met[batch->count];
+	int rc = vmc_item_pin(batch->cache, batch->stripe, e, &met->item);
+	if (rc == -ENOMEM)
+		batch->error = rc;
+	if (rc)
+		return;
+	met->position = vmc_index_position(
+		batch->cache->index, vmc_cache_hash(batch->cache, e));
+	batch->count++;
+}
+
+/* By position: few, and mostly in order. */
+static void
+sort(struct batch *batch)
+{
+	for (size_t i = 1; i < batch->count; i++) {
+		struct met met = batch->met[i];
+		size_t k = i;
+		for (; k > 0 && batch->met[k - 1].position > met.position; k--)
+			batch->met[k] = batch->met[k - 1];
+		batch->met[k] = met;
+	}
+}
+
+/* The entries of the next positions, from *position on, which goes on. */
+static int
+next_batch(struct batch *batch, uint64_t *position)
+{
+	uint64_t from = *position;
+
+	do {
+		let_go_of_rest(batch);
+		if (batch->full || batch->room == 0)
+			batch->error = make_room(batch);
+		batch->full = false;
+		*position = from;
+		if (!batch->error)
+			vmc_index_walk(
+				batch->cache->index, position, meet, batch);
+	} while (batch->full && !batch->error);
+	sort(batch);
+	for (size_t i = 0; i < batch->count && !batch->error; i++)
+		batch->error = vmc_item_fill(
+			batch->cache, batch->stripe, &batch->met[i].item);
+	if (batch->error)
+		let_go_of_rest(batch);
+	return batch->error;
+}
+
+/* The entry goes if it is still there; its pin stays. -EBADF. */
+static int
+remove_met(struct batch *batch, struct vmc_entry *e)
+{
+	struct vmemcache *cache = batch->cache;
+	struct vmc_stripe *stripe = batch->stripe;
+	vmc_runs freed = VMC_RUNS_NONE;
+	uint16_t state;
+
+	vmc_cache_begin_change(cache, stripe);
+	vmc_cache_work_begins(stripe);
+	if (vmc_claim_entry(cache, e, &state)) {
+		vmc_lock_acquire(&cache->policy_lock);
+		cache->policy->ops->remove(cache->policy, &e->node);
+		vmc_cache_release_policy(cache);
+		int rc = vmc_cache_remove(
+			cache, stripe, e, VMEMCACHE_REASON_EVICTED, &freed);
+		if (rc < 0)
+			return rc;
+		vmc_extent_free(cache->extent, &freed);
+	}
+	vmc_cache_work_ends(stripe);
+	vmc_cache_reclaim(cache, stripe);
+	vmc_cache_end_change(stripe);
+	return 0;
+}
+
+/* Show the next one. */
+static int
+show(struct batch *batch, vmemcache_on_item *on_item, void *arg,
+	enum vmemcache_step *step)
+{
+	struct vmemcache_item *item = &batch->met[batch->next].item;
+	struct vmc_entry *e = item->entry;
+
+	vmc_lock_assert_none_held();
+	*step = on_item(batch->cache, e->key, vmc_entry_key_size(e), item, arg);
+	batch->stripe->now = 0;
+	if (vmc_cache_is_foreign(batch->cache))
+		return vmc_cache_fail_foreign();
+	if (*step == VMEMCACHE_WALK_REMOVE) {
+		int rc = remove_met(batch, e);
+		if (rc)
+			return rc;
+	}
+	vmc_cache_unpin(batch->cache, item);
+	batch->next++;
+	return 0;
+}
+
+ssize_t
+vmc_cache_walk(struct vmemcache *cache, uint64_t *cursor, size_t at_most,
+	vmemcache_on_item *on_item, void *arg)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+	size_t shown = 0;
+	bool stop = false;
+
+	if (!stripe)
+		return -ENOMEM;
+	stripe->now = 0;
+	vmc_cleanup(end_batch) struct batch batch = {
+		.cache = cache, .stripe = stripe};
+	do {
+		uint64_t after = *cursor;
+		int rc = next_batch(&batch, &after);
+		if (rc)
+			return shown > 0 ? (ssize_t)shown : rc;
+		while (batch.next < batch.count) {
+			uint64_t position = batch.met[batch.next].position;
+			enum vmemcache_step step;
+			if (shown > 0 && (stop || shown >= at_most) &&
+				position != *cursor) {
+				*cursor = position;
+				return (ssize_t)shown;
+			}
+			*cursor = position;
+			rc = show(&batch, on_item, arg, &step);
+			if (rc)
+				return rc;
+			shown++;
+			stop |= step == VMEMCACHE_WALK_STOP;
+		}
+		*cursor = after;
+	} while (*cursor != 0 && !stop && shown < at_most);
+	return (ssize_t)shown;
+}
