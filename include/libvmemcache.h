@@ -601,6 +601,14 @@ typedef enum vmemcache_step vmemcache_on_item(VMEMcache *cache, const void *key,
 ssize_t vmemcache_walk(VMEMcache *cache, uint64_t *cursor, size_t at_most,
 	vmemcache_on_item *on_item, void *arg);
 
+/*
+ * All items that were there before the call are gone when it returns; others
+ * that are stored meanwhile may go, too. on_remove is called for each. It takes
+ * time in proportion to the number of items; other calls go on meanwhile. From
+ * any thread. EINVAL: the cache has no medium. ENOMEM: some may be left.
+ */
+int vmemcache_clear(VMEMcache *cache);
+
 /* --- What goes, and why. In libvmemcache since 1.0. --- */
 
 /* Why an item went. */

@@ -99,7 +99,7 @@ call_back(struct vmemcache *cache, struct vmc_stripe *stripe,
 
 	stripe->nested++;
 	vmc_cache_work_ends(stripe); /* a callback takes as long as it likes */
-	if (cache->on_evict)
+	if (cache->on_evict && reason != VMEMCACHE_REASON_CLEARED)
 		cache->on_evict(cache, e->key, vmc_entry_key_size(e),
 			cache->on_evict_arg);
 	if (cache->on_remove && !vmc_cache_is_foreign(cache))

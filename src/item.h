@@ -29,6 +29,7 @@ void vmc_item_clear(struct vmemcache_item *item);
 /* As vmemcache_walk(), negative errno; -EBADF. */
 ssize_t vmc_cache_walk(struct vmemcache *cache, uint64_t *cursor,
 	size_t at_most, vmemcache_on_item *on_item, void *arg);
+int vmc_cache_clear(struct vmemcache *cache); /* the same */
 /* As vmemcache_pin() and _pin_many(), negative errno; -EBADF. */
 int vmc_cache_pin(struct vmemcache *cache, const void *key, size_t key_size,
 	unsigned flags, struct vmemcache_item *item);

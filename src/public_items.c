@@ -147,3 +147,11 @@ vmemcache_walk(VMEMcache *cache, uint64_t *cursor, size_t at_most,
 	return vmc_operation_result(
 		vmc_cache_walk(cache, cursor, at_most, on_item, arg));
 }
+
+VMC_EXPORT int
+vmemcache_clear(VMEMcache *cache)
+{
+	return (int)vmc_operation_result(vmc_is_usable(cache, NULL, 0)
+						 ? vmc_cache_clear(cache)
+						 : vmc_why_unusable(cache));
+}

@@ -13,6 +13,9 @@
  * then they are let go of, and it is done again with more room. So no entry is
  * forgotten for lack of memory, and no callback sees one twice.
  *
+ * Clearing is a walk that removes. It does not wait for callbacks of others
+ * that are evicting an entry: that leaves the index at once.
+ *
  * What goes after it was pinned is shown all the same: it was there. What comes
  * is met if its position is still to come.
  */
@@ -38,6 +41,7 @@ struct batch {
 	struct met *met;
 	size_t next, count, room;
 	bool full; /* there were more */
+	bool all;  /* also what is over */
 	int error;
 };
 
@@ -84,7 +88,8 @@ meet(void *leaf, void *arg)
 	struct batch *batch = arg;
 	struct vmc_entry *e = leaf;
 
-	if (batch->error || vmc_entry_is_over(e, &batch->stripe->now))
+	if (batch->error ||
+		(!batch->all && vmc_entry_is_over(e, &batch->stripe->now)))
 		return;
 	batch->full |= batch->count == batch->room;
 	if (batch->full)
@@ -138,9 +143,13 @@ next_batch(struct batch *batch, uint64_t *position)
 	return batch->error;
 }
 
-/* The entry goes if it is still there; its pin stays. -EBADF. */
+/*
+ * The entry goes if it is still there; its pin stays. Where somebody else is
+ * evicting it, it only leaves the index, as if a store had replaced it. -EBADF.
+ */
 static int
-remove_met(struct batch *batch, struct vmc_entry *e)
+remove_met(
+	struct batch *batch, struct vmc_entry *e, enum vmemcache_reason reason)
 {
 	struct vmemcache *cache = batch->cache;
 	struct vmc_stripe *stripe = batch->stripe;
@@ -153,11 +162,12 @@ remove_met(struct batch *batch, struct vmc_entry *e)
 		vmc_lock_acquire(&cache->policy_lock);
 		cache->policy->ops->remove(cache->policy, &e->node);
 		vmc_cache_release_policy(cache);
-		int rc = vmc_cache_remove(
-			cache, stripe, e, VMEMCACHE_REASON_EVICTED, &freed);
+		int rc = vmc_cache_remove(cache, stripe, e, reason, &freed);
 		if (rc < 0)
 			return rc;
 		vmc_extent_free(cache->extent, &freed);
+	} else if (reason == VMEMCACHE_REASON_CLEARED) {
+		vmc_index_remove(cache->index, vmc_cache_hash(cache, e), e);
 	}
 	vmc_cache_work_ends(stripe);
 	vmc_cache_reclaim(cache, stripe);
@@ -179,7 +189,7 @@ show(struct batch *batch, vmemcache_on_item *on_item, void *arg,
 	if (vmc_cache_is_foreign(batch->cache))
 		return vmc_cache_fail_foreign();
 	if (*step == VMEMCACHE_WALK_REMOVE) {
-		int rc = remove_met(batch, e);
+		int rc = remove_met(batch, e, VMEMCACHE_REASON_EVICTED);
 		if (rc)
 			return rc;
 	}
@@ -226,4 +236,34 @@ vmc_cache_walk(struct vmemcache *cache, uint64_t *cursor, size_t at_most,
 		*cursor = after;
 	} while (*cursor != 0 && !stop && shown < at_most);
 	return (ssize_t)shown;
+}
+
+int
+vmc_cache_clear(struct vmemcache *cache)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+	uint64_t position = 0;
+	int rc;
+
+	if (!stripe)
+		return -ENOMEM;
+	stripe->now = 0;
+	vmc_cleanup(end_batch) struct batch batch = {
+		.cache = cache, .stripe = stripe, .all = true};
+	do {
+		rc = next_batch(&batch, &position);
+		while (rc == 0 && batch.next < batch.count) {
+			struct vmemcache_item *item =
+				&batch.met[batch.next].item;
+			rc = remove_met(
+				&batch, item->entry, VMEMCACHE_REASON_CLEARED);
+			if (rc)
+				break;
+			vmc_cache_unpin(cache, item);
+			batch.next++;
+		}
+	} while (rc == 0 && position != 0);
+	return rc;
 }

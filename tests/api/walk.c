@@ -263,6 +263,79 @@ test_on_remove_does_not_return(void **state)
 	vmemcache_delete(cache);
 }
 
+static void
+count_cleared(VMEMcache *cache, const void *key, size_t key_size,
+	const struct vmemcache_item *item, enum vmemcache_reason reason,
+	void *arg)
+{
+	struct told *told = arg;
+
+	(void)cache, (void)item;
+	told->key = number_of(key, key_size);
+	told->calls[reason]++;
+}
+
+static void
+test_clear(void **state)
+{
+	VMEMcache *cache = fixture_open(4 << 20, 0, VMEMCACHE_REPLACEMENT_LRU);
+	struct vmemcache_item item;
+	struct told told = {.key = 0};
+	uint64_t key = 7;
+
+	(void)state;
+	assert_fails(vmemcache_clear(NULL), EINVAL);
+	assert_int_equal(vmemcache_clear(cache), 0);
+	vmemcache_callback_on_remove(cache, count_cleared, &told);
+	vmemcache_callback_on_evict(cache, on_evict, &told);
+	for (unsigned round = 1; round < 4; round++) {
+		fill(cache, 0, ITEMS);
+		assert_int_equal(
+			vmemcache_pin(cache, &key, sizeof(key), 0, &item), 0);
+		assert_int_equal(vmemcache_clear(cache), 0);
+		assert_int_equal(
+			told.calls[VMEMCACHE_REASON_CLEARED], round * ITEMS);
+		for (uint64_t i = 0; i < ITEMS; i++)
+			assert_int_equal(fixture_exists(cache, i), 0);
+		assert_true(value_is(item.iov[0].iov_base, SIZE, 0, key, 1));
+		vmemcache_unpin(cache, &item);
+		fixture_check_empty(cache);
+	}
+	assert_int_equal(told.evicted, 0);
+	vmemcache_delete(cache);
+}
+
+static void
+clear_it(VMEMcache *cache, const void *key, size_t key_size, void *arg)
+{
+	uint64_t number = number_of(key, key_size);
+
+	(*(unsigned *)arg)++;
+	assert_int_equal(vmemcache_clear(cache), 0);
+	assert_int_equal(fixture_exists(cache, number), 0);
+}
+
+/* Also what another call is evicting: that goes on, and nothing else is left.
+ */
+static void
+test_clear_within_on_evict(void **state)
+{
+	VMEMcache *cache = items_open();
+	unsigned calls = 0;
+
+	(void)state;
+	fill(cache, 0, 100);
+	vmemcache_callback_on_evict(cache, clear_it, &calls);
+	assert_int_equal(vmemcache_evict(cache, NULL, 0), 0);
+	assert_int_equal(calls, 1);
+	fixture_check_empty(cache);
+	fill(cache, 0, 100);
+	assert_fails(fixture_evict(cache, 5), EAGAIN);
+	assert_int_equal(calls, 2);
+	fixture_check_empty(cache);
+	vmemcache_delete(cache);
+}
+
 int
 main(void)
 {
@@ -272,6 +345,8 @@ main(void)
 		cmocka_unit_test(test_callback_does_not_return),
 		cmocka_unit_test(test_what_goes_and_why),
 		cmocka_unit_test(test_on_remove_does_not_return),
+		cmocka_unit_test(test_clear),
+		cmocka_unit_test(test_clear_within_on_evict),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
