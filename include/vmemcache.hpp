@@ -65,6 +65,20 @@ class cache_ref
 		return put(key, std::as_bytes(std::span(value)));
 	}
 
+	/* Stores a copy, in the place of the value that is there, if one is. */
+	void
+	set(std::string_view key, std::span<const std::byte> value)
+	{
+		check(vmemcache_store(native(), key.data(), key.size(),
+			value.data(), value.size(), nullptr, nullptr));
+	}
+
+	void
+	set(std::string_view key, std::string_view value)
+	{
+		set(key, std::as_bytes(std::span(value)));
+	}
+
 	/*
 	 * Copies the value from offset on, as much as fits the buffer. Returns
 	 * the size of the whole value, or nothing if the key is not there.
@@ -152,7 +166,7 @@ class cache_ref
 		return _cache;
 	}
 
-      protected:
+	/* Throws what errno and the message of the library say. */
 	[[noreturn]] static void
 	fail()
 	{
@@ -169,6 +183,56 @@ class cache_ref
 
       private:
 	VMEMcache *_cache;
+};
+
+/*
+ * A value where it is in the pool: pinned, that is, neither changed nor moved,
+ * until this object is destroyed, which must be before the cache is.
+ *
+ *     libvmemcache::pinned value(cache, "key");
+ *     if (value)
+ *             writev(fd, value.pieces().data(), value.pieces().size());
+ */
+class pinned
+{
+      public:
+	pinned(cache_ref cache, std::string_view key, unsigned flags = 0)
+	    : _cache(cache)
+	{
+		if (vmemcache_pin(cache.native(), key.data(), key.size(), flags,
+			    &_item) != 0 &&
+			errno != ENOENT)
+			cache_ref::fail();
+	}
+	~pinned()
+	{
+		vmemcache_unpin(_cache.native(), &_item);
+	}
+	pinned(const pinned &) = delete;
+	pinned &operator=(const pinned &) = delete;
+
+	/* false: the key was not there */
+	explicit operator bool() const noexcept
+	{
+		return _item.iov_count >= 0;
+	}
+
+	/* Only of a value that is there. */
+	std::span<const iovec>
+	pieces() const noexcept
+	{
+		return {_item.iov, static_cast<std::size_t>(_item.iov_count)};
+	}
+
+	const vmemcache_info &
+	info() const noexcept
+	{
+		return _item.info;
+	}
+
+      private:
+	cache_ref _cache;
+	vmemcache_item _item;
 };
 
 /*

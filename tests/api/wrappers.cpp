@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cassert>
+#include <cstring>
 #include <map>
 #include <memory_resource>
 #include <stdexcept>
@@ -49,6 +50,25 @@ test_values(const char *directory)
 	assert(c.put("large", large) && c.get("large") == large);
 	assert(c.stat(VMEMCACHE_STAT_ENTRIES) == 2);
 	assert(c.evict("key") && !c.get("key"));
+}
+
+static void
+test_replacing_and_pins(const char *directory)
+{
+	cache c(directory);
+
+	c.set("key", "old");
+	{
+		libvmemcache::pinned value(c, "key"), none(c, "none");
+		assert(value && !none);
+		c.set("key", "a new one");
+		assert(value.info().value_size == 3);
+		assert(value.pieces().size() == 1);
+		assert(value.pieces()[0].iov_len == 3);
+		assert(std::memcmp(value.pieces()[0].iov_base, "old", 3) == 0);
+	}
+	assert(c.get("key") == "a new one");
+	assert(thrown([&] { libvmemcache::pinned(c, "key", 128); }) == EINVAL);
 }
 
 static void
@@ -132,6 +152,7 @@ main(int argc, char *argv[])
 {
 	assert(argc == 2);
 	test_values(argv[1]);
+	test_replacing_and_pins(argv[1]);
 	test_failures(argv[1]);
 	test_callbacks(argv[1]);
 	test_resources(argv[1]);
