@@ -300,7 +300,7 @@ void memkind_set_allow_zero_allocs(memkind_t kind, bool allow_zero_allocs);
 /* ---- Statistics ----------------------------------------------------- */
 
 typedef enum memkind_stat_type {
-	/* bytes of memory that are in use or kept for reuse */
+	/* bytes of memory in use or kept for reuse; huge pages count whole */
 	MEMKIND_STAT_TYPE_RESIDENT = 0,
 	/* bytes of pages with an allocation in them */
 	MEMKIND_STAT_TYPE_ACTIVE = 1,

@@ -141,6 +141,10 @@ memkind_get_stat(memkind_t kind, memkind_stat_type stat, size_t *value)
 		if (arena->is_part)
 			*value -= part_stat(&kind->space, arena->index, stat);
 	}
+	/* whole pages, of which jemalloc counts only what it uses */
+	if (stat == MEMKIND_STAT_TYPE_RESIDENT &&
+		kind->space.medium == &vmc_medium_huge)
+		*value = vmc_load_relaxed(&kind->space.held);
 	vmc_lock_release(&vmc_kinds_lock);
 	return MEMKIND_SUCCESS;
 }

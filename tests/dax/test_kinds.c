@@ -335,6 +335,45 @@ test_fixed_on_devdax(void **state)
 	munmap(region, size);
 }
 
+static size_t
+resident(memkind_t kind)
+{
+	size_t bytes;
+
+	assert_int_equal(memkind_update_cached_stats(), 0);
+	assert_int_equal(
+		memkind_get_stat(kind, MEMKIND_STAT_TYPE_RESIDENT, &bytes), 0);
+	return bytes;
+}
+
+/*
+ * One small object kept all pages that there ever were, and of the page that it
+ * is in only the part that was used was counted.
+ */
+static void
+test_huge_pages_go_back(void **state)
+{
+	const size_t page = (size_t)2 << 20;
+	memkind_t kind = MEMKIND_HUGETLB;
+	void *object, *large;
+
+	(void)state;
+	stay_on_one_processor();
+	object = memkind_malloc(kind, 100);
+	assert_non_null(object);
+	large = memkind_malloc(kind, 8 * page);
+	assert_non_null(large);
+	memset(large, 1, 8 * page);
+	assert_in_range(resident(kind), 9 * page, 12 * page);
+	memkind_free(kind, large);
+	/* if they do not go, this never ends */
+	while (resident(kind) > page)
+		for (int i = 0; i < 1000; i++)
+			memkind_free(kind, memkind_malloc(kind, 100));
+	assert_int_equal(resident(kind), page);
+	memkind_free(kind, object);
+}
+
 int
 main(void)
 {
@@ -345,6 +384,7 @@ main(void)
 		cmocka_unit_test(test_capacity),
 		cmocka_unit_test(test_pmem_on_dax),
 		cmocka_unit_test(test_fixed_on_devdax),
+		cmocka_unit_test(test_huge_pages_go_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
