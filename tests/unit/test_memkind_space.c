@@ -288,11 +288,20 @@ test_nothing_is_lost(void **state)
 	memkind_destroy_kind(kind);
 }
 
+static size_t
+mapped(memkind_t kind)
+{
+	size_t bytes = 0;
+
+	for (struct vmc_piece *p = kind->space.pieces; p; p = p->next)
+		bytes += p->size;
+	return bytes;
+}
+
 /* A kind has addresses in proportion to what is allocated. */
 static void
 test_few_addresses(void **state)
 {
-	size_t mapped = 0;
 	memkind_t kind;
 	void *object;
 
@@ -302,11 +311,126 @@ test_few_addresses(void **state)
 	assert_null(kind->space.pieces);
 	object = vmc_memkind_malloc(kind, 100);
 	assert_non_null(object);
-	for (struct vmc_piece *p = kind->space.pieces; p; p = p->next)
-		mapped += p->size;
-	assert_in_range(mapped, VMC_OS_CHUNK, 2 * VMC_OS_CHUNK);
+	assert_in_range(mapped(kind), VMC_OS_CHUNK, 2 * VMC_OS_CHUNK);
 	vmc_memkind_free(kind, object);
 	memkind_destroy_kind(kind);
+}
+
+static size_t pretended; /* bytes of every file system; 0: what it has */
+
+int __real_vmc_os_file_system_size(int fd, size_t *size);
+int __wrap_vmc_os_file_system_size(int fd, size_t *size);
+
+int
+__wrap_vmc_os_file_system_size(int fd, size_t *size)
+{
+	int err = __real_vmc_os_file_system_size(fd, size);
+
+	if (pretended > 0)
+		*size = pretended;
+	return err;
+}
+
+/*
+ * Without a limit, on file systems larger than all addresses, or than a file
+ * may be. (Such a kind could not be made.)
+ */
+static void
+test_large_file_systems(void **state)
+{
+	static const size_t tib[] = {20, 100, (size_t)8 << 20, SIZE_MAX >> 40};
+	memkind_t kind;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(tib) / sizeof(*tib); i++) {
+		pretended = tib[i] << 40;
+		assert_int_equal(memkind_create_pmem(directory(), 0, &kind), 0);
+		for (size_t size = 100; size < 10 * MIB; size *= 10) {
+			char *object = vmc_memkind_malloc(kind, size);
+			assert_non_null(object);
+			object[0] = object[size - 1] = 1;
+			vmc_memkind_free(kind, object);
+		}
+		assert_true(mapped(kind) < 64 * MIB);
+		assert_int_equal(memkind_destroy_kind(kind), 0);
+	}
+	pretended = 0;
+}
+
+static bool
+overcommit_is_refused(void)
+{
+	FILE *file = fopen("/proc/sys/vm/overcommit_memory", "r");
+	int digit = file ? fgetc(file) : EOF;
+
+	if (file)
+		fclose(file);
+	return digit == '2';
+}
+
+/*
+ * What is left to a program that has used all kinds, some in large files: more
+ * than all of them could have been given.
+ */
+static void
+test_addresses_left(void **state)
+{
+	const size_t file = (size_t)256 << 30, rest = (size_t)16 << 40;
+	memkind_t files[8];
+	size_t all = 0;
+	void *room;
+
+	(void)state;
+	if (RUNNING_ON_VALGRIND || overcommit_is_refused())
+		skip();
+	for (size_t i = 0; i < 8; i++) {
+		assert_int_equal(
+			memkind_create_pmem(directory(), file, &files[i]), 0);
+		assert_non_null(vmc_memkind_malloc(files[i], 100));
+	}
+	for (unsigned i = 0; i < MEMKIND_MAX_KIND; i++) {
+		memkind_t kind = &vmc_kinds[i];
+		if (kind != MEMKIND_DEFAULT && i < MEMKIND_NUM_BASE_KIND)
+			vmc_memkind_free(kind, vmc_memkind_malloc(kind, 100));
+		all += mapped(kind);
+	}
+	assert_true(all < 1024 * MIB);
+	room = mmap(NULL, rest, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+#ifndef VMC_TESTING_SANITIZED /* which has most of them */
+	assert_ptr_not_equal(room, MAP_FAILED);
+#endif
+	if (room != MAP_FAILED)
+		munmap(room, rest);
+	for (size_t i = 0; i < 8; i++)
+		assert_int_equal(memkind_destroy_kind(files[i]), 0);
+}
+
+/*
+ * A thread alone can have all memory of the machine's in large objects. (Only
+ * 43 % were to be had.) None of it is touched.
+ */
+static void
+test_all_of_memory(void **state)
+{
+	const size_t size = 100 * MIB;
+	size_t memory = (size_t)sysconf(_SC_PHYS_PAGES) * PAGE;
+	size_t most = memory / 100 * 95 / size, count = 0;
+	void *objects[400];
+
+	(void)state;
+	if (RUNNING_ON_VALGRIND || overcommit_is_refused() ||
+		memkind_check_available(MEMKIND_REGULAR) != 0)
+		skip();
+	if (most > 400)
+		most = 400;
+	while (count < most &&
+		(objects[count] = vmc_memkind_malloc(MEMKIND_REGULAR, size)))
+		count++;
+	assert_int_equal(count, most);
+	while (count > 0)
+		vmc_memkind_free(MEMKIND_REGULAR, objects[--count]);
+	vmc_memkind_give_back(MEMKIND_REGULAR);
 }
 
 int
@@ -318,6 +442,9 @@ main(void)
 		cmocka_unit_test(test_nothing_stays_behind),
 		cmocka_unit_test(test_nothing_is_lost),
 		cmocka_unit_test(test_few_addresses),
+		cmocka_unit_test(test_large_file_systems),
+		cmocka_unit_test(test_addresses_left),
+		cmocka_unit_test(test_all_of_memory),
 	};
 
 	random_state = testing_seed();
