@@ -45,17 +45,13 @@
 
 #include "depot.h"
 #include "engine.h"
-#include "heap_internal.h"
+#include "heap_fast.h"
 #include "pools.h"
 
 #include "base/os.h"
 
 #include <errno.h>
 #include <string.h>
-
-/* Sizes up to this find their class in a table. */
-#define TABLE_MAX ((size_t)4096)
-#define TABLE_CLASSES 30u
 
 /* Objects up to this size lie in slabs, which begin with a page. */
 #define SLAB_MAX ((size_t)14336)
@@ -64,22 +60,7 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 
 size_t vmc_class_sizes[VMC_CLASSES];
-static uint8_t class_table[TABLE_MAX / 8 + 1];
-
-static inline unsigned
-class_of(size_t size)
-{
-	unsigned log;
-
-	if (likely(size <= TABLE_MAX))
-		return class_table[(size + 7) >> 3];
-	if (size > VMC_CACHED_MAX)
-		return VMC_BEYOND;
-	/* four classes to a power of two */
-	log = 63u - (unsigned)__builtin_clzl(size - 1);
-	return TABLE_CLASSES + (log - 12) * 4 +
-	       (unsigned)((size - 1) >> (log - 2) & 3);
-}
+uint8_t vmc_class_table[VMC_TABLE_MAX / 8 + 1];
 
 static inline _Atomic uint8_t *
 page_class(const void *ptr)
@@ -325,7 +306,7 @@ malloc_directly(struct memkind *kind, size_t size, int how)
 		return vmc_pool_malloc(arena->pool, size, how);
 	ptr = take(kind, heap, arena, size, how);
 	if (ptr)
-		note_class(ptr, class_of(je_nallocx(size, how)));
+		note_class(ptr, vmc_heap_class(je_nallocx(size, how)));
 	return ptr;
 }
 
@@ -353,13 +334,10 @@ malloc_slow(struct memkind *kind, size_t size, unsigned class)
 void *
 vmc_heap_malloc(struct memkind *kind, size_t size)
 {
-	unsigned class = class_of(size);
-	struct vmc_magazine *m = &vmc_heap_mine(kind)->magazines[class];
-	void *ptr;
+	unsigned class = vmc_heap_class(size);
+	void *ptr = vmc_heap_pop(kind->number, class);
 
-	if (likely(vmc_magazine_take(m, &ptr)))
-		return ptr;
-	return malloc_slow(kind, size, class);
+	return likely(ptr != NULL) ? ptr : malloc_slow(kind, size, class);
 }
 
 void *
@@ -405,7 +383,7 @@ aligned_class(size_t alignment, size_t size)
 
 	return likely(size <= SLAB_MAX && alignment <= SLAB_ALIGNMENT &&
 		       whole <= SLAB_MAX)
-		       ? class_of(whole)
+		       ? vmc_heap_class(whole)
 		       : VMC_BEYOND;
 }
 
@@ -428,12 +406,10 @@ void *
 vmc_heap_aligned(struct memkind *kind, size_t alignment, size_t size)
 {
 	unsigned class = aligned_class(alignment, size);
-	struct vmc_magazine *m = &vmc_heap_mine(kind)->magazines[class];
-	void *ptr;
+	void *ptr = vmc_heap_pop(kind->number, class);
 
-	if (likely(vmc_magazine_take(m, &ptr)))
-		return ptr;
-	return aligned_slow(kind, alignment, size, class);
+	return likely(ptr != NULL) ? ptr
+				   : aligned_slow(kind, alignment, size, class);
 }
 
 /*
@@ -519,9 +495,8 @@ void
 vmc_heap_free(struct memkind *kind, void *ptr)
 {
 	unsigned class = vmc_load_relaxed(page_class(ptr));
-	struct vmc_magazine *m = &vmc_heap_mine(kind)->magazines[class];
 
-	if (!likely(vmc_magazine_put(m, ptr)))
+	if (!likely(vmc_heap_push(kind->number, class, ptr)))
 		free_slow(kind, ptr, class);
 }
 
@@ -562,7 +537,7 @@ vmc_heap_realloc(struct memkind *kind, void *ptr, size_t size)
 			return moved;
 		}
 	}
-	if (size <= old && class_of(size) == class_of(old))
+	if (size <= old && vmc_heap_class(size) == vmc_heap_class(old))
 		return ptr;
 	moved = vmc_heap_malloc(kind, size);
 	if (!moved)
@@ -587,10 +562,10 @@ vmc_heap_init_classes(void)
 			step *= 2;
 	}
 	class = 1;
-	for (size_t i = 1; i <= TABLE_MAX / 8; i++) {
+	for (size_t i = 1; i <= VMC_TABLE_MAX / 8; i++) {
 		class += i * 8 > vmc_class_sizes[class];
-		class_table[i] = (uint8_t) class;
+		vmc_class_table[i] = (uint8_t) class;
 	}
-	class_table[0] =
+	vmc_class_table[0] =
 		VMC_BEYOND; /* zero bytes are a case for the slow path */
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * heap_internal.h -- a thread's heap in a kind, for heap.c and
- * heap_threads.c alone
+ * heap_internal.h -- a thread's heap in a kind, for heap.c, heap_threads.c and
+ * heap_fast.h alone
  */
 #ifndef VMC_MEMKIND_HEAP_INTERNAL_H
 #define VMC_MEMKIND_HEAP_INTERNAL_H

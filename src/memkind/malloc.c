@@ -147,36 +147,42 @@ vmc_memkind_free_sized(memkind_t kind, void *ptr, size_t size)
 		vmc_heap_free(kind, ptr);
 }
 
-/* What an object is at least this large for: the class, in bytes. */
-static size_t
-given_for(const struct memkind *kind, const void *ptr, size_t size)
-{
-#ifdef VMC_MEMKIND_LIBC
-	if (is_default(kind))
-		return default_usable_size((void *)ptr);
-#endif
-	if (__builtin_expect(kind->pools || size == 0, 0))
-		return vmc_memkind_usable_size((memkind_t)kind, ptr);
-	return vmc_class_size(size);
-}
-
 void *
-vmc_memkind_malloc_counted(memkind_t kind, size_t size, size_t *given)
+vmc_memkind_malloc_counted(memkind_t kind, size_t size, size_t *bytes)
 {
-	void *ptr = vmc_memkind_malloc(kind, size);
+	void *ptr;
 
-	if (likely(ptr != NULL))
-		*given = given_for(kind, ptr, size);
+#ifndef VMC_MEMKIND_LIBC
+	if (is_default(kind) && likely(size > 0)) {
+		*bytes = vmc_class_size(size);
+		return default_malloc(size);
+	}
+#endif
+	ptr = vmc_memkind_malloc(kind, size);
+	if (ptr)
+		*bytes = vmc_memkind_usable_size(kind, ptr);
 	return ptr;
 }
 
 size_t
-vmc_memkind_free_counted(memkind_t kind, void *ptr)
+vmc_memkind_free_default(void *ptr)
 {
-	size_t size = vmc_memkind_usable_size(kind, ptr);
+	size_t bytes = default_usable_size(ptr);
 
-	vmc_memkind_free_sized(kind, ptr, size);
-	return size;
+	default_free_sized(ptr, bytes);
+	return bytes;
+}
+
+memkind_t
+vmc_memkind_free_counted(void *ptr, size_t *bytes)
+{
+	memkind_t kind = memkind_detect_kind(ptr);
+
+	if (!kind)
+		return NULL;
+	*bytes = vmc_memkind_usable_size(kind, ptr);
+	vmc_memkind_free_sized(kind, ptr, *bytes);
+	return kind;
 }
 
 size_t

@@ -28,11 +28,19 @@ size_t vmc_memkind_usable_size(memkind_t kind, const void *ptr);
 void vmc_memkind_free_sized(memkind_t kind, void *ptr, size_t size);
 
 /*
- * The same, and what of it is usable, as vmc_memkind_usable_size() would tell:
- * it costs less to find out on the way. *given is set if there is memory.
+ * An object, and in *bytes what of it is usable, as vmc_memkind_usable_size()
+ * would tell: it costs less to find out on the way. NULL: no memory.
  */
-void *vmc_memkind_malloc_counted(memkind_t kind, size_t size, size_t *given);
-size_t vmc_memkind_free_counted(memkind_t kind, void *ptr);
+void *vmc_memkind_malloc_counted(memkind_t kind, size_t size, size_t *bytes);
+
+/*
+ * Free an object, which is not NULL, of whichever kind: the kind, and in *bytes
+ * how much that was. NULL: it is of none, and nothing was done.
+ */
+memkind_t vmc_memkind_free_counted(void *ptr, size_t *bytes);
+
+/* The same of one that is certainly of the default kind: how many bytes. */
+size_t vmc_memkind_free_default(void *ptr);
 
 /*
  * From now on ask for transparent huge pages under the default arenas, where

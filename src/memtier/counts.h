@@ -34,7 +34,7 @@ struct vmc_counts {
 	/* what the policy decided for the next allocations (policy.c) */
 	struct {
 		uint64_t memory;
-		unsigned tier;
+		memkind_t kind;
 		size_t budget;     /* bytes that still go there */
 		unsigned to_check; /* allocations up to the next check */
 	} plan;
@@ -53,18 +53,21 @@ struct vmc_total {
 extern struct vmc_total vmc_totals[MEMKIND_MAX_KIND];
 
 /*
- * Make the calling thread a record, or find it one. Without memory, and when it
- * is about to end, it has none, and counts in a way that takes longer.
+ * The calling thread's record, which is made, or found, if it has none. Without
+ * memory, and when it is about to end, it has none, and counts in a way that
+ * takes longer.
  */
 struct vmc_counts *vmc_counts_find(void);
 void vmc_counts_without(unsigned kind, int64_t bytes);
 void vmc_counts_publish(struct vmc_counts *self, unsigned kind);
 
-/* So many bytes more, or fewer, in the kind of that number. */
+/*
+ * So many bytes more, or fewer, in the kind of that number. self: the calling
+ * thread's record as far as it is known.
+ */
 static inline void
-vmc_counts_add(unsigned kind, int64_t bytes)
+vmc_counts_add(struct vmc_counts *self, unsigned kind, int64_t bytes)
 {
-	struct vmc_counts *self = vmc_counts_self;
 	struct vmc_count *count;
 	int64_t now;
 

@@ -9,8 +9,10 @@
  * What belongs to no kind is the program's own malloc()'s, as far as anybody
  * can tell: it goes to free() and its like, uncounted.
  */
+#include "inside.h"
 #include "policy.h"
 
+#include "memkind/heap_fast.h"
 #include "memkind/malloc.h"
 
 #include <errno.h>
@@ -29,27 +31,52 @@ fail(int err)
 static void
 count_object(memkind_t kind, const void *ptr)
 {
-	vmc_counts_add(
-		kind->number, (int64_t)vmc_memkind_usable_size(kind, ptr));
+	vmc_counts_add(vmc_counts_self, kind->number,
+		(int64_t)vmc_memkind_usable_size(kind, ptr));
+}
+
+/* What the magazines do not have, and all of the default kind. */
+static __attribute__((noinline)) void *
+allocate_slowly(memkind_t kind, size_t size)
+{
+	size_t bytes;
+	void *ptr = vmc_memkind_malloc_counted(kind, size, &bytes);
+
+	if (likely(ptr != NULL))
+		vmc_counts_add(vmc_counts_self, kind->number, (int64_t)bytes);
+	return ptr;
+}
+
+static inline void *
+allocate(struct vmc_counts *self, memkind_t kind, size_t size)
+{
+	unsigned class;
+	void *ptr;
+
+	if (kind->number == MEMKIND_PARTITION_DEFAULT)
+		return allocate_slowly(kind, size);
+	class = vmc_heap_class(size);
+	ptr = vmc_heap_pop(kind->number, class);
+	if (!likely(ptr != NULL))
+		return allocate_slowly(kind, size);
+	vmc_counts_add(self, kind->number, (int64_t)vmc_class_sizes[class]);
+	return ptr;
 }
 
 void *
 memtier_kind_malloc(memkind_t kind, size_t size)
 {
-	size_t given;
-	void *ptr = vmc_memkind_malloc_counted(kind, size, &given);
-
-	if (likely(ptr != NULL))
-		vmc_counts_add(kind->number, (int64_t)given);
-	return ptr;
+	return kind ? allocate(vmc_counts_self, kind, size) : fail(EINVAL);
 }
 
 void *
 memtier_malloc(struct memtier_memory *memory, size_t size)
 {
+	struct vmc_counts *self = vmc_counts_self;
+
 	if (!memory)
 		return fail(EINVAL);
-	return memtier_kind_malloc(vmc_policy_kind(memory, size), size);
+	return allocate(self, vmc_policy_kind(memory, self, size), size);
 }
 
 void *
@@ -71,7 +98,8 @@ memtier_calloc(struct memtier_memory *memory, size_t num, size_t size)
 		return fail(EINVAL);
 	if (__builtin_mul_overflow(num, size, &bytes))
 		return fail(ENOMEM);
-	return memtier_kind_calloc(vmc_policy_kind(memory, bytes), 1, bytes);
+	return memtier_kind_calloc(
+		vmc_policy_kind(memory, vmc_counts_self, bytes), 1, bytes);
 }
 
 /* The object is there, and is of the kind. */
@@ -82,11 +110,11 @@ reallocate(memkind_t kind, void *ptr, size_t size)
 	void *moved = vmc_memkind_realloc(kind, ptr, size);
 
 	if (moved)
-		vmc_counts_add(kind->number,
+		vmc_counts_add(vmc_counts_self, kind->number,
 			(int64_t)vmc_memkind_usable_size(kind, moved) -
 				(int64_t)before);
 	else if (size == 0)
-		vmc_counts_add(kind->number, -(int64_t)before);
+		vmc_counts_add(vmc_counts_self, kind->number, -(int64_t)before);
 	return moved;
 }
 
@@ -127,8 +155,8 @@ memtier_posix_memalign(struct memtier_memory *memory, void **memptr,
 	size_t alignment, size_t size)
 {
 	return memtier_kind_posix_memalign(
-		memory ? vmc_policy_kind(memory, size) : NULL, memptr,
-		alignment, size);
+		memory ? vmc_policy_kind(memory, vmc_counts_self, size) : NULL,
+		memptr, alignment, size);
 }
 
 size_t
@@ -140,17 +168,46 @@ memtier_usable_size(void *ptr)
 				    : malloc_usable_size(ptr);
 }
 
+static __attribute__((noinline)) bool
+free_slowly(void *ptr)
+{
+	size_t bytes;
+	memkind_t kind = vmc_memkind_free_counted(ptr, &bytes);
+
+	if (kind)
+		vmc_counts_add(vmc_counts_self, kind->number, -(int64_t)bytes);
+	return kind != NULL;
+}
+
+bool
+memtier_try_free(void *ptr)
+{
+	const struct vmc_chunk *chunk = vmc_map_find(ptr);
+	unsigned number = chunk ? chunk->owner - 1 : MEMKIND_MAX_KIND, class;
+
+	if (chunk == &vmc_map_default) {
+		size_t bytes = vmc_memkind_free_default(ptr);
+		vmc_counts_add(vmc_counts_self, MEMKIND_PARTITION_DEFAULT,
+			-(int64_t)bytes);
+		return true;
+	}
+	/* not of one kind alone: no number */
+	if (!likely(number < MEMKIND_MAX_KIND))
+		return free_slowly(ptr);
+	class = vmc_load_relaxed(&chunk->classes[vmc_map_page(ptr)]);
+	if (!likely(vmc_heap_push(number, class, ptr)))
+		return free_slowly(ptr);
+	vmc_counts_add(
+		vmc_counts_self, number, -(int64_t)vmc_class_sizes[class]);
+	return true;
+}
+
+/* The address tells the kind, whatever the caller says. */
 void
 memtier_kind_free(memkind_t kind, void *ptr)
 {
-	if (!ptr)
-		return;
-	if (!kind)
-		kind = memkind_detect_kind(ptr);
-	if (likely(kind != NULL))
-		vmc_counts_add(kind->number,
-			-(int64_t)vmc_memkind_free_counted(kind, ptr));
-	else
+	(void)kind;
+	if (ptr && !memtier_try_free(ptr))
 		free(ptr);
 }
 

@@ -8,9 +8,10 @@
  * STATIC_RATIO. The level of a tier is its bytes divided by its ratio. What is
  * allocated goes to the tier with the lowest level. A thread asks for a budget
  * of bytes at a time, which all go to one tier: as much as lifts that to the
- * level of the next one, and a quarter of a step beyond. A step is a 4096th of
- * what is allocated, within bounds (counts.h). So however many threads there
- * are, what they know of each other lags behind by a step each.
+ * level of the next one, and a quarter of a step beyond, or some objects. A
+ * step is a 4096th of what is allocated, within bounds (counts.h). So however
+ * many threads there are, what they know of each other lags behind by a step
+ * each.
  *
  * DYNAMIC_THRESHOLD. The size decides, by a threshold between each tier and the
  * next. Every so many allocations of a thread, it compares the bytes of both
@@ -43,6 +44,10 @@ level(const struct vmc_counts *self, const struct vmc_tier *tier, int64_t *all)
 	return (double)(bytes + (tier->ratio == 0)) * tier->weight;
 }
 
+/* A budget is for so many objects at least, if that is no more than this. */
+#define OBJECTS 8
+#define MOST_BEYOND 32768.0
+
 static int64_t
 step_for(int64_t bytes)
 {
@@ -53,7 +58,7 @@ step_for(int64_t bytes)
 					     : step;
 }
 
-unsigned
+memkind_t
 vmc_policy_by_ratio(const struct memtier_memory *memory, size_t size)
 {
 	struct vmc_counts *self = vmc_counts_self;
@@ -74,16 +79,22 @@ vmc_policy_by_ratio(const struct memtier_memory *memory, size_t size)
 		}
 	}
 	if (!self)
-		return best;
+		return memory->tiers[best].kind;
 	self->step = step_for(all);
-	double budget = (next - lowest) * memory->tiers[best].ratio +
-			(double)self->step / 4;
-	if (budget > (double)self->step)
-		budget = (double)self->step;
+	double most = (double)self->step;
+	double beyond = most / 4;
+	double some = (double)size * OBJECTS;
+	if (some > beyond) /* not this way for each object */
+		beyond = some < MOST_BEYOND ? some : MOST_BEYOND;
+	double budget = (next - lowest) * memory->tiers[best].ratio + beyond;
+	if (most < beyond)
+		most = beyond;
+	if (budget > most)
+		budget = most;
 	self->plan.memory = memory->number;
-	self->plan.tier = best;
+	self->plan.kind = memory->tiers[best].kind;
 	self->plan.budget = (size_t)budget > size ? (size_t)budget - size : 0;
-	return best;
+	return self->plan.kind;
 }
 
 /* How much more the upper tier has than it should, as a part of that. */
@@ -140,13 +151,11 @@ check(struct memtier_memory *memory, const struct vmc_counts *self)
 	}
 }
 
-void
-vmc_policy_check(struct memtier_memory *memory)
+static void
+check_now_and_then(struct memtier_memory *memory)
 {
-	struct vmc_counts *self = vmc_counts_self;
+	struct vmc_counts *self = vmc_counts_find();
 
-	if (!self)
-		self = vmc_counts_find();
 	if (self) {
 		unsigned count = memory->settings.check_count;
 		bool here = self->plan.memory == memory->number;
@@ -160,4 +169,20 @@ vmc_policy_check(struct memtier_memory *memory)
 		return;
 	check(memory, self);
 	vmc_store_release(&memory->checking.held, false);
+}
+
+memkind_t
+vmc_policy_by_size(struct memtier_memory *memory, size_t size)
+{
+	struct vmc_counts *self = vmc_counts_self;
+	unsigned tier = 0;
+
+	if (__builtin_expect(!self || self->plan.memory != memory->number ||
+				     self->plan.to_check-- == 0,
+		    0))
+		check_now_and_then(memory);
+	while (tier + 1 < memory->count &&
+		size >= vmc_load_relaxed(&memory->thresholds[tier].val))
+		tier++;
+	return memory->tiers[tier].kind;
 }

@@ -39,36 +39,24 @@ struct memtier_memory {
 	alignas(64) struct vmc_latch checking;
 };
 
-/* The slow ways of the two below. */
-unsigned vmc_policy_by_ratio(const struct memtier_memory *memory, size_t size);
-void vmc_policy_check(struct memtier_memory *memory);
+/* The slow ways of the one below. */
+memkind_t vmc_policy_by_ratio(const struct memtier_memory *memory, size_t size);
+memkind_t vmc_policy_by_size(struct memtier_memory *memory, size_t size);
 
+/* self: the calling thread's record, or NULL. */
 static inline memkind_t
-vmc_policy_kind(struct memtier_memory *memory, size_t size)
+vmc_policy_kind(
+	struct memtier_memory *memory, struct vmc_counts *self, size_t size)
 {
-	struct vmc_counts *self = vmc_counts_self;
-	unsigned tier = 0;
-
-	if (memory->policy == MEMTIER_POLICY_STATIC_RATIO) {
-		if (__builtin_expect(
-			    self && self->plan.memory == memory->number &&
-				    self->plan.budget >= size,
-			    1)) {
-			self->plan.budget -= size;
-			tier = self->plan.tier;
-		} else {
-			tier = vmc_policy_by_ratio(memory, size);
-		}
-		return memory->tiers[tier].kind;
+	if (memory->policy == MEMTIER_POLICY_DYNAMIC_THRESHOLD)
+		return vmc_policy_by_size(memory, size);
+	if (__builtin_expect(self && self->plan.memory == memory->number &&
+				     self->plan.budget >= size,
+		    1)) {
+		self->plan.budget -= size;
+		return self->plan.kind;
 	}
-	if (__builtin_expect(!self || self->plan.memory != memory->number ||
-				     self->plan.to_check-- == 0,
-		    0))
-		vmc_policy_check(memory);
-	while (tier + 1 < memory->count &&
-		size >= vmc_load_relaxed(&memory->thresholds[tier].val))
-		tier++;
-	return memory->tiers[tier].kind;
+	return vmc_policy_by_ratio(memory, size);
 }
 
 #endif

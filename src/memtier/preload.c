@@ -24,6 +24,7 @@
  * Rejected: to abort where the environment makes no sense, as 1.14 does. One
  * process of many that inherit it then ends a build, or a boot.
  */
+#include "inside.h"
 #include "memkind_memtier.h"
 #include "variables.h"
 
@@ -190,14 +191,7 @@ calloc(size_t count, size_t size)
 void
 free(void *ptr)
 {
-	memkind_t kind;
-
-	if (!ptr)
-		return;
-	kind = memkind_detect_kind(ptr);
-	if (likely(kind != NULL))
-		memtier_kind_free(kind, ptr);
-	else
+	if (ptr && !memtier_try_free(ptr))
 		__libc_free(ptr);
 }
 

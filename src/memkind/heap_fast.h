@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * heap_fast.h -- the fast ways of malloc and free, inline, for heap.c and those
+ * who do something beside on the way
+ */
+#ifndef VMC_MEMKIND_HEAP_FAST_H
+#define VMC_MEMKIND_HEAP_FAST_H
+
+#include "heap_internal.h"
+
+/* Sizes up to this find their class in a table. */
+#define VMC_TABLE_MAX ((size_t)4096)
+#define VMC_TABLE_CLASSES 30u
+
+extern uint8_t vmc_class_table[VMC_TABLE_MAX / 8 + 1];
+
+/* BEYOND also for zero bytes, which are a case for the slow way. */
+static inline unsigned
+vmc_heap_class(size_t size)
+{
+	unsigned log;
+
+	if (__builtin_expect(size <= VMC_TABLE_MAX, 1))
+		return vmc_class_table[(size + 7) >> 3];
+	if (size > VMC_CACHED_MAX)
+		return VMC_BEYOND;
+	/* four classes to a power of two */
+	log = 63u - (unsigned)__builtin_clzl(size - 1);
+	return VMC_TABLE_CLASSES + (log - 12) * 4 +
+	       (unsigned)((size - 1) >> (log - 2) & 3);
+}
+
+static inline struct vmc_magazine *
+vmc_heap_magazine(unsigned number, unsigned class)
+{
+	return &vmc_load_relaxed(&vmc_heap_self[number])->magazines[class];
+}
+
+/* An object of the class, vmc_class_sizes[class] bytes; NULL: the slow way. */
+static inline void *
+vmc_heap_pop(unsigned number, unsigned class)
+{
+	void *ptr;
+
+	return vmc_magazine_take(vmc_heap_magazine(number, class), &ptr) ? ptr
+									 : NULL;
+}
+
+/* False: the slow way. */
+static inline bool
+vmc_heap_push(unsigned number, unsigned class, void *ptr)
+{
+	return vmc_magazine_put(vmc_heap_magazine(number, class), ptr);
+}
+
+#endif
