@@ -6,7 +6,8 @@
  * function of its own, to which the counting is limited. Built a second time
  * with CALL_COSTS_SLOWED for the test of that script.
  *
- * Usage: call_costs OPERATION CALLS, where OPERATION is one of those below
+ * Usage: call_costs OPERATION CALLS [POLICY], where OPERATION is one of those
+ * below, and POLICY a number as in the header: LRU, unless it is given
  */
 #include <libvmemcache.h>
 
@@ -74,11 +75,14 @@ main(int argc, char **argv)
 	size_t n = sizeof(operations) / sizeof(*operations);
 	const struct operation *op = NULL;
 
-	for (size_t i = 0; argc == 3 && i < n; i++) {
+	for (size_t i = 0; argc >= 3 && i < n; i++) {
 		if (strcmp(operations[i].name, argv[1]) == 0)
 			op = &operations[i];
 	}
 	VMEMcache *cache = vmemcache_new();
+	if (argc > 3 && vmemcache_set_eviction_policy(
+				cache, (enum vmemcache_repl_p)atoi(argv[3])))
+		op = NULL;
 	if (op == NULL || cache == NULL || vmemcache_set_size(cache, POOL) ||
 		vmemcache_add(cache, "/dev/shm")) {
 		fprintf(stderr, "call_costs: %s\n",

@@ -210,21 +210,22 @@ model_count(const struct model *m)
 	       model_in_rows(&m->queue[0]) + model_in_rows(&m->queue[1]);
 }
 
-static inline bool
-model_has(const struct model *m, unsigned item)
+/* Which items it has. */
+static inline void
+model_mark(const struct model *m, bool in[MODEL_ITEMS])
 {
 	const struct model_list *lists[] = {
 		&m->back, &m->all, &m->small, &m->main};
 
-	for (unsigned i = 0; i < 4; i++)
-		if (model_find(lists[i], item) != MODEL_NONE)
-			return true;
+	for (unsigned l = 0; l < 4; l++)
+		for (unsigned i = 0; i < lists[l]->count; i++)
+			in[lists[l]->item[i]] = true;
 	for (unsigned q = 0; q < 2; q++)
-		for (unsigned i = 0; i < m->queue[q].count; i++)
-			for (unsigned k = 0; k < m->queue[q].row[i].filled; k++)
-				if (m->queue[q].row[i].item[k] == item)
-					return true;
-	return false;
+		for (unsigned i = 0; i < 32 * m->queue[q].count; i++) {
+			const struct model_row *r = &m->queue[q].row[i / 32];
+			if (i % 32 < r->filled && r->item[i % 32] != MODEL_NONE)
+				in[r->item[i % 32]] = true;
+		}
 }
 
 static inline uint64_t

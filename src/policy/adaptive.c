@@ -156,14 +156,6 @@ victim(struct vmc_policy *policy)
 	return node;
 }
 
-static struct vmc_policy_node *
-coming(struct vmc_policy *policy, unsigned ahead)
-{
-	const struct vmc_queues *q = vmc_queues_of(policy);
-
-	return vmc_queues_coming(q, next_queue(q), ahead);
-}
-
 static int
 create(struct vmc_policy **policy, const struct vmc_memory *memory,
 	const struct vmc_policy_user *user)
@@ -191,7 +183,7 @@ const struct vmc_policy_ops vmc_policy_adaptive = {
 	.settle = vmc_queues_settle,
 	.remove = vmc_queues_remove,
 	.victim = victim,
-	.coming = coming,
+	.coming = vmc_queues_coming,
 	.restore = vmc_queues_restore,
 	.hand_over = vmc_queues_hand_over,
 	.give_up = vmc_queues_give_up,

@@ -18,7 +18,8 @@
 
 enum {
 	SLOTS_MAX = 32, /* less than that in each of several buckets */
-	SLACK = 8       /* part of the slots that may be too many, or too few */
+	SLACK = 8,      /* part of the slots that may be too many, or too few */
+	LANES = 4       /* slots that are looked at together */
 };
 
 void
@@ -27,11 +28,18 @@ vmc_ghost_init(struct vmc_ghost *ghost, const struct vmc_memory *memory)
 	*ghost = (struct vmc_ghost){.memory = *memory};
 }
 
+/* The last lanes may be past the last slot. */
+static size_t
+allocated(const struct vmc_ghost *ghost)
+{
+	return vmc_ghost_bytes(ghost) + (LANES - 1) * sizeof(*ghost->tags);
+}
+
 void
 vmc_ghost_fini(struct vmc_ghost *ghost)
 {
 	if (ghost->tags)
-		vmc_free(&ghost->memory, ghost->tags, vmc_ghost_bytes(ghost));
+		vmc_free(&ghost->memory, ghost->tags, allocated(ghost));
 	*ghost = (struct vmc_ghost){.memory = ghost->memory};
 }
 
@@ -77,10 +85,10 @@ vmc_ghost_fit(struct vmc_ghost *ghost, uint64_t count)
 		fit.buckets *= 2;
 	fit.slots = (uint32_t)(count / fit.buckets);
 	if (fit.slots > 0) {
-		fit.tags = vmc_alloc(&fit.memory, vmc_ghost_bytes(&fit));
+		fit.tags = vmc_alloc(&fit.memory, allocated(&fit));
 		if (!fit.tags)
 			return;
-		memset(fit.tags, 0, vmc_ghost_bytes(&fit));
+		memset(fit.tags, 0, allocated(&fit));
 		for (uint32_t b = 0; ghost->tags && b < fit.buckets; b++)
 			fill(&fit, b, ghost);
 	}
@@ -98,6 +106,23 @@ vmc_ghost_add(struct vmc_ghost *ghost, uint64_t hash, unsigned kind)
 	tags[0] = (uint16_t)(tag_of(hash) | kind);
 }
 
+/*
+ * The first slot from i on of the four there that has that tag, of either kind,
+ * and may be at its end; LANES: none. A lane of x is 0 where it has, and of the
+ * lowest of these the carries tell for sure.
+ */
+static inline unsigned
+match(const uint16_t *tags, uint64_t tag)
+{
+	const uint64_t ones = UINT64_C(0x0001000100010001);
+	uint64_t x;
+
+	memcpy(&x, tags, sizeof(x));
+	x = (x ^ tag * ones) & ~ones;
+	x = (x - ones) & ~x & ones << 15;
+	return x ? (unsigned)__builtin_ctzll(x) / 16 : LANES;
+}
+
 int
 vmc_ghost_take(struct vmc_ghost *ghost, uint64_t hash)
 {
@@ -106,12 +131,16 @@ vmc_ghost_take(struct vmc_ghost *ghost, uint64_t hash)
 	if (!ghost->tags)
 		return -1;
 	uint16_t *tags = bucket_of(ghost, hash);
-	for (uint32_t i = 0; i < ghost->slots; i++) {
-		int kind = tags[i] ^ tag;
-		if (kind > 1)
+	for (uint32_t i = 0; i < ghost->slots; i += LANES) {
+		unsigned lane = match(tags + i, tag);
+		uint32_t at = i + lane;
+		if (lane == LANES)
 			continue;
-		memmove(tags + i, tags + i + 1,
-			(ghost->slots - i - 1) * sizeof(*tags));
+		if (at >= ghost->slots)
+			break;
+		int kind = tags[at] ^ tag;
+		memmove(tags + at, tags + at + 1,
+			(ghost->slots - at - 1) * sizeof(*tags));
 		tags[ghost->slots - 1] = 0;
 		return kind;
 	}

@@ -130,7 +130,8 @@ count(struct vmc_queues *q, struct vmc_queue *queue,
 	const struct vmc_policy_node *node)
 {
 	queue->nodes++;
-	queue->blocks += q->user.blocks_of(node, q->user.ctx);
+	if (queue->weighs)
+		queue->blocks += q->user.blocks_of(node, q->user.ctx);
 	vmc_owner_add(&q->base.nodes, 1);
 }
 
@@ -139,7 +140,8 @@ uncount(struct vmc_queues *q, struct vmc_queue *queue,
 	const struct vmc_policy_node *node)
 {
 	queue->nodes--;
-	queue->blocks -= q->user.blocks_of(node, q->user.ctx);
+	if (queue->weighs)
+		queue->blocks -= q->user.blocks_of(node, q->user.ctx);
 	vmc_owner_add(&q->base.nodes, UINT64_MAX);
 }
 
@@ -175,6 +177,7 @@ vmc_queues_pop(struct vmc_queues *q, unsigned which)
 
 	if (queue->nodes == 0)
 		return NULL;
+	q->latest = which;
 	/* only the open row is ever empty, and it is the last */
 	uint32_t *live = vmc_rows_live(&q->rows, r);
 	struct vmc_policy_node *node =
@@ -194,33 +197,13 @@ vmc_queues_pop(struct vmc_queues *q, unsigned which)
 	return node;
 }
 
-struct vmc_policy_node *
-vmc_queues_coming(const struct vmc_queues *q, unsigned which, unsigned ahead)
-{
-	const struct vmc_queue *queue = &q->queue[which];
-
-	if (ahead >= queue->nodes)
-		return NULL;
-	for (const row *r = queue->ends.next;; r = r->next) {
-		uint32_t live = *vmc_rows_live(&q->rows, r);
-		unsigned n = vmc_rows_count(live);
-		if (ahead >= n) {
-			ahead -= n;
-			continue;
-		}
-		while (ahead-- > 0)
-			live &= live - 1;
-		return vmc_policy_node_at(r, vmc_rows_lowest(live));
-	}
-}
-
 /* As if the places of a row had been filled at equal times. */
 uint32_t
 vmc_queues_age(const struct vmc_queues *q, unsigned which)
 {
 	const struct vmc_queue *queue = &q->queue[which];
 	const row *r = queue->ends.next;
-	uint64_t first = vmc_rows_lowest(*vmc_rows_live(&q->rows, r));
+	uint32_t first = vmc_rows_lowest(*vmc_rows_live(&q->rows, r));
 	uint32_t filled =
 		r == queue->open ? queue->next - vmc_rows_first(r) : PLACES;
 	uint32_t age = (q->now - row_time(r)) % VMC_QUEUES_TIMES;
@@ -229,7 +212,9 @@ vmc_queues_age(const struct vmc_queues *q, unsigned which)
 			? age
 			: (row_time(r->next) - row_time(r)) % VMC_QUEUES_TIMES;
 
-	return age - (uint32_t)(took * first / filled);
+	if (filled == PLACES) /* the usual, without a division */
+		return age - (uint32_t)((uint64_t)took * first / PLACES);
+	return age - (uint32_t)((uint64_t)took * first / filled);
 }
 
 bool
@@ -287,6 +272,23 @@ vmc_queues_is_new(
 }
 
 /* --- in common --- */
+
+/* As if all came from the queue that the latest did, and none was used. */
+struct vmc_policy_node *
+vmc_queues_coming(struct vmc_policy *policy, unsigned ahead)
+{
+	const struct vmc_queues *q = vmc_queues_of(policy);
+	const struct vmc_queue *queue = &q->queue[q->latest];
+
+	if (ahead >= queue->nodes)
+		return NULL;
+	for (const row *r = queue->ends.next;; r = r->next)
+		for (uint32_t live = *vmc_rows_live(&q->rows, r); live;
+			live &= live - 1)
+			if (ahead-- == 0)
+				return vmc_policy_node_at(
+					r, vmc_rows_lowest(live));
+}
 
 void
 vmc_queues_settle(struct vmc_policy *policy)
@@ -422,6 +424,7 @@ vmc_queues_create(struct vmc_policy **policy, const struct vmc_memory *memory,
 	q->base.ops = ops;
 	q->user = *user;
 	q->survivors = VMC_QUEUE_B;
+	q->latest = VMC_QUEUE_A;
 	vmc_rows_init(&q->rows, memory);
 	vmc_ghost_init(&q->ghost, memory);
 	for (unsigned i = 0; i < VMC_QUEUES; i++)
@@ -482,7 +485,8 @@ vmc_queues_check(struct vmc_policy *policy, uint64_t *held)
 			if (r != queue->open)
 				bytes += VMC_ROWS_SIZE;
 		}
-		if (nodes != queue->nodes || blocks != queue->blocks ||
+		if (nodes != queue->nodes ||
+			(queue->weighs && blocks != queue->blocks) ||
 			(queue->open && queue->open != queue->ends.prev))
 			return vmc_fail_const(EINVAL, "queues: miscounted");
 		*held += nodes;

@@ -17,6 +17,7 @@ struct vmc_queue {
 	uint32_t next; /* of its places, the first that was not used yet */
 	uint32_t end;  /* the one behind its last; next: none is left */
 	uint64_t nodes;
+	bool weighs;     /* the policy wants to know: */
 	uint64_t blocks; /* of the nodes */
 };
 
@@ -40,6 +41,7 @@ struct vmc_queues {
 	uint32_t now;         /* the policy's clock, of VMC_QUEUES_TIME_BITS */
 	struct vmc_queue queue[VMC_QUEUES];
 	unsigned survivors; /* the queue of what is found used */
+	unsigned latest;    /* the queue that was popped */
 	struct vmc_ghost ghost;
 	/* adaptive.c's */
 	uint64_t came; /* blocks, of which 1 << tick_log are a tick */
@@ -72,9 +74,6 @@ bool vmc_queues_push(struct vmc_queues *queues, unsigned which,
 /* Its oldest, taken out; NULL: it is empty. */
 struct vmc_policy_node *vmc_queues_pop(
 	struct vmc_queues *queues, unsigned which);
-/* The one that is `ahead` after its oldest; NULL: it has not so many. */
-struct vmc_policy_node *vmc_queues_coming(
-	const struct vmc_queues *queues, unsigned which, unsigned ahead);
 
 /*
  * How long ago its oldest came into the queue, about: a row tells when it was
@@ -116,6 +115,8 @@ void vmc_queues_restore(
 struct vmc_policy_row *vmc_queues_hand_over(
 	struct vmc_policy *policy, unsigned most);
 void vmc_queues_give_up(struct vmc_policy *policy, struct vmc_policy_row *row);
+struct vmc_policy_node *vmc_queues_coming(
+	struct vmc_policy *policy, unsigned ahead);
 int vmc_queues_check(struct vmc_policy *policy, uint64_t *held);
 
 #endif

@@ -97,19 +97,15 @@ victim(struct vmc_policy *policy)
 	return node;
 }
 
-static struct vmc_policy_node *
-coming(struct vmc_policy *policy, unsigned ahead)
-{
-	const struct vmc_queues *q = vmc_queues_of(policy);
-
-	return vmc_queues_coming(q, next_queue(q), ahead);
-}
-
 static int
 create(struct vmc_policy **policy, const struct vmc_memory *memory,
 	const struct vmc_policy_user *user)
 {
-	return vmc_queues_create(policy, memory, user, &vmc_policy_s3fifo);
+	int rc = vmc_queues_create(policy, memory, user, &vmc_policy_s3fifo);
+
+	if (rc == 0)
+		vmc_queues_of(*policy)->queue[MAIN].weighs = true;
+	return rc;
 }
 
 const struct vmc_policy_ops vmc_policy_s3fifo = {
@@ -123,7 +119,7 @@ const struct vmc_policy_ops vmc_policy_s3fifo = {
 	.settle = vmc_queues_settle,
 	.remove = vmc_queues_remove,
 	.victim = victim,
-	.coming = coming,
+	.coming = vmc_queues_coming,
 	.restore = vmc_queues_restore,
 	.hand_over = vmc_queues_hand_over,
 	.give_up = vmc_queues_give_up,
