@@ -8,8 +8,9 @@
  * It starts with the first publication and is joined when the last one ends. So
  * what others read of an idle cache is right as well, and operations do nothing
  * for it. It is no thread that uses a cache: it has no stripe, and leaves one
- * that alone uses it alone. Huge pages are asked of the system (milliseconds,
- * base/os.h) with every tenth sample.
+ * that alone uses it alone. To ask the system for huge pages takes milliseconds
+ * (base/os.h), so it is done for one cache a second at most, in turn, and for
+ * each once in ten seconds at most.
  *
  * All is under one lock, the lowest: who samples takes others. Who publishes or
  * deletes may so wait for a sample. The thread is joined without it, as the
@@ -47,7 +48,8 @@
 #include <time.h>
 
 #define SECOND UINT64_C(1000000000)
-#define HUGE_EVERY 10 /* samples */
+/* Samples of a cache until the system is asked again, at least. */
+#define ASK_EVERY 10u
 /* It calls no callback; most it needs to read what the kernel tells. */
 #define STACK_SIZE ((size_t)256 << 10)
 /* Objects of others with names that would be ours. */
@@ -105,7 +107,7 @@ leave(void)
 }
 
 static void
-sample(struct vmemcache *cache)
+sample(struct vmemcache *cache, bool ask)
 {
 	struct vmc_publisher *p = &cache->publisher;
 	struct vmc_sample s = {
@@ -113,7 +115,7 @@ sample(struct vmemcache *cache)
 
 	strcpy(s.name, cache->name);
 	vmc_cache_own_statistics(cache, &s.statistics);
-	if (p->samples++ % HUGE_EVERY == 0) {
+	if (ask) {
 		p->pool_huge_bytes = vmc_pool_huge_bytes(&cache->pool);
 		p->metadata_huge_bytes = vmc_memkind_huge_bytes();
 	}
@@ -140,11 +142,14 @@ static void *
 sample_on(void *arg)
 {
 	uint64_t due = vmc_os_clock_ns() + SECOND;
+	unsigned turn = 0;
 
 	enter();
 	while (wait_until(due, (uintptr_t)arg)) {
+		unsigned caches = 0;
 		for (struct vmemcache *c = first; c; c = c->publisher.next)
-			sample(c);
+			sample(c, ++caches == turn);
+		turn = turn < caches || turn < ASK_EVERY ? turn + 1 : 1;
 		/* not those that it missed while the process was stopped */
 		uint64_t now = vmc_os_clock_ns();
 		due = due + SECOND > now ? due + SECOND : now + SECOND;
@@ -206,7 +211,6 @@ make_object(struct vmc_publisher *p)
 		return vmc_fail_file(-rc, "publish", p->path);
 	p->object = at;
 	p->mark = vmc_process_mark();
-	p->samples = 0;
 	p->object->version = VMC_PUBLICATION_VERSION;
 	p->object->statistics_size = sizeof(struct vmemcache_statistics);
 	p->object->pid = vmc_os_process();
@@ -240,7 +244,7 @@ begin(struct vmemcache *cache, const char *name)
 		return rc;
 	}
 	strcpy(cache->name, name);
-	sample(cache);
+	sample(cache, true);
 	/* readers take it for one from now on */
 	vmc_store_release(&p->object->magic, VMC_PUBLICATION_MAGIC);
 	p->next = first;
@@ -263,7 +267,7 @@ vmc_publish(struct vmemcache *cache, const char *name)
 	enter();
 	if (is_published(cache)) {
 		strcpy(cache->name, name);
-		sample(cache);
+		sample(cache, false);
 	} else {
 		rc = begin(cache, name);
 	}

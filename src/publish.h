@@ -19,8 +19,7 @@ struct vmc_publisher {
 	int fd;                         /* holds the lock of the file */
 	char path[VMC_PUBLICATION_PATH_MAX];
 	struct vmemcache *next;
-	/* what the system was asked for the last time, and when */
-	uint64_t samples;
+	/* what the system told the last time that it was asked */
 	uint64_t pool_huge_bytes, metadata_huge_bytes;
 };
 
