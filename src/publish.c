@@ -210,6 +210,7 @@ make_object(struct vmc_publisher *p)
 	if (rc)
 		return vmc_fail_file(-rc, "publish", p->path);
 	p->object = at;
+	vmc_os_file_id(p->fd, p->file);
 	p->mark = vmc_process_mark();
 	p->object->version = VMC_PUBLICATION_VERSION;
 	p->object->statistics_size = sizeof(struct vmemcache_statistics);
@@ -224,7 +225,8 @@ end_object(struct vmc_publisher *p, bool is_removed)
 	if (is_removed) /* before the lock of the file goes */
 		vmc_os_remove(p->path);
 	vmc_os_unmap(p->object, vmc_os_shared_size(sizeof(*p->object)));
-	vmc_os_close(p->fd);
+	if (vmc_os_may_be_file(p->fd, p->file))
+		vmc_os_close(p->fd);
 	p->object = NULL;
 }
 

@@ -17,6 +17,7 @@ struct vmc_publisher {
 	struct vmc_publication *object; /* NULL: there is none */
 	unsigned mark;                  /* of the process whose it is */
 	int fd;                         /* holds the lock of the file */
+	uint64_t file[2];               /* that it is */
 	char path[VMC_PUBLICATION_PATH_MAX];
 	struct vmemcache *next;
 	/* what the system told the last time that it was asked */

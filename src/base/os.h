@@ -149,8 +149,13 @@ int vmc_os_open_devdax(const char *path, int *fd, size_t *size, size_t *align);
 void vmc_os_close(int fd);
 /* A new one of the same file, close-on-exec. -EMFILE, -ENFILE. */
 int vmc_os_duplicate(int fd, int *copy);
-/* Which file it is; two zeros: it is not open. */
+/* Which file it is; two zeros: it cannot be told. */
 void vmc_os_file_id(int fd, uint64_t id[2]);
+/*
+ * May fd still be that file? Programs close descriptors that they have not
+ * opened, and reuse the numbers. True where it cannot be told.
+ */
+bool vmc_os_may_be_file(int fd, const uint64_t id[2]);
 
 /*
  * Bytes of memory that can still be taken, by pages of files in memory above

@@ -118,6 +118,20 @@ vmc_os_file_id(int fd, uint64_t id[2])
 }
 
 bool
+vmc_os_may_be_file(int fd, const uint64_t id[2])
+{
+	struct stat st;
+	int saved = errno;
+	bool may = fstat(fd, &st) == 0
+			   ? id[1] == 0 ||
+				     (st.st_dev == id[0] && st.st_ino == id[1])
+			   : errno != EBADF;
+
+	errno = saved;
+	return may;
+}
+
+bool
 vmc_os_is_devdax(const char *path)
 {
 	struct stat st;

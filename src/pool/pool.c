@@ -294,16 +294,6 @@ fill(struct vmc_pool *pool, const char *path, int fd,
 	return for_all_steps(pool, ALL_PAGES, prefault);
 }
 
-/* A program may close descriptors that it has not opened, and reuse numbers. */
-static bool
-has_descriptor(const struct vmc_pool *pool)
-{
-	uint64_t file[2];
-
-	vmc_os_file_id(pool->fd, file);
-	return file[0] == pool->file[0] && file[1] == pool->file[1];
-}
-
 /* All goes unless all went well. */
 struct opening {
 	struct vmc_pool *pool;
@@ -361,7 +351,7 @@ vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size,
 void
 vmc_pool_close(struct vmc_pool *pool)
 {
-	if (has_descriptor(pool))
+	if (vmc_os_may_be_file(pool->fd, pool->file))
 		vmc_os_close(pool->fd);
 	if (pool->base)
 		vmc_os_unmap(pool->base, pool->size);
@@ -371,7 +361,9 @@ vmc_pool_close(struct vmc_pool *pool)
 int
 vmc_pool_descriptor(const struct vmc_pool *pool, int *fd)
 {
-	return has_descriptor(pool) ? vmc_os_duplicate(pool->fd, fd) : -EBADF;
+	return vmc_os_may_be_file(pool->fd, pool->file)
+		       ? vmc_os_duplicate(pool->fd, fd)
+		       : -EBADF;
 }
 
 static bool

@@ -231,6 +231,28 @@ test_numbers_taken(void **state)
 	vmemcache_delete(cache);
 }
 
+/* A program that closes all descriptors, as daemons do, and opens others. */
+static void
+test_descriptor_taken(void **state)
+{
+	VMEMcache *cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU);
+
+	(void)state;
+	assert_int_equal(vmemcache_publish(cache, "a name"), 0);
+	int fd = cache->publisher.fd;
+	close(fd);
+	assert_int_equal(open("/dev/null", O_RDONLY | O_CLOEXEC), fd);
+	assert_int_equal(vmemcache_publish(cache, NULL), 0);
+	assert_int_equal(objects_of(getpid()), 0);
+	assert_int_equal(close(fd), 0);
+
+	/* and is it not open, nothing is closed */
+	assert_int_equal(vmemcache_publish(cache, "a name"), 0);
+	close(cache->publisher.fd);
+	vmemcache_delete(cache);
+	assert_int_equal(objects_of(getpid()), 0);
+}
+
 /* --- what is no object, and what is none of ours --- */
 
 static int
@@ -570,6 +592,7 @@ main(void)
 		cmocka_unit_test(test_one_thread),
 		cmocka_unit_test(test_bad_arguments),
 		cmocka_unit_test(test_numbers_taken),
+		cmocka_unit_test(test_descriptor_taken),
 		cmocka_unit_test(test_strange_objects),
 		cmocka_unit_test(test_child),
 		cmocka_unit_test(test_forks_beside_publications),
