@@ -4,47 +4,51 @@
  *
  * To claim an entry is its step from LIVE to EVICTING (evict.c).
  *
- * Reserves (policy/reserve.h). A put does not ask the policy for its victim:
- * under the policy's lock each thread is handed a row of nodes at once, the
- * oldest first, from which it claims them one by one without the lock. So the
- * lock is taken once in up to 32 puts, and what the next evictions will read
- * can be fetched ahead, by this thread alone. A reserved entry is LIVE, found
- * and touched like any other:
+ * Reserves (policy/reserve.h). A put does not ask the policy for each victim:
+ * under the policy's lock its thread is given a whole row of nodes, the oldest
+ * first, and it claims them one by one without the lock. So the lock is taken
+ * once in up to 32 puts, and this thread can prefetch what its next evictions
+ * will read. A reserved entry is LIVE; it is found and touched like any other:
  *
  *   the owner claims it  exchanges its place for none, then LIVE -> EVICTING,
  *                        both within one epoch. If another thread has claimed
  *                        it, at becomes 0; that thread finds the place empty,
  *                        or at 0
- *   evict of its key     LIVE -> EVICTING, then wins it back under the lock. If
- *                        the owner was faster, that finds it EVICTING and lets
- *                        go; within its epoch the entry is not freed
- *   a drain of touches   wins it back if it is LIVE, and the policy holds it
- *                        again, as the most recent. If the owner was faster,
- *                        the touch comes too late
- *   a recall             wins it back, and the policy holds it as the oldest
+ *   evict of its key     LIVE -> EVICTING, then removes it from the reserve
+ *                        under the lock. If the owner was faster, the owner
+ *                        finds it EVICTING and drops it; within the owner's
+ *                        epoch the entry is not freed
+ *   a drain of touches   removes it from the reserve if it is LIVE, and the
+ *                        policy holds it again, as the most recent. If the
+ *                        owner was faster, the touch comes too late
+ *   a recall             removes it from the reserve, and the policy holds it
+ *                        as the oldest
  *
- * All but the owner do so under the lock, and who empties the place is one. So
- * an entry is never in the policy and claimed from a reserve, and it is in no
- * place when it goes to the limbo. A row goes back to the policy only when its
- * owner is through with it, under the lock: so `at` of an entry that is not
- * claimed never leads to a row that has become another. Order: with one thread,
- * what is reserved is older than all that the policy holds, unless it was
- * touched since; a get that meets a reserved entry says so (touched), and then
- * the ring is drained before the next claim. Reserves that their threads leave
- * alone are recalled by others, and all of them before anything is said to be
- * impossible: what is reserved is not evicted by others otherwise.
+ * Everyone but the owner holds the policy's lock while doing this. The atomic
+ * exchange (owner) or compare-and-swap (others) on the place succeeds for
+ * exactly one thread. So an entry is never in the policy and claimed from a
+ * reserve at the same time, and it is in no place when it goes to the limbo. A
+ * row goes back to the policy only under the lock, when its owner has finished
+ * with it. So node.at of an entry that is not claimed never names a row that
+ * has been reused.
+ *
+ * Order: with one thread, reserved entries are older than all that the policy
+ * holds, unless they were touched since. A get that finds a reserved entry sets
+ * touched; then the ring is drained before the next claim. Other threads do not
+ * evict reserved entries. They recall reserves that their owners do not use,
+ * and recall all reserves before a call fails for lack of victims.
  *
  * Whether enough can be evicted is decided before the first callback: victims
  * are claimed until their blocks suffice, and all of them go back to where
  * they were if they do not. Entries that cannot be claimed are those another
  * thread is evicting, and those that are pinned.
  *
- * Pinned entries (pin.c) are no victims. Who comes across one on the way to a
- * victim leaves it out of the policy, PARKED, so that it is met once for all
- * the time that it is pinned: where everything is pinned a put finds nothing at
- * once. A victim may still be pinned after it was claimed, as long as it
- * answers gets; then its blocks stay with the pins, and the put looks for more.
- * evict of a key takes the entry out whatever its pins.
+ * Pinned entries (pin.c) are no victims. A thread that finds one while it looks
+ * for a victim leaves it out of the policy, PARKED. So a pinned entry is met
+ * only once while it is pinned, and if everything is pinned a put finds that
+ * out at once. A victim may still be pinned after it was claimed, as long as
+ * gets find it; then its blocks stay with the pins, and the put looks for more.
+ * evict of a key removes the entry whatever its pins.
  *
  * A claim of more than a few victims needs memory, in pieces; without it
  * nothing is evicted. Rejected: chaining them through themselves, for which the

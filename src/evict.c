@@ -3,9 +3,9 @@
  * evict.c -- taking entries out of the cache
  *
  * An evictor first claims an entry: the step LIVE -> EVICTING succeeds for one
- * thread only, and that thread alone goes on to remove it. Whatever finds the
- * entry later (a walk for victims, another evict of the key, a touch in a ring)
- * sees that it is not LIVE and leaves it. The way of an entry:
+ * thread, and only that thread goes on to remove it. Code that finds the entry
+ * later (a search for victims, another evict of the key, a touch in a ring)
+ * sees that it is not LIVE and leaves it alone. The way of an entry:
  *
  *   1. out of the policy, and out of any reserve
  *   2. the on_evict callback runs   (no lock held; gets still answer)
@@ -15,15 +15,15 @@
  *   5. the entry goes to the limbo, and is freed when no reader is left that
  *      could know it and after all rings were drained once more
  *
- * Why 5 is enough for the rings, which hold plain pointers: only a thread
- * within an epoch that found the entry before 3, or in which it published it,
- * pushes it; or one that has a pin, before which it is not retired. Once the
- * limbo says that no such epoch is left, no push can follow; the drain then
- * takes the last pointers out. A drained entry gets into the policy only while
- * it is LIVE, and either the policy holds it, or it was won back, or it is in
- * neither and new. Who claims it after that look takes it out again under the
- * lock; who claimed it from a reserve emptied the place first, so that the
- * policy cannot win it back.
+ * Why 5 is enough for the rings, which hold plain pointers. Two kinds of
+ * threads push an entry into a ring: one inside an epoch in which it found the
+ * entry before 3, or published it; and one that has a pin, during which the
+ * entry is not retired. Once the limbo says that no such epoch is left, no push
+ * can follow; the drain after that takes the last pointers out. A drained entry
+ * gets into the policy only while it is LIVE, and only if the policy holds it,
+ * it was in a reserve, or it is new. A thread that claims it after that check
+ * removes it again under the lock. A thread that has claimed it from a reserve
+ * emptied the place first, so the policy cannot take it back.
  */
 #include "claim.h"
 
