@@ -12,26 +12,27 @@
 struct vmc_depot;
 
 /*
- * sizes[1] to sizes[classes - 1]: bytes of the objects of each class, which
- * is what the others call it by. NULL: no memory.
+ * Returns a new depot, or NULL if there is no memory. sizes[class] is the size
+ * in bytes of the objects of a class, for the classes 1 to classes - 1.
  */
 struct vmc_depot *vmc_depot_create(const size_t *sizes, unsigned classes);
 
-/* What is in it is forgotten. Nobody uses it any more. */
+/* Frees the depot, not the objects in it. Requires that no thread uses it. */
 void vmc_depot_destroy(struct vmc_depot *depot);
 
 /*
- * All count objects, or none: false if there is no room, if others are at it,
- * or if there is no depot (NULL).
+ * Puts all count objects into the depot, or none. Returns false if there is no
+ * room, if another thread is using the class, or if depot is NULL.
  */
 bool vmc_depot_put(struct vmc_depot *depot, unsigned class,
 	void *const *objects, unsigned count);
 
-/* At most that many; how many it was. */
+/* Takes at most `most` objects of the class; returns how many. */
 unsigned vmc_depot_get(
 	struct vmc_depot *depot, unsigned class, void **objects, unsigned most);
 
-/* Has nobody put or got any of the class since this was last asked? */
+/* Returns whether no thread has put or got objects of the class since the last
+ * call for it. */
 bool vmc_depot_idle(struct vmc_depot *depot, unsigned class);
 
 /* In the child of a fork: forget what others were about to change. */

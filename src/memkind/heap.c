@@ -3,40 +3,42 @@
  * heap.c -- malloc and free of a kind: magazines in front of its arenas
  *
  * Each thread has, for each kind it uses, a magazine of free objects per size
- * class up to 32 KiB, and behind those an explicit thread cache of jemalloc's
- * that fills and empties in batches. Before it turns there, it looks into its
- * arena's depot, where all threads leave what they have too much of from that
- * arena:
+ * class up to 32 KiB (magazines and depots: Bonwick and Adams, USENIX 2001).
+ * Behind the magazines is an explicit tcache: a thread cache of jemalloc that
+ * is created by mallctl, which fills and empties in batches. Before a thread
+ * turns to it, it looks into its arena's depot, where all threads leave surplus
+ * objects of that arena:
  *
  *     malloc, free --> magazine --> explicit tcache --> arena
  *                      2 ns    \    10 ns               100 ns, locks
  *                               \-> depot --> another thread's magazine
  *                                   3 ns
  *
- * Taking from a magazine needs the class of the size, a table; giving back
- * needs the class of the object, and jemalloc's way of finding it out costs
- * more than the rest together. So the address map has a byte for each page:
- * the class of the objects that begin in it, 0 where a larger one does. It is
- * written whenever jemalloc hands an object over. An object of another class
- * can only begin in that page after jemalloc has taken back all those that did,
- * so the byte is right for every live object; whoever frees one learned of it
- * after that write. Hence relaxed accesses.
+ * To take from a magazine, a thread needs the class of the size: a table. To
+ * give back, it needs the class of the object, and jemalloc's way of finding
+ * that out costs more than the rest together. So the address map has a byte per
+ * page: the class of the objects that begin in the page, or 0 if a larger one
+ * does. It is written whenever jemalloc returns an object. An object of another
+ * class can begin in the page only after jemalloc has got back all those that
+ * did, so the byte is right for every live object. A thread that frees an
+ * object learned of it after that write; therefore relaxed accesses suffice.
  *
- * A thread that only frees would pile up objects in its tcache: that is emptied
- * at a tick (heap_ticks.c), if there was no refill since the last flush. What
- * nobody wanted from the depot for a while is given back at a tick as well.
+ * A thread that only frees would gather objects in its tcache. So the tcache is
+ * emptied at a tick (heap_ticks.c) if there was no refill since the last flush.
+ * Objects that no thread took from the depot for a while are returned at a tick
+ * as well.
  *
- * Before an allocation fails, what is free in depots and in all threads'
- * tcaches is recalled (heap_threads.c). A tcache has a latch for that, which
- * its owner takes once for each batch. Nobody can look into magazines, whose
- * fast path has no lock, so they are small where the kind is small.
+ * Before an allocation fails, free objects in depots and in all threads'
+ * tcaches are recalled (heap_threads.c). A tcache has a latch for that, which
+ * its owner takes once per batch. No other thread can look into a magazine,
+ * whose fast path has no lock, so magazines are small if the kind is small.
  *
- * Rejected: magazines without the tcache (100 ns for each object of a batch),
- * the tcache alone (10 ns each way, mostly for its look-up), no depot (objects
- * that one thread allocates and another frees take 70 ns in place of 15, as
- * both lock the arena's bins), one depot for the kind (two threads that free
- * what they allocated themselves fight for it, and get each other's objects,
- * which then go back to two arenas: batches of 4 KiB, 470 ns in place of 220).
+ * Rejected, with ns per object: magazines without the tcache (100 in a batch);
+ * the tcache alone (10 each way, mostly for its look-up); no depot (70, not 15,
+ * if one thread allocates and another frees: both lock the arena's bins); one
+ * depot for the kind (470, not 220, in batches of 4 KiB: two threads that free
+ * what they allocated contend for it, and get each other's objects, which then
+ * return to two arenas).
  *
  * Under MEMKIND_HEAP_MANAGER=TBB there are no magazines, every fast path
  * fails, and the slow ones turn to the arena's pool.
