@@ -22,17 +22,49 @@ enum { POOL = 4 << 20, LARGEST = 1024 };
 static const struct operation {
 	const char *name;
 	size_t size;
-	enum { GET, MISS, PUT } call;
+	enum { GET, MISS, PUT, STORE, REPLACE, EXPIRE, MANY } call;
 } operations[] = {
-	{"get_256", 256, GET},
-	{"get_1k", 1024, GET},
-	{"miss", 256, MISS},
-	{"put_256", 256, PUT},
-	{"put_1k", 1024, PUT},
+	{"get_256", 256, GET}, {"get_1k", 1024, GET}, {"miss", 256, MISS},
+	{"put_256", 256, PUT}, {"put_1k", 1024, PUT},
+	{"store_1k", 1024, STORE},     /* of a new key */
+	{"replace_1k", 1024, REPLACE}, /* of one that is there */
+	{"expire_1k", 1024, EXPIRE},   /* of a new key, for 1 to 100 s */
+	{"many_1k", 1024, MANY},       /* of new keys, 16 at once: each */
 };
 
 static uint64_t random_state = 1;
 static uint64_t next_key;
+
+static void
+store(VMEMcache *cache, const struct operation *op, uint64_t held)
+{
+	static char value[LARGEST];
+	static struct vmemcache_store_request requests[16];
+	static uint64_t keys[16];
+	struct vmemcache_store how = {.struct_size = sizeof(how)};
+	uint64_t key = next_key;
+
+	if (op->call == MANY) {
+		uint64_t i = next_key++ % 16;
+		keys[i] = key;
+		requests[i] = (struct vmemcache_store_request){.key = &keys[i],
+			.key_size = sizeof(key),
+			.value = value,
+			.value_size = op->size};
+		if (i == 15 && vmemcache_store_many(cache, requests, 16) != 16)
+			exit(1);
+		return;
+	}
+	if (op->call == REPLACE)
+		key -= 1 + bench_random_below(&random_state, held / 2);
+	else
+		next_key++;
+	if (op->call == EXPIRE)
+		how.ttl_ms = 1000 + bench_random_below(&random_state, 99000);
+	if (vmemcache_store(
+		    cache, &key, sizeof(key), value, op->size, &how, NULL))
+		exit(1);
+}
 
 static void
 call(VMEMcache *cache, const struct operation *op, uint64_t held)
@@ -44,6 +76,10 @@ call(VMEMcache *cache, const struct operation *op, uint64_t held)
 	for (volatile int i = 0; i < 10; i++)
 		;
 #endif
+	if (op->call >= STORE) {
+		store(cache, op, held);
+		return;
+	}
 	if (op->call == PUT) {
 		key = next_key++;
 		if (vmemcache_put(cache, &key, sizeof(key), value, op->size))

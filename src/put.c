@@ -494,11 +494,11 @@ vmc_put_publish(struct vmemcache *cache, struct vmc_thread *thread,
 }
 
 /* Put that entry into the cache; it is freed if that fails. */
-static int
+static inline __attribute__((always_inline)) int
 insert(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_stripe *stripe, const struct vmc_key *key,
 	struct vmc_index_spot spot, struct vmc_entry *e, const void *value,
-	size_t value_size)
+	size_t value_size, enum vmc_counter counts_as)
 {
 	struct vmc_index_place where;
 	int rc = take_room(cache, thread, stripe, value_size, &e);
@@ -522,11 +522,19 @@ insert(struct vmemcache *cache, struct vmc_thread *thread,
 	}
 	if (small)
 		write_value(cache, e, value);
-	publish(cache, thread, stripe, key, e, &where,
-		vmc_count_of_store(
-			VMC_MODE_OF_PUT, VMEMCACHE_OUTCOME_INSERTED));
+	publish(cache, thread, stripe, key, e, &where, counts_as);
 	vmc_cache_work_ends(stripe);
 	return 0;
+}
+
+int
+vmc_put_insert(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key,
+	struct vmc_index_spot spot, struct vmc_entry *e, const void *value,
+	size_t value_size, enum vmc_counter counts_as)
+{
+	return insert(cache, thread, stripe, key, spot, e, value, value_size,
+		counts_as);
 }
 
 static int
@@ -556,7 +564,9 @@ put(struct vmemcache *cache, struct vmc_thread *thread,
 	vmc_epoch_exit(thread);
 	if (!old)
 		return e ? insert(cache, thread, stripe, key, spot, e, value,
-				   value_size)
+				   value_size,
+				   vmc_count_of_store(VMC_MODE_OF_PUT,
+					   VMEMCACHE_OUTCOME_INSERTED))
 			 : -ENOMEM;
 	if (e)
 		vmc_put_free_entry(cache, e);

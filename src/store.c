@@ -269,15 +269,15 @@ exchange(struct storing *s)
 
 /* Where nothing is. -EAGAIN: something is. */
 static int
-insert(struct storing *s, struct vmc_index_spot spot)
+insert(struct storing *s)
 {
 	struct vmc_index_place where;
 	int rc = judge(s, NULL);
 
 	if (rc)
 		return rc;
-	rc = vmc_index_begin(s->cache->index, s->key->hash, spot,
-		vmc_entry_match, s->key, &where);
+	rc = vmc_index_begin(s->cache->index, s->key->hash,
+		(struct vmc_index_spot){0}, vmc_entry_match, s->key, &where);
 	if (rc)
 		return rc == -EEXIST ? -EAGAIN : rc;
 	if (s->value_size <= VMC_PUT_WRITE_LATCHED)
@@ -287,25 +287,19 @@ insert(struct storing *s, struct vmc_index_spot spot)
 	return 0;
 }
 
-/* With its blocks: into the index, whatever is there. */
+/* With its blocks: into the index, where something was a moment ago. */
 static int
-place(struct storing *s, struct vmc_index_spot spot, bool there)
+place(struct storing *s)
 {
 	int rc;
 
 	if (s->value_size > VMC_PUT_WRITE_LATCHED)
 		vmc_put_write(s->cache, s->e, s->value);
-	for (unsigned round = 0;; round++) {
-		rc = there ? exchange(s) : insert(s, spot);
-		if (rc != -EAGAIN)
-			break;
-		vmc_cache_pause(round);
-		vmc_epoch_enter(s->thread);
-		there = vmc_index_find(s->cache->index, s->key->hash,
-				vmc_entry_match, s->key) != NULL;
-		vmc_epoch_exit(s->thread);
-		spot = (struct vmc_index_spot){0};
-	}
+	do {
+		rc = exchange(s);
+		if (rc == -EAGAIN)
+			rc = insert(s);
+	} while (rc == -EAGAIN);
 	if (rc == -EBADF)
 		return rc;
 	if (rc)
@@ -393,15 +387,20 @@ store(struct storing *s, uint64_t *version)
 			vmc_put_free_entry(cache, s->e);
 		return rc;
 	}
+	if (version && vmc_entry_has_extra(s->e))
+		*version = vmc_entry_version(s->e);
+	if (!old) {
+		rc = vmc_put_insert(cache, s->thread, s->stripe, s->key, spot,
+			s->e, s->value, s->value_size,
+			vmc_count_of_store(
+				s->how->mode, VMEMCACHE_OUTCOME_INSERTED));
+		return rc == -EEXIST ? -ERESTART : rc;
+	}
 	/* what is over need not be spared */
 	rc = take_room(s, over ? NULL : old);
 	if (rc)
 		return rc;
-	if (version) /* it may be gone as soon as it is LIVE */
-		*version = vmc_entry_version(s->e);
-	return place(s,
-		vmc_cache_calls_back(cache) ? (struct vmc_index_spot){0} : spot,
-		old != NULL);
+	return place(s);
 }
 
 int
@@ -433,7 +432,7 @@ failed(int rc)
 }
 
 /* One of a call's stores; *version is not touched where it fails. */
-static int
+static inline __attribute__((always_inline)) int
 store_key(struct storing *s, uint64_t *version)
 {
 	struct vmemcache *cache = s->cache;

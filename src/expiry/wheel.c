@@ -90,6 +90,7 @@ void
 vmc_wheel_init(struct vmc_wheel *wheel, uint64_t now)
 {
 	wheel->time = now;
+	wheel->next = VMC_WHEEL_NEVER;
 	wheel->count = 0;
 	list_init(&wheel->due);
 	for (unsigned level = 0; level < VMC_WHEEL_LEVELS; level++) {
@@ -125,6 +126,9 @@ place(struct vmc_wheel *wheel, struct vmc_timer *timer, uint64_t when)
 	unsigned i = when >> bits_below(level) & (VMC_WHEEL_SLOTS - 1);
 	list_append(&wheel->slot[level][i], &timer->link);
 	wheel->occupied[level] |= UINT64_C(1) << i;
+	when = when >> bits_below(level) << bits_below(level);
+	if (when < wheel->next)
+		wheel->next = when;
 }
 
 void
@@ -162,7 +166,7 @@ struct event {
 };
 
 static bool
-next_event(const struct vmc_wheel *wheel, struct event *event)
+next_event(struct vmc_wheel *wheel, struct event *event)
 {
 	*event = (struct event){.time = VMC_WHEEL_NEVER};
 	/* of two at the same time, that of the higher level first */
@@ -180,6 +184,7 @@ next_event(const struct vmc_wheel *wheel, struct event *event)
 		*event = (struct event){
 			time, level, (i + ahead) & (VMC_WHEEL_SLOTS - 1)};
 	}
+	wheel->next = event->time;
 	return event->time != VMC_WHEEL_NEVER;
 }
 
@@ -205,7 +210,8 @@ vmc_wheel_advance(struct vmc_wheel *wheel, uint64_t now, unsigned at_most)
 {
 	struct event event;
 
-	while (next_event(wheel, &event) && event.time <= now) {
+	while (wheel->next <= now && next_event(wheel, &event) &&
+		event.time <= now) {
 		struct vmc_timer_list *slot =
 			&wheel->slot[event.level][event.slot];
 		uint64_t last = event.time +
@@ -236,12 +242,7 @@ vmc_wheel_due(struct vmc_wheel *wheel)
 uint64_t
 vmc_wheel_next(const struct vmc_wheel *wheel)
 {
-	struct event event;
-
-	if (!list_is_empty(&wheel->due))
-		return 0;
-	next_event(wheel, &event);
-	return event.time;
+	return list_is_empty(&wheel->due) ? wheel->next : 0;
 }
 
 static int

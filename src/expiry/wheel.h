@@ -62,6 +62,7 @@ vmc_timer_mark(const struct vmc_timer *timer)
 
 struct vmc_wheel {
 	uint64_t time; /* what was due by then is in `due` */
+	uint64_t next; /* no slot but empty ones begins before that */
 	uint64_t count;
 	struct vmc_timer_list due;
 	/* slots that are not empty, and perhaps some that are */

@@ -481,11 +481,12 @@ test_random(void **state)
 
 enum { THREADS = 4, SHARED_KEYS = 50 };
 static VMEMcache *shared;
+static uint64_t shared_seed;
 
 static void *
 use_shared(void *arg)
 {
-	uint64_t random = testing_seed() + (uintptr_t)arg;
+	uint64_t random = shared_seed + (uintptr_t)arg;
 	unsigned rounds = RUNNING_ON_VALGRIND ? 300 : 10000;
 
 	for (unsigned i = 0; i < rounds; i++) {
@@ -524,6 +525,7 @@ test_threads(void **state)
 
 	(void)state;
 	shared = items_open();
+	shared_seed = testing_seed();
 	for (uintptr_t i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, use_shared,
 					 (void *)i),

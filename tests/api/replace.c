@@ -13,12 +13,13 @@ static struct {
 	VMEMcache *cache;
 	_Atomic int writing;
 	unsigned rounds;
+	uint64_t seed;
 } shared;
 
 static void *
 write_all(void *arg)
 {
-	uint64_t random = testing_seed() + (uintptr_t)arg;
+	uint64_t random = shared.seed + (uintptr_t)arg;
 	struct vmemcache_store replace = items_mode(VMEMCACHE_REPLACE);
 
 	for (unsigned i = 1; i <= shared.rounds; i++) {
@@ -34,7 +35,7 @@ write_all(void *arg)
 static void *
 read_all(void *arg)
 {
-	uint64_t random = testing_seed() + 100 + (uintptr_t)arg;
+	uint64_t random = shared.seed + 100 + (uintptr_t)arg;
 	char *buffer = malloc(LARGEST);
 
 	while (vmc_load_acquire(&shared.writing) > 0) {
@@ -60,6 +61,7 @@ test_readers_never_miss(void **state)
 
 	(void)state;
 	shared.cache = items_open();
+	shared.seed = testing_seed();
 	shared.rounds = RUNNING_ON_VALGRIND ? 200 : 5000;
 	vmc_store_relaxed(&shared.writing, WRITERS);
 	for (uint64_t key = 0; key < KEYS; key++)
