@@ -28,7 +28,7 @@ test_like_single_stores(void **state)
 		for (size_t i = 0; i < count; i++) {
 			keys[i] = testing_below(&random, KEYS);
 			how[i] = items_mode(modes[testing_below(&random, 4)]);
-			how[i].if_version = 4711;
+			how[i].if_version = UINT64_MAX;
 			how[i].tag = (uint32_t)round;
 			r[i] = (struct vmemcache_store_request){.key = &keys[i],
 				.key_size = sizeof(keys[i]),
