@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * break.h -- get.c and put.c with one rule broken, for broken.c
+ * break.h -- get.c, put.c and store.c with one rule broken, for broken.c
  *
  * Included by the compiler before these, of which nothing else is changed. If
  * it no longer breaks what it should, because they have become others, the
@@ -12,6 +12,9 @@
 #include "interleave.h"
 
 #include "cache.h"
+
+#include <sched.h>
+#include <stdlib.h>
 
 #if defined(BREAK_RECHECK)
 /* A get does not notice that the entry died during the copy. */
@@ -67,6 +70,39 @@ break_match(const void *leaf, const void *key)
 		vmc_index_match_fn *const vmc_entry_match = break_match;       \
 		(vmc_index_begin)(__VA_ARGS__);                                \
 	})
+
+#elif defined(BREAK_GAP)
+/* What is replaced is taken out before the new value is put in. */
+static inline void *
+break_exchange(struct vmc_index *index, uint64_t hash,
+	vmc_index_match_fn *match, const void *key,
+	struct vmc_index_place *where)
+{
+	void *leaf = vmc_index_begin_exchange(index, hash, match, key, where);
+
+	if (!leaf)
+		return NULL;
+	vmc_index_cancel_exchange(index, hash);
+	vmc_index_remove(index, hash, leaf);
+	sched_yield();
+	if (vmc_index_begin(index, hash, (struct vmc_index_spot){0}, match, key,
+		    where) != 0)
+		return NULL;
+	return leaf;
+}
+#define vmc_index_begin_exchange(...) break_exchange(__VA_ARGS__)
+/* which leaves nothing latched that could be given up */
+#define vmc_index_cancel_exchange(index, hash) abort()
+
+#elif defined(BREAK_VERSION)
+/* A store does not look which version it replaces. */
+#define VMEMCACHE_IF_VERSION VMEMCACHE_SET
+
+#elif defined(BREAK_REUSED)
+/* Several values of a key have the same version. */
+#include "version.h"
+#define vmc_version_draw(cache, stripe)                                        \
+	((vmc_version_draw)((cache), (stripe)) % 2 + 2)
 #endif
 
 #endif

@@ -17,6 +17,12 @@ enum { BROKEN = 0, ROUNDS = 300 };
 enum { BROKEN = 1, ROUNDS = 30000 };
 #endif
 
+#if defined(BREAK_GAP) || defined(BREAK_VERSION) || defined(BREAK_REUSED)
+enum { STORES = 1 };
+#else
+enum { STORES = 0 };
+#endif
+
 static void
 found(void)
 {
@@ -27,7 +33,8 @@ int
 main(void)
 {
 	workload_violated = found;
-	workload_run(&workload_tight, testing_seed(), ROUNDS);
+	workload_run(STORES ? &workload_stores : &workload_tight,
+		testing_seed(), ROUNDS);
 	if (BROKEN)
 		fprintf(stderr, "the broken rule was not found\n");
 	return BROKEN ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -72,6 +72,15 @@ step(uint64_t state, const struct checker_op *op, bool vanishing,
 	case SEE:
 		*after = state;
 		return fits(state, op);
+	case SET:
+		*after = op->stored;
+		return true;
+	case SWAP:
+		*after = op->stored;
+		return fits(state, op);
+	case OTHER:
+		*after = state;
+		return state != CHECKER_ABSENT && state != op->version;
 	case REMOVE:
 		break;
 	}
@@ -235,7 +244,8 @@ static void
 report_failure(const struct search *s, const struct checker_op *ops,
 	unsigned count, uint64_t initial, FILE *report)
 {
-	static const char *const events[] = {"ADD", "SEE", "LACK", "REMOVE"};
+	static const char *const events[] = {
+		"ADD", "SEE", "LACK", "REMOVE", "SET", "SWAP", "OTHER"};
 	unsigned first = 0, last = count;
 	uint64_t seen = 0;
 
@@ -254,11 +264,12 @@ report_failure(const struct search *s, const struct checker_op *ops,
 	for (unsigned i = first > 20 ? first - 20 : 0;
 		i < count && (i < last + 5 || ops[i].call < seen); i++)
 		fprintf(report,
-			"  %c thread %u [%llu, %llu] %s %llu class %d\n",
+			"  %c thread %u [%llu, %llu] %s %llu class %d %llu\n",
 			s->deepest_done[i / 64] >> i % 64 & 1 ? ' ' : '?',
 			ops[i].thread, (unsigned long long)ops[i].call,
 			(unsigned long long)ops[i].ret, events[ops[i].event],
-			(unsigned long long)ops[i].version, ops[i].class);
+			(unsigned long long)ops[i].version, ops[i].class,
+			(unsigned long long)ops[i].stored);
 }
 
 bool

@@ -11,8 +11,13 @@
  *           put: EEXIST; evict: EAGAIN     that fits
  *   LACK    get: ENOENT; exists: 0;        absent       the same
  *           put: ENOSPC; evict: ENOENT
- *   REMOVE  evict: 0, an eviction          a version    absent
+ *   REMOVE  evict, remove: 0, an eviction  a version    absent
  *                                          that fits
+ *   SET     store: 0                       nothing      the version stored
+ *   SWAP    REPLACE, IF_VERSION: 0         a version    the version stored
+ *                                          that fits
+ *   OTHER   IF_VERSION, remove: ESTALE     another      the same
+ *                                          version
  *
  * Where evictions are not recorded, an entry may vanish at any time: LACK and
  * ADD may then happen to an entry that is there.
@@ -35,15 +40,16 @@
 /* A version tells the class of its value's size; 0 is none. */
 enum { CHECKER_CLASSES = 8 };
 
-enum checker_event { ADD, SEE, LACK, REMOVE };
+enum checker_event { ADD, SEE, LACK, REMOVE, SET, SWAP, OTHER };
 
 struct checker_op {
 	uint64_t call, ret; /* stamps of one clock */
 	enum checker_event event;
 	unsigned key;
 	unsigned thread;
-	/* of ADD; what SEE and REMOVE found, 0: not known */
+	/* of ADD; what SEE, REMOVE and SWAP found, 0: not known; of OTHER */
 	uint64_t version;
+	uint64_t stored; /* by SET and SWAP */
 	/* of what they found, where the version is not known */
 	int class;
 };

@@ -110,6 +110,14 @@ may_happen(uint64_t *now, const struct checker_op *op)
 		return !there;
 	case SEE:
 		return fits;
+	case SET:
+		*now = op->stored;
+		return true;
+	case SWAP:
+		*now = op->stored;
+		return fits;
+	case OTHER:
+		return there && *now != op->version;
 	case REMOVE:
 		break;
 	}
@@ -142,8 +150,9 @@ random_op(uint64_t *random)
 
 	op.call = testing_below(random, 20) * 100;
 	op.ret = op.call + 1 + testing_below(random, 700);
-	op.event = (enum checker_event)testing_below(random, 4);
-	if (op.event == ADD || testing_below(random, 2))
+	op.event = (enum checker_event)testing_below(random, OTHER + 1);
+	op.stored = 1 + testing_below(random, 3);
+	if (op.event == ADD || op.event == OTHER || testing_below(random, 2))
 		op.version = 1 + testing_below(random, 3);
 	else if (testing_below(random, 2))
 		op.class = 1 + (int)testing_below(random, 3);

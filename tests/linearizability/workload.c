@@ -15,6 +15,9 @@
  *   get: ENOENT        LACK
  *   exists             SEE (by size) or LACK
  *   evict(key): 0      REMOVE; ENOENT: LACK; EAGAIN: SEE
+ *   store              SET, or of REPLACE and IF_VERSION SWAP; ENOENT: LACK;
+ *                      ESTALE: OTHER. ENOSPC says nothing
+ *   remove             as evict; ESTALE: OTHER
  *
  * With on_evict recorded, all evictions are known, and nothing else may be
  * missing. What the callback adds: it reads the key, which must be a hit. The
@@ -34,49 +37,9 @@
  * content, no key may be busy, and one more get of each key belongs to the
  * history: it is also what the next round starts from.
  */
-#include "workload.h"
+#include "workload_internal.h"
 
-#include "fixture.h"
-
-#include <pthread.h>
 #include <sched.h>
-
-enum { RECORDS = 4096, OPERATIONS = 60, DEPTH = 3, THREADS = 8, PAUSE = 20 };
-
-/* A get that is in on_miss. */
-struct asking {
-	struct asking *outer;
-	unsigned key;
-	bool handed;
-	bool existed;     /* the latest put of it was told EEXIST */
-	uint64_t version; /* of that put */
-	uint64_t put_call, put_ret;
-	uint64_t start, end; /* of the callback */
-};
-
-struct worker {
-	struct run *run;
-	unsigned number;
-	uint64_t random;
-	unsigned depth; /* of callbacks */
-	bool working;   /* in a round */
-	struct asking *asking;
-	unsigned count;
-	struct checker_op records[RECORDS];
-	char *buffers[DEPTH + 2]; /* by depth */
-};
-
-struct run {
-	const struct workload *w;
-	VMEMcache *cache;
-	size_t largest;
-	unsigned active; /* threads in this round */
-	bool over;
-	pthread_barrier_t start, end;
-	_Atomic unsigned arrived;
-	struct worker *workers[THREADS];
-	uint64_t state[WORKLOAD_KEYS]; /* where the round started from */
-};
 
 void (*workload_violated)(void);
 
@@ -84,13 +47,17 @@ const struct workload workload_tight = {"room for four",
 	VMEMCACHE_REPLACEMENT_LRU, 1 << 18, 6, 4, true, false, false,
 	{0, 7, 100, 1000, 3000, 20000, 200000, 300000}};
 
+const struct workload workload_stores = {"stores", VMEMCACHE_REPLACEMENT_LRU,
+	1 << 14, 2, 4, false, false, true,
+	{8, 16, 100, 200, 500, 1000, 2000, 3000}};
+
 static _Atomic uint64_t now_;
 static _Atomic uint64_t versions;
 static _Atomic unsigned violations;
 static _Thread_local struct worker *self;
 
-static uint64_t
-stamp(void)
+uint64_t
+workload_stamp(void)
 {
 	return vmc_fetch_add_acq_rel(&now_, 1) + 1;
 }
@@ -105,8 +72,8 @@ violation(const char *what, unsigned key)
 		workload_violated();
 }
 
-static void
-expect(bool truth, const char *what, unsigned key)
+void
+workload_expect(bool truth, const char *what, unsigned key)
 {
 	if (!truth)
 		violation(what, key);
@@ -127,9 +94,9 @@ workload_pause(unsigned one_in)
 
 /* --- recording --- */
 
-static struct checker_op *
-record(struct worker *me, enum checker_event event, unsigned key, uint64_t call,
-	uint64_t ret)
+struct checker_op *
+workload_record(struct worker *me, enum checker_event event, unsigned key,
+	uint64_t call, uint64_t ret)
 {
 	struct checker_op *op = &me->records[me->count++];
 
@@ -172,26 +139,32 @@ class_of_size(const struct workload *w, size_t size)
 
 /* --- operations --- */
 
+uint64_t
+workload_new_version(int class)
+{
+	/* 28 bits: fixture.h; older ones are long forgotten */
+	return (vmc_fetch_add_relaxed(&versions, 1) % (1 << 24) + 1) *
+		       CHECKER_CLASSES +
+	       (unsigned)class;
+}
+
 static void
 put(struct worker *me, unsigned key)
 {
 	struct run *r = me->run;
 	int class = (int)testing_below(&me->random, CHECKER_CLASSES);
-	/* 28 bits: fixture.h; older ones are long forgotten */
-	uint64_t version =
-		(vmc_fetch_add_relaxed(&versions, 1) % (1 << 24) + 1) *
-			CHECKER_CLASSES +
-		(unsigned)class;
+	uint64_t version = workload_new_version(class);
 	unsigned from = me->count, evicted;
-	uint64_t call = stamp();
+	uint64_t call = workload_stamp();
 	int rc = fixture_put(r->cache, key, version, r->w->sizes[class]);
 	int err = rc ? errno : 0;
-	uint64_t ret = stamp();
+	uint64_t ret = workload_stamp();
 
 	close_evictions(me, from, ret, &evicted);
-	expect(err == 0 || err == EEXIST || err == ENOSPC, "error of put", key);
+	workload_expect(err == 0 || err == EEXIST || err == ENOSPC,
+		"error of put", key);
 	enum checker_event event = err == 0 ? ADD : err == EEXIST ? SEE : LACK;
-	struct checker_op *op = record(me, event, key, call, ret);
+	struct checker_op *op = workload_record(me, event, key, call, ret);
 	if (err == 0)
 		op->version = version;
 	if (me->asking && me->asking->key == key) {
@@ -204,20 +177,21 @@ put(struct worker *me, unsigned key)
 }
 
 /* What a hit returned is whole; into the record. */
-static void
-check_hit(struct worker *me, struct checker_op *op, const char *buffer,
+void
+workload_check_hit(struct worker *me, struct checker_op *op, const char *buffer,
 	ssize_t n, size_t room, size_t offset, size_t size)
 {
 	size_t left = offset < size ? size - offset : 0;
 	int class = class_of_size(me->run->w, size);
 
-	expect((size_t)n == (left < room ? left : room), "length of get",
-		op->key);
-	expect(class != CHECKER_ANY_CLASS, "size of get", op->key);
-	expect(value_decode(buffer, (size_t)n, offset, op->key, &op->version),
+	workload_expect((size_t)n == (left < room ? left : room),
+		"length of get", op->key);
+	workload_expect(class != CHECKER_ANY_CLASS, "size of get", op->key);
+	workload_expect(
+		value_decode(buffer, (size_t)n, offset, op->key, &op->version),
 		"bytes of get", op->key);
-	expect(op->version == 0 ||
-			op->version % CHECKER_CLASSES == (unsigned)class,
+	workload_expect(op->version == 0 || op->version % CHECKER_CLASSES ==
+						    (unsigned)class,
 		"size of that version", op->key);
 	op->class = class;
 }
@@ -239,34 +213,37 @@ get(struct worker *me, unsigned key, bool all)
 	char *buffer = me->buffers[me->depth];
 
 	me->asking = &asking;
-	uint64_t call = stamp();
+	uint64_t call = workload_stamp();
 	ssize_t n = vmemcache_get(
 		r->cache, &number, sizeof(number), buffer, room, offset, &size);
 	int err = n < 0 ? errno : 0;
-	uint64_t ret = stamp();
+	uint64_t ret = workload_stamp();
 	me->asking = asking.outer;
-	expect(err == 0 || err == ENOENT, "error of get", key);
-	expect(err == 0 || size == SIZE_MAX, "size told by a miss", key);
+	workload_expect(err == 0 || err == ENOENT, "error of get", key);
+	workload_expect(
+		err == 0 || size == SIZE_MAX, "size told by a miss", key);
 	if (asking.end) {
-		record(me, LACK, key, call, asking.start);
+		workload_record(me, LACK, key, call, asking.start);
 		call = asking.end;
 	}
 	if (asking.handed) {
 		struct checker_op found = {.key = key};
-		expect(err == 0, "miss of what on_miss has put", key);
-		check_hit(me, &found, buffer, n, room, offset, size);
+		workload_expect(err == 0, "miss of what on_miss has put", key);
+		workload_check_hit(me, &found, buffer, n, room, offset, size);
 		if (found.version == 0 || found.version == asking.version)
 			return true;
-		expect(asking.existed, "other than what on_miss has put", key);
-		struct checker_op *seen =
-			record(me, SEE, key, asking.put_call, asking.put_ret);
+		workload_expect(
+			asking.existed, "other than what on_miss has put", key);
+		struct checker_op *seen = workload_record(
+			me, SEE, key, asking.put_call, asking.put_ret);
 		seen->version = found.version;
 		seen->class = found.class;
 		return true;
 	}
-	struct checker_op *op = record(me, err ? LACK : SEE, key, call, ret);
+	struct checker_op *op =
+		workload_record(me, err ? LACK : SEE, key, call, ret);
 	if (!err)
-		check_hit(me, op, buffer, n, room, offset, size);
+		workload_check_hit(me, op, buffer, n, room, offset, size);
 	return !err;
 }
 
@@ -275,36 +252,38 @@ exists(struct worker *me, unsigned key)
 {
 	uint64_t number = key;
 	size_t size = SIZE_MAX;
-	uint64_t call = stamp();
+	uint64_t call = workload_stamp();
 	int rc = vmemcache_exists(
 		me->run->cache, &number, sizeof(number), &size);
-	uint64_t ret = stamp();
-	struct checker_op *op = record(me, rc ? SEE : LACK, key, call, ret);
+	uint64_t ret = workload_stamp();
+	struct checker_op *op =
+		workload_record(me, rc ? SEE : LACK, key, call, ret);
 
 	op->class = rc ? class_of_size(me->run->w, size) : CHECKER_ANY_CLASS;
-	expect(rc == 0 || rc == 1, "result of exists", key);
-	expect(rc == 0 || op->class != CHECKER_ANY_CLASS, "size of exists",
-		key);
+	workload_expect(rc == 0 || rc == 1, "result of exists", key);
+	workload_expect(rc == 0 || op->class != CHECKER_ANY_CLASS,
+		"size of exists", key);
 }
 
 static void
 evict(struct worker *me, unsigned key)
 {
 	unsigned from = me->count, evicted = WORKLOAD_KEYS;
-	uint64_t call = stamp();
+	uint64_t call = workload_stamp();
 	int err = fixture_evict(me->run->cache, key) ? errno : 0;
-	uint64_t ret = stamp();
+	uint64_t ret = workload_stamp();
 	unsigned count = close_evictions(me, from, ret, &evicted);
 
-	expect(err == 0 || err == ENOENT || err == EAGAIN, "error of evict",
-		key);
+	workload_expect(err == 0 || err == ENOENT || err == EAGAIN,
+		"error of evict", key);
 	if (err != 0)
-		record(me, err == ENOENT ? LACK : SEE, key, call, ret);
+		workload_record(me, err == ENOENT ? LACK : SEE, key, call, ret);
 	else if (!me->run->w->on_evict)
-		record(me, REMOVE, key, call, ret);
+		workload_record(me, REMOVE, key, call, ret);
 	if (me->run->w->on_evict) {
-		expect(count == (err == 0), "on_evict of evict", key);
-		expect(err != 0 || evicted == key, "key of on_evict", key);
+		workload_expect(count == (err == 0), "on_evict of evict", key);
+		workload_expect(
+			err != 0 || evicted == key, "key of on_evict", key);
 	}
 }
 
@@ -313,13 +292,16 @@ evict_any(struct worker *me)
 {
 	unsigned from = me->count, evicted = WORKLOAD_KEYS;
 	int err = vmemcache_evict(me->run->cache, NULL, 0) ? errno : 0;
-	unsigned count = close_evictions(me, from, stamp(), &evicted);
+	unsigned count = close_evictions(me, from, workload_stamp(), &evicted);
 
-	expect(err == 0 || err == ESRCH, "error of evict(NULL)", evicted);
-	expect(err != 0 || me->run->w->policy != VMEMCACHE_REPLACEMENT_NONE,
+	workload_expect(
+		err == 0 || err == ESRCH, "error of evict(NULL)", evicted);
+	workload_expect(
+		err != 0 || me->run->w->policy != VMEMCACHE_REPLACEMENT_NONE,
 		"a victim without a policy", evicted);
 	if (me->run->w->on_evict)
-		expect(count == (err == 0), "on_evict of evict(NULL)", evicted);
+		workload_expect(count == (err == 0), "on_evict of evict(NULL)",
+			evicted);
 }
 
 static void
@@ -331,6 +313,14 @@ operate(struct worker *me)
 	/* what a round records is limited, callbacks included */
 	if (me->count > RECORDS - 64)
 		return;
+	/*
+	 * What is stored over while on_evict runs for it has ended before that
+	 * returns: such evictions could not be told from others
+	 */
+	if (!w->on_evict && !me->asking && testing_below(&me->random, 4) == 0) {
+		workload_store(me, key);
+		return;
+	}
 	switch (testing_below(&me->random, 20)) {
 	case 0:
 		if (!w->no_pressure)
@@ -368,7 +358,8 @@ key_of(const void *bytes, size_t size)
 
 	if (size == sizeof(key))
 		memcpy(&key, bytes, sizeof(key));
-	expect(key < WORKLOAD_KEYS, "key of a callback", (unsigned)key);
+	workload_expect(
+		key < WORKLOAD_KEYS, "key of a callback", (unsigned)key);
 	return (unsigned)key;
 }
 
@@ -382,7 +373,7 @@ on_evict(VMEMcache *cache, const void *bytes, size_t size, void *arg)
 	(void)cache, (void)arg;
 	me->depth++;
 	unsigned seen = me->count;
-	expect(get(me, key, true), "miss in on_evict", key);
+	workload_expect(get(me, key, true), "miss in on_evict", key);
 	struct checker_op found = me->records[seen];
 	if (me->depth <= DEPTH) {
 		switch (testing_below(&me->random, 8)) {
@@ -399,7 +390,8 @@ on_evict(VMEMcache *cache, const void *bytes, size_t size, void *arg)
 	}
 	me->depth--;
 	me->asking = asking;
-	struct checker_op *op = record(me, REMOVE, key, stamp(), 0);
+	struct checker_op *op =
+		workload_record(me, REMOVE, key, workload_stamp(), 0);
 	op->version = found.version;
 	op->class = found.class;
 }
@@ -412,9 +404,9 @@ on_miss(VMEMcache *cache, const void *bytes, size_t size, void *arg)
 	struct asking *asking = me->asking;
 
 	(void)cache, (void)arg;
-	asking->start = stamp();
-	expect(asking->key == key, "key of on_miss", key);
-	expect(asking->end == 0, "on_miss called twice", key);
+	asking->start = workload_stamp();
+	workload_expect(asking->key == key, "key of on_miss", key);
+	workload_expect(asking->end == 0, "on_miss called twice", key);
 	if (++me->depth <= DEPTH) {
 		if (testing_below(&me->random, 8) == 0)
 			operate(me);
@@ -422,7 +414,7 @@ on_miss(VMEMcache *cache, const void *bytes, size_t size, void *arg)
 			put(me, key);
 	}
 	me->depth--;
-	asking->end = stamp();
+	asking->end = workload_stamp();
 }
 
 /* --- rounds --- */
@@ -524,10 +516,11 @@ empty(struct run *r)
 {
 	for (unsigned key = 0; key < r->w->keys; key++) {
 		int err = fixture_evict(r->cache, key) ? errno : 0;
-		expect(err == 0 || err == ENOENT, "busy at rest", key);
+		workload_expect(err == 0 || err == ENOENT, "busy at rest", key);
 	}
 	r->workers[r->w->threads]->count = 0;
-	expect(vmc_cache_check(r->cache) == 0 &&
+	workload_expect(
+		vmc_cache_check(r->cache) == 0 &&
 			fixture_stat(r->cache, VMEMCACHE_STAT_ENTRIES) == 0 &&
 			fixture_stat(r->cache, VMEMCACHE_STAT_POOL_SIZE_USED) ==
 				0,

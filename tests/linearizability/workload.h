@@ -42,5 +42,7 @@ void workload_pause(unsigned one_in);
 
 /* Small values and large ones, in a cache that has room for four. */
 extern const struct workload workload_tight;
+/* Two keys, for which there is always room: so stores are among it. */
+extern const struct workload workload_stores;
 
 #endif

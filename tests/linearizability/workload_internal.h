@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * workload_internal.h -- between the files of a workload
+ */
+#ifndef VMC_TESTS_WORKLOAD_INTERNAL_H
+#define VMC_TESTS_WORKLOAD_INTERNAL_H
+
+#include "workload.h"
+
+#include "fixture.h"
+
+#include <pthread.h>
+
+enum { RECORDS = 4096, OPERATIONS = 60, DEPTH = 3, THREADS = 8, PAUSE = 20 };
+
+/* A get that is in on_miss. */
+struct asking {
+	struct asking *outer;
+	unsigned key;
+	bool handed;
+	bool existed;     /* the latest put of it was told EEXIST */
+	uint64_t version; /* of that put */
+	uint64_t put_call, put_ret;
+	uint64_t start, end; /* of the callback */
+};
+
+struct worker {
+	struct run *run;
+	unsigned number;
+	uint64_t random;
+	unsigned depth; /* of callbacks */
+	bool working;   /* in a round */
+	struct asking *asking;
+	unsigned count;
+	struct checker_op records[RECORDS];
+	char *buffers[DEPTH + 2]; /* by depth */
+};
+
+struct run {
+	const struct workload *w;
+	VMEMcache *cache;
+	size_t largest;
+	unsigned active; /* threads in this round */
+	bool over;
+	pthread_barrier_t start, end;
+	_Atomic unsigned arrived;
+	struct worker *workers[THREADS];
+	uint64_t state[WORKLOAD_KEYS]; /* where the round started from */
+};
+
+uint64_t workload_stamp(void);
+void workload_expect(bool truth, const char *what, unsigned key);
+/* Of a value of that class. */
+uint64_t workload_new_version(int class);
+
+struct checker_op *workload_record(struct worker *me, enum checker_event event,
+	unsigned key, uint64_t call, uint64_t ret);
+
+/* What a hit returned is whole; into the record. */
+void workload_check_hit(struct worker *me, struct checker_op *op,
+	const char *buffer, ssize_t n, size_t room, size_t offset, size_t size);
+
+/* SET, REPLACE, IF_VERSION; or remove, with a version or without. */
+void workload_store(struct worker *me, unsigned key);
+
+#endif
