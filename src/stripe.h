@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * stripe.h -- what a thread has to itself in a cache
+ * stripe.h -- the state of one thread in one cache
  *
  * Its counters, its ring of touches, the victims it has reserved, its retired
- * metadata, and the gets it is in the middle of. No two living threads have the
- * same stripe of a cache, so the owner writes without locked instructions.
+ * metadata, and the gets that it is performing. No two living threads have the
+ * same stripe of a cache, so the owner writes without locked instructions. (A
+ * stripe of the index is something else: a partition, hash/linear.c.)
  *
- * A stripe is in use from its thread's first call on. It outlives the thread,
- * passes to the next one that gets the same slot (base/epoch.h), or is taken
- * over, without an owner, by whoever holds the policy's lock: what it leaves is
- * seen to, and then it is spare, for any slot.
+ * A stripe is in use from its thread's first call on, and outlives the thread.
+ * After that it passes to the next thread that gets the same slot
+ * (base/epoch.h); or a thread that holds the policy's lock empties its ring and
+ * its limbo, and then it is spare, for any slot.
  */
 #ifndef VMC_STRIPE_H
 #define VMC_STRIPE_H

@@ -2,13 +2,19 @@
 /*
  * space.h -- the addresses of a kind, and the memory behind them
  *
- * A space begins empty and grows by pieces: ranges of whole chunks that are
- * mapped when an arena asks for addresses, each for one arena, which has it as
- * long as the space lives. Nothing is behind the pages of a piece, and nobody
- * can touch them, until they are committed.
+ * space   all addresses of one kind, and their medium
+ * piece   a range of whole chunks (2 MiB) within a space, of one arena
+ * part    in the caller's memory: a range that is an object of the first arena,
+ *         and serves another one
  *
- * The caller's memory is no piece: it is there, and is the first arena's.
- * What other arenas get are parts: objects of the first one's.
+ *   space in a file:      | piece of arena 1 | piece of 2 | piece of 1 | ...
+ *   the caller's memory:  | first arena           | part | part | first arena |
+ *
+ * A space begins empty. When an arena needs addresses, a piece is mapped for
+ * it, and stays that arena's as long as the space lives. The pages of a piece
+ * have no memory, and cannot be touched, until they are committed. The caller's
+ * memory has no pieces: it is there from the beginning, and belongs to the
+ * first arena.
  */
 #ifndef VMC_MEMKIND_SPACE_H
 #define VMC_MEMKIND_SPACE_H

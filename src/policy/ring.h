@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ring.h -- touches on their way to the policy
+ * ring.h -- the buffer of a thread's touches that the policy has not seen yet
  *
- * One ring per thread and cache: the owner pushes the nodes it touched, whoever
- * holds the policy's lock takes them. So a reader that records a touch writes
- * no memory that another reader writes, and waits for nobody.
+ * One ring per thread and cache. The owner pushes the nodes that it touched; a
+ * thread that holds the policy's lock takes them out. So a reader that records
+ * a touch writes no memory that another reader writes, and waits for no thread.
  *
  * Single producer (the owner), single consumer at a time (the lock). head and
  * tail count up for ever and wrap around; tail - head nodes are in the ring.
@@ -15,9 +15,10 @@
  *         pairs with push's acquire of head: the producer overwrites a slot
  *         only after the consumer has read it
  *
- * The same node may be in a ring more than once. Only a touch that repeats the
- * owner's latest one, still in the ring, is left out, but for its tick: any
- * other is needed for the exact order A B A -> B A.
+ * The same node may be in a ring more than once. Only one touch is left out:
+ * that of the node that the owner pushed last and that is still in the ring; it
+ * only updates the tick. All others are needed for the exact order A B A -> B
+ * A.
  */
 #ifndef VMC_RING_H
 #define VMC_RING_H
