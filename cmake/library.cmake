@@ -6,9 +6,9 @@
 # BUILD_SHARED_LIBS=OFF makes the static libraries alone, and vmemcache::vmemcache
 # stands for the static one; otherwise both are made.
 #
-# What is installed has six components: "cache" and "memkind" are the shared
+# What is installed has seven components: "cache" and "memkind" are the shared
 # libraries, "dev" and "memkind-dev" what is needed to build programs with
-# them, "tools" and "memkind-tools" the programs. The first of each pair needs
+# them, "tools", "server" and "memkind-tools" the programs. The first of each pair needs
 # nothing of the second.
 #
 # The version map decides what is public, in both libraries. The static one

@@ -529,9 +529,11 @@ struct vmemcache_key {
 
 /*
  * Pin the value of the key: *item tells where it is in the pool, for writev(2),
- * sendmsg(2) or io_uring. Until vmemcache_unpin() its bytes neither change nor
- * move, whatever happens to the key, and they must not be written to. A pinned
- * item is no victim: where all are pinned a put fails with ENOSPC.
+ * sendmsg(2) or io_uring. Until vmemcache_unpin() its bytes neither move nor
+ * change, whatever happens to the key, unless the program itself writes to
+ * them: other readers may then read the bytes of before, of after, or some of
+ * both. A pinned item is no victim: where all are pinned a put fails with
+ * ENOSPC.
  *
  * Otherwise this is a get: a use of the item, and a miss calls on_miss and
  * looks again. flags: VMEMCACHE_PEEK, VMEMCACHE_NO_CALLBACK, or 0. From any

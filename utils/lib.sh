@@ -13,11 +13,16 @@ packages_build=(
 	libxxhash-dev                               # the hash of a key
 	binutils bzip2 make patch                   # the private jemalloc
 	libcmocka-dev                               # unit tests
+	libevent-dev                                # vmemcached
 	libncurses-dev                              # vmemcache-top in a terminal
 )
 
 # What counts and reports what the tests execute.
 packages_coverage=(gcovr python3)
+
+# Clients and proxies that talk to vmemcached in its tests; optional.
+packages_clients=(libmemcached-tools memcached nutcracker python3-pymemcache
+	python3-redis redis-tools)
 
 # What `vmemcache-bench compare` measures beside the cache; optional.
 packages_peers=(librocksdb-dev memcached)

@@ -13,7 +13,7 @@ prefix=$scratch/prefix
 
 # The components of the cache bring no file that memkind's packages have, and
 # all components together are everything.
-for component in cache dev tools; do
+for component in cache dev tools server; do
 	cmake --install "$1" --prefix "$prefix" --component $component \
 		>"$scratch/log"
 done
@@ -29,6 +29,7 @@ cmake --install "$1" --prefix "$scratch/all" >"$scratch/log"
 diff -r "$scratch/all" "$prefix"
 "$prefix/bin/vmemcache-bench" --help >"$scratch/log"
 "$prefix/bin/vmemcache-top" --version >"$scratch/log"
+[ ! -e "$prefix/bin/vmemcached" ] || "$prefix/bin/vmemcached" --version >"$scratch/log"
 library=$(dirname "$(find "$prefix" -name libvmemcache.so)")
 export LD_LIBRARY_PATH="$library" PKG_CONFIG_PATH="$library/pkgconfig"
 for file in "$library/libvmemcache.so.0" "$library/libvmemcache.a" \

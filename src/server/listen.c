@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * listen.c -- sockets: inherited from systemd, Unix, or TCP; and what the
+ * service manager is told
+ *
+ * Both of systemd's interfaces are a few lines over environment variables and a
+ * datagram, documented as stable, so its library is not needed for them.
+ */
+#include "listen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define FIRST_INHERITED 3
+#define BACKLOG 1024
+
+static int
+inherit(struct vmcd_listeners *listeners)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	long count = fds ? strtol(fds, NULL, 10) : 0;
+
+	if (!pid || strtol(pid, NULL, 10) != getpid() || count <= 0)
+		return 0;
+	for (int fd = FIRST_INHERITED; count > 0; fd++, count--) {
+		if (listeners->count == VMCD_LISTENERS_MAX)
+			break;
+		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
+			fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+			return -1;
+		listeners->fd[listeners->count++] = fd;
+	}
+	listeners->inherited = true;
+	return 0;
+}
+
+static bool
+fill_address(struct sockaddr_un *address, const char *path)
+{
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof(address->sun_path)) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	strcpy(address->sun_path, path);
+	return true;
+}
+
+/* Is a socket there that nobody listens to any more? */
+static bool
+is_left_over(const struct sockaddr_un *address)
+{
+	struct stat status;
+	int fd, rc;
+
+	if (lstat(address->sun_path, &status) < 0 || !S_ISSOCK(status.st_mode))
+		return false;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	rc = connect(fd, (const struct sockaddr *)address, sizeof(*address));
+	rc = rc < 0 && errno == ECONNREFUSED;
+	close(fd);
+	return rc;
+}
+
+static int
+listen_unix(
+	const struct vmcd_options *options, struct vmcd_listeners *listeners)
+{
+	struct sockaddr_un address;
+	mode_t mask;
+	int fd, rc;
+
+	if (!fill_address(&address, options->socket))
+		return -1;
+	if (is_left_over(&address))
+		unlink(options->socket);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -1;
+	listeners->fd[listeners->count++] = fd;
+	mask = umask(~(mode_t)options->mode & 0777);
+	rc = bind(fd, (const struct sockaddr *)&address, sizeof(address));
+	umask(mask);
+	if (rc < 0)
+		return -1;
+	listeners->path = options->socket;
+	return listen(fd, BACKLOG);
+}
+
+static int
+listen_at(const struct addrinfo *at, struct vmcd_listeners *listeners)
+{
+	static const int on = 1;
+	int fd = socket(at->ai_family,
+		at->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -1;
+	listeners->fd[listeners->count++] = fd;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (at->ai_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	if (bind(fd, at->ai_addr, at->ai_addrlen) < 0)
+		return -1;
+	return listen(fd, BACKLOG);
+}
+
+/* The port that the system has chosen, where the options leave it open. */
+static uint16_t
+port_of(int fd)
+{
+	struct sockaddr_storage address;
+	socklen_t size = sizeof(address);
+
+	if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+		return 0;
+	if (address.ss_family == AF_INET)
+		return ntohs(((struct sockaddr_in *)&address)->sin_port);
+	if (address.ss_family == AF_INET6)
+		return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+	return 0;
+}
+
+static int
+listen_tcp(const struct vmcd_options *options, struct vmcd_listeners *listeners,
+	const char **why)
+{
+	static const struct addrinfo hints = {.ai_flags = AI_PASSIVE,
+		.ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_STREAM};
+	struct addrinfo *all;
+	char port[8];
+	int rc;
+
+	snprintf(port, sizeof(port), "%u", options->port);
+	rc = getaddrinfo(options->address, port, &hints, &all);
+	if (rc) {
+		*why = gai_strerror(rc);
+		return -1;
+	}
+	for (struct addrinfo *at = all; at && rc == 0; at = at->ai_next) {
+		if (listeners->count == VMCD_LISTENERS_MAX)
+			break;
+		rc = listen_at(at, listeners);
+	}
+	*why = strerror(errno);
+	freeaddrinfo(all);
+	if (rc == 0)
+		listeners->port = port_of(listeners->fd[0]);
+	return rc;
+}
+
+int
+vmcd_listen(const struct vmcd_options *options,
+	struct vmcd_listeners *listeners, char *why, size_t size)
+{
+	const char *reason = NULL;
+
+	*listeners = (struct vmcd_listeners){0};
+	if (inherit(listeners) < 0) {
+		snprintf(why, size, "what was inherited is no socket");
+		return -1;
+	}
+	if (listeners->inherited)
+		return 0;
+	if (options->socket ? listen_unix(options, listeners)
+			    : listen_tcp(options, listeners, &reason)) {
+		snprintf(why, size, "%s: %s",
+			options->socket ? options->socket : options->address,
+			reason ? reason : strerror(errno));
+		vmcd_listen_end(listeners);
+		return -1;
+	}
+	return 0;
+}
+
+void
+vmcd_listen_end(struct vmcd_listeners *listeners)
+{
+	for (unsigned i = 0; i < listeners->count; i++)
+		close(listeners->fd[i]);
+	if (listeners->path)
+		unlink(listeners->path);
+	listeners->count = 0;
+}
+
+void
+vmcd_notify(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address;
+	int fd;
+
+	if (!path || (*path != '/' && *path != '@') ||
+		!fill_address(&address, path))
+		return;
+	if (*path == '@') /* the abstract name space */
+		address.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	sendto(fd, state, strlen(state), MSG_NOSIGNAL,
+		(const struct sockaddr *)&address,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+			    strlen(path)));
+	close(fd);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * options.c -- what the command line says, by argp
+ */
+#include "options.h"
+
+#include "number.h"
+
+#include <argp.h>
+#include <stdlib.h>
+
+#define MIB ((size_t)1 << 20)
+
+static const struct argp_option described[] = {
+	{"memory-limit", 'm', "MIB", 0,
+		"Memory for values, in MiB or with k, m or g (64)", 0},
+	{"port", 'p', "PORT", 0, "TCP port; 0: any that is free (11211)", 0},
+	{"listen", 'l', "ADDRESS", 0,
+		"Address or host name to listen at (127.0.0.1)", 0},
+	{"unix-socket", 's', "PATH", 0,
+		"Listen at a Unix socket in place of TCP", 0},
+	{"unix-mask", 'a', "MODE", 0, "Its mode, octal (700)", 0},
+	{"threads", 't', "N", 0, "Threads that serve connections (4)", 0},
+	{"conn-limit", 'c', "N", 0, "Connections at a time (1024)", 0},
+	{"max-item-size", 'I', "SIZE", 0,
+		"The largest value, in bytes or with k, m or g (1m)", 0},
+	{"directory", 'd', "PATH", 0,
+		"Directory or dax device for the memory (/dev/shm)", 0},
+	{"policy", 'P', "POLICY", 0,
+		"What goes when the memory is full: lru, adaptive, sieve, "
+		"s3fifo; or none: then storing fails (lru)",
+		0},
+	{"verbose", 'v', NULL, 0, "Say what is done, on standard error", 0},
+	{0},
+};
+
+bool
+vmcd_size_parse(const char *text, size_t unit, size_t least, size_t *size)
+{
+	size_t length = strlen(text);
+	char last = length ? text[length - 1] : '\0';
+	uint64_t number = 0;
+
+	switch (last) {
+	case 'k':
+	case 'K':
+		unit = 1 << 10;
+		length--;
+		break;
+	case 'm':
+	case 'M':
+		unit = MIB;
+		length--;
+		break;
+	case 'g':
+	case 'G':
+		unit = 1 << 30;
+		length--;
+		break;
+	default:
+		break;
+	}
+	if (!vmcd_unsigned((struct vmcd_span){text, length}, &number) ||
+		__builtin_mul_overflow(number, unit, &number) ||
+		number < least || number > SIZE_MAX / 2)
+		return false;
+	*size = number;
+	return true;
+}
+
+static unsigned
+parse_number(struct argp_state *state, const char *text, unsigned least,
+	unsigned most)
+{
+	uint64_t number = 0;
+
+	if (!vmcd_unsigned((struct vmcd_span){text, strlen(text)}, &number) ||
+		number < least || number > most)
+		argp_error(state, "%s: not a number from %u to %u", text, least,
+			most);
+	return (unsigned)number;
+}
+
+static enum vmemcache_repl_p
+parse_policy(struct argp_state *state, const char *text)
+{
+	static const struct {
+		const char *name;
+		enum vmemcache_repl_p policy;
+	} policies[] = {
+		{"lru", VMEMCACHE_REPLACEMENT_LRU},
+		{"adaptive", VMEMCACHE_REPLACEMENT_ADAPTIVE},
+		{"sieve", VMEMCACHE_REPLACEMENT_SIEVE},
+		{"s3fifo", VMEMCACHE_REPLACEMENT_S3FIFO},
+		{"none", VMEMCACHE_REPLACEMENT_NONE},
+	};
+
+	for (size_t i = 0; i < sizeof(policies) / sizeof(*policies); i++) {
+		if (strcmp(text, policies[i].name) == 0)
+			return policies[i].policy;
+	}
+	argp_error(state, "%s: no such policy", text);
+	return VMEMCACHE_REPLACEMENT_LRU;
+}
+
+static unsigned
+parse_mode(struct argp_state *state, const char *text)
+{
+	char *end;
+	unsigned long mode = strtoul(text, &end, 8);
+
+	if (*end || end == text || mode > 0777)
+		argp_error(state, "%s: not a mode", text);
+	return (unsigned)mode;
+}
+
+static error_t
+parse_option(int key, char *text, struct argp_state *state)
+{
+	struct vmcd_options *options = state->input;
+
+	switch (key) {
+	case 'm':
+		if (!vmcd_size_parse(
+			    text, MIB, VMEMCACHE_MIN_POOL, &options->memory))
+			argp_error(state, "%s: not a size from 1 MiB on", text);
+		break;
+	case 'I':
+		if (!vmcd_size_parse(text, 1, 1024, &options->value_max) ||
+			options->value_max > INT32_MAX / 2)
+			argp_error(
+				state, "%s: not a size from 1k to 1023m", text);
+		break;
+	case 'p':
+		options->port =
+			(uint16_t)parse_number(state, text, 0, UINT16_MAX);
+		break;
+	case 'l':
+		options->address = text;
+		break;
+	case 's':
+		options->socket = text;
+		break;
+	case 'a':
+		options->mode = parse_mode(state, text);
+		break;
+	case 't':
+		options->threads =
+			parse_number(state, text, 1, VMCD_THREADS_MAX);
+		break;
+	case 'c':
+		options->connections = parse_number(state, text, 1, 1000000);
+		break;
+	case 'd':
+		options->directory = text;
+		break;
+	case 'P':
+		options->policy = parse_policy(state, text);
+		break;
+	case 'v':
+		options->verbose++;
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+void
+vmcd_options_parse(int argc, char **argv, struct vmcd_options *options)
+{
+	static const struct argp parser = {described, parse_option, NULL,
+		"A cache behind a socket, for the clients of memcached and "
+		"Redis.",
+		NULL, NULL, NULL};
+
+	*options = (struct vmcd_options){
+		.memory = 64 * MIB,
+		.value_max = MIB,
+		.address = "127.0.0.1",
+		.directory = "/dev/shm",
+		.port = 11211,
+		.mode = 0700,
+		.threads = 4,
+		.connections = 1024,
+		.policy = VMEMCACHE_REPLACEMENT_LRU,
+	};
+	argp_program_version = "vmemcached " VMCD_RELEASE;
+	argp_parse(&parser, argc, argv, 0, NULL, options);
+}

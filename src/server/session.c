@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * session.c -- a client's bytes in, the server's bytes out
+ *
+ * The first byte decides for the protocol. A command is waited for until all of
+ * it, with its value, is in the input buffer, which grows as needed, and is
+ * then done at once. So there is nothing to remember of a command that is there
+ * in part: its line is read again.
+ */
+#include "session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct vmcd_session *
+vmcd_session_new(struct vmcd_server *server, struct vmcd_counters *counters)
+{
+	struct vmcd_session *s = malloc(sizeof(*s));
+
+	if (!s)
+		return NULL;
+	*s = (struct vmcd_session){
+		.server = server,
+		.counters = counters,
+		.in = malloc(VMCD_IN),
+		.in_size = VMCD_IN,
+	};
+	vmcd_out_init(&s->out, server->cache);
+	if (!s->in) {
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void
+vmcd_session_delete(struct vmcd_session *s)
+{
+	if (!s)
+		return;
+	vmcd_session_end(s);
+	free(s->in);
+	free(s);
+}
+
+void
+vmcd_session_begin(
+	struct vmcd_session *s, uint64_t id, enum vmcd_protocol protocol)
+{
+	s->id = id;
+	s->protocol = protocol;
+	s->state = VMCD_IN_LINE;
+	s->from = s->to = s->scanned = s->wanted = 0;
+}
+
+bool
+vmcd_session_is_idle(const struct vmcd_session *s)
+{
+	return s->state == VMCD_IN_LINE && s->from == s->to &&
+	       s->out.bytes == 0 && !s->resp.multi && !s->resp.executing &&
+	       !s->resp.name;
+}
+
+void
+vmcd_session_end(struct vmcd_session *s)
+{
+	s->state = VMCD_IN_LINE;
+	s->from = s->to = 0;
+	vmcd_out_close(&s->out);
+	vmcd_resp_close(&s->resp);
+}
+
+/*
+ * A buffer for as many bytes as somebody wanted, and for some more than there
+ * are. One that has grown becomes small again when that much is not needed.
+ */
+static bool
+make_room(struct vmcd_session *s)
+{
+	size_t size = s->wanted > VMCD_IN ? s->wanted : VMCD_IN;
+	size_t used = s->to - s->from;
+	char *in;
+
+	if (used >= size)
+		size = used + VMCD_IN;
+	if (s->to < s->in_size && s->in_size - s->from >= size &&
+		s->in_size <= 2 * size)
+		return true;
+	memmove(s->in, s->in + s->from, used);
+	s->from = 0;
+	s->to = used;
+	if (size == s->in_size)
+		return true;
+	in = realloc(s->in, size);
+	if (!in)
+		return false;
+	s->in = in;
+	s->in_size = size;
+	return true;
+}
+
+struct iovec
+vmcd_session_room(struct vmcd_session *s)
+{
+	if (!make_room(s))
+		return (struct iovec){0};
+	return (struct iovec){s->in + s->to, s->in_size - s->to};
+}
+
+void
+vmcd_session_received(struct vmcd_session *s, size_t size)
+{
+	s->to += size;
+}
+
+void
+vmcd_send_value(struct vmcd_session *s, size_t size)
+{
+	if (size <= VMCD_COPIED)
+		vmcd_out_copied(&s->out, VMCD_HEAD, size);
+	else
+		vmcd_out_pinned(&s->out, VMCD_HEAD, size);
+}
+
+static enum vmcd_step
+skip(struct vmcd_session *s)
+{
+	size_t there = s->to - s->from;
+	size_t n = there < s->skip ? there : s->skip;
+
+	s->from += n;
+	s->skip -= n;
+	if (s->skip > 0)
+		return VMCD_NEEDS_INPUT;
+	s->state = VMCD_IN_LINE;
+	return VMCD_ON;
+}
+
+enum vmcd_step
+vmcd_session_step(struct vmcd_session *s)
+{
+	if (s->out.no_memory)
+		return VMCD_CLOSE;
+	if (vmcd_out_is_full(&s->out))
+		return VMCD_NEEDS_ROOM;
+	if (s->state == VMCD_IN_SKIP)
+		return skip(s);
+	if (s->from == s->to && !s->resp.executing)
+		return VMCD_NEEDS_INPUT;
+	if (s->protocol == VMCD_UNDECIDED) {
+		if ((unsigned char)s->in[s->from] == 0x80)
+			return VMCD_CLOSE; /* memcached's binary protocol */
+		s->protocol = s->in[s->from] == '*' ? VMCD_RESP : VMCD_TEXT;
+	}
+	return s->protocol == VMCD_RESP ? vmcd_resp_step(s) : vmcd_text_step(s);
+}
