@@ -107,6 +107,11 @@ work_at_edges(void)
 	errno = 0;
 	testing_expect(allocate_zeroed(most, 4) == NULL && errno == ENOMEM);
 	testing_expect(malloc_usable_size(NULL) == 0);
+	errno = 0;
+	testing_expect(memalign(most + 2, 1) == NULL && errno == EINVAL);
+	errno = 0;
+	testing_expect(pvalloc(2 * most) == NULL && errno == ENOMEM);
+	testing_expect(posix_memalign(&ptr, 64, most) == ENOMEM);
 }
 
 static void

@@ -9,8 +9,9 @@
 #include "memkind_memtier.h"
 
 #include <errno.h>
-#include <math.h>
 #include <malloc.h>
+#include <math.h>
+#include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -465,6 +466,48 @@ test_past_the_counters(void **state)
 	assert_int_equal(memtier_kind_allocated_size(MEMKIND_REGULAR), 0);
 }
 
+static pthread_key_t late;
+
+/* The thread has given its counters up by now. */
+static void
+count_late(void *ptr)
+{
+	memtier_free(ptr);
+	ptr = memtier_kind_malloc(MEMKIND_REGULAR, 5000);
+	testing_expect(ptr != NULL);
+	memtier_free(ptr);
+}
+
+static void *
+end_with_an_object(void *unused)
+{
+	void *ptr = memtier_kind_malloc(MEMKIND_REGULAR, 1000);
+
+	testing_expect(pthread_setspecific(late, ptr) == 0);
+	return unused;
+}
+
+static void
+test_thread_ends(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	/* destructors are called in the order in which keys were made */
+	memtier_free(memtier_kind_malloc(MEMKIND_REGULAR, 1));
+	assert_int_equal(pthread_key_create(&late, count_late), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(
+			pthread_create(&thread, NULL, end_with_an_object, NULL),
+			0);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		assert_int_equal(
+			memtier_kind_allocated_size(MEMKIND_REGULAR), 0);
+	}
+	assert_int_equal(vmc_load_relaxed(&testing_failures), 0);
+	assert_int_equal(pthread_key_delete(late), 0);
+}
+
 /* A child has a copy of what there is, and goes on counting. */
 static void
 test_fork(void **state)
@@ -502,6 +545,7 @@ main(void)
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_destroyed),
 		cmocka_unit_test(test_past_the_counters),
+		cmocka_unit_test(test_thread_ends),
 		cmocka_unit_test(test_fork),
 	};
 
