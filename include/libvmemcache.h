@@ -571,6 +571,38 @@ void vmemcache_unpin(VMEMcache *cache, struct vmemcache_item *item);
  */
 int vmemcache_region(VMEMcache *cache, void **base, size_t *size, int *fd);
 
+/* --- Values made in place. In libvmemcache since 1.0. --- */
+
+/*
+ * Room for a value of that size, evicting as vmemcache_put() would: the pieces
+ * of *item are to be written to, by readv(2) or recvmsg(2) say, and hold
+ * anything before. Nobody finds the item until it is committed. A time to live
+ * begins here. A reservation stays until it is committed or aborted, by any
+ * thread; both must be done before vmemcache_delete().
+ *
+ * ENOSPC, ENOMEM: as of vmemcache_put(). EINVAL: item NULL, how is not valid
+ * (vmemcache_store()), or as of vmemcache_put(). After a failure
+ * item->iov_count is -1.
+ */
+int vmemcache_reserve(VMEMcache *cache, const void *key, size_t key_size,
+	size_t value_size, const struct vmemcache_store *how,
+	struct vmemcache_item *item);
+
+/*
+ * The first value_size bytes are the value from here on: stored in one step, as
+ * by vmemcache_store() with the mode that was reserved for. *version, unless
+ * NULL, becomes its version. The item is none any more.
+ *
+ * EEXIST, ENOENT, ESTALE: as of vmemcache_store(). ENOMEM, ENOSPC: no room in
+ * the index. In these cases the reservation is gone. EINVAL: the item is not
+ * reserved, or value_size is more than was: nothing changed.
+ */
+int vmemcache_commit(VMEMcache *cache, struct vmemcache_item *item,
+	size_t value_size, uint64_t *version);
+
+/* The reservation goes. An item that is not reserved is left alone. */
+void vmemcache_abort(VMEMcache *cache, struct vmemcache_item *item);
+
 /* --- Walking. In libvmemcache since 1.0. --- */
 
 /* What a walk is to do after an item. */

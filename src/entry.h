@@ -113,6 +113,16 @@ vmc_entry_value_size(const struct vmc_entry *entry)
 	return entry->value_size_low | high << 32;
 }
 
+/* Before others know it. */
+static inline void
+vmc_entry_set_value_size(struct vmc_entry *entry, size_t size)
+{
+	entry->value_size_low = (uint32_t)size;
+	entry->value_size_high =
+		(uint8_t)((entry->value_size_high & VMC_ENTRY_EXTRA) |
+			  size >> 32);
+}
+
 static inline bool
 vmc_entry_has_extra(const struct vmc_entry *entry)
 {

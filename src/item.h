@@ -8,6 +8,9 @@
 
 #include "cache.h"
 
+/* What an item is; of vmemcache_item the member kind. */
+enum vmc_item_kind { VMC_ITEM_PINNED, VMC_ITEM_CROWDED, VMC_ITEM_RESERVED };
+
 /*
  * Pin an entry that is in the index, whose stripe is latched, or that something
  * else keeps. -EAGAIN: it is DEAD; -ENOMEM. Then, with no lock held, list its
@@ -30,6 +33,13 @@ void vmc_item_clear(struct vmemcache_item *item);
 ssize_t vmc_cache_walk(struct vmemcache *cache, uint64_t *cursor,
 	size_t at_most, vmemcache_on_item *on_item, void *arg);
 int vmc_cache_clear(struct vmemcache *cache); /* the same */
+/* As vmemcache_reserve(), how is complete, and its like; negative errno. */
+int vmc_cache_reserve(struct vmemcache *cache, const void *key, size_t key_size,
+	size_t value_size, const struct vmemcache_store *how,
+	struct vmemcache_item *item);
+int vmc_cache_commit(struct vmemcache *cache, struct vmemcache_item *item,
+	size_t value_size, uint64_t *version);
+void vmc_cache_abort(struct vmemcache *cache, struct vmemcache_item *item);
 /* As vmemcache_pin() and _pin_many(), negative errno; -EBADF. */
 int vmc_cache_pin(struct vmemcache *cache, const void *key, size_t key_size,
 	unsigned flags, struct vmemcache_item *item);

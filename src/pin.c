@@ -61,9 +61,6 @@ struct vmc_crowd {
 	uint64_t pins; /* at least 1 */
 };
 
-/* What an item remembers. */
-enum item_kind { PINNED_BY_WORD, PINNED_BY_CROWD };
-
 #define WORD_PINS (VMC_ENTRY_PINS_MAX - 1)
 
 static_assert(sizeof(struct vmemcache_item) == 160, "the ABI");
@@ -96,12 +93,12 @@ count_first_pin(struct vmc_stripe *stripe, const struct vmc_entry *e)
 /* Under the latch: 0, -EAGAIN if the entry is DEAD; *spare is NULL if used. */
 static int
 join(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e,
-	struct vmc_crowd **spare, enum item_kind *kind)
+	struct vmc_crowd **spare, enum vmc_item_kind *kind)
 {
 	struct vmc_crowd *crowd = *find_crowd(cache, e);
 	uint16_t state = vmc_load_acquire(&e->state);
 
-	*kind = PINNED_BY_CROWD;
+	*kind = VMC_ITEM_CROWDED;
 	if (crowd) { /* it has a pin, so there is no need to look */
 		crowd->pins++;
 		return 0;
@@ -114,7 +111,7 @@ join(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e,
 	if (pins_of(state) < WORD_PINS) {
 		if (pins_of(state) == 0)
 			count_first_pin(stripe, e);
-		*kind = PINNED_BY_WORD;
+		*kind = VMC_ITEM_PINNED;
 		return 0;
 	}
 	**spare = (struct vmc_crowd){cache->crowds, e, 1};
@@ -143,7 +140,7 @@ leave_crowd(struct vmemcache *cache, const struct vmc_entry *e)
 static __attribute__((noinline)) int
 pin_in_crowd(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_stripe *stripe, const struct vmc_key *key,
-	struct vmc_entry **entry, enum item_kind *kind)
+	struct vmc_entry **entry, enum vmc_item_kind *kind)
 {
 	struct vmc_crowd *spare = vmc_alloc(&cache->uncounted, sizeof(*spare));
 	int rc = -EAGAIN;
@@ -178,7 +175,7 @@ pin_in_crowd(struct vmemcache *cache, struct vmc_thread *thread,
 static inline int
 find_and_pin(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_stripe *stripe, const struct vmc_key *key, unsigned flags,
-	struct vmc_entry **entry, enum item_kind *kind, uint32_t *pending)
+	struct vmc_entry **entry, enum vmc_item_kind *kind, uint32_t *pending)
 {
 	vmc_epoch_enter(thread);
 	struct vmc_entry *e =
@@ -208,22 +205,24 @@ find_and_pin(struct vmemcache *cache, struct vmc_thread *thread,
 		*pending = vmc_cache_touch(cache, stripe, e);
 	vmc_epoch_exit(thread);
 	*entry = e;
-	*kind = PINNED_BY_WORD;
+	*kind = VMC_ITEM_PINNED;
 	if (pins_of(state) == 0)
 		count_first_pin(stripe, e);
 	return 0;
 }
 
-/* Where the pieces of the value are; more than fit go where memory says. */
-static void
+/* Where the pieces of the value are, and how many. */
+static int
 list_pieces(
 	struct vmemcache *cache, const struct vmc_entry *e, struct iovec *piece)
 {
 	size_t left = vmc_entry_value_size(e);
 	uint64_t count;
 	const vmc_run *run = vmc_runs_view(&e->runs, &count);
+	int i = 0;
 
-	for (uint64_t i = 0; i < count; i++) {
+	/* a value that was shortened may have runs that it does not need */
+	for (; (uint64_t)i < count && left > 0; i++) {
 		size_t n = vmc_run_count(run[i]) * cache->block_size;
 		if (n > left)
 			n = left;
@@ -232,11 +231,12 @@ list_pieces(
 		piece[i].iov_len = n;
 		left -= n;
 	}
+	return i;
 }
 
 /* What the caller is told of an entry that is pinned for it. -ENOMEM. */
 static inline int
-fill(struct vmemcache *cache, struct vmc_entry *e, enum item_kind kind,
+fill(struct vmemcache *cache, struct vmc_entry *e, enum vmc_item_kind kind,
 	struct vmemcache_item *item, uint64_t *now)
 {
 	struct iovec *piece = item->piece;
@@ -252,12 +252,12 @@ fill(struct vmemcache *cache, struct vmc_entry *e, enum item_kind kind,
 		    count > sizeof(item->piece) / sizeof(item->piece[0]), 0)) {
 		piece = vmc_alloc(&cache->uncounted, count * sizeof(*piece));
 		item->more = piece;
+		item->piece[0].iov_len = count; /* which has no other use */
 		if (!piece)
 			return -ENOMEM;
 	}
-	list_pieces(cache, e, piece);
 	item->iov = piece;
-	item->iov_count = (int)count;
+	item->iov_count = list_pieces(cache, e, piece);
 	return 0;
 }
 
@@ -274,7 +274,7 @@ vmc_item_pin(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, struct vmemcache_item *item)
 {
 	uint16_t state = vmc_load_acquire(&e->state);
-	enum item_kind kind = PINNED_BY_WORD;
+	enum vmc_item_kind kind = VMC_ITEM_PINNED;
 	struct vmc_crowd *spare;
 	int rc = 0;
 
@@ -315,7 +315,7 @@ vmc_item_end(struct vmemcache *cache, struct vmemcache_item *item)
 {
 	if (__builtin_expect(item->more != NULL, 0))
 		vmc_free(&cache->uncounted, item->more,
-			(size_t)item->iov_count * sizeof(*item->iov));
+			item->piece[0].iov_len * sizeof(*item->iov));
 	item->more = NULL;
 	vmc_item_clear(item);
 }
@@ -325,7 +325,7 @@ vmc_item_show(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, struct vmemcache_item *item)
 {
 	vmc_item_clear(item);
-	(void)fill(cache, e, PINNED_BY_WORD, item, &stripe->now);
+	(void)fill(cache, e, VMC_ITEM_PINNED, item, &stripe->now);
 	item->entry = NULL;
 }
 
@@ -335,7 +335,7 @@ pin_there(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmemcache_item *item)
 {
 	struct vmc_entry *e;
-	enum item_kind kind;
+	enum vmc_item_kind kind;
 	uint32_t pending = 1;
 	int rc;
 
@@ -502,7 +502,7 @@ vmc_cache_unpin(struct vmemcache *cache, struct vmemcache_item *item)
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
 	struct vmc_entry *e = item->entry;
 
-	bool crowded = item->kind == PINNED_BY_CROWD;
+	bool crowded = item->kind == VMC_ITEM_CROWDED;
 	vmc_item_end(cache, item);
 	if (__builtin_expect(crowded, 0) && !leave_crowd(cache, e))
 		return;

@@ -155,3 +155,50 @@ vmemcache_clear(VMEMcache *cache)
 						 ? vmc_cache_clear(cache)
 						 : vmc_why_unusable(cache));
 }
+
+VMC_EXPORT int
+vmemcache_reserve(VMEMcache *cache, const void *key, size_t key_size,
+	size_t value_size, const struct vmemcache_store *how,
+	struct vmemcache_item *item)
+{
+	int rc;
+
+	if (item)
+		vmc_item_clear(item);
+	if (!vmc_is_usable(cache, key, key_size))
+		rc = vmc_why_unusable(cache);
+	else if (!item)
+		rc = vmc_fail_const(EINVAL, "invalid (NULL) item");
+	else
+		rc = check_how(&how);
+	if (rc == 0)
+		rc = vmc_cache_reserve(
+			cache, key, key_size, value_size, how, item);
+	return (int)vmc_operation_result(rc);
+}
+
+VMC_EXPORT int
+vmemcache_commit(VMEMcache *cache, struct vmemcache_item *item,
+	size_t value_size, uint64_t *version)
+{
+	int rc;
+
+	if (!vmc_is_usable(cache, NULL, 0))
+		rc = vmc_why_unusable(cache);
+	else if (!item)
+		rc = vmc_fail_const(EINVAL, "invalid (NULL) item");
+	else
+		rc = vmc_cache_commit(cache, item, value_size, version);
+	return (int)vmc_operation_result(rc);
+}
+
+VMC_EXPORT void
+vmemcache_abort(VMEMcache *cache, struct vmemcache_item *item)
+{
+	if (!cache || !item)
+		return;
+	if (vmc_is_usable(cache, NULL, 0))
+		vmc_cache_abort(cache, item);
+	else
+		vmc_item_clear(item);
+}

@@ -54,10 +54,12 @@ vmemcache_unpin(VMEMcache *cache, struct vmemcache_item *item)
 {
 	if (!cache || !item || item->iov_count < 0)
 		return;
-	if (vmc_is_usable(cache, NULL, 0))
-		vmc_cache_unpin(cache, item);
-	else
+	if (!vmc_is_usable(cache, NULL, 0))
 		vmc_item_clear(item);
+	else if (item->kind == VMC_ITEM_RESERVED)
+		vmc_cache_abort(cache, item);
+	else
+		vmc_cache_unpin(cache, item);
 }
 
 VMC_EXPORT int

@@ -27,7 +27,7 @@ write_value(struct vmemcache *cache, const struct vmc_entry *entry,
 	uint64_t count;
 	const vmc_run *run = vmc_runs_view(&entry->runs, &count);
 
-	if (count == 0 || cache->bench[VMEMCACHE_BENCH_NO_MEMCPY])
+	if (!value || count == 0 || cache->bench[VMEMCACHE_BENCH_NO_MEMCPY])
 		return;
 	for (; left > 0; run++) {
 		size_t n = vmc_run_count(*run) * cache->block_size;

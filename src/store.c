@@ -37,7 +37,7 @@
  * Rejected: evicting O and putting N, which lets readers miss; a value that is
  * written over in place, which they would see in part.
  */
-#include "put.h"
+#include "store.h"
 
 #include "base/error.h"
 #include "expire.h"
@@ -47,20 +47,9 @@
 
 #include <errno.h>
 
-struct storing {
-	struct vmemcache *cache;
-	struct vmc_thread *thread;
-	struct vmc_stripe *stripe;
-	const struct vmc_key *key;
-	const void *value;
-	size_t value_size;
-	const struct vmemcache_store *how;
-	struct vmc_entry *e; /* unseen */
-};
-
 /* May it be stored where that entry is, or none (NULL, or one that is over)? */
 static int
-judge(struct storing *s, const struct vmc_entry *old)
+judge(struct vmc_storing *s, const struct vmc_entry *old)
 {
 	const struct vmemcache_store *how = s->how;
 
@@ -153,7 +142,7 @@ vmc_cache_finish_replaced(struct vmemcache *cache, struct vmc_stripe *stripe,
  * is replaced. -ERESTART: it has no timer for that.
  */
 static int
-keep_expiry(struct storing *s, const struct vmc_entry *old)
+keep_expiry(struct vmc_storing *s, const struct vmc_entry *old)
 {
 	struct vmc_timer *timer = vmc_entry_timer(s->e);
 	const struct vmc_timer *of_old = vmc_entry_timer(old);
@@ -168,7 +157,7 @@ keep_expiry(struct storing *s, const struct vmc_entry *old)
 /* What was over when it was exchanged, and is claimed: as if it was reclaimed
  */
 static int
-remove_expired(struct storing *s, struct vmc_entry *old)
+remove_expired(struct vmc_storing *s, struct vmc_entry *old)
 {
 	struct vmemcache *cache = s->cache;
 	vmc_runs freed;
@@ -212,7 +201,7 @@ end_of_on_remove(struct replaced *replaced)
 
 /* -EBADF: on_remove has returned in a child. */
 static int
-tell_of_replaced(struct storing *s, struct vmc_entry *old)
+tell_of_replaced(struct vmc_storing *s, struct vmc_entry *old)
 {
 	vmc_stripe_in_callbacks(s->stripe, s->thread);
 	{
@@ -231,7 +220,7 @@ tell_of_replaced(struct storing *s, struct vmc_entry *old)
 
 /* In the place of what is there. -EAGAIN: there is nothing any more. */
 static int
-exchange(struct storing *s)
+exchange(struct vmc_storing *s)
 {
 	struct vmemcache *cache = s->cache;
 	struct vmc_index_place where;
@@ -269,7 +258,7 @@ exchange(struct storing *s)
 
 /* Where nothing is. -EAGAIN: something is. */
 static int
-insert(struct storing *s)
+insert(struct vmc_storing *s)
 {
 	struct vmc_index_place where;
 	int rc = judge(s, NULL);
@@ -287,9 +276,8 @@ insert(struct storing *s)
 	return 0;
 }
 
-/* With its blocks: into the index, where something was a moment ago. */
-static int
-place(struct storing *s)
+int
+vmc_store_place(struct vmc_storing *s)
 {
 	int rc;
 
@@ -321,8 +309,8 @@ end_sparing(struct sparing *sparing)
 	sparing->stripe->spared = sparing->outer;
 }
 
-static int
-take_room(struct storing *s, const struct vmc_entry *old)
+int
+vmc_store_take_room(struct vmc_storing *s, const struct vmc_entry *old)
 {
 	vmc_stripe_in_callbacks(s->stripe, s->thread);
 	vmc_cleanup(end_sparing) struct sparing sparing = {
@@ -333,9 +321,8 @@ take_room(struct storing *s, const struct vmc_entry *old)
 		s->cache, s->thread, s->stripe, s->value_size, &s->e);
 }
 
-/* NULL: no memory. */
-static struct vmc_entry *
-make_entry(struct storing *s)
+struct vmc_entry *
+vmc_store_make_entry(struct vmc_storing *s)
 {
 	struct vmemcache *cache = s->cache;
 	struct vmc_extras extras = {
@@ -359,7 +346,7 @@ make_entry(struct storing *s)
 }
 
 static int
-store(struct storing *s, uint64_t *version)
+store(struct vmc_storing *s, uint64_t *version)
 {
 	struct vmemcache *cache = s->cache;
 	uint64_t hash = s->key->hash;
@@ -372,7 +359,7 @@ store(struct storing *s, uint64_t *version)
 		vmc_cache_prepare_evictions(cache, s->stripe);
 	vmc_epoch_exit(s->thread);
 	vmc_cache_reclaim(cache, s->stripe);
-	s->e = make_entry(s);
+	s->e = vmc_store_make_entry(s);
 	vmc_epoch_enter(s->thread);
 	spot = vmc_index_refresh(cache->index, hash, spot);
 	const struct vmc_entry *old = vmc_index_find_from(
@@ -397,10 +384,10 @@ store(struct storing *s, uint64_t *version)
 		return rc == -EEXIST ? -ERESTART : rc;
 	}
 	/* what is over need not be spared */
-	rc = take_room(s, over ? NULL : old);
+	rc = vmc_store_take_room(s, over ? NULL : old);
 	if (rc)
 		return rc;
-	return place(s);
+	return vmc_store_place(s);
 }
 
 int
@@ -409,14 +396,14 @@ vmc_store_anew(struct vmemcache *cache, struct vmc_thread *thread,
 	size_t value_size)
 {
 	static const struct vmemcache_store how = {.mode = VMEMCACHE_ADD};
-	struct storing s = {
+	struct vmc_storing s = {
 		cache, thread, stripe, key, value, value_size, &how, NULL};
 
 	return store(&s, NULL);
 }
 
-static int
-failed(int rc)
+int
+vmc_store_failed(int rc)
 {
 	switch (rc) {
 	case -EEXIST:
@@ -433,7 +420,7 @@ failed(int rc)
 
 /* One of a call's stores; *version is not touched where it fails. */
 static inline __attribute__((always_inline)) int
-store_key(struct storing *s, uint64_t *version)
+store_key(struct vmc_storing *s, uint64_t *version)
 {
 	struct vmemcache *cache = s->cache;
 	struct vmc_stripe *stripe = s->stripe;
@@ -460,7 +447,7 @@ store_key(struct storing *s, uint64_t *version)
 		*version = stored;
 	else if (rc)
 		vmc_cache_count_failure(stripe, s->how->mode, rc);
-	return failed(rc);
+	return vmc_store_failed(rc);
 }
 
 int
@@ -475,7 +462,7 @@ vmc_cache_store(struct vmemcache *cache, const void *data, size_t key_size,
 	if (!stripe)
 		return -ENOMEM;
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
-	struct storing s = {
+	struct vmc_storing s = {
 		cache, thread, stripe, &key, value, value_size, how, NULL};
 	stripe->now = 0;
 	if (version || how->mode == VMEMCACHE_IF_VERSION)
@@ -537,7 +524,7 @@ vmc_cache_store_many(struct vmemcache *cache,
 			keys[i] = vmc_cache_key(cache, r[i].key, r[i].key_size);
 		fetch_all(cache, thread, keys, n);
 		for (size_t i = 0; i < n; i++) {
-			struct storing s = {cache, thread, stripe, &keys[i],
+			struct vmc_storing s = {cache, thread, stripe, &keys[i],
 				r[i].value, r[i].value_size,
 				r[i].how ? r[i].how : &defaults, NULL};
 			r[i].result = store_key(&s, &r[i].version);

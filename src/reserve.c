@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * reserve.c -- the value made in place: reserve, commit, abort
+ *
+ * A reservation is a store (store.c) that stops before the index: an entry that
+ * nobody knows, with its blocks, which the user fills. It is no thread's: any
+ * may commit it, by the second half of a store, or abort it.
+ *
+ * While it is there its blocks cannot be evicted, and nobody waits for them: a
+ * put that would need them fails with ENOSPC.
+ *
+ * A commit of fewer bytes gives back the blocks that are not needed where the
+ * value has one run; the runs of others stay, as their list is one object.
+ *
+ * A value that is committed always has a version: whoever reserves asks for
+ * them, as they may be wanted by the time of the commit (version.c).
+ */
+#include "expire.h"
+#include "item.h"
+#include "store.h"
+#include "version.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+
+struct vmc_reservation {
+	struct vmc_entry *entry;
+	struct vmemcache_store how;
+};
+
+static struct vmc_reservation *
+reservation_of(const struct vmemcache_item *item)
+{
+	return item->kind == VMC_ITEM_RESERVED && item->iov_count >= 0
+		       ? item->entry
+		       : NULL;
+}
+
+/* Entry and blocks, evicting as a put would; nothing else is left of a failure.
+ */
+static int
+take(struct vmc_storing *s)
+{
+	vmc_cache_begin_change(s->cache, s->stripe);
+	vmc_cache_reclaim(s->cache, s->stripe);
+	int rc = -ENOMEM;
+	s->e = vmc_store_make_entry(s);
+	if (s->e) {
+		vmc_epoch_enter(s->thread);
+		const struct vmc_entry *old = vmc_index_find(
+			s->cache->index, s->key->hash, vmc_entry_match, s->key);
+		vmc_epoch_exit(s->thread);
+		rc = vmc_store_take_room(s, old);
+	}
+	if (rc == -EBADF)
+		return rc;
+	if (rc == 0)
+		vmc_cache_work_ends(s->stripe);
+	vmc_cache_end_change(s->stripe);
+	return rc;
+}
+
+/* A reservation that was taken, and is not the user's, goes. */
+static void
+give_up(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_reservation *r)
+{
+	vmc_cache_begin_change(cache, stripe);
+	vmc_extent_free(cache->extent, &r->entry->runs);
+	vmc_put_free_entry(cache, r->entry);
+	vmc_cache_end_change(stripe);
+	vmc_free(&cache->uncounted, r, sizeof(*r));
+}
+
+int
+vmc_cache_reserve(struct vmemcache *cache, const void *data, size_t key_size,
+	size_t value_size, const struct vmemcache_store *how,
+	struct vmemcache_item *item)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+	struct vmc_reservation *r =
+		stripe ? vmc_alloc(&cache->uncounted, sizeof(*r)) : NULL;
+
+	if (!r)
+		return -ENOMEM;
+	stripe->now = 0;
+	vmc_versions_ask(cache, stripe);
+	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	struct vmc_storing s = {
+		cache, thread, stripe, &key, NULL, value_size, how, NULL};
+	/* so that there is a timer when the old one's expiry is known */
+	int rc =
+		how->flags & VMEMCACHE_KEEP_TTL ? vmc_expiry_prepare(cache) : 0;
+	if (rc == 0)
+		rc = take(&s);
+	if (rc == -EBADF)
+		return rc;
+	if (rc) {
+		vmc_free(&cache->uncounted, r, sizeof(*r));
+		return rc;
+	}
+	*r = (struct vmc_reservation){s.e, *how};
+	vmc_item_show(cache, stripe, s.e, item);
+	if (item->iov_count < 0) {
+		give_up(cache, stripe, r);
+		return -ENOMEM;
+	}
+	item->kind = VMC_ITEM_RESERVED;
+	item->entry = r;
+	return 0;
+}
+
+/* Fewer bytes than were reserved; in one run, also fewer blocks. */
+static void
+shorten(struct vmemcache *cache, struct vmc_entry *e, size_t value_size)
+{
+	uint64_t blocks = vmc_cache_blocks_for(cache, value_size);
+	vmc_run run = e->runs.word;
+
+	vmc_entry_set_value_size(e, value_size);
+	if (run == 0 || run & VMC_RUNS_ARRAY || vmc_run_count(run) <= blocks)
+		return;
+	vmc_runs rest = vmc_runs_one(vmc_run_make(
+		vmc_run_first(run) + blocks, vmc_run_count(run) - blocks));
+	e->runs =
+		blocks ? vmc_runs_one(vmc_run_make(vmc_run_first(run), blocks))
+		       : VMC_RUNS_NONE;
+	vmc_extent_free(cache->extent, &rest);
+}
+
+int
+vmc_cache_commit(struct vmemcache *cache, struct vmemcache_item *item,
+	size_t value_size, uint64_t *version)
+{
+	struct vmc_reservation *r = reservation_of(item);
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+
+	if (!r)
+		return vmc_fail_const(EINVAL, "the item is not reserved");
+	if (value_size > vmc_entry_value_size(r->entry))
+		return vmc_fail_const(EINVAL, "commit: more than was reserved");
+	if (!stripe)
+		return -ENOMEM;
+	stripe->now = 0;
+	struct vmc_entry *e = r->entry;
+	struct vmc_key key =
+		vmc_cache_key(cache, e->key, vmc_entry_key_size(e));
+	struct vmc_storing s = {
+		cache, thread, stripe, &key, NULL, value_size, &r->how, e};
+	uint64_t stored = vmc_entry_version(e);
+	vmc_cache_begin_change(cache, stripe);
+	int rc = vmc_cache_is_stocked(cache) ? 0 : vmc_cache_stock(cache);
+	vmc_cache_work_begins(stripe);
+	if (rc == 0) {
+		shorten(cache, e, value_size);
+		if (vmc_ring_is_full(&stripe->ring))
+			vmc_cache_feed(cache, &stripe->ring, true);
+		rc = vmc_store_place(&s);
+	} else {
+		vmc_put_give_back(cache, stripe, e);
+	}
+	if (rc == -EBADF)
+		return rc;
+	vmc_cache_end_change(stripe);
+	if (rc)
+		vmc_cache_count_failure(stripe, r->how.mode, rc);
+	else if (version)
+		*version = stored;
+	vmc_item_end(cache, item);
+	vmc_free(&cache->uncounted, r, sizeof(*r));
+	return vmc_store_failed(rc);
+}
+
+void
+vmc_cache_abort(struct vmemcache *cache, struct vmemcache_item *item)
+{
+	struct vmc_reservation *r = reservation_of(item);
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+
+	if (!r || !stripe)
+		return;
+	give_up(cache, stripe, r);
+	vmc_item_end(cache, item);
+}
