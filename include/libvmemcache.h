@@ -326,61 +326,69 @@ struct vmemcache_request {
 ssize_t vmemcache_get_many(
 	VMEMcache *cache, struct vmemcache_request *requests, size_t count);
 
-/* When a value may be stored. Since 1.0, as is all that follows on storing. */
+/* The condition for storing a value. Since 1.0, as is all that follows on
+ * storing. */
 enum vmemcache_mode {
-	VMEMCACHE_SET,       /* in any case: it is inserted, or replaces */
-	VMEMCACHE_ADD,       /* only if the key is not there */
-	VMEMCACHE_REPLACE,   /* only if it is */
-	VMEMCACHE_IF_VERSION /* only if the value there has that version */
+	VMEMCACHE_SET,     /* none: the value is inserted or replaces another */
+	VMEMCACHE_ADD,     /* the key is not there */
+	VMEMCACHE_REPLACE, /* the key is there */
+	VMEMCACHE_IF_VERSION /* the value there has the version if_version */
 };
 
-/* For ttl_ms: it does not expire. */
+/* As ttl_ms: the value does not expire. */
 #define VMEMCACHE_FOREVER UINT64_MAX
 
-/* A replacement keeps the expiry of what it replaces; ttl_ms is of insertions.
- */
+/* As a flag: a value that replaces another keeps the time at which that would
+ * have expired; ttl_ms is used only if the value is inserted. */
 #define VMEMCACHE_KEEP_TTL 1u
 
 /*
- * How to store; all but struct_size may be 0, which is the default. So is a
- * NULL pointer. Structures that begin with struct_size may grow: it is to be
- * sizeof(struct vmemcache_store), as the program was compiled.
+ * How to store a value. Every member except struct_size may be 0, its default.
+ * A NULL pointer in place of the structure means all defaults. Set struct_size
+ * to sizeof(struct vmemcache_store): the structure may get more members in
+ * later versions.
  */
 struct vmemcache_store {
 	size_t struct_size;
 	enum vmemcache_mode mode;
 	unsigned flags;      /* 0 or VMEMCACHE_KEEP_TTL */
-	uint64_t if_version; /* IF_VERSION: the one that must be there */
+	uint64_t if_version; /* for VMEMCACHE_IF_VERSION */
 	uint64_t ttl_ms;     /* 0: the cache's default; VMEMCACHE_FOREVER */
-	uint64_t stale_ms;   /* not looked at so far */
-	uint32_t tag;        /* any word, kept with the item; 0 costs nothing */
-	uint32_t cost;       /* of a miss, for policies that weigh it: so far
-				none does; 0: like all others */
+	uint64_t stale_ms;   /* ignored so far */
+	uint32_t tag;        /* any number, stored with the value; 0 takes no
+				memory */
+	uint32_t cost;       /* of a miss; ignored so far */
 };
 
 /*
- * Store a copy of the value under a copy of the key, in one step: at any moment
- * every reader finds the old value or the new one, whole, and never a miss in
- * between. Entries are evicted as by vmemcache_put(), but not the one that is
- * replaced: for a moment the pool holds both values. *version, unless NULL,
- * becomes the version of what was stored, a number above 0 that no other value
- * of this key has had in this cache; it is not touched where the call fails.
- * Caches that are never asked for versions keep none. A store counts as a put,
- * and a value that is replaced is not counted as evicted: on_evict is not
- * called. In on_miss it is like a put, if it does not fail with ENOENT or
- * ESTALE.
+ * Stores a copy of the value under a copy of the key, in one step: at any
+ * moment a reader finds the old value or the new one, whole, and never a miss
+ * in between. Evicts entries as vmemcache_put() does, except the one that is
+ * replaced: for a moment the pool holds both values.
  *
- * ttl_ms is how many milliseconds it lives. From the end of that on, by the
- * clock CLOCK_BOOTTIME, no call finds it: gets miss it, ADD succeeds over it,
- * REPLACE fails. Its blocks are used before anything else is evicted, and only
- * then it goes: on_evict is called, and until then it counts in the statistics.
+ * If version is not NULL, *version becomes the version of the new value: a
+ * number above 0 that no other value of this key has had in this cache. A call
+ * that fails leaves *version unchanged. A cache keeps versions from the first
+ * call on that asks for one.
  *
- * EEXIST: ADD, and the key is there. ENOENT: REPLACE or IF_VERSION, and it is
- * not. ESTALE: IF_VERSION, and the value there has another version. ENOSPC, and
- * in what cases entries may have been evicted all the same: as of
- * vmemcache_put(), or the pool is too small for the value beside the one that
- * it would replace. EINVAL: as there, or struct_size is not known, or mode
- * or flags is none of the above. ENOMEM.
+ * A store counts as a put. A value that is replaced does not count as evicted,
+ * and on_evict is not called for it. Within on_miss a store answers the get as
+ * a put does, unless it fails with ENOENT or ESTALE.
+ *
+ * The value expires ttl_ms milliseconds after the call, by CLOCK_BOOTTIME. From
+ * then on no call finds it: gets miss, ADD succeeds, REPLACE fails. The entry
+ * is removed when its blocks are needed, before any other is evicted; on_evict
+ * is called then, and until then the entry counts in the statistics.
+ *
+ * EEXIST: mode is ADD, and the key is there.
+ * ENOENT: mode is REPLACE or IF_VERSION, and the key is not there.
+ * ESTALE: mode is IF_VERSION, and the value there has another version.
+ * ENOSPC: as vmemcache_put(); or the pool is too small for the value and the
+ * one that it would replace together. EINVAL: as vmemcache_put(); or
+ * struct_size, mode or flags is invalid. ENOMEM: as vmemcache_put().
+ *
+ * A store that fails has evicted nothing, except in the cases that are listed
+ * at vmemcache_put().
  */
 int vmemcache_store(VMEMcache *cache, const void *key, size_t key_size,
 	const void *value, size_t value_size, const struct vmemcache_store *how,
@@ -393,76 +401,79 @@ struct vmemcache_store_request {
 	size_t key_size;
 	const void *value;
 	size_t value_size;
-	const struct vmemcache_store *how; /* NULL: the default */
-	uint64_t version; /* of what was stored; else not touched */
+	const struct vmemcache_store *how; /* NULL: all defaults */
+	uint64_t version; /* of the new value; unchanged on failure */
 	int result;       /* 0 or minus an error code: -EEXIST, … */
 };
 
 /*
- * count stores in the order of the array, except that the library fetches what
- * several of them need at a time. The cache keeps versions from then on. The
- * array and what it points to are the caller's.
+ * Performs the stores requests[0] to requests[count - 1] in this order, and
+ * fetches memory for several of them at a time. From then on the cache keeps
+ * versions. The array and what it points to belong to the caller.
  *
- * The number of stores that succeeded; each request's result is set. -1 where
- * none was begun: EINVAL: requests is NULL with a count above 0, the count
- * exceeds SSIZE_MAX, the cache has no medium, or the arguments of one of them
- * are EINVAL for vmemcache_store(). ENOMEM. EBADF, as of all calls, in a child
- * of the process that made the cache.
+ * Returns the number of stores that succeeded, with the result of each in its
+ * request. Fails before the first store, with:
+ * EINVAL: requests is NULL and count is above 0; count exceeds SSIZE_MAX; the
+ *   cache has no pool; or a request is EINVAL for vmemcache_store().
+ * ENOMEM: as vmemcache_get().
  */
 ssize_t vmemcache_store_many(VMEMcache *cache,
 	struct vmemcache_store_request *requests, size_t count);
 
 /*
- * A use of the item, and another time to live for it from now on: as ttl_ms of
- * vmemcache_store(). Its value and version stay as they are.
+ * Records a use of the entry, and sets its time to live, counted from now:
+ * ttl_ms as in vmemcache_store(). Value and version stay the same.
  *
- * ENOENT: no such key. EAGAIN: it is being evicted now; or it is pinned, and
- * was stored without expiry. EINVAL: key NULL with a size above 0, or the cache
- * has no medium. ENOMEM.
+ * ENOENT: the key is not there.
+ * EAGAIN: another thread is evicting the entry; or the entry is pinned, and was
+ *   stored without a time to live.
+ * EINVAL: key is NULL and its size is above 0, or the cache has no pool.
+ * ENOMEM: as vmemcache_get().
  */
 int vmemcache_touch(
 	VMEMcache *cache, const void *key, size_t key_size, uint64_t ttl_ms);
 
 /*
- * The time to live of what is stored from now on without one, by put or store;
- * 0, the default, or VMEMCACHE_FOREVER: it does not expire. At any time, from
- * any thread.
+ * Sets the time to live, in milliseconds, of values that are put or stored from
+ * now on without one of their own. 0, the default, and VMEMCACHE_FOREVER: they
+ * do not expire. May be called at any time, from any thread.
  */
 int vmemcache_set_ttl(VMEMcache *cache, uint64_t ttl_ms);
 
 /*
- * Remove that key, if its value has that version; 0: whatever is there. The
- * on_evict callback runs first, as by vmemcache_evict().
+ * Removes the entry of key if its value has the version if_version, or any
+ * version if that is 0. The on_evict callback runs first.
  *
- * ENOENT: no such key. ESTALE: its value has another version. EAGAIN: it is
- * being put or evicted by somebody else now, the latter also within its own
- * on_evict callback; or another value was stored while on_evict ran, and stays.
- * EINVAL: key NULL with a size above 0, or the cache has no medium. ENOMEM.
+ * ENOENT: the key is not there.
+ * ESTALE: its value has another version.
+ * EAGAIN: as vmemcache_evict().
+ * EINVAL: key is NULL and its size is above 0, or the cache has no pool.
+ * ENOMEM: as vmemcache_get().
  */
 int vmemcache_remove(VMEMcache *cache, const void *key, size_t key_size,
 	uint64_t if_version);
 
-/* What vmemcache_fetch() and pins tell of a value. */
+/* What vmemcache_fetch() and pins tell about a value. */
 struct vmemcache_info {
-	size_t struct_size; /* sizeof(struct vmemcache_info), by the caller */
+	size_t struct_size; /* set by the caller: sizeof this structure */
 	size_t value_size;
-	uint64_t version; /* 0: on_miss could not store it */
-	uint64_t ttl_ms; /* left to it; VMEMCACHE_FOREVER: it does not expire */
+	uint64_t version; /* 0: on_miss could not store the value */
+	uint64_t ttl_ms;  /* until it expires; VMEMCACHE_FOREVER: never */
 	uint32_t tag;
 };
 
-/* No use is recorded, and nothing counted in the statistics. */
+/* As a flag: neither the order of eviction nor a statistic changes. */
 #define VMEMCACHE_PEEK 1u
-/* A miss is a miss: on_miss is not called. */
+/* As a flag: on_miss is not called. */
 #define VMEMCACHE_NO_CALLBACK 2u
 
 /*
- * As vmemcache_get(), and *info, unless info is NULL, tells of the very value
- * that the bytes are of; it is not touched on a miss. buffer NULL: only that.
- * flags: 0, or some of the above together.
+ * As vmemcache_get(). If info is not NULL, *info describes the value that the
+ * bytes are from; a miss leaves it unchanged. buffer may be NULL: then no bytes
+ * are copied. flags: 0, or some of the flags above or-ed.
  *
- * ENOENT, ENOMEM: as of vmemcache_get(). EINVAL: as there, or unknown flags, or
- * info->struct_size is not known.
+ * ENOENT, ENOMEM: as vmemcache_get(). EINVAL: as vmemcache_get(); or flags or
+ * info->struct_size is invalid.
  */
 ssize_t vmemcache_fetch(VMEMcache *cache, const void *key, size_t key_size,
 	void *buffer, size_t buffer_size, size_t offset, unsigned flags,
