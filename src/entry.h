@@ -29,12 +29,20 @@
  *                                                in the policy again
  *   EVICTING   DEAD       that evictor, once     no pin can be added from here
  *                         it is out of the index on; gets must look again
+ *   LIVE, no   DEAD       a touch that gives it  another entry has its blocks
+ *   pins                  an expiry, under the   and takes its place in the
+ *                         latch of the index     index (renew.c)
  *   DEAD, no   (freed)    whoever brought it to  the blocks are reused; the
  *   pins                  that: the evictor if   entry goes when no reader and
  *                         there were no pins,    no ring holds it
  *                         else the last unpin
  *   LIVE,      PARKED     an evictor that found  in no place of the policy; the
  *   pins                  it pinned              last unpin puts it back
+ *
+ * An evictor is whoever claims the entry: to make room, by a call that removes
+ * the key, as its time is over (expire.c), or to put another entry in its place
+ * (store.c). Whether the time is over is no state: each call that meets the
+ * entry finds out, and then it is not there for that call.
  *
  * A put may not touch its entry any more once it is in the index: others may
  * evict it, or pin it. What the put has still to do is to push its node into

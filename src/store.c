@@ -24,8 +24,9 @@
  *   DEAD        never: who makes it that has taken it out of the index before
  *
  * So O has one owner who finishes it, whoever exchanges it: blocks are freed
- * once. An evict of O's key that finds O exchanged has evicted nothing that
- * anybody could still find: it looks again, or says so (evict_key()).
+ * once (tests/model/replace.pml). An evict of O's key that finds O exchanged
+ * has evicted nothing that anybody could still find: it looks again, or says so
+ * (evict_key()).
  *
  * The policy lets go of O later, with others: taking its lock for each would
  * cost threads that store more than the storing. Meanwhile O is DEAD and in
