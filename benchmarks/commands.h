@@ -12,6 +12,7 @@ extern const struct bench_command bench_micro;
 extern const struct bench_command bench_compare;
 extern const struct bench_command bench_simul;
 extern const struct bench_command bench_replay;
+extern const struct bench_command bench_curve;
 extern const struct bench_command bench_growth;
 extern const struct bench_command bench_churn;
 extern const struct bench_command bench_prefault;

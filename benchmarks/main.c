@@ -20,6 +20,7 @@ static const struct bench_command *const commands[] = {
 	&bench_compare,
 	&bench_simul,
 	&bench_replay,
+	&bench_curve,
 	&bench_growth,
 	&bench_churn,
 	&bench_prefault,

@@ -397,6 +397,26 @@ print_columns(FILE *script, const struct bench_report *r, const char *table,
 }
 
 void
+bench_plot_curve(const struct bench_report *r, const char *path)
+{
+	static const char *const names[] = {
+		"blocks", "lru", "sieve", "s3fifo", "adaptive"};
+	FILE *script = start_plot(path, 640, 480);
+
+	print_columns(script, r, "curve", names, 5);
+	fputs("set logscale x 10\nset xlabel 'blocks of the cache'\n"
+	      "set yrange [0:1]\nset ylabel 'misses of all requests'\nplot ",
+		script);
+	for (unsigned i = 1; i < 5; i++)
+		fprintf(script,
+			"%s$rows using 1:%u with linespoints lw 2 pt 7 "
+			"lc rgb '%s' title '%s'",
+			i > 1 ? ", " : "", i + 1, colours[i - 1], names[i]);
+	fputc('\n', script);
+	end_plot(script, path);
+}
+
+void
 bench_plot_growth(const struct bench_report *r, const char *path)
 {
 	static const char *const names[] = {"entries", "get_ns", "get_floor_ns",

@@ -22,6 +22,9 @@ void bench_plot_compare(const struct bench_report *r, const char *path);
 /* A table "traffic" of simul or replay: miss ratio and time over pool size. */
 void bench_plot_traffic(const struct bench_report *r, const char *path);
 
+/* A table "curve": miss ratio of each policy over the size of the cache. */
+void bench_plot_curve(const struct bench_report *r, const char *path);
+
 /* A table "growth": time and memory over the number of entries. */
 void bench_plot_growth(const struct bench_report *r, const char *path);
 

@@ -55,7 +55,7 @@ is_csv() {
 
 # --- help ---
 run 0 -h && contains 'replay'
-for command in micro compare simul replay growth churn prefault util; do
+for command in micro compare simul replay curve growth churn prefault util; do
 	run 0 $command -h && contains '^usage: .*'$command
 	[ -s "$dir/err" ] && fail "help of $command writes to stderr"
 done
@@ -117,6 +117,9 @@ refused '--turnovers is at least 1' util --turnovers 0
 refused '1 byte to 16 MiB' util --sizes 16M
 refused 'takes one trace' replay
 refused 'takes one trace' replay a b
+refused 'takes one trace' curve
+refused 'not from 0 to 100' curve --sizes 0% a
+refused 'sizes' curve --sizes , a
 refused '/nonexistent/plot.png' simul --plot /nonexistent/plot.png
 tool_path=/nonexistent
 refused 'gnuplot, which is not installed' simul --plot "$dir/x.png"
@@ -199,6 +202,8 @@ printf '99,huge,3000000\n' >>"$dir/trace.csv"
 run 0 replay $small "$dir/trace.csv" --json
 is_json replay
 contains '"requests": 101, "hits": 96,' && contains '"refused_puts": 1'
+run 0 curve --sizes 1M,50% "$dir/trace.csv" --csv && is_csv 6
+run 0 curve --sizes 50% "$dir/trace.csv" && contains 'adaptive'
 run 0 replay $small "$dir/trace.csv"
 contains '101 +96 +0\.050'
 
