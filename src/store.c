@@ -240,6 +240,11 @@ exchange(struct vmc_storing *s)
 		return rc;
 	}
 	bool claimed = vmc_claim_entry(cache, old, &state);
+	/* what is stored over was used, as often and once more */
+	if (cache->counts > 0 && !over) {
+		vmc_store_relaxed(&s->e->used, vmc_load_relaxed(&old->used));
+		vmc_policy_use(&s->e->used, cache->counts);
+	}
 	if (s->value_size <= VMC_PUT_WRITE_LATCHED)
 		vmc_put_write(cache, s->e, s->value);
 	vmc_put_publish(cache, s->thread, s->stripe, s->key, s->e, &where,

@@ -224,6 +224,39 @@ test_scans(void **state)
 	}
 }
 
+/* Storing over an entry is a use of it. */
+static void
+test_stored_over(void **state)
+{
+	static const enum vmemcache_repl_p policies[] = {
+		VMEMCACHE_REPLACEMENT_SIEVE, VMEMCACHE_REPLACEMENT_S3FIFO,
+		VMEMCACHE_REPLACEMENT_ADAPTIVE};
+	const struct vmemcache_store over = {
+		.struct_size = sizeof(over), .mode = VMEMCACHE_REPLACE};
+	const uint64_t key = 0;
+
+	(void)state;
+	for (unsigned p = 0; p < 3; p++) {
+		VMEMcache *cache = fixture_open(0, 0, policies[p]);
+		for (unsigned turn = 0; turn < 2; turn++) {
+			for (uint64_t k = turn * BLOCKS;
+				k < (turn + 1) * BLOCKS; k++)
+				assert_int_equal(
+					fixture_put(cache, k, 1, 256), 0);
+			for (unsigned n = 0; turn == 0 && n < 2; n++)
+				assert_int_equal(vmemcache_store(cache, &key,
+							 sizeof(key), "value",
+							 5, &over, NULL),
+					0);
+		}
+		/* of the same age and not used: gone */
+		for (uint64_t k = 0; k < BLOCKS / 2; k++)
+			assert_int_equal(fixture_exists(cache, k), k == 0);
+		fixture_check(cache);
+		vmemcache_delete(cache);
+	}
+}
+
 int
 main(void)
 {
@@ -232,6 +265,7 @@ main(void)
 		cmocka_unit_test(test_s3fifo),
 		cmocka_unit_test(test_adaptive),
 		cmocka_unit_test(test_scans),
+		cmocka_unit_test(test_stored_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

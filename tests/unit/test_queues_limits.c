@@ -244,6 +244,7 @@ test_coming(void **state)
 	{
 		fixture_start(&f, *ops);
 		assert_null(f.ops->coming(f.policy, 0));
+		assert_null(f.ops->hand_over(f.policy, 1));
 		touch_all(&f, 100);
 		do_victim(&f);
 		for (unsigned i = 1; i < 96; i++) {
