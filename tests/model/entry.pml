@@ -21,7 +21,8 @@
  *
  * Broken variants, each of which must fail:
  *   NO_RECHECK      a get does not look at the state after the copy
- *   LIVE_FIRST      an entry is LIVE before it is in the ring
+ *   PUT_OUTSIDE     a put pushes its entry outside the epoch in which it
+ *                   published it
  *   INDEX_FIRST     an entry is in the index before its bytes are written
  *   BLOCKS_EARLY    the block is given up before the entry is DEAD
  *   NO_EPOCH        entries are ripe at once
@@ -58,7 +59,6 @@
 
 /* states */
 #define NONE 0
-#define INSERTING 1
 #define LIVE 2
 #define EVICTING 3
 #define DEAD 4
@@ -217,7 +217,7 @@ inline claim_victim()
 		:: i > ENTRIES -> i = 0; break
 		:: else -> claim(i)
 		fi;
-		held[i] = was == INSERTING;
+		held[i] = false;
 		if
 		:: was == LIVE -> victim = i; was = 0; i = 0; break
 		:: else -> was = 0; i++
@@ -250,8 +250,7 @@ inline reserve()
 	d_step {
 		i = 1;
 		do
-		:: i <= ENTRIES && held[i] && slot[_pid] == 0 &&
-		   state[i] != INSERTING ->
+		:: i <= ENTRIES && held[i] && slot[_pid] == 0 ->
 			FOLLOW(i);
 			held[i] = false;
 			if
@@ -260,8 +259,7 @@ inline reserve()
 				slot[_pid] = i
 			:: else
 			fi
-		:: i <= ENTRIES && !(held[i] && slot[_pid] == 0 &&
-			state[i] != INSERTING) -> i++
+		:: i <= ENTRIES && !(held[i] && slot[_pid] == 0) -> i++
 		:: else -> break
 		od;
 		i = 0
@@ -465,7 +463,7 @@ next:	if
 	:: index[KEY(e)] != 0 -> goto next
 	:: else
 	fi;
-	state[e] = INSERTING;
+	state[e] = LIVE; /* unseen */
 	do
 	:: take_block(e);
 		if
@@ -480,22 +478,26 @@ next:	if
 		remove(victim);
 		victim = 0
 	od;
+	/* room in the ring, which others only empty */
+	if
+	:: nfull(ring[_pid])
+	:: full(ring[_pid]) -> acquire(); drain(); release()
+	fi;
 #ifndef INDEX_FIRST
 	write_value(e);
+#endif
+#ifndef PUT_OUTSIDE
+	enter();
+	inside[_pid] = e;
 #endif
 	index[KEY(e)] = e;
 #ifdef INDEX_FIRST
 	write_value(e);
 #endif
-#ifdef LIVE_FIRST
-	state[e] = LIVE;
-#endif
-	if
-	:: nfull(ring[_pid]) -> ring[_pid]!e
-	:: full(ring[_pid]) -> acquire(); drain(); release(); ring[_pid]!e
-	fi;
-#ifndef LIVE_FIRST
-	state[e] = LIVE;
+	/* from here on it may be evicted */
+	ring[_pid]!e;
+#ifndef PUT_OUTSIDE
+	leave();
 #endif
 	reclaim();
 	goto next;
