@@ -188,6 +188,34 @@ vmcd_store(VMEMcache *cache, struct vmcd_span key, char *value, size_t size,
 	return rc;
 }
 
+int
+vmcd_reserve(VMEMcache *cache, struct vmcd_span key, size_t size,
+	const struct vmcd_how *how, struct vmemcache_item *item)
+{
+	struct vmemcache_store store = store_of(how);
+	int rc = result(vmemcache_reserve(
+		cache, key.at, key.size, size + VMCD_HEAD, &store, item));
+
+	if (rc == 0)
+		make_head(head_of(item), how->marks);
+	return rc;
+}
+
+int
+vmcd_publish(VMEMcache *cache, struct vmcd_span key,
+	struct vmemcache_item *item, size_t size, const struct vmcd_how *how,
+	uint64_t *version)
+{
+	uint64_t made = 0;
+	int rc = result(vmemcache_commit(cache, item, size + VMCD_HEAD, &made));
+
+	if (rc == 0)
+		remove_if_gone(cache, key, how, made);
+	if (rc == 0 && version)
+		*version = made;
+	return rc;
+}
+
 /* EAGAIN: somebody else is just removing it, or has stored another value. */
 int
 vmcd_remove(VMEMcache *cache, struct vmcd_span key, uint64_t version)

@@ -87,6 +87,16 @@ bool vmcd_mark(const struct vmemcache_item *item, unsigned mark);
 int vmcd_store(VMEMcache *cache, struct vmcd_span key, char *value, size_t size,
 	const struct vmcd_how *how, uint64_t *version);
 
+/*
+ * Room for a value of `size` bytes, to be filled in any number of steps, and
+ * then published or given back. The key need not stay.
+ */
+int vmcd_reserve(VMEMcache *cache, struct vmcd_span key, size_t size,
+	const struct vmcd_how *how, struct vmemcache_item *item);
+int vmcd_publish(VMEMcache *cache, struct vmcd_span key,
+	struct vmemcache_item *item, size_t size, const struct vmcd_how *how,
+	uint64_t *version);
+
 /* version 0: whatever is there. ENOENT, ESTALE. */
 int vmcd_remove(VMEMcache *cache, struct vmcd_span key, uint64_t version);
 int vmcd_touch(VMEMcache *cache, struct vmcd_span key, uint64_t ttl_ms);

@@ -64,6 +64,8 @@ struct vmcd_server {
 	_Atomic uint64_t connections, connections_ever, connections_rejected;
 	/* bytes of pinned values that wait for slow readers */
 	_Atomic uint64_t stalled;
+	/* bytes of values that are being received into the cache */
+	_Atomic uint64_t reserved;
 	/* when flush_all is to act, in ms of the monotonic clock; 0: never */
 	_Atomic uint64_t flush_at;
 };

@@ -6,6 +6,10 @@
  * it, with its value, is in the input buffer, which grows as needed, and is
  * then done at once. So there is nothing to remember of a command that is there
  * in part: its line is read again.
+ *
+ * A large value of a text command is received into memory that is reserved in
+ * the cache, while its line stays at the start of the buffer; what comes behind
+ * the value follows the line.
  */
 #include "session.h"
 
@@ -62,12 +66,44 @@ vmcd_session_is_idle(const struct vmcd_session *s)
 }
 
 void
+vmcd_session_leave_value(struct vmcd_session *s)
+{
+	atomic_fetch_sub_explicit(
+		&s->server->reserved, s->value_size, memory_order_relaxed);
+	s->state = VMCD_IN_LINE;
+}
+
+void
 vmcd_session_end(struct vmcd_session *s)
 {
+	if (s->state == VMCD_IN_VALUE) {
+		vmcd_session_leave_value(s);
+		vmemcache_abort(s->server->cache, &s->value);
+	}
 	s->state = VMCD_IN_LINE;
 	s->from = s->to = 0;
 	vmcd_out_close(&s->out);
 	vmcd_resp_close(&s->resp);
+}
+
+/* Pieces of the reserved value from `received` on. */
+static int
+room_in_value(const struct vmcd_session *s, struct iovec *room, int most)
+{
+	size_t from = s->received + VMCD_HEAD;
+	int n = 0;
+
+	for (int i = 0; i < s->value.iov_count && n < most; i++) {
+		size_t piece = s->value.iov[i].iov_len;
+		if (from >= piece) {
+			from -= piece;
+			continue;
+		}
+		room[n++] = (struct iovec){
+			(char *)s->value.iov[i].iov_base + from, piece - from};
+		from = 0;
+	}
+	return n;
 }
 
 /*
@@ -99,17 +135,29 @@ make_room(struct vmcd_session *s)
 	return true;
 }
 
-struct iovec
-vmcd_session_room(struct vmcd_session *s)
+int
+vmcd_session_room(struct vmcd_session *s, struct iovec room[VMCD_ROOM])
 {
+	int n = 0;
+
 	if (!make_room(s))
-		return (struct iovec){0};
-	return (struct iovec){s->in + s->to, s->in_size - s->to};
+		return 0;
+	if (s->state == VMCD_IN_VALUE)
+		n = room_in_value(s, room, VMCD_ROOM - 1);
+	if (n < VMCD_ROOM - 1)
+		room[n++] = (struct iovec){s->in + s->to, s->in_size - s->to};
+	return n;
 }
 
 void
 vmcd_session_received(struct vmcd_session *s, size_t size)
 {
+	if (s->state == VMCD_IN_VALUE) {
+		size_t left = s->value_size - s->received;
+		size_t n = size < left ? size : left;
+		s->received += n;
+		size -= n;
+	}
 	s->to += size;
 }
 
@@ -145,7 +193,7 @@ vmcd_session_step(struct vmcd_session *s)
 		return VMCD_NEEDS_ROOM;
 	if (s->state == VMCD_IN_SKIP)
 		return skip(s);
-	if (s->from == s->to && !s->resp.executing)
+	if (s->from == s->to && s->state != VMCD_IN_VALUE && !s->resp.executing)
 		return VMCD_NEEDS_INPUT;
 	if (s->protocol == VMCD_UNDECIDED) {
 		if ((unsigned char)s->in[s->from] == 0x80)

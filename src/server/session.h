@@ -18,6 +18,8 @@
 /* The input buffer, and what it may grow to for the keys of one get. */
 #define VMCD_IN (16u << 10)
 #define VMCD_LINE_MAX (1u << 20)
+/* Pieces of room for input. */
+#define VMCD_ROOM 16
 /* Values up to that size are copied, as a piece of its own would cost more. */
 #define VMCD_COPIED 2048
 
@@ -36,9 +38,10 @@ struct vmcd_session {
 	uint64_t id; /* of the connection */
 	enum vmcd_protocol protocol;
 	enum {
-		VMCD_IN_LINE, /* a command is expected, or there in part */
-		VMCD_IN_KEYS, /* the keys of a get are being answered */
-		VMCD_IN_SKIP  /* bytes are skipped */
+		VMCD_IN_LINE,  /* a command is expected, or there in part */
+		VMCD_IN_KEYS,  /* the keys of a get are being answered */
+		VMCD_IN_VALUE, /* a value is received into the cache */
+		VMCD_IN_SKIP   /* bytes are skipped */
 	} state;
 	/* input: bytes [from, to) */
 	char *in;
@@ -49,7 +52,9 @@ struct vmcd_session {
 	/* the line of the command in hand, which stays in the input until it is
 	   done, with its end; and how far its keys were answered */
 	size_t line, line_end, cursor;
+	struct vmemcache_item value; /* reserved, in state IN_VALUE */
 	struct vmcd_how how;
+	size_t value_size, received;
 	struct vmcd_resp resp;
 	struct vmcd_request request;
 	struct vmcd_out out;
@@ -67,13 +72,14 @@ void vmcd_session_delete(struct vmcd_session *session);
 void vmcd_session_begin(
 	struct vmcd_session *session, uint64_t id, enum vmcd_protocol protocol);
 bool vmcd_session_is_idle(const struct vmcd_session *session);
-/* The client has gone: pins are given back. */
+/* The client has gone: pins and reservations are given back. */
 void vmcd_session_end(struct vmcd_session *session);
 
 enum vmcd_step vmcd_session_step(struct vmcd_session *session);
 
-/* Where to read to; of no size: there is no memory. */
-struct iovec vmcd_session_room(struct vmcd_session *session);
+/* Where to read to; how many pieces, or 0: there is no memory. */
+int vmcd_session_room(
+	struct vmcd_session *session, struct iovec room[VMCD_ROOM]);
 void vmcd_session_received(struct vmcd_session *session, size_t size);
 
 /* --- for the protocols --- */
@@ -97,6 +103,9 @@ bool vmcd_is_concat(const struct vmcd_request *r, bool *before);
 
 /* A value, pinned into the slot of the output, and no longer needed else. */
 void vmcd_send_value(struct vmcd_session *session, size_t size);
+
+/* In state IN_VALUE: the value is no longer expected; the state is IN_LINE. */
+void vmcd_session_leave_value(struct vmcd_session *session);
 
 /* What `stats` replies; false: it knows no such statistics. */
 bool vmcd_stats_reply(struct vmcd_session *session, struct vmcd_span which);

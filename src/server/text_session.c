@@ -164,6 +164,56 @@ refuse_value(struct vmcd_session *s, int rc)
 	return skip_value(s);
 }
 
+/* What there is of a large value goes into the cache, and so will the rest. */
+static enum vmcd_step
+begin_value(struct vmcd_session *s)
+{
+	const struct vmcd_request *r = &s->request;
+	size_t there = available(s) - s->line_end, moved = 0;
+	struct iovec room[VMCD_ROOM];
+	int rc = vmcd_reserve(
+		s->server->cache, r->key, r->value_size, &s->how, &s->value);
+
+	if (rc < 0)
+		return refuse_value(s, rc);
+	atomic_fetch_add_explicit(
+		&s->server->reserved, r->value_size, memory_order_relaxed);
+	s->state = VMCD_IN_VALUE;
+	s->value_size = r->value_size;
+	s->received = 0;
+	s->wanted = s->line_end + VMCD_IN;
+	while (moved < there && s->received < s->value_size) {
+		size_t n = there - moved;
+		if (vmcd_session_room(s, room) == 0)
+			return VMCD_CLOSE;
+		if (n > room[0].iov_len)
+			n = room[0].iov_len;
+		memcpy(room[0].iov_base, s->in + s->from + s->line_end + moved,
+			n);
+		s->received += n;
+		moved += n;
+	}
+	memmove(s->in + s->from + s->line_end,
+		s->in + s->from + s->line_end + moved, there - moved);
+	s->to -= moved;
+	return VMCD_NEEDS_INPUT;
+}
+
+/*
+ * Is the value to be received into the cache? Not where most of the memory that
+ * there is for it waits for slow writers already: nobody could store,
+ * otherwise.
+ */
+static bool
+is_reserved_for(struct vmcd_session *s, size_t total)
+{
+	bool before;
+
+	return total > VMCD_IN && !vmcd_is_concat(&s->request, &before) &&
+	       s->server->reserved + s->request.value_size <=
+		       s->server->options->memory / 4;
+}
+
 /* A command with a value. */
 static enum vmcd_step
 take_value(struct vmcd_session *s)
@@ -179,6 +229,8 @@ take_value(struct vmcd_session *s)
 		return refuse_value(s, -E2BIG);
 	make_how(s);
 	if (available(s) < total) {
+		if (is_reserved_for(s, total))
+			return begin_value(s);
 		s->wanted = total;
 		return VMCD_NEEDS_INPUT;
 	}
@@ -192,6 +244,30 @@ take_value(struct vmcd_session *s)
 		s->from -= total;
 		return refuse_value(s, rc);
 	}
+	stored(s, rc, version);
+	return VMCD_ON;
+}
+
+/* In state IN_VALUE: the line, and then the two bytes behind the value. */
+static enum vmcd_step
+end_value(struct vmcd_session *s)
+{
+	const char *after = s->in + s->from + s->line_end;
+	uint64_t version = 0;
+	int rc;
+
+	if (s->received < s->value_size || available(s) < s->line_end + 2)
+		return VMCD_NEEDS_INPUT;
+	parse_line(s);
+	vmcd_session_leave_value(s);
+	s->wanted = 0;
+	s->from += s->line_end + 2;
+	if (after[0] != '\r' || after[1] != '\n') {
+		vmemcache_abort(s->server->cache, &s->value);
+		return bad_chunk(s);
+	}
+	rc = vmcd_publish(s->server->cache, s->request.key, &s->value,
+		s->value_size, &s->how, &version);
 	stored(s, rc, version);
 	return VMCD_ON;
 }
@@ -213,6 +289,8 @@ vmcd_text_step(struct vmcd_session *s)
 
 	if (s->state == VMCD_IN_KEYS)
 		return end_line(s, vmcd_text_keys(s));
+	if (s->state == VMCD_IN_VALUE)
+		return end_value(s);
 	step = find_line(s);
 	if (step != VMCD_ON)
 		return step;

@@ -194,11 +194,17 @@ enum input { READ, DRAINED, NOTHING, ENDED };
 static enum input
 read_input(struct connection *c)
 {
-	struct iovec room = vmcd_session_room(c->session);
+	struct iovec room[VMCD_ROOM];
+	struct msghdr message = {.msg_iov = room};
+	int pieces = vmcd_session_room(c->session, room);
+	size_t size = 0;
 	ssize_t n;
 
+	message.msg_iovlen = (size_t)pieces;
+	for (int i = 0; i < pieces; i++)
+		size += room[i].iov_len;
 	do
-		n = room.iov_len ? read(c->fd, room.iov_base, room.iov_len) : 0;
+		n = pieces > 0 ? recvmsg(c->fd, &message, 0) : 0;
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return NOTHING;
@@ -206,7 +212,7 @@ read_input(struct connection *c)
 		return ENDED;
 	vmcd_count(&c->worker->counters->bytes_read, (uint64_t)n);
 	vmcd_session_received(c->session, (size_t)n);
-	return (size_t)n < room.iov_len ? DRAINED : READ;
+	return (size_t)n < size ? DRAINED : READ;
 }
 
 static enum vmcd_step

@@ -33,19 +33,18 @@ static struct vmcd_options options = {
 static struct vmcd_counters counters;
 static struct vmcd_server server = {.options = &options, .counters = &counters};
 
-/* Take some of the output. */
+/* Take some of the output, every byte of which is read. */
 static void
 take(struct vmcd_session *s, size_t most)
 {
 	struct iovec pieces[4];
 	int n = vmcd_out_pieces(&s->out, pieces, 4);
-	volatile char sum = 0;
 
 	for (int i = 0; i < n && most > 0; i++) {
 		size_t size =
 			pieces[i].iov_len < most ? pieces[i].iov_len : most;
 		for (size_t k = 0; k < size; k++)
-			sum ^= ((const char *)pieces[i].iov_base)[k];
+			(void)((const volatile char *)pieces[i].iov_base)[k];
 		vmcd_out_sent(&s->out, size);
 		most -= size;
 		if (size < pieces[i].iov_len)
@@ -77,13 +76,14 @@ static bool
 give(struct vmcd_session *s, const uint8_t *bytes, size_t size, size_t most)
 {
 	while (size > 0) {
-		struct iovec room = vmcd_session_room(s);
-		size_t n = size < room.iov_len ? size : room.iov_len;
+		struct iovec room[VMCD_ROOM];
+		int pieces = vmcd_session_room(s, room);
+		size_t n = size < room->iov_len ? size : room->iov_len;
 
-		fuzz_expect(room.iov_len > 0);
+		fuzz_expect(pieces > 0 && room->iov_len > 0);
 		fuzz_expect(s->in_size <=
 			    2 * (VALUE_MAX + VMCD_LINE_MAX) + VMCD_IN);
-		memcpy(room.iov_base, bytes, n);
+		memcpy(room->iov_base, bytes, n);
 		vmcd_session_received(s, n);
 		bytes += n;
 		size -= n;
@@ -99,6 +99,7 @@ pinned_nothing(void)
 	struct vmemcache_statistics statistics = {
 		.struct_size = sizeof(statistics)};
 
+	fuzz_expect(server.reserved == 0);
 	fuzz_expect(vmemcache_clear(server.cache) == 0);
 	fuzz_expect(vmemcache_statistics(server.cache, &statistics) == 0);
 	fuzz_expect(statistics.items == 0 && statistics.block_bytes == 0);
@@ -110,11 +111,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz_input in = {data, data + size};
 	struct vmcd_session *sessions[SESSIONS];
 
-	if (!server.cache) {
-		server.cache = vmemcache_new();
-		fuzz_expect(server.cache &&
-			    vmemcache_add(server.cache, FIXTURE_DIR) == 0);
-	}
+	server.cache = vmemcache_new();
+	fuzz_expect(
+		server.cache && vmemcache_add(server.cache, FIXTURE_DIR) == 0);
 	for (unsigned i = 0; i < SESSIONS; i++) {
 		sessions[i] = vmcd_session_new(&server, &counters);
 		fuzz_expect(sessions[i] != NULL);
@@ -139,5 +138,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < SESSIONS; i++)
 		vmcd_session_delete(sessions[i]);
 	pinned_nothing();
+	vmemcache_delete(server.cache);
 	return 0;
 }
