@@ -255,14 +255,20 @@ vmc_expiry_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe)
 	struct vmc_expiry *expiry = vmc_load_acquire(&cache->expiry);
 	struct vmc_claim claim;
 	vmc_runs freed;
+	unsigned due = 0; /* a bit for each wheel */
 
 	if (!expiry)
 		return -ENOENT;
+	uint64_t now = vmc_now(&stripe->now);
+	for (unsigned i = 0; i < WHEELS; i++)
+		due |= (unsigned)(vmc_load_relaxed(&expiry->next[i]) <= now)
+		       << i;
+	if (due == 0)
+		return -ENOENT;
 	vmc_claim_begin(&claim, 0, NULL);
-	for (unsigned i = 0; i < WHEELS && claim.end < VMC_CLAIM_FIRST; i++)
-		if (vmc_load_relaxed(&expiry->next[i]) <= vmc_now(&stripe->now))
-			claim_due(cache, expiry, i, vmc_now(&stripe->now),
-				&claim);
+	for (; due && claim.end < VMC_CLAIM_FIRST; due &= due - 1)
+		claim_due(cache, expiry, (unsigned)__builtin_ctz(due), now,
+			&claim);
 	if (claim.end == 0)
 		return -ENOENT;
 	vmc_lock_acquire(&cache->policy_lock);
