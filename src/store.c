@@ -191,12 +191,12 @@ end_of_on_remove(struct replaced *replaced)
 	replaced->stripe->nested--;
 	if (vmc_cache_is_foreign(cache))
 		return;
+	if (replaced->returned)
+		vmc_cache_work_begins(replaced->stripe);
 	vmc_cache_finish_replaced(
 		cache, replaced->stripe, replaced->old, false);
 	let_go_of_many(cache, replaced->stripe);
-	if (replaced->returned)
-		vmc_cache_work_begins(replaced->stripe);
-	else
+	if (!replaced->returned)
 		vmc_cache_end_change(replaced->stripe);
 }
 

@@ -2,9 +2,9 @@
 /*
  * pinned.c -- a pool of entries none of which can be evicted now
  *
- * The interface has no pins. What cannot be claimed are entries that somebody
- * else is evicting: here each of them is held in an on_evict callback that
- * does not return until it is told to.
+ * Here somebody else is evicting each of them: it is held in an on_evict
+ * callback that does not return until it is told to. Entries that are pinned:
+ * tests/api/pins.c.
  */
 #include "fixture.h"
 
