@@ -40,11 +40,12 @@ statistics_of(struct vmcd_session *s, struct vmemcache_statistics *statistics)
 enum vmcd_step
 vmcd_resp_dbsize(struct vmcd_session *s, const struct vmcd_words *words)
 {
-	struct vmemcache_statistics statistics;
+	unsigned long long items = 0;
 
 	(void)words;
-	statistics_of(s, &statistics);
-	vmcd_reply_number(s, (int64_t)statistics.items);
+	vmemcache_get_stat(s->server->cache, VMEMCACHE_STAT_ENTRIES, &items,
+		sizeof(items));
+	vmcd_reply_number(s, (int64_t)items);
 	return VMCD_ON;
 }
 

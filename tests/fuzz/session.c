@@ -93,16 +93,39 @@ give(struct vmcd_session *s, const uint8_t *bytes, size_t size, size_t most)
 	return true;
 }
 
+static unsigned long long
+statistic(enum vmemcache_statistic which)
+{
+	unsigned long long value;
+
+	fuzz_expect(vmemcache_get_stat(
+			    server.cache, which, &value, sizeof(value)) == 0);
+	return value;
+}
+
 static void
 pinned_nothing(void)
 {
-	struct vmemcache_statistics statistics = {
-		.struct_size = sizeof(statistics)};
-
 	fuzz_expect(server.reserved == 0);
 	fuzz_expect(vmemcache_clear(server.cache) == 0);
-	fuzz_expect(vmemcache_statistics(server.cache, &statistics) == 0);
-	fuzz_expect(statistics.items == 0 && statistics.block_bytes == 0);
+	fuzz_expect(statistic(VMEMCACHE_STAT_ENTRIES) == 0);
+	fuzz_expect(statistic(VMEMCACHE_STAT_POOL_SIZE_USED) == 0);
+}
+
+static void
+delete_cache(void)
+{
+	vmemcache_delete(server.cache);
+}
+
+/* One for all inputs, which leave it empty. */
+static void
+make_cache(void)
+{
+	server.cache = vmemcache_new();
+	fuzz_expect(
+		server.cache && vmemcache_add(server.cache, FIXTURE_DIR) == 0);
+	fuzz_expect(atexit(delete_cache) == 0);
 }
 
 int
@@ -111,9 +134,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz_input in = {data, data + size};
 	struct vmcd_session *sessions[SESSIONS];
 
-	server.cache = vmemcache_new();
-	fuzz_expect(
-		server.cache && vmemcache_add(server.cache, FIXTURE_DIR) == 0);
+	if (!server.cache)
+		make_cache();
 	for (unsigned i = 0; i < SESSIONS; i++) {
 		sessions[i] = vmcd_session_new(&server, &counters);
 		fuzz_expect(sessions[i] != NULL);
@@ -138,6 +160,5 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < SESSIONS; i++)
 		vmcd_session_delete(sessions[i]);
 	pinned_nothing();
-	vmemcache_delete(server.cache);
 	return 0;
 }
