@@ -364,7 +364,8 @@ test_beside_other_calls(void **state)
 			pthread_create(&threads[i], NULL, churn, &c), 0);
 	for (uint64_t n = testing_operations(200); n > 0; n--) {
 		s = snapshot(c.cache);
-		/* of what came while the figures were read none may have gone */
+		/* of what came while the figures were read none may have gone
+		 */
 		assert_in_range(s.items, 0, many);
 		assert_in_range(s.value_bytes, 0, many);
 		assert_in_range(s.pieces, 0, many);
