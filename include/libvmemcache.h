@@ -341,6 +341,10 @@ enum vmemcache_mode {
 /* As a flag: a value that replaces another keeps the time at which that would
  * have expired; ttl_ms is used only if the value is inserted. */
 #define VMEMCACHE_KEEP_TTL 1u
+/* As a flag: see vmemcache_reserve(). */
+#define VMEMCACHE_EXCLUSIVE 2u
+/* As a flag: see vmemcache_load(). */
+#define VMEMCACHE_STALE 4u
 
 /*
  * How to store a value. Every member except struct_size may be 0, its default.
@@ -351,10 +355,11 @@ enum vmemcache_mode {
 struct vmemcache_store {
 	size_t struct_size;
 	enum vmemcache_mode mode;
-	unsigned flags;      /* 0 or VMEMCACHE_KEEP_TTL */
+	unsigned flags;      /* 0 or VMEMCACHE_KEEP_TTL, and where that is
+				said some of the others */
 	uint64_t if_version; /* for VMEMCACHE_IF_VERSION */
 	uint64_t ttl_ms;     /* 0: the cache's default; VMEMCACHE_FOREVER */
-	uint64_t stale_ms;   /* ignored so far */
+	uint64_t stale_ms;   /* for VMEMCACHE_STALE */
 	uint32_t tag;        /* any number, stored with the value; 0 takes no
 				memory */
 	uint32_t cost;       /* of a miss; ignored so far */
@@ -589,8 +594,13 @@ int vmemcache_region(VMEMcache *cache, void **base, size_t *size, int *fd);
  * of *item are to be written to, by readv(2) or recvmsg(2) say, and hold
  * anything before. Nobody finds the item until it is committed. A time to live
  * begins here. A reservation stays until it is committed or aborted, by any
- * thread; both must be done before vmemcache_delete().
+ * thread; one of them must be before vmemcache_delete().
  *
+ * how->flags: VMEMCACHE_KEEP_TTL, or VMEMCACHE_EXCLUSIVE. There is one
+ * exclusive reservation, or load, of a key at a time; others can be waited for.
+ * What is stored otherwise, or reserved without this flag, is not kept back.
+ *
+ * EINPROGRESS: VMEMCACHE_EXCLUSIVE, and the key is reserved so, or loaded.
  * ENOSPC, ENOMEM: as of vmemcache_put(). EINVAL: item NULL, how is not valid
  * (vmemcache_store()), or as of vmemcache_put(). After a failure
  * item->iov_count is -1.
@@ -613,6 +623,78 @@ int vmemcache_commit(VMEMcache *cache, struct vmemcache_item *item,
 
 /* The reservation goes. An item that is not reserved is left alone. */
 void vmemcache_abort(VMEMcache *cache, struct vmemcache_item *item);
+
+/*
+ * Wait until the exclusive reservation or the load of the key that is under way
+ * has ended: 0 if its value was committed. It may have gone again by then.
+ * timeout_ms: for so long at most; VMEMCACHE_FOREVER. No cancellation point.
+ *
+ * ENOENT: there is none, perhaps any more: look the key up again. ECANCELED: it
+ * was aborted, its commit failed, or its loader did not return. ETIMEDOUT.
+ * EDEADLK: it is a load of the calling thread. EINVAL, ENOMEM: as of
+ * vmemcache_get(). And what the loader answered.
+ */
+int vmemcache_wait(VMEMcache *cache, const void *key, size_t key_size,
+	uint64_t timeout_ms);
+
+/* --- One load for all who miss. In libvmemcache since 1.0. --- */
+
+/* What a loader asks for room, while it runs. */
+struct vmemcache_loading;
+
+/*
+ * Makes the value of a key, on the thread of a vmemcache_load() that missed it.
+ * It asks for room when it knows the size, fills it, and returns 0: then that
+ * is committed. Or it stores the value by any other call. Otherwise it returns
+ * an error code above 0, as of errno.h. No lock is held: it may call anything
+ * but delete, and may be left as on_evict. key belongs to the caller of the
+ * load.
+ */
+typedef int vmemcache_loader(VMEMcache *cache, const void *key, size_t key_size,
+	struct vmemcache_loading *loading, void *arg);
+
+/*
+ * Room for the value that is being loaded, as by vmemcache_reserve(): the
+ * pieces of *item are valid until the loader returns, and all of it is
+ * committed then. The loader neither commits nor aborts it; another call in the
+ * same loader gives this room back. how NULL: as of vmemcache_load(). flags: as
+ * there. Errors: as of vmemcache_reserve(), but EINPROGRESS. EINVAL: loading
+ * NULL.
+ */
+int vmemcache_loading_reserve(struct vmemcache_loading *loading,
+	size_t value_size, const struct vmemcache_store *how,
+	struct vmemcache_item *item);
+
+/*
+ * Pin the value of the key, as by vmemcache_pin(); on a miss load it. The
+ * loader runs once, however many threads ask for the key at a time: the others
+ * wait, for timeout_ms at most (VMEMCACHE_FOREVER: without end), and get the
+ * value, or the error that the loader answered. If it does not return, as its
+ * thread has ended or by an exception, or a reservation that was waited for is
+ * aborted, one of those that wait loads. Loads of other keys are not waited
+ * for. A loader that loads another key, which is loaded by who waits for this
+ * one, waits until its time is over. on_miss is not called. No cancellation
+ * point, but in the loader.
+ *
+ * how: how the value is stored, if the loader does not say so. A commit that
+ * finds another value in the way, by VMEMCACHE_ADD, is no failure: that is
+ * pinned. how->flags: VMEMCACHE_KEEP_TTL; VMEMCACHE_EXCLUSIVE, which all loads
+ * are; VMEMCACHE_STALE: while another thread loads the value, or has it
+ * reserved, one that expired less than how->stale_ms ago is pinned in place of
+ * waiting, if it is still there: its room may have been needed. Its
+ * info.ttl_ms is 0.
+ *
+ * ETIMEDOUT: another thread was not done in time. EDEADLK: the calling thread
+ * is loading that key. ENOENT: the loader answered 0, but has stored nothing,
+ * or it had gone again before it could be pinned. What the loader answered;
+ * EINVAL: also if that is below 0. ENOENT, ESTALE, ENOSPC: as of
+ * vmemcache_commit(), which others get as well. EINVAL: item or loader NULL,
+ * how is not valid, or as of vmemcache_get(). ENOMEM. After a failure
+ * item->iov_count is -1.
+ */
+int vmemcache_load(VMEMcache *cache, const void *key, size_t key_size,
+	vmemcache_loader *loader, void *arg, const struct vmemcache_store *how,
+	uint64_t timeout_ms, struct vmemcache_item *item);
 
 /* --- Walking. In libvmemcache since 1.0. --- */
 

@@ -78,6 +78,8 @@ struct vmemcache {
 	_Atomic bool versions_kept;
 	/* the timers of entries, once there are any (expire.c) */
 	struct vmc_expiry *_Atomic expiry;
+	/* once there are any (flight.c) */
+	struct vmc_flights *_Atomic flights;
 
 	/* of the policy (touch.c), from 1 on: written under its lock */
 	_Atomic uint8_t generation;

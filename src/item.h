@@ -46,6 +46,13 @@ int vmc_cache_pin(struct vmemcache *cache, const void *key, size_t key_size,
 ssize_t vmc_cache_pin_many(struct vmemcache *cache,
 	const struct vmemcache_key *keys, size_t count, unsigned flags,
 	struct vmemcache_item *items);
+/*
+ * Pin also what has been over for less than stale_ms; no use of it, and not
+ * counted. -ENOENT, -ENOMEM.
+ */
+int vmc_cache_pin_stale(struct vmemcache *cache, struct vmc_stripe *stripe,
+	const struct vmc_key *key, uint64_t stale_ms,
+	struct vmemcache_item *item);
 /* Of an item that is pinned. Never fails. */
 void vmc_cache_unpin(struct vmemcache *cache, struct vmemcache_item *item);
 

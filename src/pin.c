@@ -428,6 +428,23 @@ vmc_cache_pin_many(struct vmemcache *cache, const struct vmemcache_key *keys,
 	return rc;
 }
 
+/* By a clock that is behind. */
+int
+vmc_cache_pin_stale(struct vmemcache *cache, struct vmc_stripe *stripe,
+	const struct vmc_key *key, uint64_t stale_ms,
+	struct vmemcache_item *item)
+{
+	uint64_t now = vmc_os_boot_ms();
+
+	stripe->now = now > stale_ms ? now - stale_ms : 1;
+	int rc = pin_there(
+		cache, vmc_thread_self(), stripe, key, VMEMCACHE_PEEK, item);
+	stripe->now = now;
+	if (rc == 0)
+		item->info.ttl_ms = vmc_entry_ttl(item->entry, &stripe->now);
+	return rc;
+}
+
 /* --- unpin --- */
 
 /* A node that was parked is in the policy's way again; it is still pinned. */

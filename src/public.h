@@ -35,6 +35,11 @@ vmc_operation_result(ssize_t rc)
 /* Why operations cannot be called on the cache with that key: negative errno */
 int vmc_why_unusable(VMEMcache *cache);
 
+/*
+ * *how, or in its place the defaults; these flags are allowed. 0, or -EINVAL.
+ */
+int vmc_check_how(const struct vmemcache_store **how, unsigned flags);
+
 /* A child that may go on with the cache of a parent that has gone does so. */
 bool vmc_cache_inherits(VMEMcache *cache);
 

@@ -18,9 +18,8 @@ vmemcache_remove(
 	return (int)vmc_operation_result(rc);
 }
 
-/* *how, or in its place the defaults. 0, or -EINVAL. */
-static int
-check_how(const struct vmemcache_store **how)
+int
+vmc_check_how(const struct vmemcache_store **how, unsigned flags)
 {
 	static const struct vmemcache_store defaults = {
 		.struct_size = sizeof(defaults)};
@@ -37,7 +36,7 @@ check_how(const struct vmemcache_store **how)
 	if ((unsigned)given->mode > VMEMCACHE_IF_VERSION)
 		return vmc_fail(
 			EINVAL, "store: unknown mode %d", (int)given->mode);
-	if (given->flags & ~VMEMCACHE_KEEP_TTL)
+	if (given->flags & ~flags)
 		return vmc_fail(
 			EINVAL, "store: unknown flags 0x%x", given->flags);
 	return 0;
@@ -55,7 +54,7 @@ vmemcache_store(VMEMcache *cache, const void *key, size_t key_size,
 	else if (!value && value_size > 0)
 		rc = vmc_fail_const(EINVAL, "invalid (NULL) value");
 	else
-		rc = check_how(&how);
+		rc = vmc_check_how(&how, VMEMCACHE_KEEP_TTL);
 	if (rc == 0)
 		rc = vmc_cache_store(
 			cache, key, key_size, value, value_size, how, version);
@@ -78,7 +77,7 @@ vmemcache_store_many(VMEMcache *cache, struct vmemcache_store_request *requests,
 		if (!r->value && r->value_size > 0)
 			return vmc_result(
 				vmc_fail_const(EINVAL, "invalid (NULL) value"));
-		if (check_how(&how) != 0)
+		if (vmc_check_how(&how, VMEMCACHE_KEEP_TTL) != 0)
 			return vmc_result(-EINVAL);
 	}
 	return vmc_operation_result(
@@ -170,7 +169,8 @@ vmemcache_reserve(VMEMcache *cache, const void *key, size_t key_size,
 	else if (!item)
 		rc = vmc_fail_const(EINVAL, "invalid (NULL) item");
 	else
-		rc = check_how(&how);
+		rc = vmc_check_how(
+			&how, VMEMCACHE_KEEP_TTL | VMEMCACHE_EXCLUSIVE);
 	if (rc == 0)
 		rc = vmc_cache_reserve(
 			cache, key, key_size, value_size, how, item);

@@ -16,6 +16,7 @@
  * them, as they may be wanted by the time of the commit (version.c).
  */
 #include "expire.h"
+#include "flight.h"
 #include "item.h"
 #include "store.h"
 #include "version.h"
@@ -27,6 +28,7 @@
 struct vmc_reservation {
 	struct vmc_entry *entry;
 	struct vmemcache_store how;
+	struct vmc_flight *flight; /* NULL: it is not exclusive */
 };
 
 static struct vmc_reservation *
@@ -61,7 +63,15 @@ take(struct vmc_storing *s)
 	return rc;
 }
 
-/* A reservation that was taken, and is not the user's, goes. */
+static void
+end_flight(struct vmemcache *cache, struct vmc_stripe *stripe,
+	const struct vmc_reservation *r, int result)
+{
+	if (r->flight)
+		vmc_flight_end(cache, stripe, r->flight, result);
+}
+
+/* A reservation that was taken goes. */
 static void
 give_up(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_reservation *r)
@@ -70,7 +80,26 @@ give_up(struct vmemcache *cache, struct vmc_stripe *stripe,
 	vmc_extent_free(cache->extent, &r->entry->runs);
 	vmc_put_free_entry(cache, r->entry);
 	vmc_cache_end_change(stripe);
+	end_flight(cache, stripe, r, VMC_FLIGHT_GONE);
 	vmc_free(&cache->uncounted, r, sizeof(*r));
+}
+
+/* One that is not taken yet; on_evict may not return, or return in a child. */
+struct reserving {
+	struct vmemcache *cache;
+	struct vmc_stripe *stripe;
+	struct vmc_reservation *r;
+};
+
+static void
+end_of_reserving(struct reserving *reserving)
+{
+	if (!reserving->r || vmc_cache_is_foreign(reserving->cache))
+		return;
+	end_flight(reserving->cache, reserving->stripe, reserving->r,
+		VMC_FLIGHT_GONE);
+	vmc_free(&reserving->cache->uncounted, reserving->r,
+		sizeof(*reserving->r));
 }
 
 int
@@ -86,23 +115,34 @@ vmc_cache_reserve(struct vmemcache *cache, const void *data, size_t key_size,
 
 	if (!r)
 		return -ENOMEM;
+	*r = (struct vmc_reservation){.how = *how};
+	vmc_cleanup(end_of_reserving) struct reserving reserving = {
+		cache, stripe, r};
 	stripe->now = 0;
 	vmc_versions_ask(cache, stripe);
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
 	struct vmc_storing s = {
 		cache, thread, stripe, &key, NULL, value_size, how, NULL};
+	if (how->flags & VMEMCACHE_EXCLUSIVE) {
+		struct vmc_flight *flight;
+		int rc = vmc_flight_begin(cache, stripe, &key, false, &flight);
+		if (rc == -EINPROGRESS)
+			return vmc_fail_const(EINPROGRESS,
+				"another reservation or load of the key is "
+				"under way");
+		if (rc)
+			return rc;
+		r->flight = flight;
+	}
 	/* so that there is a timer when the old one's expiry is known */
 	int rc =
 		how->flags & VMEMCACHE_KEEP_TTL ? vmc_expiry_prepare(cache) : 0;
 	if (rc == 0)
 		rc = take(&s);
-	if (rc == -EBADF)
+	if (rc)
 		return rc;
-	if (rc) {
-		vmc_free(&cache->uncounted, r, sizeof(*r));
-		return rc;
-	}
-	*r = (struct vmc_reservation){s.e, *how};
+	reserving.r = NULL;
+	r->entry = s.e;
 	vmc_item_show(cache, stripe, s.e, item);
 	if (item->iov_count < 0) {
 		give_up(cache, stripe, r);
@@ -131,6 +171,21 @@ shorten(struct vmemcache *cache, struct vmc_entry *e, size_t value_size)
 	vmc_extent_free(cache->extent, &rest);
 }
 
+/* A commit of what is no reservation any more; on_remove may not return. */
+struct committing {
+	struct vmemcache *cache;
+	struct vmc_stripe *stripe;
+	struct vmc_reservation r;
+	int result;
+};
+
+static void
+end_of_commit(struct committing *c)
+{
+	if (!vmc_cache_is_foreign(c->cache))
+		end_flight(c->cache, c->stripe, &c->r, c->result);
+}
+
 int
 vmc_cache_commit(struct vmemcache *cache, struct vmemcache_item *item,
 	size_t value_size, uint64_t *version)
@@ -147,11 +202,15 @@ vmc_cache_commit(struct vmemcache *cache, struct vmemcache_item *item,
 	if (!stripe)
 		return -ENOMEM;
 	stripe->now = 0;
-	struct vmc_entry *e = r->entry;
+	vmc_cleanup(end_of_commit) struct committing own = {
+		cache, stripe, *r, 0};
+	vmc_item_end(cache, item);
+	vmc_free(&cache->uncounted, r, sizeof(*r));
+	struct vmc_entry *e = own.r.entry;
 	struct vmc_key key =
 		vmc_cache_key(cache, e->key, vmc_entry_key_size(e));
 	struct vmc_storing s = {
-		cache, thread, stripe, &key, NULL, value_size, &r->how, e};
+		cache, thread, stripe, &key, NULL, value_size, &own.r.how, e};
 	uint64_t stored = vmc_entry_version(e);
 	vmc_cache_begin_change(cache, stripe);
 	int rc = vmc_cache_is_stocked(cache) ? 0 : vmc_cache_stock(cache);
@@ -167,12 +226,12 @@ vmc_cache_commit(struct vmemcache *cache, struct vmemcache_item *item,
 	if (rc == -EBADF)
 		return rc;
 	vmc_cache_end_change(stripe);
-	if (rc)
-		vmc_cache_count_failure(stripe, r->how.mode, rc);
-	else if (version)
+	if (rc) {
+		own.result = VMC_FLIGHT_GONE;
+		vmc_cache_count_failure(stripe, own.r.how.mode, rc);
+	} else if (version) {
 		*version = stored;
-	vmc_item_end(cache, item);
-	vmc_free(&cache->uncounted, r, sizeof(*r));
+	}
 	return vmc_store_failed(rc);
 }
 

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/os.h"
 #include "expire.h"
+#include "flight.h"
 
 #include <errno.h>
 
@@ -166,6 +167,7 @@ forget_metadata(struct vmemcache *cache)
 	cache->index = NULL;
 	cache->policy = NULL;
 	cache->extent = NULL;
+	vmc_store_relaxed(&cache->flights, NULL);
 	/* memkind did not hear of the fork either, and would destroy it */
 	if (!vmc_process_was_told(cache->usable_in) &&
 		cache->metadata == VMEMCACHE_METADATA_PMEM)
@@ -196,6 +198,7 @@ vmc_cache_close(struct vmemcache *cache)
 	if (cache->kind) {
 		free_replaced(cache);
 		vmc_expiry_close(cache);
+		vmc_flights_close(cache);
 		vmc_stripes_delete(&cache->stripes, &cache->uncounted);
 		vmc_lock_destroy(&cache->policy_lock);
 		memkind_destroy_kind(cache->kind);

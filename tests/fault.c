@@ -245,15 +245,15 @@ __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
 
-/* Five arguments are enough, and are in registers whatever the call has. */
+/* Six arguments are enough, and are in registers whatever the call has. */
 long
 __wrap_syscall(long number, ...)
 {
-	long args[5];
+	long args[6];
 	va_list list;
 
 	va_start(list, number);
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 6; i++)
 		args[i] = va_arg(list, long);
 	va_end(list);
 	if (number == SYS_membarrier && hit("membarrier", EPERM))
@@ -261,7 +261,7 @@ __wrap_syscall(long number, ...)
 	if (number == SYS_pidfd_open && hit("pidfd_open", EMFILE))
 		return -1;
 	return __real_syscall(
-		number, args[0], args[1], args[2], args[3], args[4]);
+		number, args[0], args[1], args[2], args[3], args[4], args[5]);
 }
 
 /* WRAP(what it returns, what on failure, usual errno, name, parameters,

@@ -37,6 +37,15 @@ items_mode(enum vmemcache_mode mode)
 }
 
 static inline struct vmemcache_store
+items_flagged(enum vmemcache_mode mode, unsigned flags)
+{
+	struct vmemcache_store how = items_mode(mode);
+
+	how.flags = flags;
+	return how;
+}
+
+static inline struct vmemcache_store
 items_if_version(uint64_t version)
 {
 	struct vmemcache_store how = items_mode(VMEMCACHE_IF_VERSION);
@@ -61,6 +70,33 @@ static inline int
 items_remove(VMEMcache *cache, uint64_t key, uint64_t version)
 {
 	return vmemcache_remove(cache, &key, sizeof(key), version);
+}
+
+/* Write a value to where an item has its pieces; is it there? */
+static inline void
+items_fill(const struct vmemcache_item *item, uint64_t key, uint64_t version)
+{
+	size_t at = 0;
+
+	for (int i = 0; i < item->iov_count; i++) {
+		value_fill(item->iov[i].iov_base, item->iov[i].iov_len, at, key,
+			version);
+		at += item->iov[i].iov_len;
+	}
+}
+
+static inline bool
+items_holds(const struct vmemcache_item *item, uint64_t key, uint64_t version)
+{
+	bool is = true;
+	size_t at = 0;
+
+	for (int i = 0; i < item->iov_count; i++) {
+		is = is && value_is(item->iov[i].iov_base, item->iov[i].iov_len,
+				   at, key, version);
+		at += item->iov[i].iov_len;
+	}
+	return is && at == item->info.value_size;
 }
 
 #endif

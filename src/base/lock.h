@@ -15,6 +15,7 @@
  *   INDEX    one stripe of an index
  *   EXPIRY   one wheel of timers of a cache
  *   PINS     the pins of a cache that entries have no room for
+ *   FLIGHTS  keys of which one thread is making the value
  *   EXTENT   the block allocator
  *   KIND     memkind's own locks
  *   THREADS  the registry of threads
@@ -35,6 +36,7 @@ enum vmc_lock_rank {
 	VMC_RANK_INDEX,
 	VMC_RANK_EXPIRY,
 	VMC_RANK_PINS,
+	VMC_RANK_FLIGHTS,
 	VMC_RANK_EXTENT,
 	VMC_RANK_KIND,
 	VMC_RANK_THREADS,

@@ -16,6 +16,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <poll.h>
 #include <sched.h>
@@ -368,4 +370,31 @@ vmc_os_membarrier(void)
 {
 	return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0,
 		       0) == 0;
+}
+
+bool
+vmc_os_sleep_while(_Atomic uint32_t *word, uint32_t value, uint64_t until_ns)
+{
+	const struct timespec until = {
+		.tv_sec = (time_t)(until_ns / 1000000000),
+		.tv_nsec = (long)(until_ns % 1000000000)};
+	int saved = errno;
+	bool in_time =
+		syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG,
+			value, until_ns == UINT64_MAX ? NULL : &until, NULL,
+			FUTEX_BITSET_MATCH_ANY) == 0 ||
+		errno != ETIMEDOUT;
+
+	errno = saved;
+	return in_time;
+}
+
+void
+vmc_os_wake_all(_Atomic uint32_t *word)
+{
+	int saved = errno;
+
+	(void)syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT_MAX,
+		NULL, NULL, 0);
+	errno = saved;
 }

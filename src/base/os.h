@@ -59,6 +59,15 @@ bool vmc_os_is_mapped(const void *addr, size_t size);
 /* Nanoseconds of a clock that never goes back, in steps of milliseconds. */
 uint64_t vmc_os_clock_ns(void);
 
+/*
+ * Sleep while *word is that value, until another thread wakes all that sleep
+ * so, or the clock above shows that time; it may end early. False: the time is
+ * over. until_ns UINT64_MAX: without end.
+ */
+bool vmc_os_sleep_while(
+	_Atomic uint32_t *word, uint32_t value, uint64_t until_ns);
+void vmc_os_wake_all(_Atomic uint32_t *word);
+
 /* Nanoseconds since 1970, of the clock that people set. */
 uint64_t vmc_os_time_ns(void);
 

@@ -18,18 +18,6 @@ reserve(VMEMcache *cache, uint64_t key, size_t size, enum vmemcache_mode mode,
 }
 
 static void
-write_to(const struct vmemcache_item *item, uint64_t key, uint64_t version)
-{
-	size_t at = 0;
-
-	for (int i = 0; i < item->iov_count; i++) {
-		value_fill(item->iov[i].iov_base, item->iov[i].iov_len, at, key,
-			version);
-		at += item->iov[i].iov_len;
-	}
-}
-
-static void
 test_commit(void **state)
 {
 	static const size_t sizes[] = {0, 1, 255, 256, 257, SIZE, LARGE};
@@ -43,7 +31,7 @@ test_commit(void **state)
 			reserve(cache, 1, LARGE, VMEMCACHE_SET, &item), 0);
 		assert_int_equal(item.info.value_size, LARGE);
 		assert_int_equal(fixture_exists(cache, 1), i > 0);
-		write_to(&item, 1, i + 1);
+		items_fill(&item, 1, i + 1);
 		assert_int_equal(
 			vmemcache_commit(cache, &item, sizes[i], &version), 0);
 		assert_int_equal(item.iov_count, -1);
@@ -73,12 +61,12 @@ test_modes(void **state)
 	assert_fails(vmemcache_commit(cache, &item, SIZE, NULL), ENOENT);
 	assert_int_equal(item.iov_count, -1);
 	assert_int_equal(reserve(cache, 1, SIZE, VMEMCACHE_ADD, &item), 0);
-	write_to(&item, 1, 1);
+	items_fill(&item, 1, 1);
 	assert_int_equal(fixture_put(cache, 1, 2, 10), 0);
 	assert_fails(vmemcache_commit(cache, &item, SIZE, NULL), EEXIST);
 	assert_true(fixture_has(cache, 1, 2, 10));
 	assert_int_equal(reserve(cache, 1, SIZE, VMEMCACHE_REPLACE, &item), 0);
-	write_to(&item, 1, 3);
+	items_fill(&item, 1, 3);
 	assert_int_equal(vmemcache_commit(cache, &item, SIZE, NULL), 0);
 	assert_true(fixture_has(cache, 1, 3, SIZE));
 	struct vmemcache_store how = items_if_version(12345);
@@ -141,7 +129,7 @@ test_many_pieces(void **state)
 			reserve(cache, 2 * blocks, 2560, VMEMCACHE_SET, &item),
 			0);
 		assert_int_equal(item.iov_count, 10);
-		write_to(&item, 2 * blocks, size);
+		items_fill(&item, 2 * blocks, size);
 		assert_int_equal(vmemcache_commit(cache, &item, size, NULL), 0);
 		assert_true(fixture_has(cache, 2 * blocks, size, size));
 		uint64_t key = 2 * blocks;
@@ -183,7 +171,7 @@ test_bad_input(void **state)
 	assert_fails(vmemcache_commit(cache, NULL, 5, NULL), EINVAL);
 	vmemcache_abort(NULL, &item);
 	vmemcache_abort(cache, NULL);
-	write_to(&item, 1, 1);
+	items_fill(&item, 1, 1);
 	assert_int_equal(vmemcache_commit(cache, &item, 5, NULL), 0);
 	assert_fails(vmemcache_commit(cache, &item, 5, NULL), EINVAL);
 	assert_int_equal(vmemcache_pin(cache, "k", 1, 0, &item), 0);
@@ -219,7 +207,7 @@ test_committed_by_another_thread(void **state)
 	(void)state;
 	assert_int_equal(
 		reserve(other.cache, 1, SIZE, VMEMCACHE_ADD, &other.item), 0);
-	write_to(&other.item, 1, 1);
+	items_fill(&other.item, 1, 1);
 	assert_int_equal(pthread_create(&thread, NULL, commit_it, &other), 0);
 	pthread_join(thread, NULL);
 	assert_int_equal(testing_failures, 0);
