@@ -2,65 +2,64 @@
 /*
  * read_through.c DIRECTORY -- many threads miss one key, and one of them loads
  *
- * Loading is slow, so it should happen once. Each thread that misses takes the
- * lock of the key's loader and looks again: the first thread loads and puts,
- * the others find the value. Gets that hit take no lock.
+ * Loading is slow, so it should happen once. vmemcache_load() calls the loader
+ * on one of the threads that miss; the others wait for the value, or for the
+ * error. Loads of other keys go on at the same time.
  */
 #include <libvmemcache.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #define THREADS 8
-#define LOADERS 64 /* keys of different loaders are loaded at the same time */
+#define TIMEOUT_MS 10000
 
-static pthread_mutex_t loaders[LOADERS];
 static int loaded;
 
-static size_t
-loader_of(const char *key, size_t size)
-{
-	size_t hash = 5381;
-
-	for (size_t i = 0; i < size; i++)
-		hash = hash * 33 + (unsigned char)key[i];
-	return hash % LOADERS;
-}
-
 /* Here a database would be asked. */
-static void
-load(const char *key, size_t key_size, char *value, size_t size)
+static int
+load(VMEMcache *cache, const void *key, size_t key_size,
+	struct vmemcache_loading *loading, void *arg)
 {
+	struct vmemcache_item item;
+	char value[64];
+	size_t done = 0;
+
+	(void)cache;
+	(void)arg;
 	loaded++;
-	snprintf(value, size, "value of %.*s", (int)key_size, key);
-}
-
-/* The value of the key, from the cache or loaded. */
-static void
-read_through(VMEMcache *cache, const char *key, size_t key_size, char *value,
-	size_t size)
-{
-	pthread_mutex_t *lock = &loaders[loader_of(key, key_size)];
-
-	if (vmemcache_get(cache, key, key_size, value, size, 0, NULL) >= 0)
-		return;
-	pthread_mutex_lock(lock);
-	if (vmemcache_get(cache, key, key_size, value, size, 0, NULL) < 0) {
-		load(key, key_size, value, size);
-		/* If it cannot be kept, it is loaded again the next time. */
-		vmemcache_put(cache, key, key_size, value, size);
+	int size = snprintf(value, sizeof(value), "value of %.*s",
+		(int)key_size, (const char *)key);
+	if (vmemcache_loading_reserve(loading, (size_t)size, NULL, &item) != 0)
+		return errno;
+	for (int i = 0; i < item.iov_count; i++) {
+		memcpy(item.iov[i].iov_base, value + done, item.iov[i].iov_len);
+		done += item.iov[i].iov_len;
 	}
-	pthread_mutex_unlock(lock);
+	return 0;
 }
 
 static void *
 work(void *arg)
 {
-	char value[64];
+	static const char expected[] = "value of user:42";
+	VMEMcache *cache = arg;
+	struct vmemcache_item item;
+	size_t compared = 0;
 
-	read_through(arg, "user:42", 7, value, sizeof(value));
-	return strcmp(value, "value of user:42") == 0 ? arg : NULL;
+	if (vmemcache_load(cache, "user:42", 7, load, NULL, NULL, TIMEOUT_MS,
+		    &item) != 0)
+		return NULL;
+	for (int i = 0; i < item.iov_count; i++) {
+		if (memcmp(item.iov[i].iov_base, expected + compared,
+			    item.iov[i].iov_len) != 0)
+			arg = NULL;
+		compared += item.iov[i].iov_len;
+	}
+	vmemcache_unpin(cache, &item);
+	return compared == strlen(expected) ? arg : NULL;
 }
 
 int
@@ -75,8 +74,6 @@ main(int argc, char *argv[])
 		fprintf(stderr, "usage: read_through DIRECTORY\n");
 		return 2;
 	}
-	for (int i = 0; i < LOADERS; i++)
-		pthread_mutex_init(&loaders[i], NULL);
 	if (vmemcache_add(cache, argv[1]) != 0) {
 		fprintf(stderr, "%s\n", vmemcache_errormsg());
 		return 1;

@@ -100,7 +100,7 @@ struct asker {
 };
 
 static inline void *
-ask(void *arg)
+run_load(void *arg)
 {
 	struct asker *a = arg;
 
@@ -114,7 +114,7 @@ start(struct asker *a, VMEMcache *cache, struct job *job,
 	const struct vmemcache_store *how, uint64_t key)
 {
 	*a = (struct asker){.cache = cache, .job = job, .how = how, .key = key};
-	assert_int_equal(pthread_create(&a->thread, NULL, ask, a), 0);
+	assert_int_equal(pthread_create(&a->thread, NULL, run_load, a), 0);
 }
 
 #endif

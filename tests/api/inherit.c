@@ -7,7 +7,7 @@
  * descendants ask for the cache until they get an answer that lasts, and write
  * that to a pipe, which the test reads to its end.
  */
-#include "fixture.h"
+#include "loads.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -273,6 +273,63 @@ fork_within_on_evict(int to)
 	tell_and_end(to, cache);
 }
 
+static void *
+wait_for_ever(void *cache)
+{
+	vmemcache_wait(cache, "k", 1, VMEMCACHE_FOREVER);
+	return NULL;
+}
+
+/*
+ * A thread waits for a reservation, and is not there in the child, which may
+ * end it.
+ */
+static void
+reserve_then_end(int to)
+{
+	static const struct vmemcache_store how = {
+		.struct_size = sizeof(how), .flags = VMEMCACHE_EXCLUSIVE};
+	VMEMcache *cache = filled(VMEMCACHE_METADATA_DRAM);
+	struct vmemcache_item item, other;
+	pthread_t thread;
+
+	if (vmemcache_reserve(cache, "k", 1, SIZE, &how, &item) != 0 ||
+		pthread_create(&thread, NULL, wait_for_ever, cache) != 0)
+		_exit(1);
+	while (vmc_load_relaxed(&sleeps) == 0)
+		usleep(10);
+	if (fork() != 0)
+		return;
+	if (ask(cache) == OWNS &&
+		(vmemcache_reserve(cache, "k", 1, SIZE, &how, &other) == 0 ||
+			errno != EINPROGRESS ||
+			vmemcache_wait(cache, "k", 1, 0) == 0 ||
+			errno != ETIMEDOUT))
+		tell(to, WRONG + 7);
+	vmemcache_abort(cache, &item);
+	tell_and_end(to, cache);
+}
+
+static int
+fork_and_stay(VMEMcache *cache, const void *key, size_t key_size,
+	struct vmemcache_loading *loading, void *arg)
+{
+	(void)key, (void)key_size, (void)loading;
+	if (fork() == 0)
+		tell_and_end(*(int *)arg, cache);
+	_exit(0);
+}
+
+/* Nobody could end that load. */
+static void
+fork_within_loader(int to)
+{
+	VMEMcache *cache = filled(VMEMCACHE_METADATA_DRAM);
+	struct vmemcache_item item;
+
+	vmemcache_load(cache, "k", 1, fork_and_stay, &to, NULL, 0, &item);
+}
+
 #ifndef VMC_TESTING_SANITIZED
 /* No handler can see to it that the heap is whole. */
 static void
@@ -303,6 +360,8 @@ test_who_owns_it(void **state)
 		{metadata_in_a_file, REFUSED},
 		{another_thread_evicts, REFUSED},
 		{fork_within_on_evict, REFUSED},
+		{reserve_then_end, OWNS},
+		{fork_within_loader, REFUSED},
 #ifndef VMC_TESTING_SANITIZED
 		{clone_without_handlers, REFUSED},
 #endif
