@@ -374,7 +374,8 @@ struct vmemcache_store {
  * If version is not NULL, *version becomes the version of the new value: a
  * number above 0 that no other value of this key has had in this cache. A call
  * that fails leaves *version unchanged. A cache keeps versions from the first
- * call on that asks for one.
+ * call on that asks for one or tells of one, as pins and walks do, or sets
+ * on_remove.
  *
  * A store counts as a put. A value that is replaced does not count as evicted,
  * and on_evict is not called for it. Within on_miss a store answers the get as

@@ -132,6 +132,8 @@ vmemcache_callback_on_remove(
 		return;
 	cache->on_remove = on_remove;
 	cache->on_remove_arg = arg;
+	if (on_remove) /* it is told versions */
+		vmc_store_relaxed(&cache->versions_wanted, true);
 }
 
 VMC_EXPORT ssize_t

@@ -218,7 +218,7 @@ vmc_cache_close(struct vmemcache *cache)
 	vmc_store_relaxed(&cache->stocked_for, 0);
 	vmc_store_relaxed(&cache->drained, 0);
 	vmc_store_relaxed(&cache->waiting, false);
-	vmc_store_relaxed(&cache->versions_wanted, false);
+	vmc_store_relaxed(&cache->versions_wanted, cache->on_remove != NULL);
 	vmc_store_relaxed(&cache->versions_kept, false);
 	vmc_store_relaxed(&cache->versions, 0);
 	vmc_store_relaxed(&cache->shrunk, 0);

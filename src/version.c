@@ -31,6 +31,10 @@
  * made it after the fence. Work that is odd ends by itself, so the wait does,
  * too; who asks has no work of its own in hand, so nobody waits for it.
  *
+ * The callback on_remove is told versions, and cannot ask. It is set while no
+ * other call is under way, and sets versions_wanted itself: that moment is A
+ * for what it tells.
+ *
  * Versions are drawn from the stripe's own, of which it takes 64 at a time from
  * the cache: no line that threads share is written by each store.
  */

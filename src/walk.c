@@ -24,6 +24,7 @@
 #include "base/error.h"
 #include "expire.h"
 #include "item.h"
+#include "version.h"
 
 #include <errno.h>
 
@@ -211,6 +212,7 @@ vmc_cache_walk(struct vmemcache *cache, uint64_t *cursor, size_t at_most,
 	if (!stripe)
 		return -ENOMEM;
 	stripe->now = 0;
+	vmc_versions_ask(cache, stripe);
 	vmc_cleanup(end_batch) struct batch batch = {
 		.cache = cache, .stripe = stripe};
 	do {

@@ -336,6 +336,62 @@ test_clear_within_on_evict(void **state)
 	vmemcache_delete(cache);
 }
 
+/* The versions that a walk or on_remove has told of. */
+struct versions {
+	uint64_t last;
+	unsigned count;
+};
+
+static enum vmemcache_step
+note_of_walk(VMEMcache *cache, const void *key, size_t key_size,
+	const struct vmemcache_item *item, void *arg)
+{
+	struct versions *told = arg;
+
+	(void)cache, (void)key, (void)key_size;
+	assert_true(item->info.version > told->last);
+	told->last = item->info.version;
+	told->count++;
+	return VMEMCACHE_WALK_REMOVE;
+}
+
+static void
+note_of_removal(VMEMcache *cache, const void *key, size_t key_size,
+	const struct vmemcache_item *item, enum vmemcache_reason reason,
+	void *arg)
+{
+	(void)reason;
+	(void)note_of_walk(cache, key, key_size, item, arg);
+}
+
+/* No version is told of two values of a key, whoever tells it. */
+static void
+test_versions(void **state)
+{
+	VMEMcache *cache = items_open();
+	struct versions told = {0};
+	uint64_t cursor = 0;
+
+	(void)state;
+	for (unsigned i = 1; i < 4; i++) {
+		fill(cache, 0, 1);
+		assert_int_equal(vmemcache_walk(cache, &cursor, SIZE_MAX,
+					 note_of_walk, &told),
+			1);
+	}
+	vmemcache_delete(cache);
+	cache = fixture_new(0, 0, VMEMCACHE_REPLACEMENT_LRU);
+	told.last = 0;
+	vmemcache_callback_on_remove(cache, note_of_removal, &told);
+	assert_fails(vmemcache_add(cache, "/nowhere"), ENOENT);
+	assert_int_equal(vmemcache_add(cache, FIXTURE_DIR), 0);
+	fill(cache, 0, 1);
+	assert_int_equal(items_store(cache, 0, 1, SIZE, NULL, NULL), 0);
+	assert_int_equal(fixture_evict(cache, 0), 0);
+	assert_int_equal(told.count, 5);
+	vmemcache_delete(cache);
+}
+
 int
 main(void)
 {
@@ -345,6 +401,7 @@ main(void)
 		cmocka_unit_test(test_callback_does_not_return),
 		cmocka_unit_test(test_what_goes_and_why),
 		cmocka_unit_test(test_on_remove_does_not_return),
+		cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_clear),
 		cmocka_unit_test(test_clear_within_on_evict),
 	};
