@@ -349,15 +349,18 @@ on_miss(VMEMcache *cache, const void *key, size_t key_size, void *arg)
 	depth = 0;
 }
 
+/* None is below 0; what comes while they are summed may be counted too often.
+ */
 static void
 check_statistics(VMEMcache *cache)
 {
 	struct vmemcache_statistics statistics;
 
 	vmc_cache_own_statistics(cache, &statistics);
-	testing_expect(statistics.items <= 2 * KEYS);
-	testing_expect(statistics.pinned_items <= 1000);
-	testing_expect(statistics.value_bytes <= 2 * VMEMCACHE_MIN_POOL);
+	testing_expect(statistics.items < UINT32_MAX);
+	testing_expect(statistics.pinned_items < UINT32_MAX);
+	testing_expect(statistics.value_bytes < UINT32_MAX);
+	testing_expect(statistics.pinned_bytes < UINT32_MAX);
 	testing_expect(statistics.block_bytes <= VMEMCACHE_MIN_POOL);
 }
 
