@@ -42,6 +42,10 @@ exchange(struct vmemcache *cache, struct vmc_thread *thread,
 		return -EAGAIN;
 	}
 	e->runs = old->runs;
+	if (cache->counts > 0) { /* as many uses, and this one */
+		vmc_store_relaxed(&e->used, vmc_load_relaxed(&old->used));
+		vmc_policy_use(&e->used, cache->counts);
+	}
 	vmc_put_publish(cache, thread, stripe, key, e, where, VMC_COUNTERS);
 	vmc_count(stripe, VMC_COUNT_METADATA_GONE, vmc_entry_size(old));
 	vmc_cache_keep_replaced(cache, stripe, old);

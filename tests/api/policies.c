@@ -257,6 +257,28 @@ test_stored_over(void **state)
 	}
 }
 
+/* Also of what had no expiry until then, and gets another entry for it. */
+static void
+test_touch_is_a_use(void **state)
+{
+	VMEMcache *cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_SIEVE);
+	uint64_t key = 0;
+
+	(void)state;
+	for (uint64_t other = 0; other < 4; other++)
+		assert_int_equal(
+			fixture_put(cache, other, 1, VMEMCACHE_MIN_POOL / 4),
+			0);
+	assert_int_equal(
+		vmemcache_touch(cache, &key, sizeof(key), 86400000), 0);
+	for (uint64_t other = 4; other < 8; other++)
+		assert_int_equal(
+			fixture_put(cache, other, 1, VMEMCACHE_MIN_POOL / 4),
+			0);
+	assert_int_equal(fixture_exists(cache, 0), 1);
+	vmemcache_delete(cache);
+}
+
 int
 main(void)
 {
@@ -266,6 +288,7 @@ main(void)
 		cmocka_unit_test(test_adaptive),
 		cmocka_unit_test(test_scans),
 		cmocka_unit_test(test_stored_over),
+		cmocka_unit_test(test_touch_is_a_use),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
