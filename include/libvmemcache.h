@@ -511,9 +511,10 @@ int vmemcache_evict(VMEMcache *cache, const void *key, size_t key_size);
 /*
  * Stores the statistic in *value, an unsigned long long; value_size is
  * sizeof(unsigned long long). The figure is exact if no other call is in
- * progress. Otherwise it may be a moment old; it is never below 0, and PUT,
- * GET, HIT, MISS and EVICT never decrease. EINVAL: the statistic is unknown,
- * value is NULL, or value_size is another.
+ * progress. Otherwise it may be a moment old, and ENTRIES and EXTENTS may count
+ * what came and went while they were read; it is never below 0, and PUT, GET,
+ * HIT, MISS and EVICT never decrease. EINVAL: the statistic is unknown, value
+ * is NULL, or value_size is another.
  */
 int vmemcache_get_stat(VMEMcache *cache, enum vmemcache_statistic stat,
 	void *value, size_t value_size);
