@@ -243,11 +243,13 @@ __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 }
 
 long __real_syscall(long number, ...);
-/* reads as many arguments as there may be, not as there are */
-__attribute__((no_sanitize("address"))) long __wrap_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
 
-/* Six arguments are enough, and are in registers whatever the call has. */
-long
+/*
+ * Takes six arguments, however many the call has: five are in registers, the
+ * last is read from the caller's stack, which the address sanitizer objects to.
+ */
+__attribute__((no_sanitize("address"))) long
 __wrap_syscall(long number, ...)
 {
 	long args[6];

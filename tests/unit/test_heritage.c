@@ -128,6 +128,8 @@ test_parent_lives(void **state)
 		tell(from_child[1], vmc_heritage_claim(&object));
 		_exit(0);
 	}
+	/* a child that dies is the end of what it tells */
+	close(from_child[1]);
 	for (int i = 0; i < 4; i++) {
 		assert_int_equal(read(from_child[0], &answer, sizeof(answer)),
 			sizeof(answer));
@@ -139,10 +141,9 @@ test_parent_lives(void **state)
 		assert_int_equal(write(to_child[1], "x", 1), 1);
 	}
 	assert_int_equal(waitpid(child, NULL, 0), child);
-	for (int i = 0; i < 2; i++) {
+	close(from_child[0]);
+	for (int i = 0; i < 2; i++)
 		close(to_child[i]);
-		close(from_child[i]);
-	}
 	vmc_heritage_destroy(&object);
 }
 
