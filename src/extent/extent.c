@@ -58,13 +58,9 @@
  *to search the others (sizes mixed; simulated), and runs that touch across
  *lists would not join.
  */
-#include "extent.h"
+#include "extent_internal.h"
 
-#include "base/atomic.h"
 #include "base/error.h"
-#include "base/lock.h"
-#include "freelist.h"
-#include "freemap.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -80,24 +76,6 @@ least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-struct vmc_extent {
-	/*
-	 * What a put in a full pool touches stands first and close together:
-	 * between processors, every cache line of it costs.
-	 */
-	struct vmc_lock lock;
-	/* written under the lock */
-	_Atomic uint64_t free_blocks;
-	_Atomic uint64_t free_runs;
-	_Atomic uint64_t last_length; /* blocks of the last value placed */
-	/* under the lock */
-	struct vmc_freelist list;
-	struct vmc_freemap map;
-
-	/* immutable */
-	struct vmc_memory memory;
-};
-
 /* Runs collected for one value; `few` serves nearly all of them. */
 struct pieces {
 	vmc_run *run;
@@ -107,8 +85,8 @@ struct pieces {
 };
 
 /* Room for what a full cache keeps free (VMC_EXTENT_KEPT), in small pieces. */
-static uint32_t
-list_room(uint64_t blocks)
+uint32_t
+vmc_extent_list_room(uint64_t blocks)
 {
 	uint32_t room = VMC_EXTENT_LISTED_MIN;
 
@@ -131,7 +109,8 @@ vmc_extent_new(struct vmc_extent **extent, uint64_t blocks,
 	e->memory = *memory;
 	int result = vmc_freemap_init(&e->map, blocks, memory);
 	if (result == 0) {
-		result = vmc_freelist_init(&e->list, list_room(blocks), memory);
+		result = vmc_freelist_init(
+			&e->list, vmc_extent_list_room(blocks), memory);
 		if (result != 0) {
 			vmc_freemap_fini(&e->map);
 			vmc_fail_const(ENOMEM, "no memory for the extents");
@@ -144,6 +123,7 @@ vmc_extent_new(struct vmc_extent **extent, uint64_t blocks,
 	vmc_lock_init(&e->lock, VMC_RANK_EXTENT);
 	vmc_store_relaxed(&e->free_blocks, blocks);
 	vmc_store_relaxed(&e->free_runs, 1);
+	vmc_store_relaxed(&e->limit, blocks);
 	*extent = e;
 	return 0;
 }
@@ -159,8 +139,8 @@ vmc_extent_delete(struct vmc_extent *extent)
 	vmc_free(&memory, extent, sizeof(*extent));
 }
 
-static void
-release_run(struct vmc_extent *e, uint64_t first, uint64_t count)
+void
+vmc_extent_release_run(struct vmc_extent *e, uint64_t first, uint64_t count)
 {
 	vmc_freelist_join(&e->list, &first, &count);
 	if (count > VMC_RUN_COUNT_MAX ||
@@ -178,6 +158,20 @@ release_run(struct vmc_extent *e, uint64_t first, uint64_t count)
 	vmc_freelist_add(&e->list, vmc_run_make(first, count));
 }
 
+void
+vmc_extent_release_closed(struct vmc_extent *e, uint64_t first, uint64_t count)
+{
+	vmc_freemap_release(e->closed, first - vmc_extent_limit(e), count);
+	vmc_owner_add(&e->closed_used, -count);
+}
+
+void
+vmc_extent_publish_counts(struct vmc_extent *e, uint64_t more)
+{
+	vmc_owner_add(&e->free_blocks, more);
+	vmc_store_relaxed(&e->free_runs, e->map.runs + e->list.count);
+}
+
 /* Give back the runs and publish the counts. */
 static void
 release_runs(struct vmc_extent *e, const vmc_run *run, uint64_t count)
@@ -185,11 +179,16 @@ release_runs(struct vmc_extent *e, const vmc_run *run, uint64_t count)
 	uint64_t blocks = 0;
 
 	for (uint64_t i = 0; i < count; i++) {
-		release_run(e, vmc_run_first(run[i]), vmc_run_count(run[i]));
-		blocks += vmc_run_count(run[i]);
+		uint64_t first = vmc_run_first(run[i]);
+		uint64_t all = vmc_run_count(run[i]);
+		uint64_t open = vmc_extent_open_of(e, first, all);
+		if (__builtin_expect(open < all, 0))
+			vmc_extent_release_closed(e, first + open, all - open);
+		if (open > 0)
+			vmc_extent_release_run(e, first, open);
+		blocks += open;
 	}
-	vmc_owner_add(&e->free_blocks, blocks);
-	vmc_store_relaxed(&e->free_runs, e->map.runs + e->list.count);
+	vmc_extent_publish_counts(e, blocks);
 }
 
 /* One run from the map, which has one. */
@@ -275,8 +274,7 @@ claim_blocks(struct vmc_extent *e, uint64_t blocks, struct pieces *p)
 		while (parts > 0)
 			left -= vmc_run_count(part[--parts]);
 	}
-	vmc_owner_add(&e->free_blocks, left - blocks);
-	vmc_store_relaxed(&e->free_runs, e->map.runs + e->list.count);
+	vmc_extent_publish_counts(e, left - blocks);
 	return result;
 }
 
@@ -286,20 +284,20 @@ array_size(uint64_t count)
 	return sizeof(struct vmc_run_array) + count * sizeof(vmc_run);
 }
 
-/* The collected runs in the form a value keeps them. */
-static int
-pack_pieces(struct vmc_extent *e, const struct pieces *p, vmc_runs *take)
+int
+vmc_extent_pack(struct vmc_extent *e, const vmc_run *run, uint64_t count,
+	vmc_runs *runs)
 {
-	if (p->count == 1) {
-		*take = vmc_runs_one(p->run[0]);
+	if (count == 1) {
+		*runs = vmc_runs_one(run[0]);
 		return 0;
 	}
-	struct vmc_run_array *a = vmc_alloc(&e->memory, array_size(p->count));
+	struct vmc_run_array *a = vmc_alloc(&e->memory, array_size(count));
 	if (a == NULL)
 		return -ENOMEM;
-	a->count = p->count;
-	memcpy(a->run, p->run, p->count * sizeof(vmc_run));
-	take->word = (uintptr_t)a | VMC_RUNS_ARRAY;
+	a->count = count;
+	memcpy(a->run, run, count * sizeof(vmc_run));
+	runs->word = (uintptr_t)a | VMC_RUNS_ARRAY;
 	return 0;
 }
 
@@ -338,7 +336,7 @@ exchange(struct vmc_extent *e, const vmc_run *given, uint64_t gives,
 	vmc_lock_release(&e->lock);
 
 	if (result == 0)
-		result = pack_pieces(e, &p, take);
+		result = vmc_extent_pack(e, p.run, p.count, take);
 	if (result != 0) {
 		vmc_lock_acquire(&e->lock);
 		release_runs(e, p.run, p.count);
@@ -363,7 +361,8 @@ vmc_extent_exchange(struct vmc_extent *extent, vmc_runs *give, uint64_t blocks,
 		return -ENOSPC;
 	}
 	if (gives == 1 && vmc_run_count(given[0]) == blocks &&
-		vmc_load_relaxed(&extent->last_length) == blocks)
+		vmc_load_relaxed(&extent->last_length) == blocks &&
+		vmc_run_first(given[0]) + blocks <= vmc_extent_limit(extent))
 		*take = vmc_runs_one(given[0]);
 	else if (blocks == 0)
 		vmc_extent_free(extent, give);
@@ -394,6 +393,23 @@ vmc_extent_drop(struct vmc_extent *extent, vmc_runs *runs)
 }
 
 uint64_t
+vmc_extent_blocks(const struct vmc_extent *extent)
+{
+	return vmc_extent_limit(extent);
+}
+
+uint64_t
+vmc_extent_used_blocks(struct vmc_extent *extent)
+{
+	vmc_lock_acquire(&extent->lock);
+	uint64_t used = vmc_extent_limit(extent) -
+			vmc_extent_free_blocks(extent) +
+			vmc_extent_closed_used(extent);
+	vmc_lock_release(&extent->lock);
+	return used;
+}
+
+uint64_t
 vmc_extent_free_blocks(const struct vmc_extent *extent)
 {
 	return vmc_load_relaxed(&extent->free_blocks);
@@ -416,7 +432,7 @@ check_list(struct vmc_extent *e, uint64_t *blocks)
 		vmc_run run = vmc_freelist_run(&e->list, at);
 		uint64_t first = vmc_run_first(run);
 		uint64_t end = first + vmc_run_count(run);
-		if (end > e->map.blocks)
+		if (end > vmc_extent_limit(e))
 			return vmc_fail_const(EINVAL, "listed run: no run");
 		for (uint64_t b = first - 1; b != end + 1; b++)
 			if (vmc_freemap_is_free(&e->map, b))
@@ -440,6 +456,16 @@ vmc_extent_check(struct vmc_extent *extent)
 	if (result == 0 && extent->map.runs + extent->list.count !=
 				   vmc_extent_free_runs(extent))
 		result = vmc_fail_const(EINVAL, "free runs miscounted");
+	if (result == 0 && extent->closed) {
+		result = vmc_freemap_check(extent->closed, &blocks);
+		if (result == 0 && extent->closed->blocks - blocks !=
+					   vmc_extent_closed_used(extent))
+			result = vmc_fail_const(
+				EINVAL, "closed blocks miscounted");
+	} else if (result == 0 &&
+		   extent->map.blocks != vmc_extent_limit(extent)) {
+		result = vmc_fail_const(EINVAL, "closed, and nothing is");
+	}
 	vmc_lock_release(&extent->lock);
 	return result;
 }

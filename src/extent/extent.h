@@ -116,6 +116,54 @@ void vmc_extent_free(struct vmc_extent *extent, vmc_runs *give);
 /* Before vmc_extent_delete(): the runs' array goes, the blocks stay taken. */
 void vmc_extent_drop(struct vmc_extent *extent, vmc_runs *runs);
 
+/*
+ * Growing. First the memory for so many blocks, more than there are: -ENOMEM.
+ * Then, which cannot fail, they are there, and free. In between others may go
+ * on, but nobody else grows or closes.
+ */
+int vmc_extent_prepare(struct vmc_extent *extent, uint64_t blocks);
+void vmc_extent_grow(struct vmc_extent *extent, uint64_t blocks);
+
+/*
+ * Shrinking. From when it is closed on, no block from `limit` on is given out:
+ * what is given back there is not free, nor counted as such. -ENOMEM.
+ *
+ * A block may have been on its way to somebody when it was closed: one that
+ * gave it back in the same call, and was told by nobody of the limit yet. So
+ * who closes waits for the calls under way.
+ */
+int vmc_extent_close(struct vmc_extent *extent, uint64_t limit);
+/* Blocks of the closed ones that are in use, and one more than the last. */
+uint64_t vmc_extent_closed_used(const struct vmc_extent *extent);
+uint64_t vmc_extent_closed_end(struct vmc_extent *extent);
+/*
+ * The end of it: the blocks from `end` on, of which none is in use, are there
+ * no more; those before it are given out again.
+ */
+void vmc_extent_open(struct vmc_extent *extent, uint64_t end);
+
+/* Of the runs, how many blocks are closed. */
+uint64_t vmc_extent_count_closed(
+	const struct vmc_extent *extent, const vmc_runs *runs);
+/*
+ * *to gets the runs of a value whose closed blocks, in the order of its bytes,
+ * are to be those of `by`; room for as many runs as both have, and one more.
+ * Returns how many they are.
+ */
+uint64_t vmc_extent_relocate(const struct vmc_extent *extent,
+	const vmc_runs *from, const vmc_runs *by, vmc_run *to);
+/* Those runs in the form that a value keeps them. -ENOMEM. */
+int vmc_extent_pack(struct vmc_extent *extent, const vmc_run *run,
+	uint64_t count, vmc_runs *runs);
+/* Give back the closed ones of these, no others. The array is retired. */
+void vmc_extent_free_closed(struct vmc_extent *extent, vmc_runs *runs);
+
+/* How many blocks there are, and, of all, how many are in use. */
+uint64_t vmc_extent_blocks(const struct vmc_extent *extent);
+uint64_t vmc_extent_used_blocks(struct vmc_extent *extent);
+/* Of memory for what is there of itself, whatever is in use. */
+size_t vmc_extent_memory(struct vmc_extent *extent);
+
 /* Exact when no call is under way. */
 uint64_t vmc_extent_free_blocks(const struct vmc_extent *extent);
 /* The number of maximal runs of free blocks; 1 when all are free. */

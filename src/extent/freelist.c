@@ -107,6 +107,13 @@ vmc_freelist_fini(struct vmc_freelist *list, const struct vmc_memory *memory)
 	free_unless_null(memory, list->by_end, table);
 }
 
+size_t
+vmc_freelist_memory(const struct vmc_freelist *list)
+{
+	return (list->room + 1) * sizeof(*list->node) +
+	       2 * list->room * sizeof(vmc_listed);
+}
+
 vmc_run
 vmc_freelist_run(const struct vmc_freelist *list, vmc_listed at)
 {

@@ -42,6 +42,9 @@ int vmc_freelist_init(struct vmc_freelist *list, uint32_t room,
 void vmc_freelist_fini(
 	struct vmc_freelist *list, const struct vmc_memory *memory);
 
+/* Of memory, what it has taken. */
+size_t vmc_freelist_memory(const struct vmc_freelist *list);
+
 vmc_run vmc_freelist_run(const struct vmc_freelist *list, vmc_listed at);
 
 /* Take the runs that touch the blocks out of the list, and join them. */

@@ -30,6 +30,10 @@
  * any size is made in O(levels), in memory that need not be zeroed, and pages
  * are touched as the pool fills. Used blocks are never below a whole node.
  *
+ * A map may have room for more blocks than there are. What is past the last one
+ * is used, as far as the room goes, and so blocks come and go by their number
+ * alone.
+ *
  * Memory: blocks / 8 bytes of bits, 1/16 of that for the chunks, 1/8 of those
  * for each further level: blocks / 8 * (1 + 1/14), or 0.0523 % of a pool with
  * blocks of 256 bytes.
@@ -343,6 +347,55 @@ vmc_freemap_find(const struct vmc_freemap *map, uint64_t want, uint64_t *first)
 	return true;
 }
 
+/* Is a block free? *end: from there on it may be otherwise. */
+static bool
+look_at(const struct vmc_freemap *map, uint64_t block, uint64_t *end)
+{
+	for (unsigned l = map->root + 1; l-- > 0;) {
+		uint64_t node = node_of(map, l, block);
+		*end = ((block >> SHIFT(l)) + 1) << SHIFT(l);
+		if (node & WHOLE)
+			return true;
+		if (longest_of(node) == 0)
+			return false;
+	}
+	uint64_t word = map->word[block / 64] >> block % 64;
+	bool is_free = word & 1;
+	uint64_t other = is_free ? ~word : word;
+
+	*end = block - block % 64 + 64;
+	if (other != 0)
+		*end = least(*end, block + (unsigned)__builtin_ctzll(other));
+	return is_free;
+}
+
+bool
+vmc_freemap_next(const struct vmc_freemap *map, uint64_t from, uint64_t *first,
+	uint64_t *count)
+{
+	uint64_t end = from;
+
+	while (from < map->blocks && !look_at(map, from, &end))
+		from = end;
+	*first = from;
+	while (from < map->blocks && look_at(map, from, &end))
+		from = end;
+	*count = least(from, map->blocks) - least(*first, map->blocks);
+	return *count > 0;
+}
+
+uint64_t
+vmc_freemap_used_end(const struct vmc_freemap *map)
+{
+	uint64_t first, count, used = 0, end = 0;
+
+	while (vmc_freemap_next(map, end, &first, &count)) {
+		used = first;
+		end = first + count;
+	}
+	return end == map->blocks ? used : map->blocks;
+}
+
 /* The nodes of a level that cover at least one block. */
 static uint64_t
 node_count(uint64_t blocks, unsigned level)
@@ -382,8 +435,9 @@ set_all_free(struct vmc_freemap *map)
 	}
 }
 
-int
-vmc_freemap_init(struct vmc_freemap *map, uint64_t blocks,
+/* Memory for so many blocks, and where each level is in it. -ENOMEM. */
+static int
+lay_out(struct vmc_freemap *map, uint64_t blocks,
 	const struct vmc_memory *memory)
 {
 	uint64_t words = node_count(blocks, 0) * CHUNK_WORDS, nodes = 0;
@@ -394,6 +448,7 @@ vmc_freemap_init(struct vmc_freemap *map, uint64_t blocks,
 	nodes += FAN;
 	*map = (struct vmc_freemap){.memory = *memory,
 		.size = (words + nodes) * sizeof(uint64_t) + CACHE_LINE,
+		.room = blocks,
 		.blocks = blocks,
 		.root = root};
 	map->space = vmc_alloc(memory, map->size);
@@ -406,9 +461,54 @@ vmc_freemap_init(struct vmc_freemap *map, uint64_t blocks,
 	map->node[0] = map->word + words;
 	for (unsigned l = 1; l <= root; l++)
 		map->node[l] = map->node[l - 1] + node_room(blocks, l - 1);
-	map->runs = 1;
-	set_all_free(map);
 	return 0;
+}
+
+int
+vmc_freemap_init(struct vmc_freemap *map, uint64_t blocks,
+	const struct vmc_memory *memory)
+{
+	int result = lay_out(map, blocks, memory);
+
+	if (result == 0) {
+		map->runs = 1;
+		set_all_free(map);
+	}
+	return result;
+}
+
+int
+vmc_freemap_init_used(struct vmc_freemap *map, uint64_t blocks,
+	const struct vmc_memory *memory)
+{
+	int result = lay_out(map, blocks, memory);
+
+	if (result == 0)
+		memset(map->space, 0, map->size);
+	return result;
+}
+
+/* What is below a whole node is copied with the rest, though nobody reads it */
+void
+vmc_freemap_copy(struct vmc_freemap *to, const struct vmc_freemap *from)
+{
+	assert(to->room >= from->room && to->runs == 0);
+	memcpy(to->word, from->word,
+		node_count(from->room, 0) * CHUNK_WORDS * sizeof(*to->word));
+	for (unsigned l = 0; l <= from->root; l++)
+		memcpy(to->node[l], from->node[l],
+			node_count(from->room, l) * sizeof(*to->node[l]));
+	for (unsigned l = from->root + 1; l <= to->root; l++)
+		to->node[l][0] = sum_nodes(to->node[l - 1], l);
+	to->blocks = from->blocks;
+	to->runs = from->runs;
+}
+
+void
+vmc_freemap_set_blocks(struct vmc_freemap *map, uint64_t blocks)
+{
+	assert(blocks > 0 && blocks <= map->room);
+	map->blocks = blocks;
 }
 
 void

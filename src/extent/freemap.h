@@ -16,12 +16,12 @@
 #define VMC_FREEMAP_LEVELS 11
 
 struct vmc_freemap {
-	/* immutable */
 	struct vmc_memory memory;
 	void *space;
 	size_t size;
-	uint64_t blocks;
-	unsigned root; /* the level of the one node over everything */
+	uint64_t room;   /* blocks that there is memory for */
+	uint64_t blocks; /* of which there are so many */
+	unsigned root;   /* the level of the one node over everything */
 
 	/*
 	 * word[i] bit b: block 64 i + b is free. node[l][i] sums up the blocks
@@ -36,7 +36,19 @@ struct vmc_freemap {
 /* All blocks free; 0 < blocks <= 2^40. -ENOMEM. Costs O(levels). */
 int vmc_freemap_init(struct vmc_freemap *map, uint64_t blocks,
 	const struct vmc_memory *memory);
+/* All used, which costs O(blocks). */
+int vmc_freemap_init_used(struct vmc_freemap *map, uint64_t blocks,
+	const struct vmc_memory *memory);
 void vmc_freemap_fini(struct vmc_freemap *map);
+
+/* The same blocks, in a map that was made with all used, and has more room. */
+void vmc_freemap_copy(struct vmc_freemap *to, const struct vmc_freemap *from);
+
+/*
+ * From now on there are so many blocks, as many as there is room for at most.
+ * Those that come, or go, are used.
+ */
+void vmc_freemap_set_blocks(struct vmc_freemap *map, uint64_t blocks);
 
 /* Mark adjacent blocks, all of them free (claim) or used (release). */
 void vmc_freemap_claim(struct vmc_freemap *map, uint64_t first, uint64_t count);
@@ -55,6 +67,13 @@ uint64_t vmc_freemap_longest(const struct vmc_freemap *map);
  */
 bool vmc_freemap_find(
 	const struct vmc_freemap *map, uint64_t want, uint64_t *first);
+
+/* The first free run from that block on, within the blocks, or false. */
+bool vmc_freemap_next(const struct vmc_freemap *map, uint64_t from,
+	uint64_t *first, uint64_t *count);
+
+/* One more than the last block that is used; 0: none is. */
+uint64_t vmc_freemap_used_end(const struct vmc_freemap *map);
 
 /*
  * Compare every summary and the number of runs with the bitmap. 0 and the
