@@ -250,6 +250,15 @@ struct vmc_handover {
 	ssize_t result; /* -ENOENT until the key is put */
 };
 
+/* What is fetched of so many values, 16 KiB at most, fits the first cache. */
+#define VMC_MANY_AT_ONCE 16
+/*
+ * Fetch what reading these keys from these offsets (NULL: from 0) will need; at
+ * most VMC_MANY_AT_ONCE.
+ */
+void vmc_cache_fetch_ahead(struct vmemcache *cache, struct vmc_thread *thread,
+	const struct vmc_key *keys, const size_t *offsets, size_t count);
+
 /*
  * The get that a handover is of, as the cache is now. -ENOENT: the key is not
  * there, and the buffer holds anything.

@@ -329,20 +329,16 @@ vmc_cache_fetch(struct vmemcache *cache, const void *data, size_t key_size,
 	return n >= 0 ? n : vmc_cache_failed(n);
 }
 
-/* What is fetched of so many values, 16 KiB at most, fits the first cache. */
-#define MANY_AT_ONCE 16
-
 /*
- * Fetch what reading these keys will need, a stage for all of them at a time,
- * so that the misses of a stage are under way together: the bags, and what the
- * first candidates' notes and addresses lead to.
+ * A stage for all keys at a time, so that the misses of a stage are under way
+ * together: the bags, and what the first candidates' notes and addresses lead
+ * to.
  */
-static void
-fetch_all(struct vmemcache *cache, struct vmc_thread *thread,
-	const struct vmemcache_request *requests, const struct vmc_key *keys,
-	size_t count)
+void
+vmc_cache_fetch_ahead(struct vmemcache *cache, struct vmc_thread *thread,
+	const struct vmc_key *keys, const size_t *offsets, size_t count)
 {
-	struct vmc_index_spot spots[MANY_AT_ONCE];
+	struct vmc_index_spot spots[VMC_MANY_AT_ONCE];
 
 	vmc_epoch_enter(thread);
 	for (size_t i = 0; i < count; i++)
@@ -353,7 +349,7 @@ fetch_all(struct vmemcache *cache, struct vmc_thread *thread,
 		if (!c.leaf)
 			continue;
 		prefetch_entry(c.leaf);
-		prefetch_value(cache, &c, requests[i].offset);
+		prefetch_value(cache, &c, offsets ? offsets[i] : 0);
 	}
 	vmc_epoch_exit(thread);
 }
@@ -365,20 +361,23 @@ vmc_cache_get_many(struct vmemcache *cache, struct vmemcache_request *requests,
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
-	struct vmc_key keys[MANY_AT_ONCE];
+	struct vmc_key keys[VMC_MANY_AT_ONCE];
+	size_t offsets[VMC_MANY_AT_ONCE];
 	ssize_t hits = 0;
 
 	if (!stripe)
 		return -ENOMEM;
 	stripe->now = 0;
-	for (size_t done = 0; done < count; done += MANY_AT_ONCE) {
+	for (size_t done = 0; done < count; done += VMC_MANY_AT_ONCE) {
 		struct vmemcache_request *r = requests + done;
 		size_t n = count - done;
-		if (n > MANY_AT_ONCE)
-			n = MANY_AT_ONCE;
-		for (size_t i = 0; i < n; i++)
+		if (n > VMC_MANY_AT_ONCE)
+			n = VMC_MANY_AT_ONCE;
+		for (size_t i = 0; i < n; i++) {
 			keys[i] = vmc_cache_key(cache, r[i].key, r[i].key_size);
-		fetch_all(cache, thread, r, keys, n);
+			offsets[i] = r[i].offset;
+		}
+		vmc_cache_fetch_ahead(cache, thread, keys, offsets, n);
 		for (size_t i = 0; i < n; i++) {
 			r[i].result = get_key(cache, thread, stripe, &keys[i],
 				r[i].vbuf, r[i].vbufsize, r[i].offset,

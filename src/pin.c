@@ -398,6 +398,18 @@ vmc_cache_pin(struct vmemcache *cache, const void *data, size_t key_size,
 	return rc;
 }
 
+/* Hash the first of these keys, and fetch what pinning them will need. */
+static void
+fetch_batch(struct vmemcache *cache, struct vmc_thread *thread,
+	const struct vmemcache_key *keys, size_t count, struct vmc_key *batch)
+{
+	if (count > VMC_MANY_AT_ONCE)
+		count = VMC_MANY_AT_ONCE;
+	for (size_t i = 0; i < count; i++)
+		batch[i] = vmc_cache_key(cache, keys[i].key, keys[i].key_size);
+	vmc_cache_fetch_ahead(cache, thread, batch, NULL, count);
+}
+
 ssize_t
 vmc_cache_pin_many(struct vmemcache *cache, const struct vmemcache_key *keys,
 	size_t count, unsigned flags, struct vmemcache_item *items)
@@ -405,6 +417,7 @@ vmc_cache_pin_many(struct vmemcache *cache, const struct vmemcache_key *keys,
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+	struct vmc_key batch[VMC_MANY_AT_ONCE];
 	ssize_t pinned = 0;
 	int rc = stripe ? 0 : -ENOMEM;
 
@@ -415,9 +428,10 @@ vmc_cache_pin_many(struct vmemcache *cache, const struct vmemcache_key *keys,
 	for (size_t i = 0; i < count && rc != -EBADF && rc != -ENOMEM; i++) {
 		if (rc == -ENOENT && flags & VMEMCACHE_LEADING)
 			break;
-		struct vmc_key key =
-			vmc_cache_key(cache, keys[i].key, keys[i].key_size);
-		rc = pin_key(cache, thread, stripe, &key, flags, &items[i]);
+		if (i % VMC_MANY_AT_ONCE == 0)
+			fetch_batch(cache, thread, keys + i, count - i, batch);
+		rc = pin_key(cache, thread, stripe,
+			&batch[i % VMC_MANY_AT_ONCE], flags, &items[i]);
 		pinned += rc == 0;
 	}
 	if (rc != -EBADF && rc != -ENOMEM)

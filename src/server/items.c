@@ -110,18 +110,12 @@ result(int rc)
 	return rc < 0 ? -errno : 0;
 }
 
-int
-vmcd_pin(VMEMcache *cache, struct vmcd_span key, bool quiet,
-	struct vmemcache_item *item, struct vmcd_seen *seen)
+static void
+see(const struct vmemcache_item *item, bool quiet, struct vmcd_seen *seen)
 {
-	uint32_t now = now_seconds(), second;
-	unsigned char *head;
+	unsigned char *head = head_of(item);
+	uint32_t now = now_seconds(), second = read_second(head);
 
-	if (vmemcache_pin(cache, key.at, key.size, quiet ? VMEMCACHE_PEEK : 0,
-		    item) < 0)
-		return -errno;
-	head = head_of(item);
-	second = read_second(head);
 	*seen = (struct vmcd_seen){
 		.size = item->info.value_size - VMCD_HEAD,
 		.marks = __atomic_load_n(head, __ATOMIC_RELAXED),
@@ -131,12 +125,41 @@ vmcd_pin(VMEMcache *cache, struct vmcd_span key, bool quiet,
 		.client_flags = item->info.tag,
 	};
 	if (quiet)
-		return 0;
+		return;
 	if (!(seen->marks & VMCD_FETCHED)) /* the usual item stays unwritten */
 		vmcd_mark(item, VMCD_FETCHED);
 	if (second != now)
 		write_second(head, now);
+}
+
+int
+vmcd_pin(VMEMcache *cache, struct vmcd_span key, bool quiet,
+	struct vmemcache_item *item, struct vmcd_seen *seen)
+{
+	if (vmemcache_pin(cache, key.at, key.size, quiet ? VMEMCACHE_PEEK : 0,
+		    item) < 0)
+		return -errno;
+	see(item, quiet, seen);
 	return 0;
+}
+
+void
+vmcd_pin_many(VMEMcache *cache, const struct vmcd_span *keys, size_t count,
+	struct vmemcache_item *items)
+{
+	struct vmemcache_key wanted[VMCD_BATCH];
+
+	for (size_t i = 0; i < count; i++) {
+		wanted[i] = (struct vmemcache_key){keys[i].at, keys[i].size};
+		items[i].iov_count = -1;
+	}
+	vmemcache_pin_many(cache, wanted, count, 0, items);
+}
+
+void
+vmcd_read(const struct vmemcache_item *item, struct vmcd_seen *seen)
+{
+	see(item, false, seen);
 }
 
 static struct vmemcache_store

@@ -75,6 +75,17 @@ struct vmcd_seen {
 int vmcd_pin(VMEMcache *cache, struct vmcd_span key, bool quiet,
 	struct vmemcache_item *item, struct vmcd_seen *seen);
 
+/*
+ * Pin what is there of these keys, at most VMCD_BATCH, as vmcd_pin() does;
+ * together, so that the processor waits for the memory of all of them at a
+ * time. Of what is not there iov_count is -1.
+ */
+#define VMCD_BATCH 16
+void vmcd_pin_many(VMEMcache *cache, const struct vmcd_span *keys, size_t count,
+	struct vmemcache_item *items);
+/* It is about to be sent: that counts as read. *seen is how it was before. */
+void vmcd_read(const struct vmemcache_item *item, struct vmcd_seen *seen);
+
 /* Set that mark of a pinned item; true if it was not set. */
 bool vmcd_mark(const struct vmemcache_item *item, unsigned mark);
 

@@ -274,8 +274,7 @@ run_get(struct vmcd_session *s)
 	int rc = find(s, item, &seen, &made);
 	bool hit = rc == 0 && !made;
 
-	vmcd_count(&s->counters->cmd_get, 1);
-	vmcd_count(hit ? &s->counters->get_hits : &s->counters->get_misses, 1);
+	vmcd_count_get(s->counters, hit);
 	if (has(r, 'T')) {
 		vmcd_count(&s->counters->cmd_touch, 1);
 		vmcd_count(hit ? &s->counters->touch_hits
@@ -304,7 +303,7 @@ run_get(struct vmcd_session *s)
 		vmemcache_unpin(s->server->cache, item);
 		return;
 	}
-	vmcd_send_value(s, seen.size);
+	vmcd_send_value(s, item, seen.size);
 	vmcd_out_bytes(&s->out, "\r\n", 2);
 }
 

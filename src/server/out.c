@@ -139,30 +139,33 @@ vmcd_copy_pinned(
 }
 
 void
-vmcd_out_pinned(struct vmcd_out *out, size_t from, size_t size)
+vmcd_out_pinned(struct vmcd_out *out, struct vmemcache_item *slot, size_t from,
+	size_t size)
 {
+	size_t item = (size_t)(slot - out->item);
+
 	if (size == 0) {
-		vmemcache_unpin(out->cache, &out->item[out->items]);
+		vmemcache_unpin(out->cache, slot);
 		return;
 	}
 	out->part[out->parts++] = (struct vmcd_out_part){
-		.pinned = true, .from = from, .size = size, .item = out->items};
-	out->items++;
+		.pinned = true, .from = from, .size = size, .item = item};
+	out->items = item + 1;
 	out->pinned += size;
 	out->bytes += size;
 }
 
 void
-vmcd_out_copied(struct vmcd_out *out, size_t from, size_t size)
+vmcd_out_copied(struct vmcd_out *out, struct vmemcache_item *slot, size_t from,
+	size_t size)
 {
-	struct vmemcache_item *item = vmcd_out_slot(out);
 	char *to = vmcd_out_room(out, size);
 
 	if (to) {
-		vmcd_copy_pinned(item, from, size, to);
+		vmcd_copy_pinned(slot, from, size, to);
 		vmcd_out_took(out, size);
 	}
-	vmemcache_unpin(out->cache, item);
+	vmemcache_unpin(out->cache, slot);
 }
 
 static int

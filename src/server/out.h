@@ -63,17 +63,22 @@ __attribute__((format(printf, 2, 3))) void vmcd_out_format(
 	struct vmcd_out *out, const char *format, ...);
 
 /*
- * A place to pin an item into; the output may not be full. _pinned() then says
- * that bytes [from, from + size) of its value are to be sent, or _copied() that
- * they are to be copied, and that the item is not pinned any more.
+ * The first place to pin an item into; all from there to the end are free.
  */
 static inline struct vmemcache_item *
 vmcd_out_slot(struct vmcd_out *out)
 {
 	return &out->item[out->items];
 }
-void vmcd_out_pinned(struct vmcd_out *out, size_t from, size_t size);
-void vmcd_out_copied(struct vmcd_out *out, size_t from, size_t size);
+/*
+ * Bytes [from, from + size) of the value that is pinned in a slot are to be
+ * sent; the slots before it are then no longer free. Or they are copied, and
+ * the item is unpinned. The output may not be full.
+ */
+void vmcd_out_pinned(struct vmcd_out *out, struct vmemcache_item *slot,
+	size_t from, size_t size);
+void vmcd_out_copied(struct vmcd_out *out, struct vmemcache_item *slot,
+	size_t from, size_t size);
 
 /* What comes next, as at most `most` pieces; how many. */
 int vmcd_out_pieces(const struct vmcd_out *out, struct iovec *pieces, int most);

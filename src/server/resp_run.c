@@ -39,7 +39,16 @@ vmcd_reply_error(struct vmcd_session *s, const char *error)
 static void
 reply_head(struct vmcd_session *s, char type, int64_t number)
 {
-	vmcd_out_format(&s->out, "%c%lld\r\n", type, (long long)number);
+	char head[VMCD_NUMBER_MAX + 4], *at = head;
+
+	*at++ = type;
+	if (number < 0)
+		*at++ = '-';
+	at += vmcd_digits(
+		at, number < 0 ? -(uint64_t)number : (uint64_t)number);
+	*at++ = '\r';
+	*at++ = '\n';
+	vmcd_out_bytes(&s->out, head, (size_t)(at - head));
 }
 
 void
@@ -75,10 +84,11 @@ vmcd_reply_text(struct vmcd_session *s, const char *text)
 }
 
 void
-vmcd_reply_value(struct vmcd_session *s, size_t size)
+vmcd_reply_value(
+	struct vmcd_session *s, struct vmemcache_item *slot, size_t size)
 {
 	reply_head(s, '$', (int64_t)size);
-	vmcd_send_value(s, size);
+	vmcd_send_value(s, slot, size);
 	vmcd_out_bytes(&s->out, "\r\n", 2);
 }
 

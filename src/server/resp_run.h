@@ -32,8 +32,9 @@ void vmcd_reply_nothing(struct vmcd_session *s);
 void vmcd_reply_string(struct vmcd_session *s, struct vmcd_span string);
 void vmcd_reply_text(struct vmcd_session *s, const char *text);
 void vmcd_reply_array(struct vmcd_session *s, size_t count);
-/* Of the item in the output's slot, which is pinned. */
-void vmcd_reply_value(struct vmcd_session *s, size_t size);
+/* Of the item that is pinned in a slot of the output. */
+void vmcd_reply_value(
+	struct vmcd_session *s, struct vmemcache_item *slot, size_t size);
 /* Of -ENOSPC and the like. */
 void vmcd_reply_failure(struct vmcd_session *s, int rc);
 

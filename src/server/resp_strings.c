@@ -57,16 +57,12 @@ store(struct vmcd_session *s, struct vmcd_span key,
 }
 
 static void
-reply_get(struct vmcd_session *s, struct vmcd_span key)
+answer_key(struct vmcd_session *s, struct vmcd_span key,
+	struct vmemcache_item *slot, const struct vmcd_seen *seen)
 {
-	struct vmcd_seen seen;
-	int rc = pin(s, key, false, &seen);
-
-	vmcd_count(&s->counters->cmd_get, 1);
-	vmcd_count(
-		rc == 0 ? &s->counters->get_hits : &s->counters->get_misses, 1);
-	if (rc == 0)
-		vmcd_reply_value(s, seen.size);
+	(void)key;
+	if (slot)
+		vmcd_reply_value(s, slot, seen->size);
 	else
 		vmcd_reply_nothing(s);
 }
@@ -74,7 +70,9 @@ reply_get(struct vmcd_session *s, struct vmcd_span key)
 enum vmcd_step
 vmcd_resp_get(struct vmcd_session *s, const struct vmcd_words *words)
 {
-	reply_get(s, vmcd_at(words, 1));
+	struct vmcd_span key = vmcd_at(words, 1);
+
+	vmcd_answer_keys(s, &key, 1, answer_key);
 	return VMCD_ON;
 }
 
@@ -82,15 +80,22 @@ enum vmcd_step
 vmcd_resp_mget(struct vmcd_session *s, const struct vmcd_words *words)
 {
 	size_t *cursor = &s->resp.cursor;
+	struct vmcd_span keys[VMCD_BATCH];
 
 	if (*cursor == 0) {
 		vmcd_reply_array(s, words->count - 1);
 		*cursor = 1;
 	}
 	while (*cursor < words->count) {
+		size_t count = words->count - *cursor, most;
 		if (vmcd_out_is_full(&s->out))
 			return VMCD_NEEDS_ROOM;
-		reply_get(s, vmcd_at(words, (*cursor)++));
+		most = vmcd_batch_size(s);
+		if (count > most)
+			count = most;
+		for (size_t i = 0; i < count; i++)
+			keys[i] = vmcd_at(words, *cursor + i);
+		*cursor += vmcd_answer_keys(s, keys, count, answer_key);
 	}
 	return VMCD_ON;
 }
@@ -201,7 +206,7 @@ exchange(struct vmcd_session *s, const struct vmcd_words *words,
 			unpin(s);
 		vmcd_reply_failure(s, rc);
 	} else if (found == 0) {
-		vmcd_reply_value(s, seen.size);
+		vmcd_reply_value(s, slot(s), seen.size);
 	} else {
 		vmcd_reply_nothing(s);
 	}
@@ -328,7 +333,7 @@ vmcd_resp_getdel(struct vmcd_session *s, const struct vmcd_words *words)
 			break;
 		unpin(s);
 	}
-	vmcd_reply_value(s, seen.size);
+	vmcd_reply_value(s, slot(s), seen.size);
 	return VMCD_ON;
 }
 
@@ -353,7 +358,7 @@ vmcd_resp_getex(struct vmcd_session *s, const struct vmcd_words *words)
 						  "'getex' command");
 		return VMCD_ON;
 	}
-	reply_get(s, key);
+	vmcd_answer_keys(s, &key, 1, answer_key);
 	if (times.ttl_ms)
 		vmcd_touch(s->server->cache, key, times.ttl_ms);
 	return VMCD_ON;
@@ -541,11 +546,11 @@ vmcd_resp_getrange(struct vmcd_session *s, const struct vmcd_words *words)
 	size = last - first + 1;
 	vmcd_out_format(&s->out, "$%lld\r\n", (long long)size);
 	if (size <= VMCD_COPIED)
-		vmcd_out_copied(
-			&s->out, VMCD_HEAD + (size_t)first, (size_t)size);
+		vmcd_out_copied(&s->out, slot(s), VMCD_HEAD + (size_t)first,
+			(size_t)size);
 	else
-		vmcd_out_pinned(
-			&s->out, VMCD_HEAD + (size_t)first, (size_t)size);
+		vmcd_out_pinned(&s->out, slot(s), VMCD_HEAD + (size_t)first,
+			(size_t)size);
 	vmcd_out_bytes(&s->out, "\r\n", 2);
 	return VMCD_ON;
 }

@@ -56,6 +56,13 @@ vmcd_count(_Atomic uint64_t *counter, uint64_t n)
 		memory_order_relaxed);
 }
 
+static inline void
+vmcd_count_get(struct vmcd_counters *counters, bool hit)
+{
+	vmcd_count(&counters->cmd_get, 1);
+	vmcd_count(hit ? &counters->get_hits : &counters->get_misses, 1);
+}
+
 struct vmcd_server {
 	VMEMcache *cache;
 	const struct vmcd_options *options;

@@ -162,12 +162,48 @@ vmcd_session_received(struct vmcd_session *s, size_t size)
 }
 
 void
-vmcd_send_value(struct vmcd_session *s, size_t size)
+vmcd_send_value(
+	struct vmcd_session *s, struct vmemcache_item *slot, size_t size)
 {
+	s->last_sent = size;
 	if (size <= VMCD_COPIED)
-		vmcd_out_copied(&s->out, VMCD_HEAD, size);
+		vmcd_out_copied(&s->out, slot, VMCD_HEAD, size);
 	else
-		vmcd_out_pinned(&s->out, VMCD_HEAD, size);
+		vmcd_out_pinned(&s->out, slot, VMCD_HEAD, size);
+}
+
+size_t
+vmcd_batch_size(const struct vmcd_session *s)
+{
+	size_t left = VMCD_OUT_BYTES - s->out.bytes;
+	size_t most = VMCD_OUT_ITEMS - s->out.items;
+
+	if (most > VMCD_BATCH)
+		most = VMCD_BATCH;
+	if (s->last_sent * most <= left)
+		return most;
+	return left < s->last_sent ? 1 : left / s->last_sent;
+}
+
+size_t
+vmcd_answer_keys(struct vmcd_session *s, const struct vmcd_span *keys,
+	size_t count, vmcd_answer *answer)
+{
+	struct vmemcache_item *slots = vmcd_out_slot(&s->out);
+	struct vmcd_seen seen;
+	size_t i;
+
+	vmcd_pin_many(s->server->cache, keys, count, slots);
+	for (i = 0; i < count && !vmcd_out_is_full(&s->out); i++) {
+		bool hit = slots[i].iov_count >= 0;
+		vmcd_count_get(s->counters, hit);
+		if (hit)
+			vmcd_read(&slots[i], &seen);
+		answer(s, keys[i], hit ? &slots[i] : NULL, &seen);
+	}
+	for (size_t j = i; j < count; j++)
+		vmemcache_unpin(s->server->cache, &slots[j]);
+	return i;
 }
 
 static enum vmcd_step

@@ -55,6 +55,7 @@ struct vmcd_session {
 	struct vmemcache_item value; /* reserved, in state IN_VALUE */
 	struct vmcd_how how;
 	size_t value_size, received;
+	size_t last_sent; /* size of a value */
 	struct vmcd_resp resp;
 	struct vmcd_request request;
 	struct vmcd_out out;
@@ -101,8 +102,24 @@ void vmcd_meta_how(const struct vmcd_request *r, struct vmcd_how *how);
 /* Does it put its value before or behind another one? */
 bool vmcd_is_concat(const struct vmcd_request *r, bool *before);
 
-/* A value, pinned into the slot of the output, and no longer needed else. */
-void vmcd_send_value(struct vmcd_session *session, size_t size);
+/* A value that is pinned in a slot of the output, and no longer needed else. */
+void vmcd_send_value(
+	struct vmcd_session *session, struct vmemcache_item *slot, size_t size);
+
+/*
+ * How many keys to look up next: as many as fit the output if their values are
+ * as large as the last one that was sent. The output may not be full.
+ */
+size_t vmcd_batch_size(const struct vmcd_session *session);
+/* The reply for one of several keys. slot NULL: it is not there. */
+typedef void vmcd_answer(struct vmcd_session *session, struct vmcd_span key,
+	struct vmemcache_item *slot, const struct vmcd_seen *seen);
+/*
+ * Look so many keys up, at most VMCD_BATCH, and answer them until the output is
+ * full. How many were answered: the others are to be looked up again.
+ */
+size_t vmcd_answer_keys(struct vmcd_session *session,
+	const struct vmcd_span *keys, size_t count, vmcd_answer *answer);
 
 /* In state IN_VALUE: the value is no longer expected; the state is IN_LINE. */
 void vmcd_session_leave_value(struct vmcd_session *session);

@@ -67,15 +67,16 @@ vmcd_text_stored(struct vmcd_session *s, int rc)
 /* "VALUE key flags size[ cas]" and what follows. */
 static void
 send_item(struct vmcd_session *s, struct vmcd_span key,
-	const struct vmcd_seen *seen, bool with_version)
+	struct vmemcache_item *slot, const struct vmcd_seen *seen)
 {
+	enum vmcd_command command = s->request.command;
 	static const char word[] = "VALUE ";
 	char *line = vmcd_out_room(
 		&s->out, sizeof(word) + key.size + 3 * VMCD_NUMBER_MAX + 8);
 	char *at = line;
 
 	if (!line) {
-		vmemcache_unpin(s->server->cache, vmcd_out_slot(&s->out));
+		vmemcache_unpin(s->server->cache, slot);
 		return;
 	}
 	memcpy(at, word, sizeof(word) - 1);
@@ -86,64 +87,79 @@ send_item(struct vmcd_session *s, struct vmcd_span key,
 	at += vmcd_digits(at, seen->client_flags);
 	*at++ = ' ';
 	at += vmcd_digits(at, seen->size);
-	if (with_version) {
+	if (command == VMCD_GETS || command == VMCD_GATS) {
 		*at++ = ' ';
 		at += vmcd_digits(at, seen->version);
 	}
 	*at++ = '\r';
 	*at++ = '\n';
 	vmcd_out_took(&s->out, (size_t)(at - line));
-	vmcd_send_value(s, seen->size);
+	vmcd_send_value(s, slot, seen->size);
 	vmcd_out_bytes(&s->out, "\r\n", 2);
 }
 
+/* gat, gats */
 static void
-get_key(struct vmcd_session *s, struct vmcd_span key)
+touch_key(struct vmcd_session *s, struct vmcd_span key)
 {
-	const struct vmcd_request *r = &s->request;
-	struct vmcd_counters *counters = s->counters;
-	bool touching = r->command == VMCD_GAT || r->command == VMCD_GATS;
+	VMEMcache *cache = s->server->cache;
+	struct vmemcache_item *slot = vmcd_out_slot(&s->out);
+	uint64_t ttl = vmcd_ttl(s->request.exptime);
 	struct vmcd_seen seen;
-	uint64_t ttl = touching ? vmcd_ttl(r->exptime) : 0;
-	int rc = 0;
+	int rc = ttl == VMCD_GONE ? 0 : vmcd_touch(cache, key, ttl);
 
-	vmcd_count(&counters->cmd_get, 1);
-	if (touching && ttl != VMCD_GONE)
-		rc = vmcd_touch(s->server->cache, key, ttl);
 	if (rc == 0)
-		rc = vmcd_pin(s->server->cache, key, false,
-			vmcd_out_slot(&s->out), &seen);
-	if (touching) {
-		vmcd_count(&counters->cmd_touch, 1);
-		vmcd_count(rc == 0 ? &counters->touch_hits
-				   : &counters->touch_misses,
-			1);
-	}
-	vmcd_count(rc == 0 ? &counters->get_hits : &counters->get_misses, 1);
+		rc = vmcd_pin(cache, key, false, slot, &seen);
+	vmcd_count(&s->counters->cmd_touch, 1);
+	vmcd_count(
+		rc == 0 ? &s->counters->touch_hits : &s->counters->touch_misses,
+		1);
+	vmcd_count_get(s->counters, rc == 0);
 	if (rc < 0)
 		return;
-	send_item(s, key, &seen,
-		r->command == VMCD_GETS || r->command == VMCD_GATS);
-	if (touching && ttl == VMCD_GONE)
-		vmcd_remove(s->server->cache, key, seen.version);
+	send_item(s, key, slot, &seen);
+	if (ttl == VMCD_GONE)
+		vmcd_remove(cache, key, seen.version);
+}
+
+static void
+answer_key(struct vmcd_session *s, struct vmcd_span key,
+	struct vmemcache_item *slot, const struct vmcd_seen *seen)
+{
+	if (slot)
+		send_item(s, key, slot, seen);
 }
 
 /* The request is parsed; its line stays in the buffer until all is answered. */
 enum vmcd_step
 vmcd_text_keys(struct vmcd_session *s)
 {
+	bool touching = s->request.command == VMCD_GAT ||
+			s->request.command == VMCD_GATS;
 	const char *line = s->in + s->from;
-	struct vmcd_span rest = {line + s->cursor, s->line - s->cursor}, key;
+	struct vmcd_span keys[VMCD_BATCH];
 
 	while (!vmcd_out_is_full(&s->out)) {
-		key = vmcd_word(&rest);
-		if (key.size == 0) {
+		struct vmcd_span rest = {line + s->cursor, s->line - s->cursor};
+		size_t most = touching ? 1 : vmcd_batch_size(s), count = 0;
+
+		while (count < most) {
+			keys[count] = vmcd_word(&rest);
+			if (keys[count].size == 0)
+				break;
+			count++;
+		}
+		if (count == 0) {
 			vmcd_out_bytes(&s->out, "END\r\n", 5);
 			s->state = VMCD_IN_LINE;
 			return VMCD_ON;
 		}
-		get_key(s, key);
-		s->cursor = (size_t)(rest.at - line);
+		if (touching)
+			touch_key(s, *keys);
+		else
+			count = vmcd_answer_keys(s, keys, count, answer_key);
+		s->cursor = (size_t)(keys[count - 1].at + keys[count - 1].size -
+				     line);
 	}
 	return VMCD_NEEDS_ROOM;
 }
