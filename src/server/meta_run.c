@@ -264,15 +264,21 @@ send_marks(struct vmcd_session *s, const struct vmemcache_item *item,
 		vmcd_out_bytes(&s->out, " X", 2);
 }
 
+/* mg. found: what was looked up already, in a slot; NULL: nothing was. */
 static void
-run_get(struct vmcd_session *s)
+run_get(struct vmcd_session *s, struct vmemcache_item *found)
 {
 	const struct vmcd_request *r = &s->request;
-	struct vmemcache_item *item = vmcd_out_slot(&s->out);
+	struct vmemcache_item *item = found ? found : vmcd_out_slot(&s->out);
 	struct vmcd_seen seen;
-	bool made, due;
-	int rc = find(s, item, &seen, &made);
+	bool made = false, due;
+	int rc = !found                 ? find(s, item, &seen, &made)
+		 : item->iov_count >= 0 ? 0
+					: -ENOENT;
 	bool hit = rc == 0 && !made;
+
+	if (found && hit)
+		vmcd_read(item, &seen);
 
 	vmcd_count_get(s->counters, hit);
 	if (has(r, 'T')) {
@@ -305,6 +311,82 @@ run_get(struct vmcd_session *s)
 	}
 	vmcd_send_value(s, item, seen.size);
 	vmcd_out_bytes(&s->out, "\r\n", 2);
+}
+
+/* Commands of the input that are looked up together. */
+struct gets {
+	struct vmcd_span key[VMCD_BATCH];
+	size_t line[VMCD_BATCH]; /* length without and with its end */
+	size_t line_end[VMCD_BATCH];
+	size_t count;
+};
+
+/* Is that line an mg whose lookup is a plain one? */
+static bool
+is_plain_get(struct vmcd_span line, struct vmcd_span *key)
+{
+	struct vmcd_span flag;
+
+	if (!vmcd_span_is(vmcd_word(&line), "mg"))
+		return false;
+	*key = vmcd_word(&line);
+	if (key->size == 0 || key->size > VMCD_KEY_MAX)
+		return false;
+	while ((flag = vmcd_word(&line)).size > 0)
+		if (!strchr("ORcfhklqstv", *flag.at))
+			return false;
+	return true;
+}
+
+/* The lines from the current one on, while all are plain gets. */
+static void
+gather_gets(const struct vmcd_session *s, struct gets *gets)
+{
+	const char *at = s->in + s->from, *end = s->in + s->to;
+	size_t most = vmcd_batch_size(s);
+
+	for (gets->count = 0; gets->count < most; gets->count++) {
+		const char *stop = memchr(at, '\n', (size_t)(end - at));
+		size_t size = stop ? (size_t)(stop - at) : 0, i = gets->count;
+		if (!stop)
+			return;
+		gets->line_end[i] = size + 1;
+		if (size > 0 && at[size - 1] == '\r')
+			size--;
+		gets->line[i] = size;
+		if (!is_plain_get((struct vmcd_span){at, size}, &gets->key[i]))
+			return;
+		at = stop + 1;
+	}
+}
+
+enum vmcd_step
+vmcd_meta_gets(struct vmcd_session *s)
+{
+	struct vmemcache_item *slots = vmcd_out_slot(&s->out);
+	struct gets gets;
+	size_t i = 0;
+
+	gather_gets(s, &gets);
+	if (gets.count < 2) {
+		vmcd_count(&s->counters->cmd_meta, 1);
+		run_get(s, NULL);
+		s->from += s->line_end;
+		return VMCD_ON;
+	}
+	vmcd_pin_many(s->server->cache, gets.key, gets.count, slots);
+	do {
+		vmcd_count(&s->counters->cmd_meta, 1);
+		run_get(s, &slots[i]);
+		s->from += gets.line_end[i];
+		if (++i == gets.count || vmcd_out_is_full(&s->out))
+			break;
+		vmcd_parse((struct vmcd_span){s->in + s->from, gets.line[i]},
+			&s->request);
+	} while (!s->request.error);
+	for (size_t j = i; j < gets.count; j++)
+		vmemcache_unpin(s->server->cache, &slots[j]);
+	return VMCD_ON;
 }
 
 static void
@@ -460,9 +542,6 @@ vmcd_meta_run(struct vmcd_session *s)
 {
 	vmcd_count(&s->counters->cmd_meta, 1);
 	switch (s->request.command) {
-	case VMCD_META_GET:
-		run_get(s);
-		break;
 	case VMCD_META_DELETE:
 		run_delete(s);
 		break;

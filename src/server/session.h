@@ -92,6 +92,11 @@ enum vmcd_step vmcd_resp_step(struct vmcd_session *session);
 enum vmcd_step vmcd_text_run(struct vmcd_session *session);
 enum vmcd_step vmcd_text_keys(struct vmcd_session *session);
 void vmcd_meta_run(struct vmcd_session *session);
+/*
+ * An mg, and those that follow it in the input, which are then looked up
+ * together. Their lines are done.
+ */
+enum vmcd_step vmcd_meta_gets(struct vmcd_session *session);
 
 /* What became of a value that was to be stored; the reply. */
 void vmcd_text_stored(struct vmcd_session *session, int rc);

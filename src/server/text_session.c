@@ -307,5 +307,7 @@ vmcd_text_step(struct vmcd_session *s)
 	}
 	if (r->has_value)
 		return take_value(s);
+	if (r->command == VMCD_META_GET)
+		return vmcd_meta_gets(s);
 	return end_line(s, vmcd_text_run(s));
 }

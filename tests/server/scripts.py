@@ -56,6 +56,20 @@ SCRIPTS = {
                  b"verbosity foo bar my\r\nverbosity 0 noreply\r\n"
                  b"verbosity x\r\n",
     "version": b"version noreply\r\nversion foo bar\r\nversion\r\n",
+    "many keys": b"".join(b"set k%d %d 0 3\r\nabc\r\n" % (i, i) for i in range(0, 60, 2)) +
+                 b"gets" + b"".join(b" k%d" % i for i in range(60)) + b"\r\n" +
+                 b"set big 0 0 200000\r\n" + BIG + b"\r\n" +
+                 b"get k2 big k3 big big k4 big k6 big big nokey\r\n",
+    "gets in a row":
+        b"".join(b"ms k%d 3\r\nabc\r\n" % i for i in range(0, 40, 2)) +
+        b"".join(b"mg k%d v k\r\n" % i for i in range(40)) + b"mn\r\n" +
+        b"".join(b"mg k%d q s v Oa%d\r\n" % (i, i) for i in range(40)) + b"mn\r\n" +
+        b"mg k0 v\r\nmg k2 v v\r\nmg k4 v\r\nmg k6 t T30\r\nmg k6 t\r\nmg\r\nmg k8\r\n"
+        b"mg k10 v\r\nms k10 1\r\nx\r\nmg k10 v\r\nmd k10\r\nmg k10 v\r\n"
+        b"mg new v N30\r\nmg new v\r\nmg a3I= b v k\r\nmg k2 f\r\nget k2\r\nmg k2 h\r\n",
+    "large gets in a row":
+        b"ms big 200000\r\n" + BIG + b"\r\nms k 1\r\nx\r\n" +
+        b"mg k v\r\nmg big v\r\n" * 6 + b"mg nokey v\r\nmg k\r\nmn\r\n",
     "quit": b"quit foo\r\nversion\r\n",
     "stats": b"stats nothing\r\nstats reset\r\nstats reset noreply\r\n"
              b"stats noreply\r\nshutdown\r\n",
