@@ -22,7 +22,17 @@ enum { POOL = 4 << 20, LARGEST = 1024 };
 static const struct operation {
 	const char *name;
 	size_t size;
-	enum { GET, MISS, PUT, STORE, REPLACE, EXPIRE, MANY } call;
+	enum {
+		GET,
+		MISS,
+		PUT,
+		STORE,
+		REPLACE,
+		EXPIRE,
+		MANY,
+		PIN,
+		RESERVE
+	} call;
 } operations[] = {
 	{"get_256", 256, GET}, {"get_1k", 1024, GET}, {"miss", 256, MISS},
 	{"put_256", 256, PUT}, {"put_1k", 1024, PUT},
@@ -30,6 +40,8 @@ static const struct operation {
 	{"replace_1k", 1024, REPLACE}, /* of one that is there */
 	{"expire_1k", 1024, EXPIRE},   /* of a new key, for 1 to 100 s */
 	{"many_1k", 1024, MANY},       /* of new keys, 16 at once: each */
+	{"pin_256", 256, PIN},         /* and its unpin */
+	{"reserve_1k", 1024, RESERVE}, /* of a new key, and its commit */
 };
 
 static uint64_t random_state = 1;
@@ -67,6 +79,26 @@ store(VMEMcache *cache, const struct operation *op, uint64_t held)
 }
 
 static void
+hold(VMEMcache *cache, const struct operation *op, uint64_t held)
+{
+	struct vmemcache_item item;
+	uint64_t key;
+
+	if (op->call == PIN) {
+		key = next_key - 1 - bench_random_below(&random_state, held);
+		if (vmemcache_pin(cache, &key, sizeof(key), 0, &item))
+			exit(1);
+		vmemcache_unpin(cache, &item);
+		return;
+	}
+	key = next_key++;
+	if (vmemcache_reserve(
+		    cache, &key, sizeof(key), op->size, NULL, &item) ||
+		vmemcache_commit(cache, &item, op->size, NULL))
+		exit(1);
+}
+
+static void
 call(VMEMcache *cache, const struct operation *op, uint64_t held)
 {
 	static char value[LARGEST];
@@ -76,6 +108,10 @@ call(VMEMcache *cache, const struct operation *op, uint64_t held)
 	for (volatile int i = 0; i < 10; i++)
 		;
 #endif
+	if (op->call >= PIN) {
+		hold(cache, op, held);
+		return;
+	}
 	if (op->call >= STORE) {
 		store(cache, op, held);
 		return;

@@ -53,6 +53,12 @@ vmc_entry_tell(
 	const struct vmc_entry *e, struct vmemcache_info *info, uint64_t *now)
 {
 	info->value_size = vmc_entry_value_size(e);
+	if (__builtin_expect(!vmc_entry_has_extra(e), 1)) {
+		info->version = VMC_VERSION_NONE;
+		info->ttl_ms = VMEMCACHE_FOREVER;
+		info->tag = 0;
+		return;
+	}
 	info->version = vmc_entry_version(e);
 	info->ttl_ms = vmc_entry_ttl(e, now);
 	info->tag = vmc_entry_tag(e);

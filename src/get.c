@@ -278,21 +278,11 @@ get(struct vmemcache *cache, const void *data, size_t key_size, void *buffer,
 }
 
 /*
- * There is no array on its stack; a canary is 7 of the 250 instructions of a
- * hit. Not all compilers know how to do without.
- */
-#if __has_attribute(no_stack_protector)
-#define NO_CANARY __attribute__((no_stack_protector))
-#else
-#define NO_CANARY
-#endif
-
-/*
  * Twice the same, once for keys of a word: hashed and compared in place. At the
  * beginning of a line, for what it costs where it happens to begin elsewhere:
  * 48 bytes into one, a get of 4 KiB took 630 ns in place of 540.
  */
-NO_CANARY __attribute__((aligned(64))) ssize_t
+VMC_NO_CANARY __attribute__((aligned(64))) ssize_t
 vmc_cache_get(struct vmemcache *cache, const void *data, size_t key_size,
 	void *buffer, size_t buffer_size, size_t offset, size_t *value_size)
 {

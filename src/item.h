@@ -7,6 +7,7 @@
 #define VMC_ITEM_H
 
 #include "cache.h"
+#include "expire.h"
 
 /* What an item is; of vmemcache_item the member kind. */
 enum vmc_item_kind { VMC_ITEM_PINNED, VMC_ITEM_CROWDED, VMC_ITEM_RESERVED };
@@ -27,8 +28,75 @@ int vmc_item_fill(struct vmemcache *cache, struct vmc_stripe *stripe,
 void vmc_item_show(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, struct vmemcache_item *item);
 void vmc_item_end(struct vmemcache *cache, struct vmemcache_item *item);
+
+/* Pins that the state word counts; pin.c. */
+#define VMC_WORD_PINS (VMC_ENTRY_PINS_MAX - 1)
+
+static inline unsigned
+vmc_entry_pins(uint16_t state)
+{
+	return state / VMC_ENTRY_PIN;
+}
+
+/* The entry had no pin before. */
+static inline void
+vmc_item_count_first(struct vmc_stripe *stripe, const struct vmc_entry *e)
+{
+	vmc_count(stripe, VMC_COUNT_PINNED, 1);
+	vmc_count(stripe, VMC_COUNT_PINNED_BYTES, vmc_entry_value_size(e));
+}
+
+/* Pins of one entry that the state word has no room for. */
+struct vmc_crowd {
+	struct vmc_crowd *next;
+	struct vmc_entry *entry;
+	uint64_t pins; /* at least 1 */
+};
+
+/*
+ * Pin an entry whose word may have no room for that, under the latch of crowds,
+ * and in an epoch, or as vmc_item_pin(): 0, -EAGAIN if the entry is DEAD.
+ * *spare is room for a crowd, and NULL if that was needed.
+ */
+int vmc_item_join(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, struct vmc_crowd **spare,
+	enum vmc_item_kind *kind);
+
+/* The pieces of a value in several runs, or in none. -ENOMEM. */
+int vmc_item_list_pieces(struct vmemcache *cache, const struct vmc_entry *e,
+	struct vmemcache_item *item);
+
+/* What the caller is told of an entry that is pinned for it. -ENOMEM. */
+static inline __attribute__((always_inline)) int
+vmc_item_tell(struct vmemcache *cache, const struct vmc_entry *e,
+	enum vmc_item_kind kind, struct vmemcache_item *item, uint64_t *now)
+{
+	vmc_run run = e->runs.word;
+
+	item->entry = (void *)(uintptr_t)e;
+	item->kind = kind;
+	item->more = NULL;
+	item->info.struct_size = sizeof(item->info);
+	vmc_entry_tell(e, &item->info, now);
+	if (__builtin_expect(run == 0 || run & VMC_RUNS_ARRAY, 0))
+		return vmc_item_list_pieces(cache, e, item);
+	/* one run is as long as the value needs */
+	item->piece[0].iov_base = vmc_block_address(cache, vmc_run_first(run));
+	item->piece[0].iov_len = item->info.value_size;
+	item->iov = item->piece;
+	item->iov_count = 1;
+	return 0;
+}
+
 /* Of no item that is pinned. */
-void vmc_item_clear(struct vmemcache_item *item);
+static inline void
+vmc_item_clear(struct vmemcache_item *item)
+{
+	item->iov = NULL;
+	item->iov_count = -1;
+	item->entry = NULL;
+}
+
 /* As vmemcache_walk(), negative errno; -EBADF. */
 ssize_t vmc_cache_walk(struct vmemcache *cache, uint64_t *cursor,
 	size_t at_most, vmemcache_on_item *on_item, void *arg);

@@ -54,88 +54,6 @@
 
 #include <errno.h>
 
-/* Pins of one entry that the state word has no room for. */
-struct vmc_crowd {
-	struct vmc_crowd *next;
-	struct vmc_entry *entry;
-	uint64_t pins; /* at least 1 */
-};
-
-#define WORD_PINS (VMC_ENTRY_PINS_MAX - 1)
-
-static_assert(sizeof(struct vmemcache_item) == 160, "the ABI");
-
-static inline unsigned
-pins_of(uint16_t state)
-{
-	return state / VMC_ENTRY_PIN;
-}
-
-/* --- crowds --- */
-
-static struct vmc_crowd **
-find_crowd(struct vmemcache *cache, const struct vmc_entry *e)
-{
-	struct vmc_crowd **at = &cache->crowds;
-
-	while (*at && (*at)->entry != e)
-		at = &(*at)->next;
-	return at;
-}
-
-static inline void
-count_first_pin(struct vmc_stripe *stripe, const struct vmc_entry *e)
-{
-	vmc_count(stripe, VMC_COUNT_PINNED, 1);
-	vmc_count(stripe, VMC_COUNT_PINNED_BYTES, vmc_entry_value_size(e));
-}
-
-/* Under the latch: 0, -EAGAIN if the entry is DEAD; *spare is NULL if used. */
-static int
-join(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e,
-	struct vmc_crowd **spare, enum vmc_item_kind *kind)
-{
-	struct vmc_crowd *crowd = *find_crowd(cache, e);
-	uint16_t state = vmc_load_acquire(&e->state);
-
-	*kind = VMC_ITEM_CROWDED;
-	if (crowd) { /* it has a pin, so there is no need to look */
-		crowd->pins++;
-		return 0;
-	}
-	do
-		if ((state & VMC_ENTRY_STATES) == VMC_ENTRY_DEAD)
-			return -EAGAIN;
-	while (!vmc_cas_acq_rel(
-		&e->state, &state, (uint16_t)(state + VMC_ENTRY_PIN)));
-	if (pins_of(state) < WORD_PINS) {
-		if (pins_of(state) == 0)
-			count_first_pin(stripe, e);
-		*kind = VMC_ITEM_PINNED;
-		return 0;
-	}
-	**spare = (struct vmc_crowd){cache->crowds, e, 1};
-	cache->crowds = *spare;
-	*spare = NULL;
-	return 0;
-}
-
-/* True: the pin of the word that the crowd had is the caller's to drop. */
-static bool
-leave_crowd(struct vmemcache *cache, const struct vmc_entry *e)
-{
-	vmc_latch_acquire(&cache->crowds_latch, VMC_RANK_PINS);
-	struct vmc_crowd **at = find_crowd(cache, e);
-	struct vmc_crowd *crowd = *at;
-	bool last = --crowd->pins == 0;
-	if (last)
-		*at = crowd->next;
-	vmc_latch_release(&cache->crowds_latch, VMC_RANK_PINS);
-	if (last)
-		vmc_free(&cache->uncounted, crowd, sizeof(*crowd));
-	return last;
-}
-
 /* The slow way of find_and_pin(): there may be more pins than the word has. */
 static __attribute__((noinline)) int
 pin_in_crowd(struct vmemcache *cache, struct vmc_thread *thread,
@@ -154,7 +72,7 @@ pin_in_crowd(struct vmemcache *cache, struct vmc_thread *thread,
 		if (!*entry || vmc_entry_is_over(*entry, &stripe->now)) {
 			rc = -ENOENT;
 		} else if (vmc_latch_try(&cache->crowds_latch, VMC_RANK_PINS)) {
-			rc = join(cache, stripe, *entry, &spare, kind);
+			rc = vmc_item_join(cache, stripe, *entry, &spare, kind);
 			vmc_latch_release(&cache->crowds_latch, VMC_RANK_PINS);
 		}
 		vmc_epoch_exit(thread);
@@ -169,32 +87,30 @@ pin_in_crowd(struct vmemcache *cache, struct vmc_thread *thread,
 /* --- pin --- */
 
 /*
- * -ENOENT; -EAGAIN: look again; -ENOMEM. *pending: as of vmc_cache_touch(), 1
- * where nothing is to be done.
+ * -ENOENT; -EAGAIN: look again, as it is DEAD; -EMLINK: the word has no room
+ * for one more. *pending: as of vmc_cache_touch(), 1 where nothing is to be
+ * done.
  */
-static inline int
+static inline __attribute__((always_inline)) int
 find_and_pin(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_stripe *stripe, const struct vmc_key *key, unsigned flags,
-	struct vmc_entry **entry, enum vmc_item_kind *kind, uint32_t *pending)
+	struct vmc_entry **entry, uint32_t *pending)
 {
 	vmc_epoch_enter(thread);
 	struct vmc_entry *e =
 		vmc_index_find(cache->index, key->hash, vmc_entry_match, key);
-	if (!e || vmc_entry_is_over(e, &stripe->now)) {
+	if (__builtin_expect(!e || vmc_entry_is_over(e, &stripe->now), 0)) {
 		vmc_epoch_exit(thread);
 		return -ENOENT;
 	}
 	uint16_t state = vmc_load_acquire(&e->state);
 	do {
+		bool dead = (state & VMC_ENTRY_STATES) == VMC_ENTRY_DEAD;
 		if (__builtin_expect(
-			    (state & VMC_ENTRY_STATES) == VMC_ENTRY_DEAD ||
-				    pins_of(state) >= WORD_PINS,
+			    dead || vmc_entry_pins(state) >= VMC_WORD_PINS,
 			    0)) {
 			vmc_epoch_exit(thread);
-			return pins_of(state) < WORD_PINS
-				       ? -EAGAIN
-				       : pin_in_crowd(cache, thread, stripe,
-						 key, entry, kind);
+			return dead ? -EAGAIN : -EMLINK;
 		}
 	} while (!vmc_cas_acq_rel(
 		&e->state, &state, (uint16_t)(state + VMC_ENTRY_PIN)));
@@ -205,164 +121,68 @@ find_and_pin(struct vmemcache *cache, struct vmc_thread *thread,
 		*pending = vmc_cache_touch(cache, stripe, e);
 	vmc_epoch_exit(thread);
 	*entry = e;
-	*kind = VMC_ITEM_PINNED;
-	if (pins_of(state) == 0)
-		count_first_pin(stripe, e);
+	if (vmc_entry_pins(state) == 0)
+		vmc_item_count_first(stripe, e);
 	return 0;
 }
 
-/* Where the pieces of the value are, and how many. */
-static int
-list_pieces(
-	struct vmemcache *cache, const struct vmc_entry *e, struct iovec *piece)
+/* The common case, without a call: -ENOENT, -EAGAIN, -EMLINK, -ENOMEM. */
+static inline __attribute__((always_inline)) int
+pin_once(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key, unsigned flags,
+	struct vmemcache_item *item)
 {
-	size_t left = vmc_entry_value_size(e);
-	uint64_t count;
-	const vmc_run *run = vmc_runs_view(&e->runs, &count);
-	int i = 0;
+	struct vmc_entry *e;
+	uint32_t pending = 1;
+	int rc = find_and_pin(cache, thread, stripe, key, flags, &e, &pending);
 
-	/* a value that was shortened may have runs that it does not need */
-	for (; (uint64_t)i < count && left > 0; i++) {
-		size_t n = vmc_run_count(run[i]) * cache->block_size;
-		if (n > left)
-			n = left;
-		piece[i].iov_base =
-			vmc_block_address(cache, vmc_run_first(run[i]));
-		piece[i].iov_len = n;
-		left -= n;
-	}
-	return i;
-}
-
-/* What the caller is told of an entry that is pinned for it. -ENOMEM. */
-static inline int
-fill(struct vmemcache *cache, struct vmc_entry *e, enum vmc_item_kind kind,
-	struct vmemcache_item *item, uint64_t *now)
-{
-	struct iovec *piece = item->piece;
-	uint64_t count;
-
-	vmc_runs_view(&e->runs, &count);
-	item->entry = e;
-	item->kind = kind;
-	item->more = NULL;
-	item->info.struct_size = sizeof(item->info);
-	vmc_entry_tell(e, &item->info, now);
-	if (__builtin_expect(
-		    count > sizeof(item->piece) / sizeof(item->piece[0]), 0)) {
-		piece = vmc_alloc(&cache->uncounted, count * sizeof(*piece));
-		item->more = piece;
-		item->piece[0].iov_len = count; /* which has no other use */
-		if (!piece)
-			return -ENOMEM;
-	}
-	item->iov = piece;
-	item->iov_count = list_pieces(cache, e, piece);
-	return 0;
-}
-
-void
-vmc_item_clear(struct vmemcache_item *item)
-{
-	item->iov = NULL;
-	item->iov_count = -1;
-	item->entry = NULL;
-}
-
-int
-vmc_item_pin(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_entry *e, struct vmemcache_item *item)
-{
-	uint16_t state = vmc_load_acquire(&e->state);
-	enum vmc_item_kind kind = VMC_ITEM_PINNED;
-	struct vmc_crowd *spare;
-	int rc = 0;
-
-	while ((state & VMC_ENTRY_STATES) != VMC_ENTRY_DEAD &&
-		pins_of(state) < WORD_PINS) {
-		if (!vmc_cas_acq_rel(&e->state, &state,
-			    (uint16_t)(state + VMC_ENTRY_PIN)))
-			continue;
-		if (pins_of(state) == 0)
-			count_first_pin(stripe, e);
-		goto pinned;
-	}
-	spare = vmc_alloc(&cache->uncounted, sizeof(*spare));
-	if (!spare)
-		return -ENOMEM;
-	vmc_latch_acquire(&cache->crowds_latch, VMC_RANK_PINS);
-	rc = join(cache, stripe, e, &spare, &kind);
-	vmc_latch_release(&cache->crowds_latch, VMC_RANK_PINS);
-	if (spare)
-		vmc_free(&cache->uncounted, spare, sizeof(*spare));
-pinned:
-	vmc_item_clear(item);
-	item->entry = e;
-	item->kind = kind;
-	item->more = NULL;
+	if (__builtin_expect(rc != 0, 0))
+		return rc;
+	/* one comparison for "many" and "full", which is 0 */
+	if (__builtin_expect(pending - 1 >= VMC_DRAIN_AT - 1, 0))
+		vmc_cache_look_around(cache, stripe, pending);
+	rc = vmc_item_tell(cache, e, VMC_ITEM_PINNED, item, &stripe->now);
+	if (__builtin_expect(rc != 0, 0))
+		vmc_cache_unpin(cache, item);
 	return rc;
 }
 
-int
-vmc_item_fill(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmemcache_item *item)
-{
-	return fill(cache, item->entry, item->kind, item, &stripe->now);
-}
-
-void
-vmc_item_end(struct vmemcache *cache, struct vmemcache_item *item)
-{
-	if (__builtin_expect(item->more != NULL, 0))
-		vmc_free(&cache->uncounted, item->more,
-			item->piece[0].iov_len * sizeof(*item->iov));
-	item->more = NULL;
-	vmc_item_clear(item);
-}
-
-void
-vmc_item_show(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_entry *e, struct vmemcache_item *item)
-{
-	vmc_item_clear(item);
-	(void)fill(cache, e, VMC_ITEM_PINNED, item, &stripe->now);
-	item->entry = NULL;
-}
-
-static inline int
+/* Until it is pinned, or not there: -ENOENT, -ENOMEM. */
+static __attribute__((noinline)) int
 pin_there(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_stripe *stripe, const struct vmc_key *key, unsigned flags,
 	struct vmemcache_item *item)
 {
 	struct vmc_entry *e;
 	enum vmc_item_kind kind;
-	uint32_t pending = 1;
 	int rc;
 
 	do
-		rc = find_and_pin(
-			cache, thread, stripe, key, flags, &e, &kind, &pending);
-	while (__builtin_expect(rc == -EAGAIN, 0));
+		rc = pin_once(cache, thread, stripe, key, flags, item);
+	while (rc == -EAGAIN);
+	if (rc != -EMLINK)
+		return rc;
+	rc = pin_in_crowd(cache, thread, stripe, key, &e, &kind);
 	if (rc)
 		return rc;
-	/* one comparison for "many" and "full", which is 0 */
-	if (__builtin_expect(pending - 1 >= VMC_DRAIN_AT - 1, 0))
-		vmc_cache_look_around(cache, stripe, pending);
-	rc = fill(cache, e, kind, item, &stripe->now);
+	rc = vmc_item_tell(cache, e, kind, item, &stripe->now);
 	if (rc)
 		vmc_cache_unpin(cache, item);
 	return rc;
 }
 
-/* The way of a get: on a miss on_miss is asked, and the key looked up again. */
-static int
-pin_key(struct vmemcache *cache, struct vmc_thread *thread,
+/* The rest of a pin that did not succeed at once: on a miss on_miss is asked,
+ * and the key looked up again. */
+static __attribute__((noinline)) int
+pin_on(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_stripe *stripe, const struct vmc_key *key, unsigned flags,
-	struct vmemcache_item *item)
+	struct vmemcache_item *item, int so_far)
 {
 	bool counts = !(flags & VMEMCACHE_PEEK);
-	int rc = pin_there(cache, thread, stripe, key, flags, item);
+	int rc = so_far;
 
+	if (rc == -EAGAIN || rc == -EMLINK)
+		rc = pin_there(cache, thread, stripe, key, flags, item);
 	if (rc != -ENOENT) {
 		if (rc == 0 && counts)
 			vmc_count(stripe, VMC_COUNT_HIT, 1);
@@ -370,32 +190,53 @@ pin_key(struct vmemcache *cache, struct vmc_thread *thread,
 	}
 	if (counts)
 		vmc_count(stripe, VMC_COUNT_MISS, 1);
-	if (!cache->on_miss || flags & VMEMCACHE_NO_CALLBACK)
-		return rc;
-	ssize_t put = vmc_cache_ask_on_miss(
-		cache, thread, stripe, &(struct vmc_handover){.key = *key});
-	return put == -EBADF
-		       ? -EBADF
-		       : pin_there(cache, thread, stripe, key, flags, item);
+	if (cache->on_miss && !(flags & VMEMCACHE_NO_CALLBACK)) {
+		if (vmc_cache_ask_on_miss(cache, thread, stripe,
+			    &(struct vmc_handover){.key = *key}) == -EBADF)
+			return -EBADF;
+		rc = pin_there(cache, thread, stripe, key, flags, item);
+	}
+	return rc == -ENOENT ? (int)vmc_fail_const(ENOENT, "no such key") : rc;
 }
 
-int
-vmc_cache_pin(struct vmemcache *cache, const void *data, size_t key_size,
-	unsigned flags, struct vmemcache_item *item)
+static inline __attribute__((always_inline)) int
+pin_key(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key, unsigned flags,
+	struct vmemcache_item *item)
+{
+	int rc = pin_once(cache, thread, stripe, key, flags, item);
+
+	if (__builtin_expect(rc != 0, 0))
+		return pin_on(cache, thread, stripe, key, flags, item, rc);
+	if (__builtin_expect(!(flags & VMEMCACHE_PEEK), 1))
+		vmc_count(stripe, VMC_COUNT_HIT, 1);
+	return 0;
+}
+
+static inline __attribute__((always_inline)) int
+pin(struct vmemcache *cache, const void *data, size_t key_size, unsigned flags,
+	struct vmemcache_item *item)
 {
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
 
-	if (!stripe)
+	if (__builtin_expect(!stripe, 0))
 		return -ENOMEM;
 	stripe->now = 0;
 	vmc_versions_ask(cache, stripe);
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
-	int rc = pin_key(cache, thread, stripe, &key, flags, item);
-	if (rc == -ENOENT)
-		vmc_fail_const(ENOENT, "no such key");
-	return rc;
+	return pin_key(cache, thread, stripe, &key, flags, item);
+}
+
+/* Twice the same, once for keys of a word, as vmc_cache_get(). */
+VMC_NO_CANARY int
+vmc_cache_pin(struct vmemcache *cache, const void *data, size_t key_size,
+	unsigned flags, struct vmemcache_item *item)
+{
+	if (key_size == sizeof(uint64_t))
+		return pin(cache, data, sizeof(uint64_t), flags, item);
+	return pin(cache, data, key_size, flags, item);
 }
 
 /* Hash the first of these keys, and fetch what pinning them will need. */
@@ -457,107 +298,4 @@ vmc_cache_pin_stale(struct vmemcache *cache, struct vmc_stripe *stripe,
 	if (rc == 0)
 		item->info.ttl_ms = vmc_entry_ttl(item->entry, &stripe->now);
 	return rc;
-}
-
-/* --- unpin --- */
-
-/* A node that was parked is in the policy's way again; it is still pinned. */
-static __attribute__((noinline)) void
-unpark(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
-{
-	struct vmc_policy_node *node = &e->node;
-
-	vmc_fetch_sub_acq_rel(&cache->parked, 1);
-	if (!stripe) {
-		vmc_lock_acquire(&cache->policy_lock);
-		if (vmc_load_relaxed(&node->at) == 0)
-			cache->policy->ops->touch(
-				cache->policy, &node, &(uint32_t){0}, NULL, 1);
-		vmc_cache_release_policy(cache);
-		return;
-	}
-	vmc_cache_push(cache, stripe, e);
-}
-
-/* DEAD, and the last pin has gone. */
-static __attribute__((noinline)) void
-bury(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
-{
-	if (!stripe) {
-		vmc_lock_acquire(&cache->policy_lock);
-		vmc_entry_chain(e, vmc_load_relaxed(&cache->orphans));
-		vmc_store_release(&cache->orphans, e);
-		vmc_cache_release_policy(cache);
-		return;
-	}
-	vmc_cache_begin_change(cache, stripe);
-	vmc_runs runs = vmc_cache_let_go(cache, stripe, e);
-	vmc_extent_free(cache->extent, &runs);
-	vmc_cache_reclaim(cache, stripe);
-	vmc_cache_end_change(stripe);
-}
-
-void
-vmc_cache_adopt_orphans(struct vmemcache *cache, struct vmc_stripe *stripe)
-{
-	vmc_lock_acquire(&cache->policy_lock);
-	struct vmc_entry *e = vmc_load_relaxed(&cache->orphans);
-	vmc_store_relaxed(&cache->orphans, NULL);
-	vmc_cache_release_policy(cache);
-	while (e) {
-		struct vmc_entry *next = vmc_entry_unchain(e);
-		vmc_runs runs = vmc_cache_let_go(cache, stripe, e);
-		vmc_extent_free(cache->extent, &runs);
-		e = next;
-	}
-}
-
-static void
-count_unpinned(
-	struct vmemcache *cache, struct vmc_stripe *stripe, size_t value_size)
-{
-	if (stripe) {
-		vmc_count(stripe, VMC_COUNT_PINNED_GONE, 1);
-		vmc_count(stripe, VMC_COUNT_PINNED_BYTES_GONE, value_size);
-	} else {
-		vmc_fetch_add_relaxed(&cache->unpinned_items, 1);
-		vmc_fetch_add_relaxed(&cache->unpinned_bytes, value_size);
-	}
-}
-
-void
-vmc_cache_unpin(struct vmemcache *cache, struct vmemcache_item *item)
-{
-	struct vmc_thread *thread = vmc_thread_self();
-	struct vmc_stripe *stripe =
-		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
-	struct vmc_entry *e = item->entry;
-
-	bool crowded = item->kind == VMC_ITEM_CROWDED;
-	vmc_item_end(cache, item);
-	if (__builtin_expect(crowded, 0) && !leave_crowd(cache, e))
-		return;
-	size_t value_size = vmc_entry_value_size(e);
-	uint16_t state = vmc_load_acquire(&e->state);
-	for (;;) {
-		if (__builtin_expect(state & VMC_ENTRY_PARKED &&
-					     (state & VMC_ENTRY_STATES) ==
-						     VMC_ENTRY_LIVE &&
-					     pins_of(state) == 1,
-			    0)) {
-			if (vmc_cas_acq_rel(&e->state, &state,
-				    (uint16_t)(state & ~VMC_ENTRY_PARKED))) {
-				unpark(cache, stripe, e);
-				state = vmc_load_acquire(&e->state);
-			}
-		} else if (vmc_cas_acq_rel(&e->state, &state,
-				   (uint16_t)(state - VMC_ENTRY_PIN))) {
-			break;
-		}
-	}
-	if (pins_of(state) > 1)
-		return;
-	count_unpinned(cache, stripe, value_size);
-	if ((state & VMC_ENTRY_STATES) == VMC_ENTRY_DEAD)
-		bury(cache, stripe, e);
 }

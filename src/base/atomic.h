@@ -116,4 +116,14 @@ vmc_prefetch_write(const void *p)
 #endif
 }
 
+/*
+ * For calls that have no array on their stack; a canary is 7 of the 250
+ * instructions of a get. Not all compilers know how to do without.
+ */
+#if __has_attribute(no_stack_protector)
+#define VMC_NO_CANARY __attribute__((no_stack_protector))
+#else
+#define VMC_NO_CANARY
+#endif
+
 #endif
