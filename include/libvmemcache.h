@@ -792,6 +792,9 @@ struct vmemcache_statistics {
 	uint64_t gets, hits, misses;
 	uint64_t stores[VMEMCACHE_MODES][VMEMCACHE_OUTCOMES];
 	uint64_t removals[VMEMCACHE_REASONS];
+	uint64_t loads;        /* loaders that were called */
+	uint64_t loads_failed; /* of which no value came */
+	uint64_t loads_shared; /* loads that met another one of their key */
 	uint64_t touches_lost; /* gets that the order of eviction missed, as
 				  several threads were too busy */
 	uint64_t items;
@@ -807,6 +810,8 @@ struct vmemcache_statistics {
 					 in DRAM comes from */
 	uint64_t pinned_items; /* also those that are in the cache no more */
 	uint64_t pinned_bytes; /* of their values */
+	uint64_t reservations; /* neither committed nor aborted yet */
+	uint64_t reserved_bytes;
 };
 
 /*

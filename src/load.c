@@ -73,6 +73,8 @@ end_of_loading(struct vmemcache_loading *loading)
 	if (vmc_cache_is_foreign(cache))
 		return;
 	vmc_cache_abort(cache, &loading->item);
+	if (loading->result != 0)
+		vmc_count(loading->stripe, VMC_COUNT_LOADS_FAILED, 1);
 	vmc_flight_end(
 		cache, loading->stripe, loading->flight, loading->result);
 	vmc_cache_end_change(loading->stripe);
@@ -144,6 +146,7 @@ load_alone(struct vmemcache *cache, struct vmc_stripe *stripe,
 	if (rc != -ENOENT)
 		return rc;
 	loading.result = VMC_FLIGHT_GONE;
+	vmc_count(stripe, VMC_COUNT_LOADS, 1);
 	vmc_lock_assert_none_held();
 	int answer = loader(cache, key->data, key->size, &loading, arg);
 	if (vmc_cache_is_foreign(cache))
@@ -205,8 +208,10 @@ vmc_cache_load(struct vmemcache *cache, const void *data, size_t key_size,
 			return fail_deadlock();
 		if (rc != -EINPROGRESS)
 			return rc;
-		if (until == 0)
+		if (until == 0) {
+			vmc_count(stripe, VMC_COUNT_LOADS_SHARED, 1);
 			until = vmc_flight_until(timeout_ms);
+		}
 		rc = wait_for_other(
 			cache, stripe, &key, flight, how, until, item);
 		if (rc != -EAGAIN)

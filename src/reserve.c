@@ -71,12 +71,21 @@ end_flight(struct vmemcache *cache, struct vmc_stripe *stripe,
 		vmc_flight_end(cache, stripe, r->flight, result);
 }
 
+static void
+count_end(struct vmc_stripe *stripe, const struct vmc_entry *e)
+{
+	vmc_count(stripe, VMC_COUNT_RESERVED_GONE, 1);
+	vmc_count(
+		stripe, VMC_COUNT_RESERVED_BYTES_GONE, vmc_entry_value_size(e));
+}
+
 /* A reservation that was taken goes. */
 static void
 give_up(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_reservation *r)
 {
 	vmc_cache_begin_change(cache, stripe);
+	count_end(stripe, r->entry);
 	vmc_extent_free(cache->extent, &r->entry->runs);
 	vmc_put_free_entry(cache, r->entry);
 	vmc_cache_end_change(stripe);
@@ -143,6 +152,8 @@ vmc_cache_reserve(struct vmemcache *cache, const void *data, size_t key_size,
 		return rc;
 	reserving.r = NULL;
 	r->entry = s.e;
+	vmc_count(stripe, VMC_COUNT_RESERVED, 1);
+	vmc_count(stripe, VMC_COUNT_RESERVED_BYTES, value_size);
 	vmc_item_show(cache, stripe, s.e, item);
 	if (item->iov_count < 0) {
 		give_up(cache, stripe, r);
@@ -213,6 +224,7 @@ vmc_cache_commit(struct vmemcache *cache, struct vmemcache_item *item,
 		cache, thread, stripe, &key, NULL, value_size, &own.r.how, e};
 	uint64_t stored = vmc_entry_version(e);
 	vmc_cache_begin_change(cache, stripe);
+	count_end(stripe, e);
 	int rc = vmc_cache_is_stocked(cache) ? 0 : vmc_cache_stock(cache);
 	vmc_cache_work_begins(stripe);
 	if (rc == 0) {

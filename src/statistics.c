@@ -159,6 +159,9 @@ vmc_cache_own_statistics(
 	s->gets = s->hits + s->misses;
 	memcpy(s->stores, sums + VMC_COUNT_STORES, sizeof(s->stores));
 	memcpy(s->removals, sums + VMC_COUNT_REMOVALS, sizeof(s->removals));
+	s->loads = sums[VMC_COUNT_LOADS];
+	s->loads_failed = sums[VMC_COUNT_LOADS_FAILED];
+	s->loads_shared = sums[VMC_COUNT_LOADS_SHARED];
 	s->touches_lost = sums[VMC_COUNT_TOUCHES_LOST];
 	s->items = vmc_entries_came(sums) - vmc_entries_went(sums);
 	s->value_bytes = sums[VMC_COUNT_VALUES] - sums[VMC_COUNT_VALUES_GONE];
@@ -169,6 +172,10 @@ vmc_cache_own_statistics(
 			  unpinned_items;
 	s->pinned_bytes = sums[VMC_COUNT_PINNED_BYTES] -
 			  sums[VMC_COUNT_PINNED_BYTES_GONE] - unpinned_bytes;
+	s->reservations =
+		sums[VMC_COUNT_RESERVED] - sums[VMC_COUNT_RESERVED_GONE];
+	s->reserved_bytes = sums[VMC_COUNT_RESERVED_BYTES] -
+			    sums[VMC_COUNT_RESERVED_BYTES_GONE];
 	s->block_bytes = block_bytes(cache);
 	s->pool_bytes = cache->pool.size;
 	s->free_runs = vmc_extent_free_runs(cache->extent);

@@ -56,6 +56,9 @@ static const struct figure figures[] = {
 	{AT(stores), true, "Stores by mode and outcome; a put is an add.",
 		&by_mode, &by_outcome},
 	{AT(removals), true, "Items removed, by reason.", &none, &by_reason},
+	COUNTER(loads, "Loaders that were called."),
+	COUNTER(loads_failed, "Loaders of which no value came."),
+	COUNTER(loads_shared, "Loads that met another one of their key."),
 	COUNTER(touches_lost, "Gets that the order of eviction missed."),
 	GAUGE(items, "Items in the cache."),
 	GAUGE(value_bytes, "Bytes of all values."),
@@ -68,6 +71,8 @@ static const struct figure figures[] = {
 	GAUGE(pool_huge_bytes, "Bytes of the pool in huge pages."),
 	GAUGE(pinned_items, "Items that are pinned."),
 	GAUGE(pinned_bytes, "Bytes of the values of pinned items."),
+	GAUGE(reservations, "Reservations, not committed yet."),
+	GAUGE(reserved_bytes, "Bytes of the values of reservations."),
 	GAUGE(metadata_huge_bytes,
 		"Bytes in huge pages of the memory of all caches' metadata."),
 };

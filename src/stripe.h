@@ -33,7 +33,12 @@ enum vmc_counter {
 	VMC_COUNT_METADATA, /* bytes of metadata */
 	VMC_COUNT_PINNED,   /* items, from the first pin to the last unpin */
 	VMC_COUNT_PINNED_BYTES, /* of their values */
-	VMC_COUNT_STORES,       /* by mode and outcome: vmc_count_of_store() */
+	VMC_COUNT_RESERVED,     /* until they are committed or aborted */
+	VMC_COUNT_RESERVED_BYTES,
+	VMC_COUNT_LOADS, /* these only come */
+	VMC_COUNT_LOADS_FAILED,
+	VMC_COUNT_LOADS_SHARED,
+	VMC_COUNT_STORES, /* by mode and outcome: vmc_count_of_store() */
 	VMC_COUNT_GONE =
 		VMC_COUNT_STORES + VMEMCACHE_MODES * VMEMCACHE_OUTCOMES,
 	VMC_COUNT_EXTENTS_GONE = VMC_COUNT_GONE,
@@ -41,6 +46,8 @@ enum vmc_counter {
 	VMC_COUNT_METADATA_GONE,
 	VMC_COUNT_PINNED_GONE,
 	VMC_COUNT_PINNED_BYTES_GONE,
+	VMC_COUNT_RESERVED_GONE,
+	VMC_COUNT_RESERVED_BYTES_GONE,
 	VMC_COUNT_REMOVALS, /* by reason: vmc_count_of_removal() */
 
 	VMC_COUNTERS = VMC_COUNT_REMOVALS + VMEMCACHE_REASONS

@@ -161,6 +161,8 @@ do_reserve(struct model *m)
 	r->deadline = deadline_of(m, how.ttl_ms);
 	r->number = ++m->numbers;
 	m->used_blocks += r->blocks;
+	m->s.reservations++;
+	m->s.reserved_bytes += size;
 	size_t at = 0;
 	for (int i = 0; i < r->item.iov_count; i++) {
 		value_fill(r->item.iov[i].iov_base, r->item.iov[i].iov_len, at,
@@ -168,6 +170,15 @@ do_reserve(struct model *m)
 		at += r->item.iov[i].iov_len;
 	}
 	assert_int_equal(at, size);
+}
+
+static void
+end_reservation(struct model *m, struct reservation *r)
+{
+	r->taken = false;
+	m->used_blocks -= r->blocks;
+	m->s.reservations--;
+	m->s.reserved_bytes -= r->size;
 }
 
 static void
@@ -199,8 +210,7 @@ do_commit(struct model *m)
 	assert_int_equal(rc ? -errno : 0, expected);
 	assert_int_equal(r->item.iov_count, -1);
 	m->s.stores[r->how.mode][outcome_counted(expected, old)]++;
-	r->taken = false;
-	m->used_blocks -= r->blocks;
+	end_reservation(m, r);
 	if (rc == 0) {
 		struct value *v = stored(
 			m, r->key, r->number, size, &r->how, r->deadline);
@@ -222,8 +232,7 @@ do_abort(struct model *m)
 	vmemcache_abort(m->cache, &r->item);
 	assert_int_equal(r->item.iov_count, -1);
 	if (r->taken)
-		m->used_blocks -= r->blocks;
-	r->taken = false;
+		end_reservation(m, r);
 }
 
 /* --- reading --- */
@@ -478,6 +487,8 @@ check(struct model *m)
 	assert_int_equal(s.block_bytes, m->used_blocks * m->extent);
 	assert_int_equal(s.pinned_items, m->s.pinned_items);
 	assert_int_equal(s.pinned_bytes, m->s.pinned_bytes);
+	assert_int_equal(s.reservations, m->s.reservations);
+	assert_int_equal(s.reserved_bytes, m->s.reserved_bytes);
 }
 
 static void

@@ -46,6 +46,12 @@ test_shared(void **state)
 			vmemcache_unpin(cache, &askers[i].item);
 		}
 		assert_int_equal(job.runs, 1);
+		struct vmemcache_statistics told = {
+			.struct_size = sizeof(told)};
+		assert_int_equal(vmemcache_statistics(cache, &told), 0);
+		assert_int_equal(told.loads, way + 1);
+		assert_int_equal(told.loads_failed, way);
+		assert_int_equal(told.loads_shared, (way + 1) * (THREADS - 1));
 		(void)fixture_evict(cache, 1);
 		fixture_check_empty(cache);
 	}
