@@ -3,16 +3,16 @@
  * two_level.c DRAM-DIRECTORY PMEM-DIRECTORY -- a small fast cache over a large
  * slower one
  *
- * What DRAM evicts is demoted: its eviction callback puts the value into the
- * PMEM level before it is gone. What DRAM misses is promoted: its miss
- * callback fetches the value from the PMEM level and puts it into DRAM. So a
- * program that talks to the DRAM level alone sees one cache of both sizes.
- * Values never change in this program, so the copy that a promotion leaves
- * behind stays valid, and its next demotion finds it there (EEXIST).
+ * What DRAM evicts is demoted: its removal callback copies the value to where
+ * it will be in the PMEM level, before it is gone. What DRAM misses is
+ * promoted: its miss callback pins the value in the PMEM level and copies it to
+ * where it will be in DRAM. No buffer is needed in between. So a program that
+ * talks to the DRAM level alone sees one cache of both sizes. Values never
+ * change in this program, so the copy that a promotion leaves behind stays
+ * valid, and its next demotion finds it there.
  */
 #include <libvmemcache.h>
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,30 +28,60 @@ struct levels {
 	unsigned promoted;
 };
 
-/* Copy the value of a key from one cache to another; 0 or -1. */
-static int
-move_value(VMEMcache *from, VMEMcache *to, const void *key, size_t key_size)
+/* From pieces to pieces, which need not be cut alike. */
+static void
+copy_pieces(const struct vmemcache_item *from, const struct vmemcache_item *to)
 {
-	size_t size;
+	size_t at = 0; /* within the piece of from */
+	int i = 0;
 
-	if (vmemcache_get(from, key, key_size, NULL, 0, 0, &size) != 0)
+	for (int k = 0; k < to->iov_count; k++) {
+		char *piece = to->iov[k].iov_base;
+		size_t left = to->iov[k].iov_len;
+		while (left > 0) {
+			size_t n = from->iov[i].iov_len - at;
+			if (n > left)
+				n = left;
+			memcpy(piece, (char *)from->iov[i].iov_base + at, n);
+			piece += n;
+			left -= n;
+			at += n;
+			if (at == from->iov[i].iov_len) {
+				at = 0;
+				i++;
+			}
+		}
+	}
+}
+
+/* Make a value in one cache from an item of the other; 0 or -1. */
+static int
+move_value(const struct vmemcache_item *from, VMEMcache *to, const void *key,
+	size_t key_size)
+{
+	struct vmemcache_store how = {
+		.struct_size = sizeof(how), .mode = VMEMCACHE_ADD};
+	size_t size = from->info.value_size;
+	struct vmemcache_item room;
+
+	if (vmemcache_reserve(to, key, key_size, size, &how, &room) != 0)
 		return -1;
-	char *value = malloc(size);
-	int rc = -1;
-	/* in a program of several threads it may be gone by now */
-	if (value != NULL && vmemcache_get(from, key, key_size, value, size, 0,
-				     NULL) == (ssize_t)size)
-		rc = vmemcache_put(to, key, key_size, value, size);
-	free(value);
-	return rc;
+	copy_pieces(from, &room);
+	return vmemcache_commit(to, &room, size, NULL);
 }
 
 static void
-demote(VMEMcache *dram, const void *key, size_t key_size, void *arg)
+demote(VMEMcache *dram, const void *key, size_t key_size,
+	const struct vmemcache_item *item, enum vmemcache_reason reason,
+	void *arg)
 {
 	struct levels *levels = arg;
 
-	if (move_value(dram, levels->pmem, key, key_size) == 0)
+	(void)dram;
+	/* what is there already need not be written again */
+	if (reason == VMEMCACHE_REASON_CAPACITY && item->iov_count >= 0 &&
+		vmemcache_exists(levels->pmem, key, key_size, NULL) == 0 &&
+		move_value(item, levels->pmem, key, key_size) == 0)
 		levels->demoted++;
 }
 
@@ -59,9 +89,13 @@ static void
 promote(VMEMcache *dram, const void *key, size_t key_size, void *arg)
 {
 	struct levels *levels = arg;
+	struct vmemcache_item item;
 
-	if (move_value(levels->pmem, dram, key, key_size) == 0)
+	if (vmemcache_pin(levels->pmem, key, key_size, 0, &item) != 0)
+		return;
+	if (move_value(&item, dram, key, key_size) == 0)
 		levels->promoted++;
+	vmemcache_unpin(levels->pmem, &item);
 }
 
 static VMEMcache *
@@ -96,7 +130,7 @@ main(int argc, char *argv[])
 	}
 	struct levels levels = {.dram = open_level(argv[1], 4 * MIB),
 		.pmem = open_level(argv[2], 32 * MIB)};
-	vmemcache_callback_on_evict(levels.dram, demote, &levels);
+	vmemcache_callback_on_remove(levels.dram, demote, &levels);
 	vmemcache_callback_on_miss(levels.dram, promote, &levels);
 
 	for (unsigned key = 0; key < KEYS; key++) {
