@@ -14,16 +14,10 @@
 #include <string.h>
 
 #include "commands.h"
-#include "plot.h"
 #include "progress.h"
 #include "random.h"
+#include "store.h"
 #include "trace.h"
-
-static const enum vmemcache_repl_p policies[] = {VMEMCACHE_REPLACEMENT_LRU,
-	VMEMCACHE_REPLACEMENT_SIEVE, VMEMCACHE_REPLACEMENT_S3FIFO,
-	VMEMCACHE_REPLACEMENT_ADAPTIVE};
-
-#define N_POLICIES (sizeof(policies) / sizeof(policies[0]))
 
 static const struct bench_column columns[] = {
 	{"size", "size", BENCH_TEXT},
@@ -43,12 +37,9 @@ struct sizes {
 	} at[BENCH_LIST_MAX];
 };
 
-struct curve {
-	struct bench_common common;
-	struct bench_trace *trace;
-	uint64_t unit; /* bytes of a value that take a block */
-	uint64_t all;  /* blocks of all objects, each at its largest */
-};
+static struct sizes sizes;
+static struct bench_trace *trace;
+static uint64_t unit; /* bytes of a value that take a block */
 
 static const char *
 parse_size(const char *text, struct size *size)
@@ -71,24 +62,24 @@ parse_size(const char *text, struct size *size)
 static const char *
 parse_sizes(const char *text, void *into)
 {
-	struct sizes *sizes = into;
-	char *copy = strdup(text), *rest = NULL;
+	struct sizes *list = into;
+	char *copy = strdup(text), *rest = copy;
 	const char *wrong = NULL;
 
-	sizes->n = 0;
-	for (char *part = strtok_r(copy, ",", &rest); part && !wrong;
-		part = strtok_r(NULL, ",", &rest))
-		wrong = sizes->n == BENCH_LIST_MAX
-				? "has too many sizes"
-				: parse_size(part, &sizes->at[sizes->n++]);
+	list->n = 0;
+	while (rest != NULL && wrong == NULL)
+		wrong = list->n == BENCH_LIST_MAX
+				? "has more than 16 sizes"
+				: parse_size(strsep(&rest, ","),
+					  &list->at[list->n++]);
 	free(copy);
-	return wrong ? wrong : sizes->n == 0 ? "has no size" : NULL;
+	return wrong;
 }
 
 static uint64_t
-blocks_of(const struct curve *c, uint64_t size)
+blocks_of(uint64_t size)
 {
-	return size / c->unit + (size % c->unit != 0);
+	return size / unit + (size % unit != 0);
 }
 
 /* --- the objects --- */
@@ -119,8 +110,7 @@ make_room(struct objects *o)
 	struct objects larger = {
 		.room = o->room ? 2 * o->room : 1024, .count = o->count};
 
-	larger.table = bench_realloc(NULL, larger.room * sizeof(*o->table));
-	memset(larger.table, 0, larger.room * sizeof(*o->table));
+	larger.table = bench_zeroed(larger.room, sizeof(*o->table));
 	for (uint64_t i = 0; i < o->room; i++)
 		if (o->table[i].blocks > 0)
 			*find(&larger, o->table[i].id) = o->table[i];
@@ -129,18 +119,18 @@ make_room(struct objects *o)
 }
 
 static uint64_t
-blocks_of_all(const struct curve *c)
+blocks_of_all(void)
 {
 	struct objects objects = {.count = 0};
 	struct bench_trace_request r;
 	uint64_t sum = 0;
 
-	while (bench_trace_next(c->trace, &r)) {
+	while (bench_trace_next(trace, &r)) {
 		if (2 * objects.count >= objects.room)
 			make_room(&objects);
 		struct object *o = find(&objects, r.id);
 		/* one of no bytes is an object, too, for the table */
-		uint64_t blocks = blocks_of(c, r.size ? r.size : 1);
+		uint64_t blocks = blocks_of(r.size ? r.size : 1);
 		objects.count += o->blocks == 0;
 		o->id = r.id;
 		if (blocks > o->blocks) {
@@ -154,123 +144,97 @@ blocks_of_all(const struct curve *c)
 
 /* --- serving --- */
 
-static VMEMcache *
-open_cache(const struct curve *c, enum vmemcache_repl_p policy, uint64_t blocks,
-	size_t granule)
-{
-	VMEMcache *cache = vmemcache_new();
-
-	if (!cache || vmemcache_set_extent_size(cache, granule) ||
-		vmemcache_set_size(cache, blocks * granule) ||
-		vmemcache_set_eviction_policy(cache, policy) ||
-		vmemcache_add(cache, c->common.path))
-		bench_fail("curve: %s", vmemcache_errormsg());
-	vmemcache_bench_set(cache, VMEMCACHE_BENCH_NO_MEMCPY, 1);
-	return cache;
-}
-
 /* The part of all requests that miss. */
 static double
-serve(const struct curve *c, enum vmemcache_repl_p policy, uint64_t blocks)
+serve(enum vmemcache_repl_p policy, uint64_t blocks)
 {
-	size_t granule = c->common.extent;
 	struct bench_trace_request r;
 	uint64_t misses = 0, requests = 0;
 	const char nothing = 0;
 
-	if (blocks * granule < VMEMCACHE_MIN_POOL)
-		granule = VMEMCACHE_MIN_POOL / blocks + 1;
-	VMEMcache *cache = open_cache(c, policy, blocks, granule);
-	bench_trace_rewind(c->trace);
-	for (; bench_trace_next(c->trace, &r); requests++) {
+	bench.policy = policy;
+	bench.extent = unit > 1 ? unit : VMEMCACHE_MIN_EXTENT;
+	if (blocks * bench.extent < VMEMCACHE_MIN_POOL)
+		bench.extent = VMEMCACHE_MIN_POOL / blocks + 1;
+	VMEMcache *cache = bench_cache_configure(blocks * bench.extent);
+	bench_cache_add(cache);
+	vmemcache_bench_set(cache, VMEMCACHE_BENCH_NO_MEMCPY, 1);
+	bench_trace_rewind(trace);
+	for (; bench_trace_next(trace, &r); requests++) {
 		if (vmemcache_get(
 			    cache, &r.id, sizeof(r.id), NULL, 0, 0, NULL) >= 0)
 			continue;
 		misses++;
 		if (vmemcache_put(cache, &r.id, sizeof(r.id), &nothing,
-			    blocks_of(c, r.size) * granule) &&
+			    blocks_of(r.size) * bench.extent) &&
 			errno != ENOSPC)
-			bench_fail("curve: %s", vmemcache_errormsg());
+			bench_fail("%s", vmemcache_errormsg());
 	}
-	vmemcache_delete(cache);
+	bench_cache_delete(cache);
 	return (double)misses / (double)requests;
 }
 
 static void
-serve_all(struct curve *c, const struct sizes *sizes, struct bench_report *r)
+serve_all(uint64_t all, struct bench_table *table)
 {
-	bench_table(r, "curve", columns, sizeof(columns) / sizeof(*columns));
-	for (size_t i = 0; i < sizes->n; i++) {
-		const struct size *size = &sizes->at[i];
-		uint64_t blocks = size->percent > 0
-					  ? (uint64_t)((double)c->all *
-						       size->percent / 100)
-					  : size->bytes / c->unit;
+	for (size_t i = 0; i < sizes.n; i++) {
+		const struct size *size = &sizes.at[i];
+		double misses[BENCH_POLICIES];
+		uint64_t blocks =
+			size->percent > 0
+				? (uint64_t)((double)all * size->percent / 100)
+				: size->bytes / unit;
 		if (blocks == 0)
-			bench_refuse("curve: %s is less than a block of %llu "
-				     "bytes",
-				size->text, (unsigned long long)c->unit);
-		bench_row(r);
-		bench_cell_text(r, "%s", size->text);
-		bench_cell(r, (double)blocks);
-		for (size_t p = 0; p < N_POLICIES; p++) {
-			bench_progress((double)(i * N_POLICIES + p) /
-					       (double)(sizes->n * N_POLICIES),
+			bench_refuse("%s is less than a block of %llu bytes",
+				size->text, (unsigned long long)unit);
+		for (size_t p = 0; p < BENCH_POLICIES; p++) {
+			bench_progress(
+				(double)(i * BENCH_POLICIES + p) /
+					(double)(sizes.n * BENCH_POLICIES),
 				size->text);
-			bench_cell(r, serve(c, policies[p], blocks));
+			misses[p] = serve(bench_policies[p], blocks);
 		}
+		BENCH_ROW(table, size->text, (double)blocks, misses[0],
+			misses[1], misses[2], misses[3]);
 	}
-	bench_progress_end();
 }
 
-static int
-run(const struct bench_command *command, int argc, char **argv)
+static void
+run(struct bench_report *r, char **arguments)
 {
-	static struct curve c = {.common = BENCH_COMMON_DEFAULTS};
-	static struct sizes sizes;
-	char error[512];
-	const struct bench_option options[] = {
-		{"sizes", 's', "SIZE,...",
-			"of the cache, as 1% or 64M (default 1%,2%,5%,10%,20%)",
-			parse_sizes, &sizes},
-	};
-
-	parse_sizes("1%,2%,5%,10%,20%", &sizes);
-	int first = bench_options(command, options, 1, &c.common, argc, argv);
-	if (first + 1 != argc)
-		bench_refuse(
-			"curve: takes one trace, but got %d", argc - first);
-	bench_plot_check(c.common.plot);
-	c.trace = bench_trace_open(argv[first], error, sizeof(error));
-	if (c.trace == NULL)
-		bench_refuse("curve: %s", error);
-	const struct bench_trace_summary *summary =
-		bench_trace_summary(c.trace);
-	c.unit = summary->largest > 1 ? c.common.extent : 1;
-	c.all = blocks_of_all(&c);
-	struct bench_report *r = bench_report_new(command->name);
-	bench_setting(r, "trace", "%s", argv[first]);
+	trace = bench_trace_of(arguments);
+	if (sizes.n == 0)
+		parse_sizes("1%,2%,5%,10%,20%", &sizes);
+	const struct bench_trace_summary *summary = bench_trace_summary(trace);
+	unit = summary->largest > 1 ? bench.extent : 1;
+	uint64_t all = blocks_of_all();
+	bench_setting(r, "trace", arguments[0]);
 	bench_setting_number(r, "requests", summary->requests);
-	bench_setting_number(r, "block_bytes", c.unit);
-	bench_setting_number(r, "blocks_of_all", c.all);
-	serve_all(&c, &sizes, r);
+	bench_setting_number(r, "block_bytes", unit);
+	bench_setting_number(r, "blocks_of_all", all);
+	serve_all(all, BENCH_TABLE(r, "curve", columns));
 	bench_note(r, "misses: of all requests, for each policy.");
-	bench_finish(r, &c.common, bench_plot_curve);
-	bench_trace_close(c.trace);
-	return 0;
+	bench_trace_close(trace);
 }
+
+static const struct bench_option options[] = {
+	{"sizes", 's', "SIZE,...",
+		"of the cache, as 1% or 64M (default 1%,2%,5%,10%,20%)",
+		parse_sizes, &sizes},
+	{0},
+};
 
 const struct bench_command bench_curve = {
 	.name = "curve",
 	.arguments = "TRACE",
 	.summary = "misses over the size of the cache, for each policy",
 	.help = "Serves the recorded requests of TRACE as replay does, once "
-		"for "
-		"each policy and\neach size of the cache, and prints how many "
-		"miss. Nothing is copied, so times are\nnot told.\n\n"
+		"for each policy and each size of the cache, and prints how "
+		"many miss. Nothing is copied, so times are not told.\n\n"
 		"A size is in bytes, or a percentage of the bytes of all "
-		"objects "
-		"of the trace,\neach at its largest. Where no object is larger "
-		"than a byte, each takes a block:\na size is their number.",
+		"objects of the trace, each at its largest. Where no object is "
+		"larger than a byte, each takes a block: a size is their "
+		"number.",
+	.options = options,
 	.run = run,
 };

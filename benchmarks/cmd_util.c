@@ -10,31 +10,26 @@
  * which takes the order of evictions away from the order of the puts, so that
  * what becomes free lies scattered.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
 #include "distribution.h"
 #include "dram.h"
-#include "plot.h"
 #include "progress.h"
 #include "random.h"
 #include "room.h"
 #include "store.h"
 
 enum {
-	SIZE_BITS = 24,
+	SIZE_BITS = 25,
 	ENTRIES = 1000000 /* for their DRAM */
 };
 
-struct util {
-	struct bench_common common;
-	uint64_t pool;
-	uint64_t turnovers;
-	uint64_t entries;
-	struct bench_distribution sizes; /* draw is NULL: the standard set */
-};
+static uint64_t pool;
+static uint64_t turnovers = 20;
+static uint64_t entries = UINT64_MAX;
+static struct bench_distribution only; /* draw is NULL: the standard set */
 
 static const struct {
 	const char *sizes;
@@ -49,7 +44,7 @@ static const struct {
 	{"log-uniform:256:64K", true},
 };
 
-#define N_STANDARD (sizeof(standard_set) / sizeof(standard_set[0]))
+enum { N_STANDARD = sizeof(standard_set) / sizeof(standard_set[0]) };
 
 static const struct bench_column space_columns[] = {
 	{"sizes", "sizes", BENCH_TEXT},
@@ -78,12 +73,6 @@ struct churn {
 	uint64_t puts;
 };
 
-static uint64_t
-size_of_key(uint64_t key)
-{
-	return key & ((UINT64_C(1) << SIZE_BITS) - 1);
-}
-
 static void
 on_evict(VMEMcache *cache, const void *key, size_t key_size, void *arg)
 {
@@ -92,7 +81,7 @@ on_evict(VMEMcache *cache, const void *key, size_t key_size, void *arg)
 
 	(void)cache;
 	memcpy(&number, key, key_size);
-	c->requested -= size_of_key(number);
+	c->requested -= number & ((UINT64_C(1) << SIZE_BITS) - 1);
 }
 
 static void
@@ -108,14 +97,13 @@ get_recent(struct churn *c, char *buffer, size_t size, uint64_t *random)
 
 /* Put values of these sizes until their bytes make up so many pools. */
 static void
-turn_over(const struct util *u, struct churn *c,
-	const struct bench_distribution *sizes, bool gets, double part)
+turn_over(struct churn *c, const struct bench_distribution *sizes, bool gets,
+	double part)
 {
-	uint64_t random = bench_mix(u->common.seed);
-	double all = (double)u->pool * (double)u->turnovers;
-	char *buffer = bench_realloc(NULL, sizes->high + 1);
+	uint64_t random = bench_mix(bench.seed);
+	double all = (double)pool * (double)turnovers;
+	char *buffer = bench_zeroed(1, sizes->high + 1);
 
-	memset(buffer, 0xa5, sizes->high + 1);
 	for (double put = 0; put < all; c->puts++) {
 		uint64_t size = bench_draw(sizes, &random);
 		uint64_t key = c->puts << SIZE_BITS | size;
@@ -123,14 +111,14 @@ turn_over(const struct util *u, struct churn *c,
 		if (gets)
 			get_recent(c, buffer, size, &random);
 		if (vmemcache_put(c->cache, &key, sizeof(key), buffer, size))
-			bench_fail("util: put of %llu bytes: %s",
+			bench_fail("put of %llu bytes: %s",
 				(unsigned long long)size, vmemcache_errormsg());
 		c->requested += size;
 		c->keys[c->puts % c->ring] = key;
 		put += (double)size;
 		if (c->puts % 4096 == 0)
-			bench_progress(part + put / all / (double)N_STANDARD,
-				sizes->spec);
+			bench_progress(
+				part + put / all / N_STANDARD, sizes->spec);
 	}
 	free(buffer);
 }
@@ -148,164 +136,110 @@ mean_of(const struct bench_distribution *sizes)
 }
 
 static void
-measure_space(const struct util *u, const struct bench_distribution *sizes,
-	bool gets, double part, struct bench_report *r)
+measure_space(const struct bench_distribution *sizes, bool gets, double part,
+	struct bench_table *table)
 {
-	struct churn c = {.cache = bench_cache_configure(&u->common, u->pool)};
+	struct churn c = {.cache = bench_cache_configure(pool)};
 
 	/* About as many keys as the pool holds. */
-	c.ring = (size_t)((double)u->pool / (mean_of(sizes) + 1)) + 16;
+	c.ring = (size_t)((double)pool / (mean_of(sizes) + 1)) + 16;
 	c.keys = bench_realloc(NULL, c.ring * sizeof(*c.keys));
 	vmemcache_callback_on_evict(c.cache, on_evict, &c);
-	if (vmemcache_add(c.cache, u->common.path))
-		bench_fail("no pool of %llu bytes in %s: %s",
-			(unsigned long long)u->pool, u->common.path,
-			vmemcache_errormsg());
-	turn_over(u, &c, sizes, gets, part);
+	bench_cache_add(c.cache);
+	turn_over(&c, sizes, gets, part);
 
-	double entries =
+	double used =
+		(double)bench_statistic(c.cache, VMEMCACHE_STAT_POOL_SIZE_USED);
+	double values =
 		(double)bench_statistic(c.cache, VMEMCACHE_STAT_ENTRIES);
-	bench_row(r);
-	bench_cell_text(r, "%s", sizes->spec);
-	bench_cell(r, gets);
-	bench_cell(r, 100 * (double)c.requested / (double)u->pool);
-	bench_cell(r, 100 *
-			      (double)bench_statistic(
-				      c.cache, VMEMCACHE_STAT_POOL_SIZE_USED) /
-			      (double)u->pool);
-	bench_cell(r, entries);
-	bench_cell(r, (double)bench_statistic(c.cache, VMEMCACHE_STAT_EXTENTS) /
-			      entries);
-	bench_cell(r,
+	double runs = (double)bench_statistic(c.cache, VMEMCACHE_STAT_EXTENTS);
+	BENCH_ROW(table, sizes->spec, gets,
+		100 * (double)c.requested / (double)pool,
+		100 * used / (double)pool, values, runs / values,
 		(double)bench_statistic(c.cache, VMEMCACHE_STAT_HEAP_ENTRIES));
 	bench_cache_delete(c.cache);
 	free(c.keys);
 }
 
-/* --- DRAM --- */
-
 static void
-report_dram(struct bench_report *r, const struct util *u,
-	const struct bench_dram *d)
+measure_all_space(struct bench_table *table)
 {
-	bench_table(r, "dram", dram_columns,
-		sizeof(dram_columns) / sizeof(*dram_columns));
-	bench_row(r);
-	bench_cell(r, (double)u->entries);
-	bench_cell(r, BENCH_DRAM_KEY);
-	bench_cell(r, d->resident);
-	bench_cell(r, d->counted);
-}
-
-/* Fewer than wanted where there is no room for so many; 0 for hardly any. */
-static uint64_t
-default_entries(const struct util *u)
-{
-	size_t spare = bench_dram_pool(&u->common, 0);
-	size_t room =
-		bench_room(&u->common, bench_dram_pool(&u->common, ENTRIES), 1);
-
-	return room > spare ? (room - spare) / u->common.extent : 0;
-}
-
-/* --- the command --- */
-
-static const char *
-parse_sizes(const char *text, void *into)
-{
-	struct bench_distribution *d = into;
-	const char *wrong = bench_distribution_parse(d, text, 1024);
-
-	if (wrong == NULL && (d->high >= 1 << SIZE_BITS || d->high == 0)) {
-		bench_distribution_free(d);
-		wrong = "sizes are 1 byte to 16 MiB here";
-	}
-	return wrong;
-}
-
-static void
-measure_all_space(struct util *u, struct bench_report *r)
-{
-	bench_table(r, "space", space_columns,
-		sizeof(space_columns) / sizeof(*space_columns));
-	if (u->sizes.draw != NULL) {
-		measure_space(u, &u->sizes, false, 0, r);
-		measure_space(u, &u->sizes, true, 0.5, r);
+	if (only.draw != NULL) {
+		measure_space(&only, false, 0, table);
+		measure_space(&only, true, 0.5, table);
 		return;
 	}
 	for (size_t i = 0; i < N_STANDARD; i++) {
 		struct bench_distribution d;
 
-		bench_distribution_parse(&d, standard_set[i].sizes, 1024);
-		measure_space(u, &d, standard_set[i].gets,
-			(double)i / (double)N_STANDARD, r);
+		bench_parse_value_sizes(standard_set[i].sizes, &d);
+		measure_space(&d, standard_set[i].gets, (double)i / N_STANDARD,
+			table);
 	}
 }
 
-static int
-run(const struct bench_command *command, int argc, char **argv)
-{
-	static struct util u = {
-		.common = BENCH_COMMON_DEFAULTS,
-		.turnovers = 20,
-		.entries = UINT64_MAX,
-	};
-	struct bench_dram d;
-	const struct bench_option options[] = {
-		{"pool", 's', "SIZE", "(default 256M)", bench_parse_size,
-			&u.pool},
-		{"turnovers", 'n', "N",
-			"how often the pool is filled "
-			"(default 20)",
-			bench_parse_count, &u.turnovers},
-		{"sizes", 'v', "DIST",
-			"these instead of the standard set; "
-			"written as for simul",
-			parse_sizes, &u.sizes},
-		{"entries", 0, "N",
-			"for the DRAM of an entry; 0: skip it "
-			"(default 1M)",
-			bench_parse_count, &u.entries},
-	};
+/* --- the command --- */
 
-	bench_options(command, options, sizeof(options) / sizeof(*options),
-		&u.common, argc, argv);
-	if (u.turnovers < 1)
-		bench_refuse("util: --turnovers is at least 1");
-	bench_refuse_no_eviction(command, &u.common);
-	bench_plot_check(u.common.plot);
-	if (u.entries == UINT64_MAX)
-		u.entries = default_entries(&u);
-	u.pool = bench_fit_pool(&u.common, u.pool, (size_t)256 << 20, 1);
-	if (u.entries > 0) {
+/* Fewer than wanted where there is no room for so many; 0 for hardly any. */
+static uint64_t
+default_entries(void)
+{
+	size_t spare = bench_dram_pool(0);
+	size_t room = bench_room(bench_dram_pool(ENTRIES), 1);
+
+	return room > spare ? (room - spare) / bench.extent : 0;
+}
+
+static void
+run(struct bench_report *r, char **arguments)
+{
+	struct bench_dram d;
+
+	(void)arguments;
+	if (entries == UINT64_MAX)
+		entries = default_entries();
+	pool = bench_fit_pool(pool, (size_t)256 << 20, 1);
+	if (entries > 0) {
 		bench_progress(0, "entries for their DRAM");
-		d = bench_dram_measure(&u.common, u.entries);
+		d = bench_dram_measure(entries);
 	}
-	struct bench_report *r = bench_report_new(command->name);
-	bench_setting_bytes(r, "pool", u.pool);
-	bench_common_settings(r, &u.common);
-	bench_setting_number(r, "turnovers", u.turnovers);
-	measure_all_space(&u, r);
-	if (u.entries > 0)
-		report_dram(r, &u, &d);
+	bench_setting_bytes(r, "pool", pool);
+	bench_setting_common(r);
+	bench_setting_number(r, "turnovers", turnovers);
+	measure_all_space(BENCH_TABLE(r, "space", space_columns));
+	if (entries > 0)
+		BENCH_ROW(BENCH_TABLE(r, "dram", dram_columns), NULL,
+			(double)entries, BENCH_DRAM_KEY, d.resident, d.counted);
 	bench_note(r, "used: bytes of the values that are in the cache, of "
 		      "the pool. allocated: their\nblocks. runs/value: pieces "
 		      "that a value is in. resident: memory that an entry\n"
 		      "adds to the process beside its key; counted: what the "
 		      "library says of that.");
-	bench_finish(r, &u.common, bench_plot_util);
-	bench_distribution_free(&u.sizes);
-	return 0;
+	bench_distribution_free(&only);
 }
+
+static const struct bench_option options[] = {
+	{"pool", 's', "SIZE", "(default 256M)", bench_parse_size, &pool},
+	{"turnovers", 'n', "N", "how often the pool is filled (default 20)",
+		bench_parse_positive, &turnovers},
+	{"sizes", 'v', "DIST",
+		"these instead of the standard set; written as for simul",
+		bench_parse_value_sizes, &only},
+	{"entries", 0, "N", "for the DRAM of an entry; 0: skip it (default 1M)",
+		bench_parse_count, &entries},
+	{0},
+};
 
 const struct bench_command bench_util = {
 	.name = "util",
 	.summary = "the space that values get, and the DRAM that entries take",
 	.help = "Puts values of random sizes until the pool has been filled "
-		"many times over, then\ncompares the bytes asked for with the "
-		"size of the pool: for sizes fixed, uniform\nand log-uniform, "
-		"and with gets in between, which scatter what becomes free.\n"
+		"many times over, then compares the bytes asked for with the "
+		"size of the pool: for sizes fixed, uniform and log-uniform, "
+		"and with gets in between, which scatter what becomes free. "
 		"Then fills a cache with small entries and looks how much "
 		"memory the process grew.",
+	.options = options,
+	.evicts = true,
 	.run = run,
 };

@@ -75,8 +75,8 @@ struct bench_crew {
 	struct worker workers[];
 };
 
-static uint64_t
-read_clock(clockid_t clock)
+uint64_t
+bench_clock(clockid_t clock)
 {
 	struct timespec now;
 
@@ -87,7 +87,7 @@ read_clock(clockid_t clock)
 uint64_t
 bench_now(void)
 {
-	return read_clock(CLOCK_MONOTONIC);
+	return bench_clock(CLOCK_MONOTONIC);
 }
 
 static inline void
@@ -95,7 +95,9 @@ note_failure(struct worker *w, const struct bench_store *s)
 {
 	if (w->failure[0] == '\0')
 		snprintf(w->failure, sizeof(w->failure), "%s: %s",
-			s->type->name, s->type->message());
+			s->type->name,
+			s->type->message ? s->type->message()
+					 : strerror(errno));
 }
 
 static inline void
@@ -216,7 +218,7 @@ work_slice(struct worker *w)
 	pthread_barrier_wait(&crew->warm);
 
 	uint64_t bytes_before = w->slice.bytes;
-	uint64_t cpu_start = read_clock(CLOCK_THREAD_CPUTIME_ID);
+	uint64_t cpu_start = bench_clock(CLOCK_THREAD_CPUTIME_ID);
 	w->timed_from = bench_now();
 	while (r < end && !atomic_load_explicit(&crew->first_is_through,
 				  memory_order_relaxed)) {
@@ -232,7 +234,7 @@ work_slice(struct worker *w)
 	w->timed_to = bench_now();
 	atomic_store_explicit(
 		&crew->first_is_through, true, memory_order_relaxed);
-	w->timed_cpu_ns = read_clock(CLOCK_THREAD_CPUTIME_ID) - cpu_start;
+	w->timed_cpu_ns = bench_clock(CLOCK_THREAD_CPUTIME_ID) - cpu_start;
 	w->timed_ops = (uint64_t)(r - timed);
 	w->timed_bytes = w->slice.bytes - bytes_before;
 
@@ -263,9 +265,8 @@ bench_crew_new(unsigned max_threads, size_t key_size)
 {
 	size_t size =
 		sizeof(struct bench_crew) + max_threads * sizeof(struct worker);
-	struct bench_crew *crew = bench_realloc(NULL, size);
+	struct bench_crew *crew = bench_zeroed(1, size);
 
-	memset(crew, 0, size);
 	crew->n_workers = max_threads;
 	crew->key_size = key_size;
 	pthread_barrier_init(&crew->start, NULL, max_threads + 1);

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "histogram.h"
 #include "store.h"
@@ -64,8 +65,9 @@ struct bench_slice bench_crew_run(struct bench_crew *crew,
 	struct bench_store *store, unsigned threads, size_t n,
 	struct bench_histogram histograms[2]);
 
-/* Nanoseconds since some time in the past. */
+/* Nanoseconds since some time in the past; the same of another clock. */
 uint64_t bench_now(void);
+uint64_t bench_clock(clockid_t clock);
 
 /* The median; sorts what it is given. NaN for none. */
 double bench_median(double *values, size_t n);

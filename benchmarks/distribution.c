@@ -220,6 +220,25 @@ bench_distribution_parse(
 	return wrong;
 }
 
+const char *
+bench_parse_distribution(const char *text, void *into)
+{
+	return bench_distribution_parse(into, text, 1000);
+}
+
+const char *
+bench_parse_value_sizes(const char *text, void *into)
+{
+	struct bench_distribution *d = into;
+	const char *wrong = bench_distribution_parse(d, text, 1024);
+
+	if (wrong == NULL && (d->high > 16 << 20 || d->low == 0)) {
+		bench_distribution_free(d);
+		wrong = "sizes are 1 byte to 16 MiB here";
+	}
+	return wrong;
+}
+
 struct bench_distribution
 bench_distribution_fixed(uint64_t n)
 {

@@ -37,6 +37,10 @@ struct bench_distribution {
 const char *bench_distribution_parse(
 	struct bench_distribution *d, const char *text, unsigned kilo);
 
+/* Options, into a distribution: any numbers, and 1 byte to 16 MiB. */
+const char *bench_parse_distribution(const char *text, void *into);
+const char *bench_parse_value_sizes(const char *text, void *into);
+
 /* Always n. */
 struct bench_distribution bench_distribution_fixed(uint64_t n);
 

@@ -38,31 +38,25 @@ resident_anonymous(void)
 }
 
 size_t
-bench_dram_pool(const struct bench_common *common, uint64_t entries)
+bench_dram_pool(uint64_t entries)
 {
-	return (entries + SPARE_BLOCKS) * common->extent;
+	return (entries + SPARE_BLOCKS) * bench.extent;
 }
 
 static struct bench_dram
-fill_with_entries(const struct bench_common *common, uint64_t entries)
+fill_with_entries(uint64_t entries)
 {
 	uint64_t before = resident_anonymous();
-	VMEMcache *cache =
-		bench_cache_configure(common, bench_dram_pool(common, entries));
-	unsigned long long counted;
+	VMEMcache *cache = bench_cache_configure(bench_dram_pool(entries));
 
-	if (vmemcache_add(cache, common->path))
-		bench_fail("no pool for %llu entries in %s: %s",
-			(unsigned long long)entries, common->path,
-			vmemcache_errormsg());
+	bench_cache_add(cache);
 	for (uint64_t key = 0; key < entries; key++) {
 		if (vmemcache_put(cache, &key, BENCH_DRAM_KEY, "v", 1))
 			bench_fail("put: %s", vmemcache_errormsg());
 	}
 	uint64_t resident = resident_anonymous() - before;
-	if (vmemcache_get_stat(cache, VMEMCACHE_STAT_DRAM_SIZE_USED, &counted,
-		    sizeof(counted)))
-		bench_fail("statistic: %s", vmemcache_errormsg());
+	uint64_t counted =
+		bench_statistic(cache, VMEMCACHE_STAT_DRAM_SIZE_USED);
 	bench_cache_delete(cache);
 	double n = (double)entries;
 	return (struct bench_dram){(double)resident / n - BENCH_DRAM_KEY,
@@ -70,7 +64,7 @@ fill_with_entries(const struct bench_common *common, uint64_t entries)
 }
 
 struct bench_dram
-bench_dram_measure(const struct bench_common *common, uint64_t entries)
+bench_dram_measure(uint64_t entries)
 {
 	struct bench_dram d;
 	int ends[2];
@@ -82,7 +76,7 @@ bench_dram_measure(const struct bench_common *common, uint64_t entries)
 	if (child < 0)
 		bench_fail("fork: %s", strerror(errno));
 	if (child == 0) {
-		d = fill_with_entries(common, entries);
+		d = fill_with_entries(entries);
 		_exit(write(ends[1], &d, sizeof(d)) == sizeof(d) ? 0 : 1);
 	}
 	close(ends[1]);

@@ -18,10 +18,9 @@ enum { BENCH_DRAM_KEY = 8 };
  * Of a cache with so many entries of one byte, in a process of its own: to be
  * called while this one has little memory, and no thread.
  */
-struct bench_dram bench_dram_measure(
-	const struct bench_common *common, uint64_t entries);
+struct bench_dram bench_dram_measure(uint64_t entries);
 
 /* A pool for that many entries, none of which is evicted. */
-size_t bench_dram_pool(const struct bench_common *common, uint64_t entries);
+size_t bench_dram_pool(uint64_t entries);
 
 #endif

@@ -51,4 +51,16 @@ void bench_histogram_merge(
  */
 uint64_t bench_histogram_quantile(const struct bench_histogram *h, double part);
 
+/* The latencies of a row, as columns and as cells. */
+#define BENCH_TAIL_COLUMNS                                                     \
+	{"p50_ns", "p50", BENCH_DURATION}, {"p99_ns", "p99", BENCH_DURATION},  \
+		{"p99_9_ns", "p99.9", BENCH_DURATION},                         \
+	{                                                                      \
+		"max_ns", "max", BENCH_DURATION                                \
+	}
+#define BENCH_TAIL(h)                                                          \
+	(double)bench_histogram_quantile(h, 0.5),                              \
+		(double)bench_histogram_quantile(h, 0.99),                     \
+		(double)bench_histogram_quantile(h, 0.999), (double)(h)->max
+
 #endif

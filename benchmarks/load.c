@@ -32,22 +32,21 @@ bench_parse_operations(const char *text, void *into)
 	bool *wanted = into;
 
 	memset(wanted, 0, BENCH_OPERATIONS * sizeof(*wanted));
-	for (const char *end; text != NULL; text = *end ? end + 1 : NULL) {
-		size_t op = 0;
+	char *copy = strdup(text), *rest = copy;
+	size_t op = 0;
+	while (rest != NULL && op < BENCH_OPERATIONS) {
+		const char *name = strsep(&rest, ",");
 
-		end = strchrnul(text, ',');
-		size_t length = (size_t)(end - text);
-		while (op < BENCH_OPERATIONS &&
-			(strlen(bench_operation_name[op]) != length ||
-				memcmp(bench_operation_name[op], text,
-					length) != 0))
-			op++;
-		if (op == BENCH_OPERATIONS)
-			return "operations are get, hot, zipf, many, miss, put "
-			       "and mixed";
-		wanted[op] = true;
+		for (op = 0; op < BENCH_OPERATIONS; op++)
+			if (strcmp(bench_operation_name[op], name) == 0)
+				break;
+		if (op < BENCH_OPERATIONS)
+			wanted[op] = true;
 	}
-	return NULL;
+	free(copy);
+	return op < BENCH_OPERATIONS ? NULL
+				     : "operations are get, hot, zipf, many, "
+				       "miss, put and mixed";
 }
 
 /* Which of n keys the next get is of: where some are drawn more, the first. */
@@ -81,9 +80,9 @@ prepare_one(
 		   (op != BENCH_OP_MIXED ||
 			   bench_random_below(&l->random, 100) < l->gets);
 
-	r->kind = op == BENCH_OP_MANY ? BENCH_GET_MANY
-		  : get               ? BENCH_GET
-				      : BENCH_PUT;
+	r->kind = op == BENCH_OP_MANY && !l->single ? BENCH_GET_MANY
+		  : get                             ? BENCH_GET
+						    : BENCH_PUT;
 	r->id = op == BENCH_OP_MISS ? bench_random(&l->random) | 1ull << 63
 		: get               ? known_id(l, op)
 				    : l->next_id++;
@@ -139,34 +138,4 @@ bench_load_calibrate(
 		}
 		n *= 2;
 	}
-}
-
-struct bench_pair
-bench_load_measure(struct bench_load *l, struct bench_store *plain,
-	enum bench_operation op, unsigned threads, unsigned rounds)
-{
-	double ns[BENCH_MAX_ROUNDS];
-	double floor_ns[BENCH_MAX_ROUNDS];
-	double ratio[BENCH_MAX_ROUNDS];
-	size_t slice = bench_load_calibrate(l, op, threads);
-
-	for (unsigned i = 0; i < rounds; i++) {
-		bench_load_prepare(l, op, threads, slice);
-		ns[i] = bench_crew_run(l->crew, l->store, threads, slice, NULL)
-				.ns_per_op;
-		floor_ns[i] =
-			bench_crew_run(l->crew, plain, threads, slice, NULL)
-				.ns_per_op;
-		ratio[i] = ns[i] / floor_ns[i];
-	}
-	return (struct bench_pair){bench_median(ns, rounds),
-		bench_median(floor_ns, rounds), bench_median(ratio, rounds)};
-}
-
-void
-bench_load_cells(struct bench_report *r, const struct bench_pair *pair)
-{
-	bench_cell(r, pair->ns);
-	bench_cell(r, pair->floor_ns);
-	bench_cell(r, pair->ratio);
 }

@@ -11,9 +11,7 @@
 
 #include "crew.h"
 #include "distribution.h"
-#include "report.h"
-
-enum { BENCH_MAX_ROUNDS = 99 };
+#include "options.h"
 
 enum bench_operation {
 	BENCH_OP_GET,   /* of a key drawn uniformly: a hit */
@@ -45,6 +43,8 @@ struct bench_load {
 	uint64_t recent;  /* gets are of one of so many put last */
 	uint64_t *known;  /* or, unless NULL, of one of these */
 	size_t n_known;
+	bool plain;  /* the store is the floor: a miss copies nothing there */
+	bool single; /* does gets one by one where others do many */
 };
 
 /* n requests for each of so many threads, to be run on the load's store. */
@@ -62,19 +62,5 @@ void bench_load_run(struct bench_load *l, enum bench_operation op,
  */
 size_t bench_load_calibrate(
 	struct bench_load *l, enum bench_operation op, unsigned threads);
-
-/* Medians over rounds: the store, the same requests on the floor, by turns. */
-struct bench_pair {
-	double ns;
-	double floor_ns;
-	double ratio;
-};
-
-struct bench_pair bench_load_measure(struct bench_load *l,
-	struct bench_store *plain, enum bench_operation op, unsigned threads,
-	unsigned rounds);
-
-/* Those three, as cells in this order. */
-void bench_load_cells(struct bench_report *r, const struct bench_pair *pair);
 
 #endif

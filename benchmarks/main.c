@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * main.c -- vmemcache-bench: which subcommand, and the ends of all of them
+ * main.c -- vmemcache-bench: which subcommand, and the frame of all of them
  *
  * The tool is a user of the library like any other: it includes the public
  * header only and links the shared library, so what it measures is what a
@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "commands.h"
-#include "load.h"
 #include "plot.h"
 #include "progress.h"
 
@@ -25,67 +24,44 @@ static const struct bench_command *const commands[] = {
 	&bench_churn,
 	&bench_prefault,
 	&bench_util,
+	NULL,
 };
-
-#define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
-
-void
-bench_common_settings(struct bench_report *r, const struct bench_common *common)
-{
-	bench_setting(r, "path", "%s", common->path);
-	bench_setting(r, "policy", "%s", bench_policy_name(common->policy));
-	bench_setting_bytes(r, "extent", common->extent);
-	bench_setting_number(r, "seed", common->seed);
-}
-
-void
-bench_check_rounds(const struct bench_command *command, uint64_t rounds)
-{
-	if (rounds < 5 || rounds > BENCH_MAX_ROUNDS)
-		bench_refuse("%s: --rounds is 5 to %d", command->name,
-			BENCH_MAX_ROUNDS);
-}
-
-void
-bench_note_busy(struct bench_report *r, double least_share)
-{
-	if (least_share < 0.9)
-		bench_note(r, "This machine was busy with something else: the "
-			      "threads had to wait for a\nprocessor, so times "
-			      "are too long and ratios rough.");
-}
-
-void
-bench_finish(struct bench_report *r, const struct bench_common *common,
-	void (*plot)(const struct bench_report *, const char *path))
-{
-	bench_progress_end();
-	bench_report_print(r,
-		common->json  ? BENCH_JSON
-		: common->csv ? BENCH_CSV
-			      : BENCH_FOR_PEOPLE,
-		stdout);
-	if (fflush(stdout) || ferror(stdout))
-		bench_fail("output: %s", strerror(errno));
-	if (common->plot != NULL)
-		plot(r, common->plot);
-	bench_report_free(r);
-}
 
 static void
 print_usage(FILE *out)
 {
 	fputs("usage: vmemcache-bench COMMAND [options]\n\n", out);
-	for (size_t i = 0; i < N_COMMANDS; i++)
-		fprintf(out, "  %-8s %s\n", commands[i]->name,
-			commands[i]->summary);
+	for (const struct bench_command *const *c = commands; *c; c++)
+		fprintf(out, "  %-8s %s\n", (*c)->name, (*c)->summary);
 	fputs("\nvmemcache-bench COMMAND -h lists the command's options.\n",
 		out);
+}
+
+static void
+run(const struct bench_command *command, int argc, char **argv)
+{
+	static char name[64];
+
+	snprintf(name, sizeof(name), "vmemcache-bench %s", command->name);
+	program_invocation_name = argv[0] = name;
+	char **arguments = bench_options(command, argc, argv);
+	bench_plot_check();
+	struct bench_report *r = bench_report_new(command->name);
+	command->run(r, arguments);
+	bench_progress_end();
+	bench_report_print(r, stdout);
+	if (fflush(stdout) || ferror(stdout))
+		error(1, errno, "output");
+	bench_plot(r);
+	bench_report_free(r);
 }
 
 int
 main(int argc, char **argv)
 {
+	static char self[] = "vmemcache-bench";
+
+	program_invocation_name = program_invocation_short_name = self;
 	if (argc < 2) {
 		print_usage(stderr);
 		return 2;
@@ -98,10 +74,11 @@ main(int argc, char **argv)
 		puts(vmemcache_version());
 		return 0;
 	}
-	for (size_t i = 0; i < N_COMMANDS; i++) {
-		if (strcmp(argv[1], commands[i]->name) == 0)
-			return commands[i]->run(
-				commands[i], argc - 1, argv + 1);
+	for (const struct bench_command *const *c = commands; *c; c++) {
+		if (strcmp(argv[1], (*c)->name) == 0) {
+			run(*c, argc - 1, argv + 1);
+			return 0;
+		}
 	}
 	bench_refuse("unknown command %s (-h lists all)", argv[1]);
 }

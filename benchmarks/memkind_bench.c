@@ -22,16 +22,14 @@
 #include "memkind_bench.h"
 
 #include "memkind.h"
+#include "options.h"
+#include "random.h"
 #include "report.h"
 
+#include <errno.h>
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PREDECESSOR "/usr/lib/x86_64-linux-gnu/libmemkind.so.0"
@@ -123,32 +121,11 @@ release(void *ptr)
 	}
 }
 
-static double
-now(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static uint64_t
-next(uint64_t *state)
-{
-	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
 static void *
 must(void *ptr)
 {
-	if (!ptr) {
-		fprintf(stderr, "no memory\n");
-		exit(1);
-	}
+	if (!ptr)
+		bench_fail("no memory");
 	*(volatile char *)ptr = 1;
 	return ptr;
 }
@@ -183,7 +160,7 @@ churn(size_t size)
 	for (int i = 0; i < LIVE; i++)
 		objects[i] = must(allocate(size));
 	for (int i = 0; i < 200000; i++) {
-		void **object = &objects[next(&state) % LIVE];
+		void **object = &objects[bench_random(&state) % LIVE];
 		release(*object);
 		*object = must(allocate(size));
 	}
@@ -214,14 +191,12 @@ static void *
 run_loop(void *arguments)
 {
 	struct share *s = arguments;
-	double start;
 
 	loops[s->loop].run(s->size); /* so that the pages are there */
-	start = now(CLOCK_THREAD_CPUTIME_ID);
-
+	uint64_t start = bench_clock(CLOCK_THREAD_CPUTIME_ID);
 	loops[s->loop].run(s->size);
-	s->time =
-		(now(CLOCK_THREAD_CPUTIME_ID) - start) / loops[s->loop].objects;
+	s->time = (double)(bench_clock(CLOCK_THREAD_CPUTIME_ID) - start) /
+		  loops[s->loop].objects;
 	return NULL;
 }
 
@@ -353,37 +328,18 @@ run_subject(const char *self, size_t number, const char *directory, int round)
 	waitpid(pid, NULL, 0);
 }
 
-static int
-compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-double
-memkind_bench_median(double *values, long count)
-{
-	qsort(values, (size_t)count, sizeof(*values), compare);
-	return values[count / 2];
-}
-
-/* The median of what the rounds say of a, or of a / b; of none: an empty cell.
- */
-static void
-print_cell(struct bench_report *r, const double *a, const double *b)
+/* The median of what the rounds say of a, or of a / b; NAN of none. */
+static double
+median(const double *a, const double *b)
 {
 	double values[MOST_ROUNDS];
-	long count = 0;
+	size_t count = 0;
 
 	for (int i = 0; i < MOST_ROUNDS; i++) {
 		if (a[i] > 0 && (!b || b[i] > 0))
 			values[count++] = b ? a[i] / b[i] : a[i];
 	}
-	if (count > 0)
-		bench_cell(r, memkind_bench_median(values, count));
-	else
-		bench_cell_empty(r);
+	return bench_median(values, count);
 }
 
 static const double *
@@ -397,67 +353,53 @@ values_of(const struct row *row, const char *subject)
 }
 
 static void
-print_rows(const char *directory, int rounds, enum bench_format format)
+print_rows(const char *directory, int rounds)
 {
 	struct bench_report *r = bench_report_new("kinds");
 	struct bench_column columns[SUBJECTS + 1] = {
 		{"measured", "", BENCH_TEXT}};
 	struct bench_column divided[RATIOS + 1] = {columns[0]};
+	double cells[SUBJECTS];
 
-	bench_setting(r, "path", "%s", directory);
+	bench_setting(r, "path", directory);
 	bench_setting_number(r, "rounds", (uint64_t)rounds);
 	for (size_t s = 0; s < SUBJECTS; s++)
 		columns[s + 1] = subjects[s].column;
-	bench_table(r, "results", columns, SUBJECTS + 1);
-	for (size_t i = 0; i < row_count; i++) {
-		bench_row(r);
-		bench_cell_text(r, "%s", rows[i].name);
-		for (size_t s = 0; s < SUBJECTS; s++)
-			print_cell(r, rows[i].values[s], NULL);
-	}
 	for (size_t s = 0; s < RATIOS; s++)
 		divided[s + 1] = ratios[s].column;
-	bench_table(r, "ratios", divided, RATIOS + 1);
-	for (size_t i = 0; i < row_count; i++) {
-		bench_row(r);
-		bench_cell_text(r, "%s", rows[i].name);
+	struct bench_table *results = BENCH_TABLE(r, "results", columns);
+	struct bench_table *quotients = BENCH_TABLE(r, "ratios", divided);
+	for (const struct row *row = rows; row < rows + row_count; row++) {
+		for (size_t s = 0; s < SUBJECTS; s++)
+			cells[s] = median(row->values[s], NULL);
+		bench_row(results, row->name, cells, SUBJECTS);
 		for (size_t s = 0; s < RATIOS; s++)
-			print_cell(r, values_of(&rows[i], ratios[s].of),
-				values_of(&rows[i], ratios[s].to));
+			cells[s] = median(values_of(row, ratios[s].of),
+				values_of(row, ratios[s].to));
+		bench_row(quotients, row->name, cells, RATIOS);
 	}
-	bench_report_print(r, format, stdout);
+	bench_report_print(r, stdout);
 	bench_report_free(r);
-}
-
-static enum bench_format
-format_of(const char *option)
-{
-	if (strcmp(option, "--csv") == 0)
-		return BENCH_CSV;
-	return strcmp(option, "--json") == 0 ? BENCH_JSON : BENCH_FOR_PEOPLE;
 }
 
 int
 main(int argc, char **argv)
 {
-	enum bench_format format = BENCH_FOR_PEOPLE;
-	const char *program = argv[0];
-
 	if (argc == 4 && strcmp(argv[1], "--work") == 0)
 		return work(&subjects[atoi(argv[2])], argv[3]);
-	if (argc > 1 && (format = format_of(argv[1])) != BENCH_FOR_PEOPLE) {
+	program_invocation_name = program_invocation_short_name;
+	bench.csv = argc > 1 && strcmp(argv[1], "--csv") == 0;
+	bench.json = argc > 1 && strcmp(argv[1], "--json") == 0;
+	if (bench.csv || bench.json) {
 		argc--;
 		argv++;
 	}
 	const char *directory = argc > 1 ? argv[1] : "/dev/shm";
 	int rounds = argc > 2 ? atoi(argv[2]) : 5;
-	if (rounds < 1 || rounds > MOST_ROUNDS || access(directory, W_OK)) {
-		fprintf(stderr,
-			"usage: %s [--csv | --json] "
-			"[DIRECTORY [ROUNDS, 1 to %d]]\n",
-			program, MOST_ROUNDS);
-		return 2;
-	}
+	if (rounds < 1 || rounds > MOST_ROUNDS || access(directory, W_OK))
+		bench_refuse("usage: [--csv | --json] [DIRECTORY [ROUNDS, 1 to "
+			     "%d]]",
+			MOST_ROUNDS);
 	for (int round = 0; round < rounds; round++) {
 		for (size_t s = 0; s < SUBJECTS; s++) {
 			fprintf(stderr, "\rround %d of %d, %s\033[K", round + 1,
@@ -466,6 +408,6 @@ main(int argc, char **argv)
 		}
 	}
 	fprintf(stderr, "\r\033[K");
-	print_rows(directory, rounds, format);
+	print_rows(directory, rounds);
 	return 0;
 }

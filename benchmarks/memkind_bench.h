@@ -5,14 +5,11 @@
 #ifndef BENCH_MEMKIND_BENCH_H
 #define BENCH_MEMKIND_BENCH_H
 
-#include <stddef.h>
+#include "crew.h"
 
 /* An object of the subject's, written to; without memory the program ends. */
 void *memkind_bench_allocate(size_t size);
 void memkind_bench_release(void *ptr);
-
-/* Sorts the values, of which there is one at least. */
-double memkind_bench_median(double *values, long count);
 
 /*
  * Nanoseconds to allocate an object in one thread and free it in another; 0:

@@ -16,8 +16,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <time.h>
 
 #define BATCH 1000
 #define BATCH_BYTES ((size_t)4 << 20)
@@ -34,26 +32,17 @@ static _Alignas(64) atomic_long emptied;
 
 /* Nanoseconds an object, in the batches that count */
 struct samples {
-	long count;
+	size_t count;
 	double values[BATCHES];
 };
 
 static struct samples allocating, freeing;
 
-static double
-now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
 /* A batch that took from start until now, when the other was at old. */
 static void
-sample(struct samples *samples, double start, atomic_long *other, long old)
+sample(struct samples *samples, uint64_t start, atomic_long *other, long old)
 {
-	double time = now() - start;
+	double time = (double)(bench_now() - start);
 
 	if (atomic_load_explicit(other, memory_order_relaxed) != old)
 		samples->values[samples->count++] = time / batch;
@@ -80,7 +69,7 @@ pin(int place)
 static void *
 consume(void *unused)
 {
-	double start;
+	uint64_t start;
 	long other;
 
 	(void)unused;
@@ -90,7 +79,7 @@ consume(void *unused)
 			other = atomic_load_explicit(
 				&filled, memory_order_acquire);
 		} while (other <= i && sched_yield() == 0);
-		start = now();
+		start = bench_now();
 		for (int j = 0; j < batch; j++)
 			memkind_bench_release(handed[i % AHEAD][j]);
 		sample(&freeing, start, &filled, other);
@@ -102,7 +91,7 @@ consume(void *unused)
 static void *
 produce(void *unused)
 {
-	double start;
+	uint64_t start;
 	long other;
 
 	(void)unused;
@@ -112,7 +101,7 @@ produce(void *unused)
 			other = atomic_load_explicit(
 				&emptied, memory_order_acquire);
 		} while (i - other >= AHEAD && sched_yield() == 0);
-		start = now();
+		start = bench_now();
 		for (int j = 0; j < batch; j++)
 			handed[i % AHEAD][j] = memkind_bench_allocate(size);
 		sample(&allocating, start, &emptied, other);
@@ -128,13 +117,14 @@ memkind_bench_handover(size_t object)
 
 	size = object;
 	batch = BATCH_BYTES / size < BATCH ? (int)(BATCH_BYTES / size) : BATCH;
-	filled = emptied = allocating.count = freeing.count = 0;
+	filled = emptied = 0;
+	allocating.count = freeing.count = 0;
 	pthread_create(&producer, NULL, produce, NULL);
 	pthread_create(&consumer, NULL, consume, NULL);
 	pthread_join(producer, NULL);
 	pthread_join(consumer, NULL);
 	if (allocating.count == 0 || freeing.count == 0)
 		return 0;
-	return memkind_bench_median(allocating.values, allocating.count) +
-	       memkind_bench_median(freeing.values, freeing.count);
+	return bench_median(allocating.values, allocating.count) +
+	       bench_median(freeing.values, freeing.count);
 }

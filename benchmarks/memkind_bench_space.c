@@ -25,15 +25,12 @@
 #include "memkind_bench.h"
 
 #include "memkind.h"
+#include "random.h"
 
 #include <dirent.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define FILE_SIZE ((size_t)256 << 20)
@@ -43,25 +40,6 @@ static memkind_t kind;
 static void **objects;
 static size_t *sizes;
 static uint64_t state;
-
-static uint64_t
-next(void)
-{
-	uint64_t z = state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return z ^ z >> 31;
-}
-
-static double
-now(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 static void
 print_percent(const char *name, double bytes, double of)
@@ -98,7 +76,7 @@ fill(double enough)
 	for (size_t i = 0; i < MOST && bytes < enough; i++) {
 		if (objects[i])
 			continue;
-		sizes[i] = 64 + next() % 4033;
+		sizes[i] = 64 + bench_random(&state) % 4033;
 		objects[i] = memkind_malloc(kind, sizes[i]);
 		if (!objects[i])
 			break;
@@ -113,11 +91,11 @@ static void
 churn(size_t count, size_t times)
 {
 	while (times-- > 0) {
-		size_t at = next() % count;
+		size_t at = bench_random(&state) % count;
 		if (!objects[at])
 			continue;
 		memkind_free(kind, objects[at]);
-		sizes[at] = 64 + next() % 4033;
+		sizes[at] = 64 + bench_random(&state) % 4033;
 		objects[at] = memkind_malloc(kind, sizes[at]);
 	}
 }
@@ -162,19 +140,20 @@ open_kind(const char *directory, memkind_mem_usage_policy policy)
 static void
 watch_giving_back(void)
 {
-	double start = now(CLOCK_MONOTONIC), waited;
-	double cpu = now(CLOCK_PROCESS_CPUTIME_ID);
+	uint64_t start = bench_now();
+	uint64_t cpu = bench_clock(CLOCK_PROCESS_CPUTIME_ID);
+	double waited;
 	bool back = false;
 
 	do {
 		usleep(10000);
 		memkind_free(kind, memkind_malloc(kind, 100000));
-		waited = now(CLOCK_MONOTONIC) - start;
+		waited = (double)(bench_now() - start);
 		if (back || occupied() > (double)FILE_SIZE / 10)
 			continue;
 		printf("back_ms %f\n", waited / 1e6);
-		cpu = now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-		printf("back_cpu_ms %f\n", cpu / 1e6);
+		cpu = bench_clock(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+		printf("back_cpu_ms %f\n", (double)cpu / 1e6);
 		back = true;
 	} while (waited < (back ? 8e9 : 12e9));
 	print_percent("left", occupied(), (double)FILE_SIZE);
@@ -184,7 +163,8 @@ void
 memkind_bench_space(const char *directory)
 {
 	const double file = (double)FILE_SIZE;
-	double bytes, start;
+	double bytes;
+	uint64_t start;
 	size_t count;
 
 	objects = calloc(MOST, sizeof(*objects));
@@ -194,7 +174,7 @@ memkind_bench_space(const char *directory)
 	print_percent("fill", fill(2 * file), file);
 	count = count_objects();
 	for (size_t i = 0; i < count; i++) {
-		if (next() & 1) {
+		if (bench_random(&state) & 1) {
 			memkind_free(kind, objects[i]);
 			objects[i] = NULL;
 		}
@@ -216,10 +196,10 @@ memkind_bench_space(const char *directory)
 
 	open_kind(directory, MEMKIND_MEM_USAGE_POLICY_CONSERVATIVE);
 	fill(0.6 * file);
-	start = now(CLOCK_THREAD_CPUTIME_ID);
+	start = bench_clock(CLOCK_THREAD_CPUTIME_ID);
 	count = free_all();
-	printf("free_now_ns %f\n",
-		(now(CLOCK_THREAD_CPUTIME_ID) - start) / (double)count);
+	start = bench_clock(CLOCK_THREAD_CPUTIME_ID) - start;
+	printf("free_now_ns %f\n", (double)start / (double)count);
 	print_percent("left_now", occupied(), file);
 	memkind_destroy_kind(kind);
 	free(objects);

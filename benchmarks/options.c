@@ -1,65 +1,27 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * options.c -- option lists over getopt_long(3)
+ * options.c -- lists of options over argp(3)
  *
- * getopt_long knows the syntax; everything it would print is printed here
- * instead, so that each mistake is one sentence which names the option as it
- * was written. A mistake ends the process on the spot: the tool owns nothing
- * that outlives it, as pools and floors are unnamed files.
+ * Two parsers of one kind: that of the options of all commands is a child of
+ * the command's own. A mistake ends the process on the spot: the tool owns
+ * nothing that outlives it, as pools and floors are unnamed files.
  */
 #include "options.h"
 
+#include <argp.h>
 #include <ctype.h>
-#include <errno.h>
-#include <getopt.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-static const struct {
-	const char *name;
-	enum vmemcache_repl_p policy;
-} policies[] = {
-	{"adaptive", VMEMCACHE_REPLACEMENT_ADAPTIVE},
-	{"lru", VMEMCACHE_REPLACEMENT_LRU},
-	{"none", VMEMCACHE_REPLACEMENT_NONE},
-	{"s3fifo", VMEMCACHE_REPLACEMENT_S3FIFO},
-	{"sieve", VMEMCACHE_REPLACEMENT_SIEVE},
+struct bench_settings bench = {
+	.path = "/dev/shm",
+	.extent = VMEMCACHE_MIN_EXTENT,
+	.policy = VMEMCACHE_REPLACEMENT_LRU,
+	.seed = 1,
 };
 
-#define N_POLICIES (sizeof(policies) / sizeof(policies[0]))
-
-static void
-complain(const char *format, va_list arguments)
-{
-	fflush(stdout);
-	fputs("vmemcache-bench: ", stderr);
-	vfprintf(stderr, format, arguments);
-	fputc('\n', stderr);
-}
-
-void
-bench_refuse(const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	complain(format, arguments);
-	va_end(arguments);
-	exit(2);
-}
-
-void
-bench_fail(const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	complain(format, arguments);
-	va_end(arguments);
-	exit(1);
-}
+const enum vmemcache_repl_p bench_policies[BENCH_POLICIES] = {
+	VMEMCACHE_REPLACEMENT_LRU, VMEMCACHE_REPLACEMENT_SIEVE,
+	VMEMCACHE_REPLACEMENT_S3FIFO, VMEMCACHE_REPLACEMENT_ADAPTIVE};
 
 void *
 bench_realloc(void *old, size_t size)
@@ -70,6 +32,14 @@ bench_realloc(void *old, size_t size)
 		bench_fail("out of memory: %zu bytes asked for", size);
 	return p;
 }
+
+void *
+bench_zeroed(size_t n, size_t size)
+{
+	return memset(bench_realloc(NULL, n * size), 0, n * size);
+}
+
+/* --- what stands after an option --- */
 
 const char *
 bench_parse_number(const char *text, unsigned kilo, uint64_t *n)
@@ -115,238 +85,242 @@ bench_parse_text(const char *text, void *into)
 }
 
 static const char *
-parse_list(const char *text, unsigned kilo, struct bench_list *list,
-	uint64_t min, uint64_t max)
+parse_within(const char *text, unsigned kilo, uint64_t min, uint64_t max,
+	uint64_t *n, const char *otherwise)
 {
-	char item[32];
+	const char *wrong = bench_parse_number(text, kilo, n);
+
+	return wrong ? wrong : *n < min || *n > max ? otherwise : NULL;
+}
+
+const char *
+bench_parse_positive(const char *text, void *into)
+{
+	return parse_within(text, 1000, 1, INT64_MAX, into, "is at least 1");
+}
+
+const char *
+bench_parse_percent(const char *text, void *into)
+{
+	return parse_within(text, 1000, 0, 100, into, "is 0 to 100");
+}
+
+const char *
+bench_parse_rounds(const char *text, void *into)
+{
+	return parse_within(
+		text, 1000, 5, BENCH_MAX_ROUNDS, into, "is 5 to 99");
+}
+
+const char *
+bench_parse_key_size(const char *text, void *into)
+{
+	return parse_within(text, 1024, 8, 4096, into, "is 8 to 4096");
+}
+
+const char *
+bench_parse_value(const char *text, void *into)
+{
+	return parse_within(text, 1024, 1, 1 << 20, into, "is 1 to 1M");
+}
+
+static const char *
+parse_list(
+	const char *text, unsigned kilo, struct bench_list *list, uint64_t max)
+{
+	const char *wrong = NULL;
+	char *copy = strdup(text), *rest = copy;
 
 	list->n = 0;
-	for (const char *end; text != NULL; text = *end ? end + 1 : NULL) {
-		end = strchrnul(text, ',');
-		if (list->n == BENCH_LIST_MAX)
-			return "more than 16 numbers";
-		if ((size_t)(end - text) >= sizeof(item))
-			return "not a list of numbers";
-		memcpy(item, text, (size_t)(end - text));
-		item[end - text] = '\0';
-		uint64_t *n = &list->at[list->n++];
-		const char *wrong = bench_parse_number(item, kilo, n);
-		if (wrong != NULL)
-			return wrong;
-		if (*n < min || *n > max)
-			return "out of range";
-	}
-	return NULL;
+	while (rest != NULL && wrong == NULL)
+		wrong = list->n == BENCH_LIST_MAX
+				? "more than 16 numbers"
+				: parse_within(strsep(&rest, ","), kilo, 1, max,
+					  &list->at[list->n++], "out of range");
+	free(copy);
+	return wrong;
 }
 
 const char *
 bench_parse_sizes(const char *text, void *into)
 {
-	return parse_list(text, 1024, into, 1, UINT64_C(1) << 55);
+	return parse_list(text, 1024, into, UINT64_C(1) << 55);
 }
 
 const char *
 bench_parse_counts(const char *text, void *into)
 {
-	return parse_list(text, 1000, into, 1, UINT64_C(1) << 40);
+	return parse_list(text, 1000, into, UINT64_C(1) << 40);
 }
 
 const char *
 bench_parse_threads(const char *text, void *into)
 {
-	const char *wrong = parse_list(text, 1024, into, 1, 64);
-
-	return wrong ? "threads are numbers from 1 to 64, such as 1,2" : NULL;
+	return parse_list(text, 1024, into, 64)
+		       ? "threads are numbers from 1 to 64, such as 1,2"
+		       : NULL;
 }
 
-static const char *
-parse_policy(const char *text, void *into)
+uint64_t
+bench_list_max(const struct bench_list *list)
 {
-	for (size_t i = 0; i < N_POLICIES; i++) {
-		if (strcmp(policies[i].name, text) == 0) {
-			*(enum vmemcache_repl_p *)into = policies[i].policy;
-			return NULL;
-		}
-	}
-	return "policies are lru and none";
+	uint64_t most = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		most = list->at[i] > most ? list->at[i] : most;
+	return most;
 }
 
 const char *
 bench_policy_name(enum vmemcache_repl_p policy)
 {
-	for (size_t i = 0; i < N_POLICIES; i++) {
-		if (policies[i].policy == policy)
-			return policies[i].name;
+	switch ((int)policy) {
+	case VMEMCACHE_REPLACEMENT_NONE:
+		return "none";
+	case VMEMCACHE_REPLACEMENT_LRU:
+		return "lru";
+	case VMEMCACHE_REPLACEMENT_SIEVE:
+		return "sieve";
+	case VMEMCACHE_REPLACEMENT_S3FIFO:
+		return "s3fifo";
+	default:
+		return "adaptive";
 	}
-	return "?";
 }
 
-void
-bench_refuse_no_eviction(
-	const struct bench_command *command, const struct bench_common *common)
+static const char *
+parse_policy(const char *text, void *into)
 {
-	if (common->policy == VMEMCACHE_REPLACEMENT_NONE)
-		bench_refuse("%s: --policy none evicts nothing, so there is no "
-			     "put on a full pool",
-			command->name);
-}
+	enum vmemcache_repl_p *policy = into;
 
-static void
-print_help_of(const struct bench_option *o)
-{
-	char left[64];
-
-	snprintf(left, sizeof(left), "%c%c%s --%s%s%s", o->letter ? '-' : ' ',
-		o->letter ? o->letter : ' ', o->letter ? "," : " ", o->name,
-		o->argument ? " " : "", o->argument ? o->argument : "");
-	printf("  %-23s ", left);
-	for (const char *h = o->help; *h; h++) {
-		putchar(*h);
-		if (*h == '\n')
-			printf("%26s", "");
-	}
-	putchar('\n');
-}
-
-static void
-print_help(const struct bench_command *command,
-	const struct bench_option *options, size_t n_options,
-	const struct bench_option *common, size_t n_common)
-{
-	printf("usage: vmemcache-bench %s [options]%s%s\n\n%s\n\noptions:\n",
-		command->name, command->arguments ? " " : "",
-		command->arguments ? command->arguments : "", command->help);
-	for (size_t i = 0; i < n_options; i++)
-		print_help_of(&options[i]);
-	for (size_t i = 0; i < n_common; i++)
-		print_help_of(&common[i]);
-	puts("  -h, --help              this page");
-}
-
-/* Into the forms that getopt_long takes; val is 256 + the option's index. */
-static void
-describe(const struct bench_option *options, size_t n, struct option *longs,
-	char *shorts)
-{
-	*shorts++ = ':';
-	*shorts++ = 'h';
-	for (size_t i = 0; i < n; i++) {
-		const struct bench_option *o = &options[i];
-
-		*longs++ = (struct option){.name = o->name,
-			.has_arg = o->argument != NULL,
-			.val = 256 + (int)i};
-		if (o->letter) {
-			*shorts++ = o->letter;
-			if (o->argument)
-				*shorts++ = ':';
-		}
-	}
-	*longs++ = (struct option){.name = "help", .val = 'h'};
-	*longs = (struct option){0};
-	*shorts = '\0';
-}
-
-static void
-apply(const struct bench_command *command, const struct bench_option *o,
-	const char *text)
-{
-	if (o->argument == NULL) {
-		*(bool *)o->into = true;
-		return;
-	}
-	const char *wrong = o->parse(text, o->into);
-	if (wrong != NULL)
-		bench_refuse(
-			"%s: --%s %s: %s", command->name, o->name, text, wrong);
-}
-
-static const struct bench_option *
-find(const struct bench_option *all, size_t n, int value)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (value == 256 + (int)i ||
-			(value != 0 && value == all[i].letter))
-			return &all[i];
+	bench.all_policies = strcmp(text, "all") == 0;
+	if (bench.all_policies)
+		return NULL;
+	*policy = VMEMCACHE_REPLACEMENT_NONE;
+	for (int i = 0; strcmp(bench_policy_name(*policy), text) != 0; i++) {
+		if (i == BENCH_POLICIES)
+			return "policies are lru, sieve, s3fifo, adaptive and "
+			       "none";
+		*policy = bench_policies[i];
 	}
 	return NULL;
 }
 
-/* What getopt_long had to say: c, the option if it knows it, the word. */
-static _Noreturn void
-refuse_option(const struct bench_command *command, int c,
-	const struct bench_option *o, const char *word)
+/* --- argp --- */
+
+static const struct bench_option common[] = {
+	{"path", 'p', "DIR",
+		"a directory or /dev/dax device for the pool (default "
+		"/dev/shm)",
+		bench_parse_text, &bench.path},
+	{"extent", 'e', "SIZE", "allocation granule (default 256)",
+		bench_parse_size, &bench.extent},
+	{"policy", 'P', "NAME",
+		"lru (default), sieve, s3fifo, adaptive or none; replay and "
+		"simul take all, too",
+		parse_policy, &bench.policy},
+	{"seed", 0, "N", "of all random numbers (default 1)", bench_parse_count,
+		&bench.seed},
+	{"json", 0, NULL, "print JSON instead of a table", NULL, &bench.json},
+	{"csv", 0, NULL, "print CSV instead of a table", NULL, &bench.csv},
+	{"plot", 0, "FILE", "draw the result too, as .png or .svg (by gnuplot)",
+		bench_parse_text, &bench.plot},
+	{"statistics", 0, "FILE",
+		"append each cache's statistics, a line of JSON each",
+		bench_parse_text, &bench.statistics},
+	{0},
+};
+
+/* argp's key of option i: its letter, or what is no letter. */
+static int
+key_of(const struct bench_option *options, int i)
 {
-	if (o != NULL)
-		bench_refuse("%s: --%s %s", command->name, o->name,
-			c == ':' ? "needs a value" : "takes no value");
-	if (optopt > 0 && optopt < 256)
-		bench_refuse("%s: unknown option -%c (-h lists all)",
-			command->name, optopt);
-	bench_refuse("%s: unknown or ambiguous option %s (-h lists all)",
-		command->name, word);
+	return options[i].letter ? options[i].letter : 256 + i;
 }
 
-int
-bench_options(const struct bench_command *command,
-	const struct bench_option *options, size_t n_options,
-	struct bench_common *common, int argc, char **argv)
+static struct argp_option *
+describe(const struct bench_option *options)
 {
-	enum { MAX = 32 };
-	uint64_t extent = common->extent;
-	const struct bench_option shared[] = {
-		{"path", 'p', "DIR",
-			"a directory or /dev/dax device for the pool\n"
-			"(default /dev/shm)",
-			bench_parse_text, &common->path},
-		{"extent", 'e', "SIZE", "allocation granule (default 256)",
-			bench_parse_size, &extent},
-		{"policy", 'P', "NAME",
-			"lru (default), adaptive, s3fifo, sieve or none",
-			parse_policy, &common->policy},
-		{"seed", 0, "N", "of all random numbers (default 1)",
-			bench_parse_count, &common->seed},
-		{"json", 0, NULL, "print JSON instead of a table", NULL,
-			&common->json},
-		{"csv", 0, NULL, "print CSV instead of a table", NULL,
-			&common->csv},
-		{"plot", 0, "FILE.png", "draw the result too (needs gnuplot)",
-			bench_parse_text, &common->plot},
-		{"statistics", 0, "FILE",
-			"append what each cache tells at its end, as JSON",
-			bench_parse_text, &common->statistics},
-	};
-	size_t n_shared = sizeof(shared) / sizeof(shared[0]);
-	size_t n = n_options + n_shared;
-	struct bench_option all[MAX];
-	struct option longs[MAX + 2];
-	char shorts[2 * MAX + 3];
+	struct argp_option *described = NULL;
+	size_t n = 0;
 
-	memcpy(all, options, n_options * sizeof(all[0]));
-	memcpy(all + n_options, shared, sizeof(shared));
-	describe(all, n, longs, shorts);
-	opterr = 0;
-	optind = 1;
-	for (int c; (c = getopt_long(argc, argv, shorts, longs, NULL)) != -1;) {
-		const struct bench_option *o = find(all, n, c);
+	do {
+		described =
+			bench_realloc(described, (n + 2) * sizeof(*described));
+		described[n] = (struct argp_option){.name = options[n].name,
+			.key = key_of(options, (int)n),
+			.arg = options[n].argument,
+			.doc = options[n].help};
+	} while (options[n++].name != NULL);
+	/* --help, --usage and -? are argp's own */
+	described[n - 1] = (struct argp_option){
+		.key = 'h', .flags = OPTION_HIDDEN, .doc = ""};
+	described[n] = (struct argp_option){0};
+	return described;
+}
 
-		if (o != NULL) {
-			apply(command, o, optarg);
-		} else if (c == 'h') {
-			print_help(
-				command, options, n_options, shared, n_shared);
-			exit(0);
-		} else {
-			refuse_option(command, c, find(all, n, optopt),
-				argv[optind - 1]);
-		}
+struct input {
+	const struct bench_option *options;
+	const struct bench_command *command; /* NULL: of the child */
+	char **arguments;
+};
+
+static error_t
+parse_option(int key, char *text, struct argp_state *state)
+{
+	static struct input shared = {.options = common};
+	struct input *in = state->input;
+
+	if (key == 'h')
+		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+	if (in->command && key == ARGP_KEY_INIT)
+		state->child_inputs[0] = &shared;
+	if (in->command && key == ARGP_KEY_ARG && !in->command->arguments)
+		argp_error(state, "takes no argument, but got %s", text);
+	if (in->command && key == ARGP_KEY_ARGS)
+		in->arguments = state->argv + state->next;
+	for (int i = 0; in->options[i].name != NULL; i++) {
+		const struct bench_option *o = &in->options[i];
+		const char *wrong = NULL;
+
+		if (key_of(in->options, i) != key)
+			continue;
+		if (o->argument)
+			wrong = o->parse(text, o->into);
+		else
+			*(bool *)o->into = true;
+		if (wrong != NULL)
+			argp_error(state, "--%s %s: %s", o->name, text, wrong);
+		return 0;
 	}
-	common->extent = extent;
-	if (common->json && common->csv)
-		bench_refuse("%s: --json and --csv exclude each other",
-			command->name);
-	if (command->arguments == NULL && optind < argc)
-		bench_refuse("%s: takes no argument, but got %s", command->name,
-			argv[optind]);
-	return optind;
+	return key == ARGP_KEY_ARGS ? 0 : ARGP_ERR_UNKNOWN;
+}
+
+char **
+bench_options(const struct bench_command *command, int argc, char **argv)
+{
+	static const struct bench_option none[1];
+	struct input in = {command->options ? command->options : none, command,
+		argv + argc};
+	struct argp_option *own = describe(in.options);
+	struct argp_option *shared = describe(common);
+	const struct argp shared_argp = {
+		shared, parse_option, NULL, NULL, NULL, NULL, NULL};
+	const struct argp_child children[] = {
+		{&shared_argp, 0, "Options of all commands:", 0}, {0}};
+	const struct argp argp = {own, parse_option, command->arguments,
+		command->help, children, NULL, NULL};
+
+	argp_err_exit_status = 2;
+	argp_parse(&argp, argc, argv, 0, NULL, &in);
+	free(own);
+	free(shared);
+	if (bench.json && bench.csv)
+		bench_refuse("--json and --csv exclude each other");
+	if (bench.all_policies && !command->all_policies)
+		bench_refuse("--policy all is for replay and simul");
+	if (command->evicts && bench.policy == VMEMCACHE_REPLACEMENT_NONE)
+		bench_refuse("--policy none evicts nothing, so there is no put "
+			     "on a full pool");
+	return in.arguments;
 }

@@ -11,7 +11,6 @@
 #include "store.h"
 
 struct bench_budget {
-	const struct bench_common *common;
 	size_t bytes;
 	size_t value;     /* size of the values to come */
 	unsigned threads; /* that will use it, at most */

@@ -8,33 +8,12 @@
 #include "report.h"
 
 /*
- * To be called before anything is measured: ends the run (exit 2) when there
- * is no gnuplot, or the file cannot be written. With path NULL does nothing.
+ * With --plot: end the run (exit 2) before anything is measured if there is
+ * no gnuplot, or the file cannot be written, or is neither .png nor .svg.
  */
-void bench_plot_check(const char *path);
+void bench_plot_check(void);
 
-/* A table "speed" of micro: time over size, a panel an operation. */
-void bench_plot_micro(const struct bench_report *r, const char *path);
-
-/* A table "speed" of compare: time over size, a panel an operation. */
-void bench_plot_compare(const struct bench_report *r, const char *path);
-
-/* A table "traffic" of simul or replay: miss ratio and time over pool size. */
-void bench_plot_traffic(const struct bench_report *r, const char *path);
-
-/* A table "curve": miss ratio of each policy over the size of the cache. */
-void bench_plot_curve(const struct bench_report *r, const char *path);
-
-/* A table "growth": time and memory over the number of entries. */
-void bench_plot_growth(const struct bench_report *r, const char *path);
-
-/* A table "churn": ratios and pieces over turnovers. */
-void bench_plot_churn(const struct bench_report *r, const char *path);
-
-/* A table "prefault": time until ready and latencies, a bar a row. */
-void bench_plot_prefault(const struct bench_report *r, const char *path);
-
-/* A table "space" of util: a bar a distribution. */
-void bench_plot_util(const struct bench_report *r, const char *path);
+/* With --plot: draw the report as plots.gnuplot says for its command. */
+void bench_plot(const struct bench_report *r);
 
 #endif

@@ -13,7 +13,8 @@
 
 #include "crew.h"
 
-enum { WIDTH = 30 };
+/* With the percents, all of it is below 60 columns. */
+enum { WIDTH = 20, WHAT = 28 };
 
 static uint64_t drawn_at;
 
@@ -26,9 +27,9 @@ bench_progress(double part, const char *what)
 		return;
 	drawn_at = now;
 	int full = part < 0 ? 0 : part > 1 ? WIDTH : (int)(part * WIDTH);
-	fprintf(stderr, "\r[%.*s%*s] %3.0f %%  %-30.30s", full,
-		"##############################", WIDTH - full, "",
-		100.0 * part, what);
+	fprintf(stderr, "\r[%.*s%*s] %3.0f %% %-*.*s", full,
+		"####################", WIDTH - full, "", 100 * part, WHAT,
+		WHAT, what);
 	fflush(stderr);
 }
 
@@ -36,6 +37,6 @@ void
 bench_progress_end(void)
 {
 	if (drawn_at != 0)
-		fprintf(stderr, "\r%*s\r", WIDTH + 42, "");
+		fprintf(stderr, "\r%*s\r", WIDTH + 9 + WHAT, "");
 	drawn_at = 0;
 }

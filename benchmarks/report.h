@@ -3,12 +3,13 @@
  * report.h -- what a run found out: settings, and tables of numbers
  *
  * Filled by a subcommand, printed once at the end as text, JSON or CSV, and
- * read by the plots. Nothing is printed while measuring.
+ * drawn. Nothing is printed while measuring.
  */
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
 
-#include <stddef.h>
+#include <jansson.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -26,46 +27,57 @@ struct bench_column {
 	} form;
 };
 
-struct bench_report;
+struct bench_report {
+	/* {"benchmark": "micro", "settings": {...}, "<table>": [{...}, ...]} */
+	json_t *all;
+	json_t *settings;
+	struct bench_table {
+		const char *name;
+		const struct bench_column *columns;
+		size_t n_columns;
+		json_t *rows;
+	} tables[4];
+	size_t n_tables;
+	/* For people: the settings as lines, and sentences below the tables. */
+	char *head, *notes;
+	size_t head_size, notes_size;
+	FILE *head_file, *notes_file;
+	size_t head_column;
+};
 
-/* Strings given to a report must outlive it, unless they are formatted. */
 struct bench_report *bench_report_new(const char *command);
 void bench_report_free(struct bench_report *r);
 
-/* One line above the tables; for machines a member "settings". */
-void bench_setting(struct bench_report *r, const char *name, const char *format,
-	...) __attribute__((format(printf, 3, 4)));
+/* One line above the tables; for machines a member of "settings". */
+void bench_setting(struct bench_report *r, const char *name, const char *text);
 void bench_setting_number(
 	struct bench_report *r, const char *name, uint64_t number);
 /* The same; people see "1.5 GiB". */
 void bench_setting_bytes(
 	struct bench_report *r, const char *name, uint64_t bytes);
+/* Those of all commands. */
+void bench_setting_common(struct bench_report *r);
 
 /* A sentence below the tables, for people only. */
 void bench_note(struct bench_report *r, const char *sentence);
 
-/* Start a table; rows go into the last one started. */
-void bench_table(struct bench_report *r, const char *name,
+/* Start a table, whose columns are an array that outlives the report. */
+#define BENCH_TABLE(r, name, columns)                                          \
+	bench_table(r, name, columns, sizeof(columns) / sizeof((columns)[0]))
+struct bench_table *bench_table(struct bench_report *r, const char *name,
 	const struct bench_column *columns, size_t n_columns);
-/* Start a row, then set its cells from left to right. */
-void bench_row(struct bench_report *r);
-void bench_cell(struct bench_report *r, double number);
-void bench_cell_text(struct bench_report *r, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-void bench_cell_empty(struct bench_report *r);
 
-const char *bench_report_command(const struct bench_report *r);
+/*
+ * A row, from left to right: its only text, where the column of texts is, and
+ * a double for each other column; NAN: none.
+ */
+#define BENCH_ROW(t, text, ...)                                                \
+	bench_row(t, text, (const double[]){__VA_ARGS__},                      \
+		sizeof((const double[]){__VA_ARGS__}) / sizeof(double))
+void bench_row(struct bench_table *t, const char *text, const double *numbers,
+	size_t n);
 
-/* Reading: the number or text in that table's row and column. */
-size_t bench_n_rows(const struct bench_report *r, const char *table);
-double bench_number_at(const struct bench_report *r, const char *table,
-	size_t row, const char *column);
-const char *bench_text_at(const struct bench_report *r, const char *table,
-	size_t row, const char *column);
-
-enum bench_format { BENCH_FOR_PEOPLE, BENCH_JSON, BENCH_CSV };
-void bench_report_print(
-	const struct bench_report *r, enum bench_format format, FILE *out);
+void bench_report_print(const struct bench_report *r, FILE *out);
 
 /* "1.5 GiB" into text (of at least 24 bytes); returns text. */
 char *bench_human_bytes(char *text, double bytes);

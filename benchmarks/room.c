@@ -42,12 +42,12 @@ memory_available(void)
 }
 
 size_t
-bench_room(const struct bench_common *common, size_t wanted, unsigned mappings)
+bench_room(size_t wanted, unsigned mappings)
 {
 	struct statvfs fs;
 	uint64_t space = memory_available();
 
-	if (!bench_is_directory(common->path) || statvfs(common->path, &fs))
+	if (!bench_is_directory(bench.path) || statvfs(bench.path, &fs))
 		return wanted;
 	if (fs.f_bavail < space / fs.f_frsize)
 		space = (uint64_t)fs.f_bavail * fs.f_frsize;
@@ -56,24 +56,23 @@ bench_room(const struct bench_common *common, size_t wanted, unsigned mappings)
 }
 
 size_t
-bench_fit_pool(const struct bench_common *common, size_t given, size_t wanted,
-	unsigned mappings)
+bench_fit_pool(size_t given, size_t wanted, unsigned mappings)
 {
 	char less[24];
 	char more[24];
 
 	if (given != 0)
 		return given;
-	size_t room = bench_room(common, wanted, mappings);
+	size_t room = bench_room(wanted, mappings);
 	if (room < VMEMCACHE_MIN_POOL)
 		bench_fail("%s has no room for a pool; another directory can "
 			   "be given with --path",
-			common->path);
+			bench.path);
 	if (room < wanted)
-		fprintf(stderr,
-			"vmemcache-bench: the pool is %s instead of %s, for "
-			"lack of room in %s; --path takes another directory\n",
+		error(0, 0,
+			"the pool is %s instead of %s, for lack of room in "
+			"%s; --path takes another directory",
 			bench_human_bytes(less, (double)room),
-			bench_human_bytes(more, (double)wanted), common->path);
+			bench_human_bytes(more, (double)wanted), bench.path);
 	return room;
 }

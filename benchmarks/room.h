@@ -13,11 +13,9 @@ bool bench_is_directory(const char *path);
  * As much of wanted as leaves room for that many mappings of the size in
  * three quarters of what the medium and the memory have free.
  */
-size_t bench_room(
-	const struct bench_common *common, size_t wanted, unsigned mappings);
+size_t bench_room(size_t wanted, unsigned mappings);
 
 /* given, unless it is 0; else bench_room(), said on stderr when it is less. */
-size_t bench_fit_pool(const struct bench_common *common, size_t given,
-	size_t wanted, unsigned mappings);
+size_t bench_fit_pool(size_t given, size_t wanted, unsigned mappings);
 
 #endif

@@ -43,7 +43,7 @@ struct bench_store_type {
 	 */
 	ssize_t (*get_many)(
 		struct bench_store *, struct vmemcache_request *, size_t n);
-	/* What went wrong, on the thread where it did. */
+	/* What went wrong, on the thread where it did. NULL: errno tells. */
 	const char *(*message)(void);
 	void (*close)(struct bench_store *);
 };
@@ -54,10 +54,8 @@ struct bench_store {
 };
 
 /* Opening; a failure ends the run. The pool has all its pages touched. */
-struct bench_store *bench_cache_open(
-	const struct bench_common *common, size_t pool_size);
-struct bench_store *bench_floor_open(
-	const struct bench_common *common, size_t size);
+struct bench_store *bench_cache_open(size_t pool_size);
+struct bench_store *bench_floor_open(size_t size);
 
 static inline void
 bench_store_close(struct bench_store *s)
@@ -72,8 +70,9 @@ uint64_t bench_cache_statistic(
 	struct bench_store *s, enum vmemcache_statistic stat);
 
 /* A cache with these settings, not yet added; or the end of the run. */
-VMEMcache *bench_cache_configure(
-	const struct bench_common *common, size_t pool_size);
+VMEMcache *bench_cache_configure(size_t pool_size);
+/* Make its pool; or the end of the run. */
+void bench_cache_add(VMEMcache *cache);
 /* Its end: a line for --statistics before, if that was given. */
 void bench_cache_delete(VMEMcache *cache);
 

@@ -87,37 +87,43 @@ bench_cache_delete(VMEMcache *cache)
 }
 
 VMEMcache *
-bench_cache_configure(const struct bench_common *common, size_t pool_size)
+bench_cache_configure(size_t pool_size)
 {
 	VMEMcache *cache = vmemcache_new();
 
-	if (common->statistics && !statistics)
-		statistics = fopen(common->statistics, "ae");
-	if (common->statistics && !statistics)
-		bench_refuse("%s: %s", common->statistics, strerror(errno));
+	if (bench.statistics && !statistics)
+		statistics = fopen(bench.statistics, "ae");
+	if (bench.statistics && !statistics)
+		bench_refuse("%s: %s", bench.statistics, strerror(errno));
 	if (cache == NULL)
 		bench_fail("no cache: %s", vmemcache_errormsg());
 	if (vmemcache_set_size(cache, pool_size))
 		bench_refuse("a pool of %zu bytes: %s", pool_size,
 			vmemcache_errormsg());
-	if (vmemcache_set_extent_size(cache, common->extent))
-		bench_refuse("extents of %zu bytes: %s", common->extent,
-			vmemcache_errormsg());
-	if (vmemcache_set_eviction_policy(cache, common->policy))
+	if (vmemcache_set_extent_size(cache, bench.extent))
+		bench_refuse("extents of %llu bytes: %s",
+			(unsigned long long)bench.extent, vmemcache_errormsg());
+	if (vmemcache_set_eviction_policy(cache, bench.policy))
 		bench_fail("policy: %s", vmemcache_errormsg());
 	return cache;
 }
 
+void
+bench_cache_add(VMEMcache *cache)
+{
+	if (vmemcache_add(cache, bench.path))
+		bench_fail(
+			"no pool in %s: %s", bench.path, vmemcache_errormsg());
+}
+
 struct bench_store *
-bench_cache_open(const struct bench_common *common, size_t pool_size)
+bench_cache_open(size_t pool_size)
 {
 	struct cache *c = bench_realloc(NULL, sizeof(*c));
 
 	c->head.type = &cache_type;
-	c->cache = bench_cache_configure(common, pool_size);
-	if (vmemcache_add(c->cache, common->path))
-		bench_fail("no pool of %zu bytes in %s: %s", pool_size,
-			common->path, vmemcache_errormsg());
+	c->cache = bench_cache_configure(pool_size);
+	bench_cache_add(c->cache);
 	vmemcache_bench_set(c->cache, VMEMCACHE_BENCH_PREFAULT, 1);
 	return &c->head;
 }

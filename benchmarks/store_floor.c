@@ -83,12 +83,6 @@ floor_get_many(
 	return hits;
 }
 
-static const char *
-floor_message(void)
-{
-	return strerror(errno);
-}
-
 static void
 floor_close(struct bench_store *s)
 {
@@ -103,7 +97,6 @@ static const struct bench_store_type floor_type = {
 	.put = floor_put,
 	.get = floor_get,
 	.get_many = floor_get_many,
-	.message = floor_message,
 	.close = floor_close,
 };
 
@@ -129,11 +122,11 @@ unnamed_file(const char *directory, size_t size)
 }
 
 struct bench_store *
-bench_floor_open(const struct bench_common *common, size_t size)
+bench_floor_open(size_t size)
 {
 	struct plain *f = bench_realloc(NULL, sizeof(*f));
-	bool in_file = bench_is_directory(common->path);
-	int fd = in_file ? unnamed_file(common->path, size) : -1;
+	bool in_file = bench_is_directory(bench.path);
+	int fd = in_file ? unnamed_file(bench.path, size) : -1;
 
 	f->head.type = &floor_type;
 	f->size = size;

@@ -161,28 +161,17 @@ handmade_get(struct bench_store *s, const struct bench_key *key, void *buffer,
 	return e != NULL ? BENCH_DONE : BENCH_MISS;
 }
 
-static const char *
-handmade_message(void)
-{
-	return strerror(errno);
-}
-
 static void
 handmade_close(struct bench_store *s)
 {
 	struct handmade *h = (struct handmade *)s;
 
 	for (unsigned i = 0; i < h->count; i++) {
-		struct shard *shard = &h->shards[i];
-
-		for (struct entry *e = shard->newest; e != NULL;) {
-			struct entry *older = e->older;
-
+		for (struct entry *e; (e = h->shards[i].newest) != NULL;) {
+			h->shards[i].newest = e->older;
 			free(e);
-			e = older;
 		}
-		free(shard->buckets);
-		pthread_mutex_destroy(&shard->lock);
+		free(h->shards[i].buckets);
 	}
 	free(h->shards);
 	free(h);
@@ -192,7 +181,6 @@ static const struct bench_store_type handmade_type = {
 	.name = "handmade",
 	.put = handmade_put,
 	.get = handmade_get,
-	.message = handmade_message,
 	.close = handmade_close,
 };
 
@@ -215,13 +203,9 @@ bench_handmade_open(const struct bench_budget *budget)
 	if (h->shards == NULL)
 		bench_fail("out of memory");
 	for (unsigned i = 0; i < h->count; i++) {
-		struct shard *shard = &h->shards[i];
-
-		memset(shard, 0, sizeof(*shard));
-		pthread_mutex_init(&shard->lock, NULL);
-		shard->buckets =
-			bench_realloc(NULL, buckets * sizeof(*shard->buckets));
-		memset(shard->buckets, 0, buckets * sizeof(*shard->buckets));
+		h->shards[i] = (struct shard){.lock = PTHREAD_MUTEX_INITIALIZER,
+			.buckets =
+				bench_zeroed(buckets, sizeof(struct entry *))};
 	}
 	return &h->head;
 }

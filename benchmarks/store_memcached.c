@@ -179,12 +179,6 @@ memcached_get(struct bench_store *s, const struct bench_key *key, void *buffer,
 				     : BENCH_FAILED;
 }
 
-static const char *
-memcached_message(void)
-{
-	return strerror(errno);
-}
-
 static void
 memcached_close(struct bench_store *s)
 {
@@ -201,7 +195,6 @@ static const struct bench_store_type memcached_type = {
 	.name = "memcached",
 	.put = memcached_put,
 	.get = memcached_get,
-	.message = memcached_message,
 	.close = memcached_close,
 };
 
@@ -268,12 +261,11 @@ struct bench_store *
 bench_memcached_open(const struct bench_budget *budget)
 {
 	static uint64_t number;
-	struct server *s = bench_realloc(NULL, sizeof(*s));
+	struct server *s = bench_zeroed(1, sizeof(*s));
 	const char *parent = getenv("TMPDIR");
 	char directory[80];
 	char path[96];
 
-	memset(s, 0, sizeof(*s));
 	s->head.type = &memcached_type;
 	s->number = ++number;
 	if (parent == NULL ||

@@ -246,6 +246,20 @@ bench_trace_open(const char *path, char *error, size_t error_size)
 	return NULL;
 }
 
+struct bench_trace *
+bench_trace_of(char **arguments)
+{
+	char sentence[512];
+
+	if (arguments[0] == NULL || arguments[1] != NULL)
+		bench_refuse("takes one trace");
+	struct bench_trace *t =
+		bench_trace_open(arguments[0], sentence, sizeof(sentence));
+	if (t == NULL)
+		bench_refuse("%s", sentence);
+	return t;
+}
+
 void
 bench_trace_close(struct bench_trace *t)
 {

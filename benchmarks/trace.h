@@ -30,6 +30,8 @@ struct bench_trace_summary {
  */
 struct bench_trace *bench_trace_open(
 	const char *path, char *error, size_t error_size);
+/* The one trace among the arguments of a command; or the end of the run. */
+struct bench_trace *bench_trace_of(char **arguments);
 void bench_trace_close(struct bench_trace *t);
 
 const struct bench_trace_summary *bench_trace_summary(

@@ -12,14 +12,14 @@
  */
 #include "traffic.h"
 
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "options.h"
 #include "progress.h"
 
 static const struct bench_column columns[] = {
 	{"pool_bytes", "pool", BENCH_BYTES},
+	{"policy", "policy", BENCH_TEXT},
 	{"threads", NULL, BENCH_WHOLE},
 	{"requests", "requests", BENCH_WHOLE},
 	{"hits", "hits", BENCH_WHOLE},
@@ -31,20 +31,10 @@ static const struct bench_column columns[] = {
 	{"ns_per_op", "ns/op", BENCH_WHOLE},
 	{"floor_ns", "floor", BENCH_WHOLE},
 	{"ratio", "ratio", BENCH_TWO_DIGITS},
-	{"p50_ns", "p50", BENCH_DURATION},
-	{"p99_ns", "p99", BENCH_DURATION},
-	{"p99_9_ns", "p99.9", BENCH_DURATION},
-	{"max_ns", "max", BENCH_DURATION},
+	BENCH_TAIL_COLUMNS,
 };
 
-struct samples {
-	size_t n;
-	size_t capacity;
-	double *ns;
-	double *floor_ns;
-	double *ratio;
-	double *bytes;
-};
+enum { NS, FLOOR_NS, RATIO, BYTES, FIGURES };
 
 struct totals {
 	uint64_t requests;
@@ -52,41 +42,36 @@ struct totals {
 	uint64_t refused;
 	uint64_t bytes;
 	struct bench_histogram latency[2];
-	struct samples samples;
+	/* Of each round: a figure each. */
+	double *samples[FIGURES];
+	size_t n_samples;
 };
 
 static void
-add_sample(struct samples *s, const struct bench_slice *cache,
+add_sample(struct totals *totals, const struct bench_slice *cache,
 	const struct bench_slice *plain)
 {
+	const double sample[FIGURES] = {
+		[NS] = cache->ns_per_op,
+		[FLOOR_NS] = plain->ns_per_op,
+		[RATIO] = cache->ns_per_op / plain->ns_per_op,
+		[BYTES] = cache->bytes_per_op,
+	};
+
 	if (!(cache->ns_per_op > 0) || !(plain->ns_per_op > 0))
 		return;
-	if (s->n == s->capacity) {
-		s->capacity = s->capacity ? 2 * s->capacity : 64;
-		size_t size = s->capacity * sizeof(double);
-		s->ns = bench_realloc(s->ns, size);
-		s->floor_ns = bench_realloc(s->floor_ns, size);
-		s->ratio = bench_realloc(s->ratio, size);
-		s->bytes = bench_realloc(s->bytes, size);
+	for (int i = 0; i < FIGURES; i++) {
+		totals->samples[i] = bench_realloc(totals->samples[i],
+			(totals->n_samples + 1) * sizeof(double));
+		totals->samples[i][totals->n_samples] = sample[i];
 	}
-	s->ns[s->n] = cache->ns_per_op;
-	s->floor_ns[s->n] = plain->ns_per_op;
-	s->ratio[s->n] = cache->ns_per_op / plain->ns_per_op;
-	s->bytes[s->n++] = cache->bytes_per_op;
-}
-
-static void
-free_samples(struct samples *s)
-{
-	free(s->ns);
-	free(s->floor_ns);
-	free(s->ratio);
-	free(s->bytes);
+	totals->n_samples++;
 }
 
 /* Fill every thread's array; returns how many each has, 0 at the end. */
 static size_t
-prepare_round(struct bench_traffic *t, struct bench_crew *crew, uint64_t left)
+prepare_round(
+	const struct bench_traffic *t, struct bench_crew *crew, uint64_t left)
 {
 	uint64_t n = left / t->threads + (left % t->threads > 0);
 	size_t least = n < 16384 ? (size_t)n : 16384;
@@ -94,7 +79,7 @@ prepare_round(struct bench_traffic *t, struct bench_crew *crew, uint64_t left)
 	for (unsigned i = 0; i < t->threads; i++) {
 		struct bench_request *requests =
 			bench_crew_requests(crew, i, least);
-		size_t filled = t->fill(t, i, requests, least);
+		size_t filled = t->fill(i, requests, least);
 
 		least = filled < least ? filled : least;
 	}
@@ -111,9 +96,9 @@ round_size(uint64_t all)
 }
 
 static void
-serve(struct bench_traffic *t, struct bench_crew *crew,
+serve(const struct bench_traffic *t, struct bench_crew *crew,
 	struct bench_store *cache, struct bench_store *plain,
-	struct totals *totals)
+	struct totals *totals, double part, double parts)
 {
 	uint64_t all = t->warm_up + t->requests;
 	uint64_t served = 0;
@@ -130,7 +115,8 @@ serve(struct bench_traffic *t, struct bench_crew *crew,
 		struct bench_slice slice = bench_crew_run(crew, cache,
 			t->threads, n, each ? totals->latency : NULL);
 		served += n * t->threads;
-		bench_progress((double)served / (double)all, "requests");
+		bench_progress((part + (double)served / (double)all) / parts,
+			bench_policy_name(bench.policy));
 		if (!warm)
 			continue;
 		totals->requests += slice.gets;
@@ -140,65 +126,59 @@ serve(struct bench_traffic *t, struct bench_crew *crew,
 		if (!each) {
 			struct bench_slice floor_slice = bench_crew_run(
 				crew, plain, t->threads, n, NULL);
-			add_sample(&totals->samples, &slice, &floor_slice);
+			add_sample(totals, &slice, &floor_slice);
 		}
 	}
 }
 
 static void
-add_row(struct bench_report *r, const struct bench_traffic *t, uint64_t pool,
+add_row(struct bench_table *table, const struct bench_traffic *t, uint64_t pool,
 	struct totals *totals)
 {
-	struct samples *s = &totals->samples;
 	struct bench_histogram *all = &totals->latency[0];
-	double ns = bench_median(s->ns, s->n);
+	double median[FIGURES];
 
+	for (int i = 0; i < FIGURES; i++)
+		median[i] = bench_median(totals->samples[i], totals->n_samples);
 	bench_histogram_merge(all, &totals->latency[1]);
-	bench_row(r);
-	bench_cell(r, (double)pool);
-	bench_cell(r, t->threads);
-	bench_cell(r, (double)totals->requests);
-	bench_cell(r, (double)totals->hits);
-	bench_cell(r, (double)(totals->requests - totals->hits) /
-			      (double)totals->requests);
-	bench_cell(r, (double)totals->bytes);
-	bench_cell(r, (double)totals->refused);
-	bench_cell(r, 1e9 / ns);
-	bench_cell(r, bench_median(s->bytes, s->n) * 1e9 / ns);
-	bench_cell(r, ns);
-	bench_cell(r, bench_median(s->floor_ns, s->n));
-	bench_cell(r, bench_median(s->ratio, s->n));
-	bench_cell(r, (double)bench_histogram_quantile(all, 0.5));
-	bench_cell(r, (double)bench_histogram_quantile(all, 0.99));
-	bench_cell(r, (double)bench_histogram_quantile(all, 0.999));
-	bench_cell(r, (double)all->max);
+	BENCH_ROW(table, bench_policy_name(bench.policy), (double)pool,
+		t->threads, (double)totals->requests, (double)totals->hits,
+		(double)(totals->requests - totals->hits) /
+			(double)totals->requests,
+		(double)totals->bytes, (double)totals->refused,
+		1e9 / median[NS], median[BYTES] * 1e9 / median[NS], median[NS],
+		median[FLOOR_NS], median[RATIO], BENCH_TAIL(all));
 }
 
 void
-bench_traffic_run(struct bench_traffic *t, const struct bench_list *pools,
+bench_traffic_run(const struct bench_traffic *t, const struct bench_list *pools,
 	struct bench_report *r)
 {
-	struct totals *totals = bench_realloc(NULL, sizeof(*totals));
+	struct bench_table *table = BENCH_TABLE(r, "traffic", columns);
+	size_t policies = bench.all_policies ? BENCH_POLICIES : 1;
 
-	bench_table(r, "traffic", columns, sizeof(columns) / sizeof(*columns));
-	for (size_t i = 0; i < pools->n; i++) {
-		struct bench_store *cache =
-			bench_cache_open(t->common, pools->at[i]);
-		struct bench_store *plain =
-			bench_floor_open(t->common, pools->at[i]);
+	for (size_t i = 0; i < pools->n * policies; i++) {
+		uint64_t pool = pools->at[i / policies];
+
+		if (bench.all_policies)
+			bench.policy = bench_policies[i % policies];
+		struct totals *totals = bench_zeroed(1, sizeof(*totals));
+		struct bench_store *cache = bench_cache_open(pool);
+		struct bench_store *plain = bench_floor_open(pool);
 		struct bench_crew *crew =
 			bench_crew_new(t->threads, t->key_size);
 
-		memset(totals, 0, sizeof(*totals));
-		t->restart(t);
-		serve(t, crew, cache, plain, totals);
-		add_row(r, t, pools->at[i], totals);
-		free_samples(&totals->samples);
+		t->restart();
+		serve(t, crew, cache, plain, totals, (double)i,
+			(double)(pools->n * policies));
+		add_row(table, t, pool, totals);
+		for (int k = 0; k < FIGURES; k++)
+			free(totals->samples[k]);
+		free(totals);
 		bench_crew_free(crew);
 		bench_store_close(plain);
 		bench_store_close(cache);
 	}
-	free(totals);
 	bench_note(r, "misses: of all requests. ns/op: wall time, all threads "
 		      "together. floor: copying\nthe same bytes the same way "
 		      "in a plain mapping. p50 to max: latencies.");

@@ -10,12 +10,11 @@
 #include "report.h"
 
 struct bench_traffic {
-	const struct bench_common *common;
 	/* Up to n requests of that thread; returns their number. */
-	size_t (*fill)(struct bench_traffic *, unsigned thread,
-		struct bench_request *requests, size_t n);
+	size_t (*fill)(
+		unsigned thread, struct bench_request *requests, size_t n);
 	/* Back to the first request. */
-	void (*restart)(struct bench_traffic *);
+	void (*restart)(void);
 	unsigned threads;
 	uint64_t warm_up;  /* requests that only fill the cache */
 	uint64_t requests; /* that are measured, by all threads together */
@@ -23,10 +22,10 @@ struct bench_traffic {
 };
 
 /*
- * Serve it with a pool of each of these sizes: a table "traffic", a row a
- * pool.
+ * Serve it with the policy, or each of them, and a pool of each of these
+ * sizes: a table "traffic", a row a pool.
  */
-void bench_traffic_run(struct bench_traffic *t, const struct bench_list *pools,
-	struct bench_report *r);
+void bench_traffic_run(const struct bench_traffic *t,
+	const struct bench_list *pools, struct bench_report *r);
 
 #endif

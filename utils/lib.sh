@@ -14,6 +14,7 @@ packages_build=(
 	binutils bzip2 make patch                   # the private jemalloc
 	libcmocka-dev                               # unit tests
 	libevent-dev                                # vmemcached
+	libjansson-dev                              # JSON of vmemcache-bench
 	libncurses-dev                              # vmemcache-top in a terminal
 )
 

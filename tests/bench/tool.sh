@@ -32,14 +32,20 @@ refused() {
 	shift
 	run 2 "$@"
 	[ ! -s "$dir/out" ] || fail "output in spite of a mistake: $*"
-	[ "$(wc -l <"$dir/err")" = 1 ] || fail "not one sentence: $*"
-	grep -qF -- "$says" "$dir/err" ||
+	# argp adds where to find help
+	[ "$(sed '/^Try /,$d' "$dir/err" | wc -l)" = 1 ] ||
+		fail "not one sentence: $*"
+	head -1 "$dir/err" | grep -qF -- "$says" ||
 		fail "\"$(cat "$dir/err")\" does not say \"$says\": $*"
 }
 
-# contains <pattern>: in the last output
+# contains <pattern>: in a line of the last output; each object is a line
 contains() {
-	grep -qE -- "$1" "$dir/out" || fail "no \"$1\" in the output"
+	{
+		tr -s '\n ' ' ' <"$dir/out" | sed 's/}/}\n/g'
+		echo
+		cat "$dir/out"
+	} | grep -E -- "$1" >"$dir/found" || fail "no \"$1\" in the output"
 }
 
 is_json() {
@@ -56,7 +62,7 @@ is_csv() {
 # --- help ---
 run 0 -h && contains 'replay'
 for command in micro compare simul replay curve growth churn prefault util; do
-	run 0 $command -h && contains '^usage: .*'$command
+	run 0 $command -h && contains '^Usage: .*'$command
 	[ -s "$dir/err" ] && fail "help of $command writes to stderr"
 done
 
@@ -65,12 +71,12 @@ run 0 --version && contains '^vmemcache [0-9]+\.[0-9]+\.[0-9]+$'
 # --- mistakes in options ---
 run 2
 refused 'unknown command frob' frob
-refused 'unknown or ambiguous option --frob' micro --frob
-refused 'unknown option -z' micro -z
-refused 'unknown option -z' micro -zt1
-refused '--pool needs a value' micro --pool
-refused '--pool needs a value' micro -s
-refused '--json takes no value' micro --json=yes
+refused "unrecognized option '--frob'" micro --frob
+refused "invalid option -- 'z'" micro -z
+refused "invalid option -- 'z'" micro -zt1
+refused "'--pool' requires an argument" micro --pool
+refused "requires an argument -- 's'" micro -s
+refused "'--json' doesn't allow an argument" micro --json=yes
 refused 'exclude each other' micro --json --csv
 refused 'takes no argument' micro extra
 for size in '' x 4Q -1 1e9 0x10 ' 1' 1..5 9999999999T; do
@@ -85,42 +91,44 @@ refused 'numbers from 1 to 64' micro --threads 1,65
 refused 'out of range' micro --values 0
 refused 'below 4 GiB' micro --values 4G
 refused 'does not hold two' micro --pool 1M --values 1M -p "$medium"
-refused '--rounds is 5 to' micro --rounds 4
-refused '--gets is 0 to 100' micro --gets 101
-refused '--key-size is 8' micro --key-size 7
+refused '--rounds 4: is 5 to 99' micro --rounds 4
+refused '--gets 101: is 0 to 100' micro --gets 101
+refused '--key-size 7: is 8 to' micro --key-size 7
 refused 'policies are' micro --policy fifo
 refused 'evicts nothing' micro --policy none
 for command in compare growth churn util; do
 	refused 'evicts nothing' $command --policy none
 done
-refused '--rounds is 5 to' compare --rounds 100
-refused '--gets is 0 to 100' compare --gets 101
+refused '--rounds 100: is 5 to 99' compare --rounds 100
+refused '--gets 101: is 0 to 100' compare --gets 101
 refused 'only micro has many' compare --ops get,many
 refused 'at most 512K' compare --values 1M
-refused '--rounds is 5 to' growth --rounds 4
-refused '--value is 1 to' growth --value 0
+refused '--rounds 4: is 5 to 99' growth --rounds 4
+refused '--value 0: is 1 to' growth --value 0
 refused 'out of range' growth --entries 0
-refused '--rounds is 5 to' churn --rounds 4
-refused '--rounds is 5 to' prefault --rounds 4
-refused '--value is 1 to' prefault --value 2M
+refused '--rounds 4: is 5 to 99' churn --rounds 4
+refused '--rounds 4: is 5 to 99' prefault --rounds 4
+refused '--value 2M: is 1 to' prefault --value 2M
 refused 'numbers from 1 to 64' prefault --prefault 0
 refused 'more than 4 directories' prefault a b c d e
-refused '--turnovers is at least 1' churn --turnovers 0
+refused '--turnovers 0: is at least 1' churn --turnovers 0
 refused '1 byte to 16 MiB' churn --sizes 0
 refused '16 of the largest' churn --pool 1M --sizes 128K
 refused 'zipf is written' simul --keys zipf:1
 refused 'not one of' simul --sizes normal:1:2
 refused '4 GiB and more' simul --sizes 4G
-refused '--threads is 1 to' simul --threads 0
-refused '--requests is at least 1' simul --requests 0
-refused '--turnovers is at least 1' util --turnovers 0
-refused '1 byte to 16 MiB' util --sizes 16M
+refused '--threads 0: is 1 to' simul --threads 0
+refused '--requests 0: is at least 1' simul --requests 0
+refused '--turnovers 0: is at least 1' util --turnovers 0
+refused '1 byte to 16 MiB' util --sizes 17M
 refused 'takes one trace' replay
 refused 'takes one trace' replay a b
 refused 'takes one trace' curve
 refused 'not from 0 to 100' curve --sizes 0% a
-refused 'sizes' curve --sizes , a
+refused 'not a number' curve --sizes , a
 refused '/nonexistent/plot.png' simul --plot /nonexistent/plot.png
+refused 'neither in .png nor in .svg' simul --plot "$dir/plot"
+refused 'is for replay and simul' micro --policy all
 tool_path=/nonexistent
 refused 'gnuplot, which is not installed' simul --plot "$dir/x.png"
 unset tool_path
@@ -151,7 +159,7 @@ contains '"operation": "miss", .*"floor_ns": null'
 
 run 0 simul $small --keys zipf:1.1:1:5K --requests 20K --warmup 1K \
 	--threads 2 --csv
-is_csv 16
+is_csv 17
 
 # Peers that are not there are left out, with a sentence each.
 run 0 compare $path --pool 2M --values 1K --ops put,mixed --threads 2 --rounds 5 --csv
@@ -206,12 +214,19 @@ run 0 curve --sizes 1M,50% "$dir/trace.csv" --csv && is_csv 6
 run 0 curve --sizes 50% "$dir/trace.csv" && contains 'adaptive'
 run 0 replay $small "$dir/trace.csv"
 contains '101 +96 +0\.050'
+run 0 replay $small "$dir/trace.csv" --policy all --csv
+is_csv 17
+[ "$(cut -d, -f2 "$dir/out" | tr '\n' ' ')" = \
+	'policy lru sieve s3fifo adaptive ' ] || fail 'not all policies'
 
 if command -v gnuplot >/dev/null; then
 	run 0 prefault $small --plot "$dir/prefault.png"
 	run 0 replay --path "$medium" --pool 1M,2M "$dir/trace.csv" \
 		--plot "$dir/it's a plot.png"
 	head -c 8 "$dir/it's a plot.png" | grep -q PNG || fail "no picture"
+	run 0 curve "$dir/trace.csv" --sizes 50%,100% --plot "$dir/curve.svg"
+	grep -q '<svg' "$dir/curve.svg" || fail "no drawing"
+	[ -s "$dir/err" ] && fail "gnuplot: $(cat "$dir/err")"
 fi
 
 # Miss ratios of a reference simulator: traces/README.md.
@@ -220,9 +235,9 @@ if [ -r "$trace" ] && [ "$medium" = /dev/shm ] &&
 	[ "$(df --output=avail -BM /dev/shm | tail -1 | tr -dc 0-9)" -gt 1200 ]
 then
 	run 0 replay --pool 128M,512M "$trace" --csv
-	awk -F, 'NR == 2 { a = $5 - 0.820 } NR == 3 { b = $5 - 0.718 }
+	awk -F, 'NR == 2 { a = $6 - 0.820 } NR == 3 { b = $6 - 0.718 }
 		END { exit !(NR == 3 && a * a < 1e-4 && b * b < 1e-4) }' \
-		"$dir/out" || fail "miss ratios: $(cut -d, -f5 "$dir/out")"
+		"$dir/out" || fail "miss ratios: $(cut -d, -f6 "$dir/out")"
 fi
 
 [ "$failures" = 0 ] && echo "all as expected"
