@@ -41,7 +41,8 @@
  * Whether enough can be evicted is decided before the first callback: victims
  * are claimed until their blocks suffice, and all of them go back to where
  * they were if they do not. Entries that cannot be claimed are those another
- * thread is evicting, and those that are pinned.
+ * thread is evicting, and those that are pinned. What a store spares as it is
+ * to replace it is passed over, and keeps its place all the same.
  *
  * Pinned entries (pin.c) are no victims. A thread that finds one while it looks
  * for a victim leaves it out of the policy, PARKED. So a pinned entry is met
@@ -211,24 +212,50 @@ give_back_one(
 	vmc_cache_let_go_of_replaced(cache, stripe, stripe);
 }
 
+static uint64_t
+count_claimed(const struct vmc_claim *claim)
+{
+	uint64_t count = claim->end;
+
+	for (const struct vmc_claim_more *more = claim->first; more;
+		more = more->next)
+		count += more->end;
+	return count;
+}
+
+/* The one claimed last; NULL: none is left. */
+static struct vmc_entry *
+pop_last(struct vmemcache *cache, struct vmc_claim *claim)
+{
+	struct vmc_claim_more *more;
+
+	while ((more = claim->last) != NULL) {
+		if (more->end > more->begin)
+			return more->some[--more->end];
+		claim->last = more->prev;
+		vmc_free(&cache->uncounted, more, sizeof(*more));
+	}
+	return claim->end > claim->begin ? claim->some[--claim->end] : NULL;
+}
+
 /*
- * Put claimed victims back where they were, the last claimed first. Under the
- * policy's lock.
+ * Put claimed victims back where they were, the last claimed first, and what
+ * was spared between those that it came between. Under the policy's lock.
  */
 static void
 give_back(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_claim *claim)
 {
-	struct vmc_claim_more *more;
+	uint64_t count = count_claimed(claim);
+	struct vmc_entry *e;
 
-	while ((more = claim->last) != NULL) {
-		while (more->end > more->begin)
-			give_back_one(cache, stripe, more->some[--more->end]);
-		claim->last = more->prev;
-		vmc_free(&cache->uncounted, more, sizeof(*more));
-	}
-	while (claim->end > claim->begin)
-		give_back_one(cache, stripe, claim->some[--claim->end]);
+	do {
+		if (claim->met && count-- == claim->before_met)
+			cache->policy->ops->restore(cache->policy, claim->met);
+		e = pop_last(cache, claim);
+		if (e)
+			give_back_one(cache, stripe, e);
+	} while (e);
 	vmc_claim_begin(claim, claim->wanted, claim->spared);
 }
 
@@ -244,13 +271,13 @@ vmc_claim_give_back(struct vmemcache *cache, struct vmc_stripe *stripe,
  * Under the policy's lock, of which the node is in no place any more. An entry
  * that is being inserted is among the most recent ones. One that is pinned is
  * parked: the policy would come across it again and again, so it is left out
- * until its last pin goes (pin.c).
+ * until its last pin goes (pin.c). One that is spared is left out until the
+ * claim is complete, or given back.
  */
 static void
 claim_under_lock(struct vmemcache *cache, struct vmc_claim *claim,
 	struct vmc_policy_node *node)
 {
-	struct vmc_policy *policy = cache->policy;
 	struct vmc_entry *e = vmc_entry_of(node);
 	uint16_t state = vmc_load_acquire(&e->state);
 	bool done = false;
@@ -258,8 +285,8 @@ claim_under_lock(struct vmemcache *cache, struct vmc_claim *claim,
 	vmc_store_release(&node->at, 0);
 	while ((state & VMC_ENTRY_STATES) == VMC_ENTRY_LIVE && !done) {
 		if (e == claim->spared) {
-			policy->ops->touch(
-				policy, &node, &(uint32_t){0}, NULL, 1);
+			claim->met = node;
+			claim->before_met = count_claimed(claim);
 			return;
 		}
 		if (state >= VMC_ENTRY_PIN) {
@@ -277,7 +304,7 @@ claim_under_lock(struct vmemcache *cache, struct vmc_claim *claim,
 	}
 }
 
-/* Spared, or pinned: the policy has it back, or parks it. */
+/* Spared, or pinned: the policy keeps it, or parks it. */
 static bool
 must_stay(const struct vmc_claim *claim, const struct vmc_entry *e)
 {
@@ -337,18 +364,14 @@ claim_reserved_under_lock(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return 0;
 }
 
-/*
- * From the policy. -ENOSPC: it does not hold enough. Each is looked at once, or
- * what is spared would come round again and again. -ENOMEM.
- */
+/* From the policy. -ENOSPC: it does not hold enough. -ENOMEM. */
 static int
 claim_held(struct vmemcache *cache, struct vmc_claim *claim)
 {
 	struct vmc_policy *policy = cache->policy;
-	uint64_t held = vmc_load_relaxed(&policy->nodes);
 	struct vmc_policy_node *node;
 
-	while (!enough(claim) && held-- > 0) {
+	while (!enough(claim)) {
 		if (make_room(cache, claim))
 			return -ENOMEM;
 		node = policy->ops->victim(policy);
@@ -518,6 +541,21 @@ fetch_coming(struct vmemcache *cache)
 		vmc_prefetch_write(node);
 }
 
+/*
+ * Enough is claimed, and what was spared is the oldest that is left: of the
+ * stripe's reserve as well, so that comes behind it.
+ */
+static void
+put_back_spared(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_claim *claim)
+{
+	if (!claim->met)
+		return;
+	recall(cache, stripe);
+	cache->policy->ops->restore(cache->policy, claim->met);
+	claim->met = NULL;
+}
+
 int
 vmc_claim_victims(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_claim *claim)
@@ -543,13 +581,19 @@ vmc_claim_victims(struct vmemcache *cache, struct vmc_stripe *stripe,
 		vmc_cache_drain_all(cache);
 		recall_all(cache);
 		rc = claim_held(cache, claim);
-	} else if (rc == 0 && vmc_cache_chooses_late(cache, stripe)) {
-		fetch_coming(cache);
 	} else if (rc == 0) {
-		fill_reserve(cache, stripe);
+		put_back_spared(cache, stripe, claim);
+		if (vmc_cache_chooses_late(cache, stripe))
+			fetch_coming(cache);
+		else
+			fill_reserve(cache, stripe);
 	}
-	if (rc)
+	if (rc) {
+		recall(cache, stripe);
 		give_back(cache, stripe, claim);
+	} else {
+		put_back_spared(cache, stripe, claim);
+	}
 	vmc_cache_release_policy(cache);
 	return rc;
 }

@@ -25,6 +25,8 @@ struct vmc_claim {
 	uint64_t wanted; /* blocks, and one victim at least */
 	uint64_t got;
 	const struct vmc_entry *spared; /* left alone; NULL: none */
+	struct vmc_policy_node *met;    /* its, once the policy let go of it, */
+	uint64_t before_met;            /* which was after so many victims */
 };
 
 static inline void
@@ -36,6 +38,7 @@ vmc_claim_begin(struct vmc_claim *claim, uint64_t wanted,
 	claim->wanted = wanted;
 	claim->got = 0;
 	claim->spared = spared;
+	claim->met = NULL;
 }
 
 struct vmc_entry *vmc_claim_pop_more(

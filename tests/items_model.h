@@ -6,8 +6,8 @@
  * The callbacks tell the model what goes, and it judges whether that may go:
  * what is pinned or spared is no victim, nothing is evicted in vain, what is
  * over goes before what is good, and the order of LRU is kept. A value that was
- * pinned, or spared by a store that failed, may have got another place in that
- * order; its place is not judged until it is used again.
+ * pinned may have got another place in that order; its place is not judged
+ * until it is used again.
  */
 #ifndef VMC_TESTS_ITEMS_MODEL_H
 #define VMC_TESTS_ITEMS_MODEL_H
@@ -443,8 +443,6 @@ judge_outcome(struct model *m, unsigned key, uint64_t number, size_t size,
 			assert_false(fits(m, blocks_for(m, size)));
 			assert_int_equal(m->gone, 0);
 		}
-		if (old)
-			old->vague = true;
 		return;
 	}
 	assert_int_equal(rc, expected);

@@ -142,8 +142,6 @@ do_reserve(struct model *m)
 	begin(m, VMEMCACHE_REASON_CAPACITY, blocks_for(m, size), find(m, key));
 	int rc = vmemcache_reserve(
 		m->cache, &key, sizeof(key), size, &how, &r->item);
-	if (m->at[key])
-		m->at[key]->vague = true; /* spared */
 	if (rc) {
 		assert_int_equal(errno, ENOSPC);
 		assert_int_equal(r->item.iov_count, -1);
