@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * items_model.h -- a model in plain C of a cache and its items, for
- * items_model.c
+ * items_model.h -- a model in plain C of a cache and its items
+ *
+ * items_model_calls.h makes the calls, at random (api/items_model.c) or as an
+ * input says (fuzz/items.c).
  *
  * The callbacks tell the model what goes, and it judges whether that may go:
  * what is pinned or spared is no victim, nothing is evicted in vain, what is
@@ -12,6 +14,7 @@
 #ifndef VMC_TESTS_ITEMS_MODEL_H
 #define VMC_TESTS_ITEMS_MODEL_H
 
+#include "fuzz/fuzz.h"
 #include "items.h"
 
 #include "base/os.h"
@@ -49,6 +52,7 @@ struct model {
 	enum told told;
 	enum vmemcache_repl_p policy;
 	size_t extent, largest;
+	struct fuzz_input *input; /* what chance() reads; NULL: random */
 	uint64_t blocks, used_blocks, random, clock, ttl, numbers;
 	struct value values[VALUES];
 	struct value *at[KEYS];
@@ -84,7 +88,8 @@ __wrap_vmc_os_boot_ms(void)
 static uint64_t
 chance(struct model *m, uint64_t bound)
 {
-	return testing_below(&m->random, bound);
+	return m->input ? fuzz_below(m->input, bound)
+			: testing_below(&m->random, bound);
 }
 
 static uint64_t
@@ -448,6 +453,76 @@ judge_outcome(struct model *m, unsigned key, uint64_t number, size_t size,
 	assert_int_equal(rc, expected);
 	if (rc == 0)
 		stored(m, key, number, size, how, deadline_of(m, how->ttl_ms));
+}
+
+/* --- what the calls begin with --- */
+
+static size_t
+random_size(struct model *m)
+{
+	size_t pool = (size_t)m->blocks * m->extent;
+
+	switch (chance(m, 16)) {
+	case 0:
+		return 0;
+	case 1:
+		return m->extent * (1 + chance(m, 3));
+	case 2:
+		return chance(m, 20) ? chance(m, pool / 4)
+				     : pool - chance(m, 3 * m->extent);
+	default:
+		return chance(m, m->largest);
+	}
+}
+
+static uint64_t
+random_ttl(struct model *m)
+{
+	static const uint64_t lives[] = {
+		0, 0, 0, VMEMCACHE_FOREVER, 3, 64, 500, 5000, 100000, 1000000};
+
+	return lives[chance(m, sizeof(lives) / sizeof(lives[0]))];
+}
+
+static void
+learn_version(struct model *m, unsigned key)
+{
+	struct value *v = find(m, key);
+
+	if (v) {
+		struct vmemcache_info info = {.struct_size = sizeof(info)};
+		assert_int_equal(vmemcache_fetch(m->cache, &key, sizeof(key),
+					 NULL, 0, 0, VMEMCACHE_PEEK, &info),
+			0);
+		check_info(m, v, &info);
+	}
+}
+
+static struct vmemcache_store
+random_how(struct model *m, unsigned key)
+{
+	struct vmemcache_store how = {.struct_size = sizeof(how),
+		.mode = (enum vmemcache_mode)chance(m, 4),
+		.flags = chance(m, 4) ? 0 : VMEMCACHE_KEEP_TTL,
+		.ttl_ms = random_ttl(m),
+		.tag = chance(m, 2) ? 0 : (uint32_t)chance(m, 1000)};
+
+	if (how.mode == VMEMCACHE_IF_VERSION) {
+		learn_version(m, key);
+		how.if_version =
+			chance(m, 4) ? m->last_version[key] : chance(m, 100);
+	}
+	return how;
+}
+
+static void
+count_get(struct model *m, struct value *v)
+{
+	m->s.gets++;
+	if (v)
+		m->s.hits++, use(m, v);
+	else
+		m->s.misses++;
 }
 
 #endif
