@@ -77,8 +77,8 @@ print_rows(FILE *script, const struct bench_table *t)
 
 	fprintf(script, "%s_columns = '", t->name);
 	for (size_t c = 0; c < t->n_columns; c++)
-		fprintf(script, has_values(t, c) ? "%s " : "",
-			t->columns[c].name);
+		if (has_values(t, c))
+			fprintf(script, "%s ", t->columns[c].name);
 	fprintf(script, "'\n$%s << END\n", t->name);
 	for (size_t c = 0; c < t->n_columns; c++)
 		fprintf(script, "%s ", t->columns[c].name);
