@@ -17,5 +17,6 @@ extern const struct bench_command bench_growth;
 extern const struct bench_command bench_churn;
 extern const struct bench_command bench_prefault;
 extern const struct bench_command bench_util;
+extern const struct bench_command bench_clients;
 
 #endif

@@ -24,6 +24,7 @@ static const struct bench_command *const commands[] = {
 	&bench_churn,
 	&bench_prefault,
 	&bench_util,
+	&bench_clients,
 	NULL,
 };
 

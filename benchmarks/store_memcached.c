@@ -2,43 +2,36 @@
 /*
  * store_memcached.c -- memcached as a store, as near as it can be had
  *
- * The server is started for the store, with the budget as its memory, on a
- * socket in a private directory. All connections are made at once, one a
- * thread; then socket and directory are removed, so that nothing is left
- * behind wherever the run ends: the kernel kills the server when its parent
- * goes. Requests are of the binary protocol, which takes any bytes as a key;
- * value bytes are sent from and received into the caller's buffer directly,
- * with one system call each way as a rule.
+ * The server is started for the store, with the budget as its memory. All
+ * connections are made at once, one a thread; then socket and directory are
+ * removed, so that nothing is left behind wherever the run ends. Requests are
+ * of the binary protocol, which takes any bytes as a key; value bytes are sent
+ * from and received into the caller's buffer directly, with one system call
+ * each way as a rule.
  *
  * A thread claims the next connection at its first request. Stores follow one
  * another, so it remembers which store the connection belonged to.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "crew.h"
 #include "peers.h"
+#include "server.h"
 
 enum { MAX_THREADS = 64, HEADER = 24, GET = 0x00, SET = 0x01 };
 enum { REQUEST = 0x80, NOT_FOUND = 0x0001 };
-#define PATIENCE_NS UINT64_C(20000000000)
 
-struct server {
+struct memcached {
 	struct bench_store head;
 	uint64_t number; /* no other store has the same */
-	pid_t pid;
+	struct bench_server server;
 	_Atomic unsigned claimed;
 	unsigned threads;
 	int connections[MAX_THREADS];
@@ -50,7 +43,7 @@ static _Thread_local struct {
 } mine;
 
 static int
-connection(struct server *s)
+connection(struct memcached *s)
 {
 	if (mine.number != s->number) {
 		unsigned i = atomic_fetch_add(&s->claimed, 1);
@@ -155,7 +148,7 @@ static enum bench_result
 memcached_put(struct bench_store *s, const struct bench_key *key,
 	const void *value, size_t size)
 {
-	int fd = connection((struct server *)s);
+	int fd = connection((struct memcached *)s);
 
 	if (!send_request(fd, SET, key, value, size))
 		return BENCH_FAILED;
@@ -169,7 +162,7 @@ static enum bench_result
 memcached_get(struct bench_store *s, const struct bench_key *key, void *buffer,
 	size_t size)
 {
-	int fd = connection((struct server *)s);
+	int fd = connection((struct memcached *)s);
 
 	if (!send_request(fd, GET, key, NULL, 0))
 		return BENCH_FAILED;
@@ -182,13 +175,12 @@ memcached_get(struct bench_store *s, const struct bench_key *key, void *buffer,
 static void
 memcached_close(struct bench_store *s)
 {
-	struct server *server = (struct server *)s;
+	struct memcached *m = (struct memcached *)s;
 
-	for (unsigned i = 0; i < server->threads; i++)
-		close(server->connections[i]);
-	kill(server->pid, SIGTERM);
-	waitpid(server->pid, NULL, 0);
-	free(server);
+	for (unsigned i = 0; i < m->threads; i++)
+		close(m->connections[i]);
+	bench_server_stop(&m->server);
+	free(m);
 }
 
 static const struct bench_store_type memcached_type = {
@@ -198,97 +190,29 @@ static const struct bench_store_type memcached_type = {
 	.close = memcached_close,
 };
 
-static _Noreturn void
-become_memcached(
-	const struct bench_budget *budget, const char *path, pid_t parent)
-{
-	char mebibytes[24];
-	char threads[24];
-	int nowhere = open("/dev/null", O_RDWR);
-
-	/* it insists on twice its largest item */
-	snprintf(mebibytes, sizeof(mebibytes), "%zu",
-		budget->bytes >> 20 > 2 ? budget->bytes >> 20 : 2);
-	snprintf(threads, sizeof(threads), "%u", budget->threads);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(127);
-	dup2(nowhere, STDIN_FILENO);
-	dup2(nowhere, STDOUT_FILENO);
-	dup2(nowhere, STDERR_FILENO);
-	/* -u is looked at for root alone, who would be refused without it. */
-	execlp("memcached", "memcached", "-s", path, "-m", mebibytes, "-t",
-		threads, "-u", "root", (char *)NULL);
-	_exit(127);
-}
-
-static bool
-try_connect(struct server *s, const char *path)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		bench_fail("memcached: socket: %s", strerror(errno));
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0) {
-		s->connections[s->threads++] = fd;
-		return true;
-	}
-	close(fd);
-	return false;
-}
-
-/* All connections; NULL, or what went wrong. */
-static const char *
-connect_all(struct server *s, const char *path, unsigned threads)
-{
-	uint64_t start = bench_now();
-
-	while (s->threads < threads) {
-		if (try_connect(s, path))
-			continue;
-		if (waitpid(s->pid, NULL, WNOHANG) != 0)
-			return "it did not start";
-		if (bench_now() - start > PATIENCE_NS)
-			return "it does not answer";
-		nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
-	}
-	return NULL;
-}
-
 struct bench_store *
 bench_memcached_open(const struct bench_budget *budget)
 {
 	static uint64_t number;
-	struct server *s = bench_zeroed(1, sizeof(*s));
-	const char *parent = getenv("TMPDIR");
-	char directory[80];
-	char path[96];
+	struct memcached *m = bench_zeroed(1, sizeof(*m));
+	char mebibytes[24];
+	char threads[24];
+	/* -u is looked at for root alone, who would be refused without it. */
+	const char *const arguments[] = {"memcached", "-s", "%s", "-m",
+		mebibytes, "-t", threads, "-u", "root", NULL};
 
-	s->head.type = &memcached_type;
-	s->number = ++number;
-	if (parent == NULL ||
-		strlen(parent) > 50) /* a socket's path is short */
-		parent = "/tmp";
-	snprintf(directory, sizeof(directory), "%s/vmemcache-bench.XXXXXX",
-		parent);
-	if (mkdtemp(directory) == NULL)
-		bench_fail("memcached: %s: %s", directory, strerror(errno));
-	snprintf(path, sizeof(path), "%s/socket", directory);
-	fflush(stdout);
-	pid_t self = getpid();
-	s->pid = fork();
-	if (s->pid == 0)
-		become_memcached(budget, path, self);
-	const char *wrong = s->pid < 0
-				    ? strerror(errno)
-				    : connect_all(s, path, budget->threads + 1);
-	unlink(path);
-	rmdir(directory);
-	if (wrong != NULL)
-		bench_fail("memcached: %s", wrong);
-	return &s->head;
+	m->head.type = &memcached_type;
+	m->number = ++number;
+	/* it insists on twice its largest item */
+	snprintf(mebibytes, sizeof(mebibytes), "%zu",
+		budget->bytes >> 20 > 2 ? budget->bytes >> 20 : 2);
+	snprintf(threads, sizeof(threads), "%u", budget->threads);
+	bench_server_start(&m->server, arguments);
+	while (m->threads < budget->threads + 1)
+		m->connections[m->threads++] =
+			bench_server_connect(&m->server, "memcached");
+	bench_server_hide(&m->server);
+	return &m->head;
 }
 
 bool

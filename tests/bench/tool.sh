@@ -61,7 +61,7 @@ is_csv() {
 
 # --- help ---
 run 0 -h && contains 'replay'
-for command in micro compare simul replay curve growth churn prefault util; do
+for command in micro compare simul replay curve growth churn prefault util clients; do
 	run 0 $command -h && contains '^Usage: .*'$command
 	[ -s "$dir/err" ] && fail "help of $command writes to stderr"
 done
@@ -110,6 +110,9 @@ refused '--rounds 4: is 5 to 99' churn --rounds 4
 refused '--rounds 4: is 5 to 99' prefault --rounds 4
 refused '--value 2M: is 1 to' prefault --value 2M
 refused 'numbers from 1 to 64' prefault --prefault 0
+refused '--connections: is 1 to 256' clients -c 257
+refused '--batch: is 1 to 1000' clients --batch 1001
+refused 'cannot be run' clients --server /nonexistent
 refused 'more than 4 directories' prefault a b c d e
 refused '--turnovers 0: is at least 1' churn --turnovers 0
 refused '1 byte to 16 MiB' churn --sizes 0
@@ -218,6 +221,19 @@ run 0 replay $small "$dir/trace.csv" --policy all --csv
 is_csv 17
 [ "$(cut -d, -f2 "$dir/out" | tr '\n' ' ')" = \
 	'policy lru sieve s3fifo adaptive ' ] || fail 'not all policies'
+
+server=$(dirname "$tool")/../src/server/vmemcached
+if [ -x "$server" ]; then
+	for socket in '' --tcp; do
+		run 0 clients --server "$server" --csv -m 64M -v 100,4K -c 3 \
+			--slice 10 --zipf .99 $socket
+		is_csv 11
+		contains '^mg in a row: vmemcached,100,100,'
+		contains '^set: vmemcached,4096,1,'
+		awk -F, '/^get: vmemcached/ && $7 != 100 { exit 1 }' \
+			"$dir/out" || fail "values that were set are not found"
+	done
+fi
 
 if command -v gnuplot >/dev/null; then
 	run 0 prefault $small --plot "$dir/prefault.png"
