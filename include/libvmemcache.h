@@ -208,6 +208,22 @@ int vmemcache_set_eviction_policy(
 /* EINVAL: unknown value. EALREADY: after add. In libvmemcache since 1.0. */
 int vmemcache_set_metadata(VMEMcache *cache, enum vmemcache_metadata where);
 
+/*
+ * Limits the metadata, wherever it is, to so many bytes, counted as in
+ * metadata_bytes of vmemcache_statistics(). 0, the default: no limit. Where it
+ * is nearly reached, each put and store evicts least useful entries with twice
+ * the metadata of its own before it adds to it; where not as much can be
+ * evicted as it takes, it fails with ENOSPC, and nothing has been evicted. So a
+ * limit that is set below what there is is reached bit by bit. 1/16 of the
+ * limit is left free for calls of several threads at a time, which may exceed
+ * it by what they are putting; entries whose removal pins hold back count.
+ *
+ * Before or after vmemcache_add(), from any thread, beside any call but
+ * vmemcache_delete(). EINVAL: the cache is NULL. EBADF: the cache is another
+ * process's.
+ */
+int vmemcache_set_metadata_limit(VMEMcache *cache, uint64_t bytes);
+
 /* EINVAL: unknown value. EALREADY: after add. In libvmemcache since 1.0. */
 int vmemcache_set_index(VMEMcache *cache, enum vmemcache_index index);
 
@@ -262,7 +278,9 @@ void vmemcache_callback_on_miss(
 /*
  * Inserts a copy of the value under a copy of the key. Evicts entries if
  * needed, and only if the put will then succeed. A key that is there is not
- * replaced: vmemcache_store() does that.
+ * replaced: vmemcache_store() does that. An empty value takes no block, but
+ * counts as one: so a pool of n blocks has at most n entries, and one more for
+ * each thread that puts at the same time.
  *
  * A value that fits the pool finds room whatever other threads put at the same
  * time: the call waits for their puts and evictions in progress, but never for
@@ -270,15 +288,17 @@ void vmemcache_callback_on_miss(
  *
  * EEXIST: the key is there; nothing was changed.
  * ENOSPC: the value is larger than the pool or than 512 GiB, or evicting every
- *   entry that can be evicted would not make room for it. (An entry whose
- *   on_evict callback is running cannot.)
+ *   entry that can be evicted would not make room for it, or for its metadata
+ *   (vmemcache_set_metadata_limit()). (An entry whose on_evict callback is
+ *   running cannot.)
  * EINVAL: key or value is NULL and its size is above 0, or the cache has no
  *   pool.
  * ENOMEM: no memory for the metadata.
  *
  * A put that fails has evicted nothing, except in three cases. EEXIST: another
  * thread put the key after this put had looked for it. ENOSPC: others took the
- * free blocks while on_evict ran. ENOMEM: there was no memory for the index or
+ * free blocks while on_evict ran, or there was room for the metadata first, and
+ * then none for the value. ENOMEM: there was no memory for the index or
  * for the list of the value's extents.
  */
 int vmemcache_put(VMEMcache *cache, const void *key, size_t key_size,
@@ -812,6 +832,7 @@ struct vmemcache_statistics {
 	uint64_t pinned_bytes; /* of their values */
 	uint64_t reservations; /* neither committed nor aborted yet */
 	uint64_t reserved_bytes;
+	uint64_t metadata_limit_bytes; /* vmemcache_set_metadata_limit() */
 };
 
 /*

@@ -19,6 +19,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -36,7 +37,8 @@ struct options {
 	std::size_t extent_size = 0; /* bytes; 0: VMEMCACHE_MIN_EXTENT */
 	vmemcache_repl_p policy = VMEMCACHE_REPLACEMENT_LRU;
 	vmemcache_metadata metadata = VMEMCACHE_METADATA_DRAM;
-	unsigned prefault_threads = 0; /* 0: pages are made on first use */
+	std::uint64_t metadata_limit = 0; /* bytes; 0: none */
+	unsigned prefault_threads = 0;    /* 0: pages are made on first use */
 };
 
 /* A handle of a cache that somebody else deletes. */
@@ -258,6 +260,8 @@ class cache : public cache_ref
 				native(), options.extent_size));
 		check(vmemcache_set_eviction_policy(native(), options.policy));
 		check(vmemcache_set_metadata(native(), options.metadata));
+		check(vmemcache_set_metadata_limit(
+			native(), options.metadata_limit));
 		check(vmemcache_set_prefault(
 			native(), options.prefault_threads, nullptr, nullptr));
 		check(vmemcache_add(native(), path.c_str()));

@@ -37,6 +37,7 @@ struct vmemcache {
 	_Atomic bool versions_wanted; /* set once, see version.c */
 	/* of what is stored without one; 0: none. At any time */
 	_Atomic uint64_t ttl_ms;
+	_Atomic uint64_t metadata_limit; /* 0: none. At any time */
 	bool bench[VMEMCACHE_BENCH_PREFAULT + 1];
 	uint64_t seed;
 	struct vmc_index *index;
@@ -119,9 +120,16 @@ struct vmemcache {
 	_Atomic uint64_t unpinned_items;
 	_Atomic uint64_t unpinned_bytes;
 
-	/* what metadata has shrunk by, and what was left (evict.c) */
+	/* written now and then: */
+	/* what metadata has shrunk by, and what was left (reclaim.c) */
 	alignas(64) _Atomic int64_t shrunk;
 	_Atomic uint64_t left;
+	/* entries of empty values, of which puts may be under way (put.c) */
+	_Atomic int64_t empties;
+	/* bytes of metadata that the stripes have told of, and whether that was
+	 * over the limit then (limit.c) */
+	_Atomic uint64_t told;
+	_Atomic bool over;
 
 	struct vmc_publisher publisher;
 };
@@ -314,6 +322,14 @@ vmc_cache_blocks_for(const struct vmemcache *cache, size_t size)
 	return size / cache->block_size + (size % cache->block_size != 0);
 }
 
+/* An entry that the caller alone has is in the cache no more. */
+static inline void
+vmc_cache_uncount_empty(struct vmemcache *cache, const struct vmc_entry *entry)
+{
+	if (__builtin_expect(vmc_entry_is_empty(entry), 0))
+		vmc_fetch_sub_acq_rel(&cache->empties, 1);
+}
+
 /*
  * The entry that was exchanged in the index for another one, and that the
  * caller has claimed before: the rest of its way. locked: the caller has the
@@ -332,13 +348,16 @@ void vmc_cache_let_go_of_replaced(
 	struct vmemcache *cache, struct vmc_stripe *own, struct vmc_stripe *s);
 
 /*
- * Evict victims of the policy that hold at least `blocks` blocks together,
- * at least one victim, callbacks included. *freed gets the blocks of the last
- * one, the others' are free by then. -ENOSPC: there are not enough; then none
- * was evicted. -EBADF: a callback forked, and this is the child.
+ * Evict victims of the policy that hold at least `blocks` blocks together, an
+ * empty value counting as one, with so many bytes of metadata, and at least one
+ * victim, callbacks included.
+ * *freed gets the blocks of the last one, the others' are free by then.
+ * -ENOSPC: there are not enough; then none was evicted. -EBADF: a callback
+ * forked, and this is the child.
  */
 int vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
-	uint64_t blocks, enum vmemcache_reason reason, vmc_runs *freed);
+	uint64_t blocks, uint64_t bytes, enum vmemcache_reason reason,
+	vmc_runs *freed);
 
 /*
  * Callbacks and all else for an entry that the caller has claimed and that the
@@ -351,43 +370,6 @@ int vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 #define VMC_WAS_OVER 2
 int vmc_cache_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, enum vmemcache_reason reason, vmc_runs *freed);
-
-/*
- * The first 4, 8 or 16 lines of a value. Always inline: gcc takes calls
- * of functions that only prefetch for superfluous. An address as a number: it
- * need not be one of the pool.
- */
-static inline __attribute__((always_inline)) void
-vmc_prefetch_lines(uintptr_t value, bool eight, bool sixteen)
-{
-	__builtin_prefetch((void *)value);
-	__builtin_prefetch((void *)(value + 64));
-	__builtin_prefetch((void *)(value + 128));
-	__builtin_prefetch((void *)(value + 192));
-	if (!eight)
-		return;
-	__builtin_prefetch((void *)(value + 256));
-	__builtin_prefetch((void *)(value + 320));
-	__builtin_prefetch((void *)(value + 384));
-	__builtin_prefetch((void *)(value + 448));
-	if (!sixteen)
-		return;
-	__builtin_prefetch((void *)(value + 512));
-	__builtin_prefetch((void *)(value + 576));
-	__builtin_prefetch((void *)(value + 640));
-	__builtin_prefetch((void *)(value + 704));
-	__builtin_prefetch((void *)(value + 768));
-	__builtin_prefetch((void *)(value + 832));
-	__builtin_prefetch((void *)(value + 896));
-	__builtin_prefetch((void *)(value + 960));
-}
-
-/* Those of a value of so many bytes. */
-static inline __attribute__((always_inline)) void
-vmc_prefetch_value(uintptr_t value, size_t size)
-{
-	vmc_prefetch_lines(value, size > 256, size > 512);
-}
 
 /* Touches waiting in a ring at which their owner tries to feed the policy. */
 #define VMC_DRAIN_AT 32u
@@ -615,6 +597,7 @@ vmc_cache_let_go(
 	vmc_fence_release();
 	vmc_runs_view(&runs, &count);
 	vmc_count(stripe, VMC_COUNT_EXTENTS_GONE, count);
+	vmc_cache_uncount_empty(cache, e);
 	vmc_cache_retire(cache, stripe, e);
 	return runs;
 }

@@ -58,6 +58,8 @@
 #include "claim.h"
 
 #include "base/error.h"
+#include "base/prefetch.h"
+#include "room.h"
 
 #include <errno.h>
 
@@ -87,10 +89,13 @@ make_room(struct vmemcache *cache, struct vmc_claim *claim)
 	return 0;
 }
 
-/* There is room for it. */
+/* It is claimed, and there is room for it. */
 static void
 append(struct vmc_claim *claim, struct vmc_entry *e)
 {
+	claim->got += vmc_runs_blocks(&e->runs) + vmc_entry_is_empty(e);
+	if (__builtin_expect(claim->wanted_bytes > 0, 0))
+		claim->got_bytes += vmc_entry_size(e);
 	if (claim->end < VMC_CLAIM_FIRST)
 		claim->some[claim->end++] = e;
 	else
@@ -115,22 +120,11 @@ vmc_claim_pop_more(struct vmemcache *cache, struct vmc_claim *claim)
 	return NULL;
 }
 
-static uint64_t
-blocks_of(const struct vmc_entry *entry)
-{
-	uint64_t blocks = 0;
-	uint64_t count;
-	const vmc_run *run = vmc_runs_view(&entry->runs, &count);
-
-	for (uint64_t i = 0; i < count; i++)
-		blocks += vmc_run_count(run[i]);
-	return blocks;
-}
-
 static bool
 enough(const struct vmc_claim *claim)
 {
-	return claim->end > 0 && claim->got >= claim->wanted;
+	return claim->end > 0 && claim->got >= claim->wanted &&
+	       claim->got_bytes >= claim->wanted_bytes;
 }
 
 /* LIVE to EVICTING, whatever its pins; it is not parked any more then. */
@@ -170,7 +164,6 @@ claim_node(struct vmemcache *cache, struct vmc_claim *claim,
 		/* release: who finds the place gone finds the claim as well */
 		vmc_store_release(&node->at, 0);
 		append(claim, e);
-		claim->got += blocks_of(e);
 	} else {
 		vmc_cas_acq_rel(&node->at, &place, 0);
 	}
@@ -256,7 +249,8 @@ give_back(struct vmemcache *cache, struct vmc_stripe *stripe,
 		if (e)
 			give_back_one(cache, stripe, e);
 	} while (e);
-	vmc_claim_begin(claim, claim->wanted, claim->spared);
+	vmc_claim_begin(
+		claim, claim->wanted, claim->wanted_bytes, claim->spared);
 }
 
 void
@@ -299,7 +293,6 @@ claim_under_lock(struct vmemcache *cache, struct vmc_claim *claim,
 		done = vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_EVICTING);
 		if (done) {
 			append(claim, e);
-			claim->got += blocks_of(e);
 		}
 	}
 }
@@ -446,6 +439,7 @@ take_over(struct vmemcache *cache, struct vmc_stripe *own, struct vmc_stripe *s)
 	s->nested = s->cut = 0;
 	vmc_store_relaxed(&s->work, 0);
 	vmc_store_relaxed(&s->waits, 0);
+	vmc_limit_tell(cache, s);
 	s->reclaimed = s->limbo.added;
 	vmc_stripe_spare(&cache->stripes, s);
 }

@@ -22,21 +22,25 @@ struct vmc_claim {
 	struct vmc_entry *some[VMC_CLAIM_FIRST];
 	unsigned begin, end; /* of those */
 	struct vmc_claim_more *first, *last;
-	uint64_t wanted; /* blocks, and one victim at least */
+	uint64_t wanted; /* blocks, and one victim at least; an empty value is
+			  * as one block */
 	uint64_t got;
-	const struct vmc_entry *spared; /* left alone; NULL: none */
-	struct vmc_policy_node *met;    /* its, once the policy let go of it, */
-	uint64_t before_met;            /* which was after so many victims */
+	uint64_t wanted_bytes, got_bytes; /* of their metadata */
+	const struct vmc_entry *spared;   /* left alone; NULL: none */
+	struct vmc_policy_node *met; /* its, once the policy let go of it, */
+	uint64_t before_met;         /* which was after so many victims */
 };
 
 static inline void
-vmc_claim_begin(struct vmc_claim *claim, uint64_t wanted,
+vmc_claim_begin(struct vmc_claim *claim, uint64_t wanted, uint64_t bytes,
 	const struct vmc_entry *spared)
 {
 	claim->begin = claim->end = 0;
 	claim->first = claim->last = NULL;
 	claim->wanted = wanted;
 	claim->got = 0;
+	claim->wanted_bytes = bytes;
+	claim->got_bytes = 0;
 	claim->spared = spared;
 	claim->met = NULL;
 }
@@ -60,8 +64,9 @@ bool vmc_claim_entry(
 	struct vmemcache *cache, struct vmc_entry *e, uint16_t *state);
 
 /*
- * Claim victims, at least one, that hold as many blocks as are wanted. -ENOSPC:
- * there are not enough, and nothing changed; -ENOMEM, likewise.
+ * Claim victims, at least one, that hold as many blocks and as much metadata as
+ * are wanted. -ENOSPC: there are not enough, and nothing changed; -ENOMEM,
+ * likewise.
  */
 int vmc_claim_victims(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_claim *claim);

@@ -137,6 +137,13 @@ vmc_entry_has_extra(const struct vmc_entry *entry)
 	return (entry->value_size_high & VMC_ENTRY_EXTRA) != 0;
 }
 
+/* It counts as one block where entries are evicted for their blocks (put.c). */
+static inline bool
+vmc_entry_is_empty(const struct vmc_entry *entry)
+{
+	return entry->runs.word == 0 && vmc_entry_value_size(entry) == 0;
+}
+
 static inline uint32_t
 vmc_entry_key_size(const struct vmc_entry *entry)
 {

@@ -145,7 +145,7 @@ vmc_cache_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
 {
 	struct vmc_claim none;
 
-	vmc_claim_begin(&none, 0, NULL);
+	vmc_claim_begin(&none, 0, 0, NULL);
 	return remove_claimed(cache, stripe, e, &none, reason, freed);
 }
 
@@ -179,12 +179,13 @@ vmc_claim_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
 
 int
 vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
-	uint64_t blocks, enum vmemcache_reason reason, vmc_runs *freed)
+	uint64_t blocks, uint64_t bytes, enum vmemcache_reason reason,
+	vmc_runs *freed)
 {
 	struct vmc_claim claim;
 
 	*freed = VMC_RUNS_NONE;
-	vmc_claim_begin(&claim, blocks, stripe->spared);
+	vmc_claim_begin(&claim, blocks, bytes, stripe->spared);
 	int rc = vmc_claim_victims(cache, stripe, &claim);
 	return rc ? rc : remove_all(cache, stripe, &claim, reason, freed);
 }

@@ -265,7 +265,7 @@ vmc_expiry_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe)
 		       << i;
 	if (due == 0)
 		return -ENOENT;
-	vmc_claim_begin(&claim, 0, NULL);
+	vmc_claim_begin(&claim, 0, 0, NULL);
 	for (; due && claim.end < VMC_CLAIM_FIRST; due &= due - 1)
 		claim_due(cache, expiry, (unsigned)__builtin_ctz(due), now,
 			&claim);

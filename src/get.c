@@ -36,6 +36,7 @@
 
 #include "base/copy.h"
 #include "base/error.h"
+#include "base/prefetch.h"
 #include "expire.h"
 #include "version.h"
 

@@ -9,12 +9,15 @@
  * leave the epoch in between.
  *
  * The ring never loses an insertion: the put drains it where it is full.
- * What is evicted, and how: evict.c. Storing over what is there: store.c.
+ *
+ * What it does where there is too little room: room.c. What is evicted, and
+ * how: evict.c. Storing over what is there: store.c.
  */
 #include "put.h"
 
 #include "base/error.h"
 #include "expire.h"
+#include "room.h"
 #include "version.h"
 
 #include <errno.h>
@@ -161,118 +164,42 @@ free_for(const struct vmemcache *cache, const struct vmc_thread *thread,
 	return blocks + (stripe->cut < CUT_MANY ? kept : 2 * kept);
 }
 
-/* A put's entry, of which nobody knows yet. */
-struct unseen {
-	struct vmemcache *cache;
-	struct vmc_entry *entry; /* NULL: there is nothing to do */
-};
-
-static void
-free_unseen(struct unseen *unseen)
-{
-	if (unseen->entry && !vmc_cache_is_foreign(unseen->cache))
-		vmc_free(&unseen->cache->memory, unseen->entry,
-			vmc_entry_size(unseen->entry));
-}
-
-/* Room for the entry, which goes if on_evict does not return. */
-static int
-make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_entry *e, uint64_t blocks, vmc_runs *freed)
-{
-	vmc_cleanup(free_unseen) struct unseen unseen = {cache, e};
-	int rc = vmc_cache_make_room(
-		cache, stripe, blocks, VMEMCACHE_REASON_CAPACITY, freed);
-
-	unseen.entry = NULL;
-	return rc;
-}
-
-/* What is over goes before anything is evicted: until so many blocks are free
- */
-static __attribute__((noinline)) int
-free_expired(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_entry *e, uint64_t wanted)
-{
-	vmc_cleanup(free_unseen) struct unseen unseen = {cache, e};
-	int rc = 0;
-
-	while (rc == 0 && vmc_extent_free_blocks(cache->extent) < wanted)
-		rc = vmc_expiry_reclaim(cache, stripe);
-	unseen.entry = NULL;
-	return rc == -ENOENT ? 0 : rc;
-}
-
-/*
- * Blocks for the entry's value where so many were missing: what is evicted may
- * go to others, and what others have in hand is waited for.
- */
-static __attribute__((noinline)) int
-take_missing(struct vmemcache *cache, struct vmc_stripe *stripe,
-	uint64_t blocks, struct vmc_entry *e, uint64_t missing)
-{
-	struct vmc_patience patience = {0};
-	vmc_runs freed;
-	int rc;
-
-	do {
-		if (vmc_cache_calls_back(cache))
-			vmc_cache_end_wait(stripe, &patience);
-		if (vmc_load_relaxed(&cache->expiry)) {
-			rc = free_expired(cache, stripe, e, blocks);
-			if (rc)
-				break;
-		}
-		rc = make_room(cache, stripe, e, missing, &freed);
-		if (rc == -ENOSPC &&
-			vmc_extent_free_blocks(cache->extent) >= blocks)
-			rc = 0; /* what was over has gone */
-		else if (rc == -ENOSPC && cache->wants_touches &&
-			 vmc_cache_wait(cache, stripe, &patience))
-			rc = 0;
-		else if (rc == -ENOSPC)
-			vmc_fail_const(
-				ENOSPC, "not enough entries can be evicted");
-		if (rc)
-			break;
-		rc = vmc_extent_exchange(
-			cache->extent, &freed, blocks, &e->runs, &missing);
-	} while (rc == -ENOSPC);
-	vmc_cache_end_wait(stripe, &patience);
-	return rc;
-}
-
 /* Blocks for the entry's value, evicting as needed. */
 static inline __attribute__((always_inline)) int
 take_blocks(struct vmemcache *cache, const struct vmc_thread *thread,
 	struct vmc_stripe *stripe, uint64_t blocks, struct vmc_entry *e)
 {
-	uint64_t have = vmc_extent_free_blocks(cache->extent);
+	int64_t have = vmc_room(cache);
 	uint64_t wanted =
 		blocks > 0 ? free_for(cache, thread, stripe, blocks) : 0;
 	vmc_runs freed = VMC_RUNS_NONE;
 	uint64_t missing;
 	int rc;
 
-	if (have < wanted && vmc_load_relaxed(&cache->expiry)) {
-		rc = free_expired(cache, stripe, e, wanted);
+	if (have < (int64_t)wanted && vmc_load_relaxed(&cache->expiry)) {
+		rc = vmc_room_of_expired(cache, stripe, e, wanted);
 		if (rc)
 			return rc;
-		have = vmc_extent_free_blocks(cache->extent);
+		have = vmc_room(cache);
 	}
-	if (have < wanted) {
+	if (have < (int64_t)wanted) {
 		/* what a large value has taken comes back bit by bit */
-		missing = wanted - have;
+		missing = wanted - (uint64_t)have;
 		if (missing > 2 * blocks)
 			missing = 2 * blocks;
-		rc = make_room(cache, stripe, e, missing, &freed);
-		if (rc && rc != -ENOSPC)
-			return rc;
+		rc = vmc_room_make(cache, stripe, e, missing, 0, &freed);
+		if (__builtin_expect(rc != 0, 0)) {
+			if (rc != -ENOSPC)
+				return rc;
+			if (!vmc_has_room(cache, blocks))
+				return vmc_room_take_missing(cache, stripe,
+					blocks, blocks, e, missing);
+		}
 	}
-	rc = vmc_extent_exchange(
-		cache->extent, &freed, blocks, &e->runs, &missing);
+	rc = vmc_room_exchange(cache, &freed, blocks, blocks, e, &missing);
 	if (__builtin_expect(rc == -ENOSPC, 0))
-		rc = take_missing(cache, stripe, blocks, e, missing);
+		rc = vmc_room_take_missing(
+			cache, stripe, blocks, blocks, e, missing);
 	return rc;
 }
 
@@ -371,27 +298,6 @@ add_version(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return 0;
 }
 
-/*
- * The policy's part of the memory for the entry. Where it has no more rows to
- * give the cache is full, whatever the pool has: a row is left when all that is
- * in it has gone.
- */
-static __attribute__((noinline)) int
-take_node(
-	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
-{
-	vmc_runs freed;
-	int rc;
-
-	while ((rc = vmc_cache_stock(cache)) == -ENOSPC) {
-		rc = make_room(cache, stripe, e, 0, &freed);
-		if (rc)
-			break;
-		vmc_extent_free(cache->extent, &freed);
-	}
-	return rc;
-}
-
 static __attribute__((noinline)) void
 let_others_first(struct vmemcache *cache, const struct vmc_thread *thread,
 	struct vmc_stripe *stripe)
@@ -416,15 +322,24 @@ take_room(struct vmemcache *cache, const struct vmc_thread *thread,
 	if (__builtin_expect(vmc_load_relaxed(&cache->waiting), 0))
 		let_others_first(cache, thread, stripe);
 	vmc_cache_work_begins(stripe);
-	rc = vmc_cache_is_stocked(cache) ? 0 : take_node(cache, stripe, *e);
-	if (rc == 0)
+	rc = vmc_cache_is_stocked(cache) ? 0
+					 : vmc_room_for_node(cache, stripe, *e);
+	if (__builtin_expect(
+		    rc == 0 && vmc_load_relaxed(&cache->metadata_limit) != 0,
+		    0))
+		rc = vmc_limit_make_room(cache, stripe, *e);
+	if (__builtin_expect(rc == 0 && value_size == 0, 0))
+		rc = vmc_room_for_empty(cache, stripe, *e);
+	else if (rc == 0)
 		rc = take_blocks(cache, thread, stripe, blocks, *e);
 	if (__builtin_expect(rc == 0 && vmc_versions_wanted(cache) &&
 				     !vmc_entry_has_extra(*e),
 		    0)) {
 		rc = add_version(cache, stripe, e);
-		if (rc)
+		if (rc) {
+			vmc_cache_uncount_empty(cache, *e);
 			vmc_extent_free(cache->extent, &(*e)->runs);
+		}
 	}
 	if (rc == 0) {
 		/* the push that follows must not wait */
@@ -448,6 +363,7 @@ void
 vmc_put_give_back(
 	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
 {
+	vmc_cache_uncount_empty(cache, e);
 	vmc_extent_free(cache->extent, &e->runs);
 	vmc_cache_work_ends(stripe);
 	vmc_put_free_entry(cache, e);

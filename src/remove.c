@@ -122,7 +122,7 @@ vmc_cache_evict_victim(struct vmemcache *cache)
 	int rc;
 	do {
 		rc = vmc_cache_make_room(
-			cache, stripe, 0, VMEMCACHE_REASON_EVICTED, &freed);
+			cache, stripe, 0, 0, VMEMCACHE_REASON_EVICTED, &freed);
 		if (rc == -EBADF)
 			return rc;
 		vmc_extent_free(cache->extent, &freed);

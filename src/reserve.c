@@ -86,6 +86,7 @@ give_up(struct vmemcache *cache, struct vmc_stripe *stripe,
 {
 	vmc_cache_begin_change(cache, stripe);
 	count_end(stripe, r->entry);
+	vmc_cache_uncount_empty(cache, r->entry);
 	vmc_extent_free(cache->extent, &r->entry->runs);
 	vmc_put_free_entry(cache, r->entry);
 	vmc_cache_end_change(stripe);
@@ -179,6 +180,8 @@ shorten(struct vmemcache *cache, struct vmc_entry *e, size_t value_size)
 	e->runs =
 		blocks ? vmc_runs_one(vmc_run_make(vmc_run_first(run), blocks))
 		       : VMC_RUNS_NONE;
+	if (vmc_entry_is_empty(e))
+		vmc_fetch_add_relaxed(&cache->empties, 1);
 	vmc_extent_free(cache->extent, &rest);
 }
 

@@ -103,8 +103,9 @@ free_replaced(struct vmemcache *cache)
 static uint64_t
 blocks_of_node(const struct vmc_policy_node *node, const void *cache)
 {
-	return vmc_cache_blocks_for(
-		cache, vmc_entry_value_size(vmc_entry_of_const(node)));
+	size_t size = vmc_entry_value_size(vmc_entry_of_const(node));
+
+	return size ? vmc_cache_blocks_for(cache, size) : 1;
 }
 
 static uint64_t
@@ -223,6 +224,9 @@ vmc_cache_close(struct vmemcache *cache)
 	vmc_store_relaxed(&cache->versions, 0);
 	vmc_store_relaxed(&cache->shrunk, 0);
 	vmc_store_relaxed(&cache->left, 0);
+	vmc_store_relaxed(&cache->empties, 0);
+	vmc_store_relaxed(&cache->told, 0);
+	vmc_store_relaxed(&cache->over, false);
 	vmc_store_relaxed(&cache->parked, 0);
 	vmc_store_relaxed(&cache->orphans, NULL);
 	vmc_store_relaxed(&cache->unpinned_items, 0);
@@ -367,7 +371,6 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 	rc = vmc_extent_new(&cache->extent, cache->blocks, &cache->memory);
 	if (rc)
 		goto close;
-	/* entries without a block are few */
 	if (vmc_index_new(&cache->index, cache->index_kind, cache->blocks,
 		    hash_of_leaf, cache, &cache->memory) ||
 		create_policy(cache)) {
@@ -419,15 +422,30 @@ add_if_parked(void *leaf, void *count)
 	*(uint64_t *)count += vmc_load_relaxed(&entry->node.at) == 0;
 }
 
-/* In no place of the policy's, as it is pinned. */
+/* vmc_index_visit_fn */
+static void
+add_if_empty(void *leaf, void *count)
+{
+	*(uint64_t *)count += vmc_entry_is_empty(leaf);
+}
+
 static uint64_t
-count_parked(struct vmemcache *cache)
+count_if(struct vmemcache *cache, vmc_index_visit_fn *add)
 {
 	uint64_t position = 0, count = 0;
 
 	do
-		vmc_index_walk(cache->index, &position, add_if_parked, &count);
+		vmc_index_walk(cache->index, &position, add, &count);
 	while (position != 0);
+	return count;
+}
+
+/* In no place of the policy's, as it is pinned. */
+static uint64_t
+count_parked(struct vmemcache *cache)
+{
+	uint64_t count = count_if(cache, add_if_parked);
+
 	return count <= vmc_load_relaxed(&cache->parked) ? count : 0;
 }
 
@@ -460,6 +478,11 @@ vmc_cache_check(struct vmemcache *cache)
 	if (vmc_index_count(cache->index) != entries)
 		return vmc_fail_const(
 			EINVAL, "cache: index and counters differ");
+	/* more: reserved, or pinned and in the cache no more */
+	if ((int64_t)count_if(cache, add_if_empty) >
+		vmc_load_relaxed(&cache->empties))
+		return vmc_fail_const(
+			EINVAL, "cache: empty values that are not counted");
 	if (cache->wants_touches && held != entries)
 		return vmc_fail_const(EINVAL, "cache: policy and index differ");
 	return 0;

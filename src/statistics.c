@@ -176,6 +176,7 @@ vmc_cache_own_statistics(
 		sums[VMC_COUNT_RESERVED] - sums[VMC_COUNT_RESERVED_GONE];
 	s->reserved_bytes = sums[VMC_COUNT_RESERVED_BYTES] -
 			    sums[VMC_COUNT_RESERVED_BYTES_GONE];
+	s->metadata_limit_bytes = vmc_load_relaxed(&cache->metadata_limit);
 	s->block_bytes = block_bytes(cache);
 	s->pool_bytes = cache->pool.size;
 	s->free_runs = vmc_extent_free_runs(cache->extent);

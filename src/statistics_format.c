@@ -64,6 +64,7 @@ static const struct figure figures[] = {
 	GAUGE(value_bytes, "Bytes of all values."),
 	GAUGE(block_bytes, "Bytes of the blocks that hold values."),
 	GAUGE(metadata_bytes, "Bytes of keys, index and order."),
+	GAUGE(metadata_limit_bytes, "Limit on that; 0: none."),
 	GAUGE(pool_bytes, "Bytes of the pool."),
 	GAUGE(free_runs, "Maximal runs of free blocks."),
 	GAUGE(pieces, "Runs of blocks that values are in."),

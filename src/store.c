@@ -132,6 +132,7 @@ vmc_cache_finish_replaced(struct vmemcache *cache, struct vmc_stripe *stripe,
 	vmc_fence_release();
 	vmc_runs_view(&runs, &count);
 	vmc_count(stripe, VMC_COUNT_EXTENTS_GONE, count);
+	vmc_cache_uncount_empty(cache, e);
 	vmc_count(stripe, VMC_COUNT_METADATA_GONE, vmc_entry_size(e));
 	stripe->replaced[stripe->replaced_count++] = e;
 	vmc_extent_free(cache->extent, &runs);

@@ -75,6 +75,7 @@ struct vmc_stripe {
 	bool touched;    /* a get met a reserved entry: drain the ring first */
 	bool evicts;     /* since victims were last fetched ahead */
 	unsigned visits; /* to the policy, wrapping around */
+	_Atomic uint64_t told; /* bytes of metadata; by anyone (limit.c) */
 	/*
 	 * Written by the owner, read by anyone; they count up, and are odd
 	 * while it has blocks or victims in hand and waits for nothing; while

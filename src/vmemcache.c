@@ -11,6 +11,7 @@
 #include "base/cancel.h"
 #include "base/error.h"
 #include "public.h"
+#include "room.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -145,6 +146,16 @@ vmemcache_set_metadata(VMEMcache *cache, enum vmemcache_metadata where)
 		return (int)vmc_result(vmc_fail(
 			EINVAL, "unknown place of metadata %d", (int)where));
 	cache->metadata = where;
+	return 0;
+}
+
+VMC_EXPORT int
+vmemcache_set_metadata_limit(VMEMcache *cache, uint64_t bytes)
+{
+	if (!cache ||
+		(vmc_cache_is_open(cache) && !vmc_is_usable(cache, NULL, 0)))
+		return (int)vmc_result(vmc_why_unusable(cache));
+	vmc_limit_set(cache, bytes);
 	return 0;
 }
 

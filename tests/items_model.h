@@ -25,7 +25,7 @@ enum { KEYS = 60, VALUES = 256, PINS = 24, RESERVATIONS = 3, MANY = 20 };
 enum told { BY_REMOVE, BY_EVICT };
 
 struct value {
-	bool used_slot, there, vague;
+	bool used_slot, there, vague, has_blocks;
 	unsigned key, pins;
 	uint64_t number, version, deadline, used;
 	size_t size;
@@ -92,10 +92,11 @@ chance(struct model *m, uint64_t bound)
 			: testing_below(&m->random, bound);
 }
 
+/* An empty value has no block, but counts as one. */
 static uint64_t
 blocks_for(const struct model *m, size_t size)
 {
-	return (size + m->extent - 1) / m->extent;
+	return size == 0 ? 1 : (size + m->extent - 1) / m->extent;
 }
 
 static bool
@@ -163,6 +164,7 @@ add_value(struct model *m, unsigned key, uint64_t number, size_t size)
 		.number = number,
 		.deadline = UINT64_MAX,
 		.size = size,
+		.has_blocks = size > 0,
 		.blocks = blocks_for(m, size)};
 	if (m->at[key])
 		remove_value(m, m->at[key], VMEMCACHE_REASON_REPLACED);

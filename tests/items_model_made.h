@@ -76,8 +76,8 @@ do_commit(struct model *m)
 		EINVAL);
 	size_t size = shorter ? chance(m, r->size + 1) : r->size;
 	/* the list of several runs is one object, and stays */
-	uint64_t blocks =
-		r->item.iov_count > 1 ? r->blocks : blocks_for(m, size);
+	bool all = r->item.iov_count > 1;
+	uint64_t blocks = all ? r->blocks : blocks_for(m, size);
 	struct value *old = find(m, r->key);
 	int expected = outcome_of(old, &r->how);
 	if (r->how.mode == VMEMCACHE_IF_VERSION && old && old->version == 0)
@@ -93,6 +93,7 @@ do_commit(struct model *m)
 			m, r->key, r->number, size, &r->how, r->deadline);
 		m->used_blocks += blocks - v->blocks;
 		v->blocks = blocks;
+		v->has_blocks |= all;
 		assert_true(version > 0);
 		v->version = version;
 		if (version > m->last_version[r->key])

@@ -78,6 +78,21 @@ vmc_runs_view(const vmc_runs *r, uint64_t *count)
 	return &r->word;
 }
 
+/* The blocks of all runs. */
+static inline uint64_t
+vmc_runs_blocks(const vmc_runs *r)
+{
+	uint64_t blocks = 0;
+	uint64_t count;
+
+	if (!(r->word & VMC_RUNS_ARRAY))
+		return vmc_run_count(r->word);
+	const vmc_run *run = vmc_runs_view(r, &count);
+	for (uint64_t i = 0; i < count; i++)
+		blocks += vmc_run_count(run[i]);
+	return blocks;
+}
+
 /*
  * The part of a pool, a 256th, that should stay free where values of several
  * sizes come and go, and twice that where many of them are cut: see extent.c.

@@ -103,12 +103,14 @@ test_value_sizes(void **state)
 		assert_int_equal(fixture_evict(cache, size), 0);
 	}
 	fixture_check_empty(cache);
-	/* a value of no bytes needs no block: there is always room */
-	assert_int_equal(fixture_put(cache, 1, 1, VMEMCACHE_MIN_POOL), 0);
+	/* a value of no bytes takes no block, but as much room as one */
+	assert_int_equal(fixture_put(cache, 1, 1, VMEMCACHE_MIN_POOL - 256), 0);
 	assert_int_equal(vmemcache_put(cache, "empty", 5, NULL, 0), 0);
 	assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_ENTRIES), 2);
 	assert_int_equal(vmemcache_get(cache, "empty", 5, NULL, 0, 0, NULL), 0);
-	assert_true(fixture_has(cache, 1, 1, VMEMCACHE_MIN_POOL));
+	assert_true(fixture_has(cache, 1, 1, VMEMCACHE_MIN_POOL - 256));
+	assert_int_equal(vmemcache_put(cache, "more", 4, NULL, 0), 0);
+	assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_ENTRIES), 2);
 	fixture_check(cache);
 	vmemcache_delete(cache);
 }

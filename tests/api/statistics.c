@@ -176,7 +176,8 @@ static void
 test_dram_after_growth(void **state)
 {
 	enum { COUNT = 200000 };
-	VMEMcache *cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU);
+	VMEMcache *cache = fixture_open(
+		COUNT * VMEMCACHE_MIN_EXTENT, 0, VMEMCACHE_REPLACEMENT_LRU);
 	uint64_t count = testing_operations(COUNT);
 
 	(void)state;

@@ -102,9 +102,9 @@ test_memory_of_what_was_evicted(void **state)
 
 	(void)state;
 	/* some of it is being freed already, the rest waits for more */
-	for (uint64_t key = 0; key < 5000; key++)
+	for (uint64_t key = 0; key < 4000; key++)
 		assert_int_equal(fixture_put(cache, key, 1, 0), 0);
-	for (uint64_t key = 0; key < 5000; key++)
+	for (uint64_t key = 0; key < 4000; key++)
 		assert_int_equal(fixture_evict(cache, key), 0);
 	assert_true(held > few);
 	fail_once = true;

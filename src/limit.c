@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * limit.c -- a limit on metadata
+ *
+ * What metadata takes is counted per thread (stripe.h); to add that up for each
+ * put would read a line of every thread. So each stripe tells `told` of the
+ * cache when it has got more or less by a step since it last told: puts of one
+ * thread write to what others read once in many puts. `over` says what the sum
+ * came to then: while it is set every put evicts twice as much metadata as its
+ * own entry takes, and so at least two entries or one that is large; then the
+ * sum falls by a step, and somebody clears it.
+ *
+ * The error is at most a step for each stripe in use: together a part of the
+ * limit, by which what is aimed at is below it. A stripe that is given up has
+ * told all (claim.c). Anybody may tell for any stripe: the exchange of what it
+ * told before makes the sum right, whoever comes first.
+ *
+ * Only entries are evicted for the limit. What else counts, the index above
+ * all, gets smaller with them.
+ */
+#include "room.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+
+/* Parts of the limit that the aim is below it, and that all steps come to. */
+#define PART_BELOW 16
+#define PART_OF_STEPS 32
+
+static uint64_t
+bytes_of(const struct vmc_stripe *stripe)
+{
+	uint64_t gone =
+		vmc_load_acquire(&stripe->counter[VMC_COUNT_METADATA_GONE]);
+
+	return vmc_load_relaxed(&stripe->counter[VMC_COUNT_METADATA]) - gone;
+}
+
+void
+vmc_limit_tell(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	uint64_t bytes = bytes_of(stripe);
+	uint64_t told = vmc_exchange_acq_rel(&stripe->told, bytes);
+
+	vmc_fetch_add_relaxed(&cache->told, bytes - told);
+}
+
+static void
+tell_all(struct vmemcache *cache)
+{
+	for (struct vmc_stripe *s = NULL;
+		(s = vmc_stripe_older(&cache->stripes, s)) != NULL;)
+		vmc_limit_tell(cache, s);
+}
+
+/* As told; of an open cache. More than 2^63 stand for less than nothing. */
+static uint64_t
+used(const struct vmemcache *cache)
+{
+	uint64_t bytes = vmc_load_relaxed(&cache->told) - cache->dram_baseline +
+			 vmc_load_relaxed(&cache->policy->bytes);
+
+	return bytes > INT64_MAX ? 0 : bytes;
+}
+
+static bool
+is_over(struct vmemcache *cache, uint64_t limit)
+{
+	bool over = limit != 0 && used(cache) > limit - limit / PART_BELOW;
+
+	if (vmc_load_relaxed(&cache->over) != over)
+		vmc_store_relaxed(&cache->over, over);
+	return over;
+}
+
+void
+vmc_limit_set(struct vmemcache *cache, uint64_t limit)
+{
+	vmc_store_relaxed(&cache->metadata_limit, limit);
+	if (!vmc_cache_is_open(cache))
+		return;
+	tell_all(cache);
+	is_over(cache, limit);
+}
+
+/* Has the stripe got by a step more, or less, since it told? */
+static bool
+is_to_tell(struct vmemcache *cache, const struct vmc_stripe *stripe,
+	uint64_t limit)
+{
+	uint64_t step =
+		limit / PART_OF_STEPS / vmc_load_relaxed(&cache->stripes.count);
+	uint64_t more = bytes_of(stripe) - vmc_load_relaxed(&stripe->told);
+
+	return (more > INT64_MAX ? -more : more) >= step;
+}
+
+/* Twice as much as the entry, or where there is not so much, as much. */
+static int
+evict(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	uint64_t size = vmc_entry_size(e);
+	vmc_runs freed;
+	int rc = vmc_room_make(cache, stripe, e, 0, 2 * size, &freed);
+
+	if (rc == -ENOSPC)
+		rc = vmc_room_make(cache, stripe, e, 0, size, &freed);
+	if (rc == 0)
+		vmc_extent_free(cache->extent, &freed);
+	return rc;
+}
+
+/*
+ * Not enough can be evicted: what others have in hand is waited for, unless
+ * there is room, by an exact look.
+ */
+static int
+evict_or_wait(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	struct vmc_patience patience = {0};
+	int rc;
+
+	do {
+		uint64_t limit = vmc_load_relaxed(&cache->metadata_limit);
+		tell_all(cache);
+		is_over(cache, limit);
+		if (limit == 0 || used(cache) + vmc_entry_size(e) <= limit) {
+			rc = 0;
+			break;
+		}
+		if (vmc_cache_calls_back(cache))
+			vmc_cache_end_wait(stripe, &patience);
+		rc = evict(cache, stripe, e);
+	} while (rc == -ENOSPC && cache->wants_touches &&
+		 vmc_cache_wait(cache, stripe, &patience));
+	vmc_cache_end_wait(stripe, &patience);
+	return rc == -ENOSPC
+		       ? vmc_fail_const(ENOSPC,
+				 "metadata is at its limit, and not enough "
+				 "entries can be evicted")
+		       : rc;
+}
+
+int
+vmc_limit_make_room(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	uint64_t limit = vmc_load_relaxed(&cache->metadata_limit);
+	int rc;
+
+	if (vmc_entry_size(e) > limit && limit > 0)
+		return vmc_fail_const(
+			ENOSPC, "key larger than the limit on metadata");
+	if (is_to_tell(cache, stripe, limit)) {
+		vmc_limit_tell(cache, stripe);
+		is_over(cache, limit);
+	}
+	if (!vmc_load_relaxed(&cache->over))
+		return 0;
+	rc = evict(cache, stripe, e);
+	return rc == -ENOSPC ? evict_or_wait(cache, stripe, e) : rc;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * room.c -- what a put does where there is too little room in the pool
+ *
+ * An empty value has no blocks, but counts as one: a pool of n blocks has room
+ * for n entries at most. So evicting an empty value makes room for a block,
+ * which is free already; and whatever is in the cache, a put evicts no more
+ * entries than the blocks that it misses.
+ *
+ * The room that there is: the free blocks, less the empty values. A put looks
+ * at it before it takes blocks, or counts its empty value. Puts that look at
+ * the same time may take more than there is, each once. Then the next ones find
+ * less than no room, and evict more. Blocks themselves are never taken twice:
+ * of those the extent allocator is the judge.
+ */
+#include "room.h"
+
+#include "base/error.h"
+#include "expire.h"
+
+#include <errno.h>
+
+int
+vmc_room_of_expired(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, uint64_t wanted)
+{
+	vmc_cleanup(vmc_unseen_free) struct vmc_unseen unseen = {cache, e};
+	int rc = 0;
+
+	while (rc == 0 && !vmc_has_room(cache, wanted))
+		rc = vmc_expiry_reclaim(cache, stripe);
+	unseen.entry = NULL;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+int
+vmc_room_exchange_beside(struct vmemcache *cache, vmc_runs *freed,
+	uint64_t blocks, uint64_t counts_as, struct vmc_entry *e,
+	uint64_t *missing)
+{
+	int64_t room = vmc_room(cache) + (int64_t)vmc_runs_blocks(freed);
+
+	if (room >= (int64_t)counts_as)
+		return vmc_extent_exchange(
+			cache->extent, freed, blocks, &e->runs, missing);
+	vmc_extent_free(cache->extent, freed);
+	*missing = counts_as - (uint64_t)room;
+	return -ENOSPC;
+}
+
+/* Evict, unless there is room. -ENOSPC: there is none, nor can be made. */
+static int
+make_missing(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, uint64_t missing, uint64_t counts_as,
+	vmc_runs *freed)
+{
+	int rc = 0;
+
+	if (vmc_load_relaxed(&cache->expiry))
+		rc = vmc_room_of_expired(cache, stripe, e, counts_as);
+	if (rc == 0 && !vmc_has_room(cache, counts_as))
+		rc = vmc_room_make(cache, stripe, e, missing, 0, freed);
+	return rc == -ENOSPC && vmc_has_room(cache, counts_as) ? 0 : rc;
+}
+
+int
+vmc_room_take_missing(struct vmemcache *cache, struct vmc_stripe *stripe,
+	uint64_t blocks, uint64_t counts_as, struct vmc_entry *e,
+	uint64_t missing)
+{
+	struct vmc_patience patience = {0};
+	int rc;
+
+	do {
+		vmc_runs freed = VMC_RUNS_NONE;
+		if (vmc_cache_calls_back(cache))
+			vmc_cache_end_wait(stripe, &patience);
+		rc = make_missing(cache, stripe, e, missing, counts_as, &freed);
+		if (rc == 0)
+			rc = vmc_room_exchange(
+				cache, &freed, blocks, counts_as, e, &missing);
+		else if (rc == -ENOSPC &&
+			 !(cache->wants_touches &&
+				 vmc_cache_wait(cache, stripe, &patience))) {
+			vmc_fail_const(
+				ENOSPC, "not enough entries can be evicted");
+			break;
+		}
+	} while (rc == -ENOSPC);
+	vmc_cache_end_wait(stripe, &patience);
+	return rc;
+}
+
+int
+vmc_room_for_empty(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	int64_t have = vmc_room(cache);
+	int rc = have > 0 ? 0
+			  : vmc_room_take_missing(
+				    cache, stripe, 0, 1, e, have < 0 ? 2 : 1);
+
+	if (rc == 0)
+		vmc_fetch_add_relaxed(&cache->empties, 1);
+	return rc;
+}
+
+/*
+ * Where the policy has no more rows to give the cache is full, whatever the
+ * pool has: a row is left when all that is in it has gone.
+ */
+int
+vmc_room_for_node(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	vmc_runs freed;
+	int rc;
+
+	while ((rc = vmc_cache_stock(cache)) == -ENOSPC) {
+		rc = vmc_room_make(cache, stripe, e, 0, 0, &freed);
+		if (rc)
+			break;
+		vmc_extent_free(cache->extent, &freed);
+	}
+	return rc;
+}
