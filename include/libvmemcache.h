@@ -228,6 +228,14 @@ int vmemcache_set_metadata_limit(VMEMcache *cache, uint64_t bytes);
 int vmemcache_set_index(VMEMcache *cache, enum vmemcache_index index);
 
 /*
+ * ordered != 0: the cache keeps its keys in the order of their bytes, too, for
+ * vmemcache_walk_prefix() and vmemcache_remove_prefix(). It costs some 20 bytes
+ * a key, and time with each item that comes or goes. Not set: not ordered.
+ * EALREADY: after add. In libvmemcache since 1.0.
+ */
+int vmemcache_set_ordered(VMEMcache *cache, int ordered);
+
+/*
  * Makes vmemcache_add() create every page of the pool, so that no put has to.
  * threads is the number of threads that do it, the caller of vmemcache_add()
  * included; if some cannot be started, the others do it all. With 0, the
@@ -749,6 +757,39 @@ typedef enum vmemcache_step vmemcache_on_item(VMEMcache *cache, const void *key,
  */
 ssize_t vmemcache_walk(VMEMcache *cache, uint64_t *cursor, size_t at_most,
 	vmemcache_on_item *on_item, void *arg);
+
+/*
+ * Show items of which the key begins with the prefix (of no bytes: all) to
+ * on_item, in the order of the keys' bytes: as memcmp() has it, a key before
+ * all that it is the beginning of. after, unless NULL, is a key, there or not:
+ * only items behind it are shown. At most at_most; returns how many. It was the
+ * last of them if it was fewer, unless on_item has said STOP; else go on after
+ * the last key shown. In a walk to the end, in one call or in many, each item
+ * that stays in the cache all the while is shown once, and each that comes or
+ * goes at most once; of a value that is replaced meanwhile, the old or the new
+ * one. No use is recorded, and nothing counted as a get. From any thread.
+ *
+ * It takes time in proportion to what is shown where vmemcache_set_ordered()
+ * was called; else each call looks at all items of the cache, and has a copy of
+ * the keys that it will show.
+ *
+ * EINVAL: prefix or after NULL and its size not 0, on_item NULL, at_most 0, or
+ * the cache has no medium. ENOMEM: some may have been shown.
+ */
+ssize_t vmemcache_walk_prefix(VMEMcache *cache, const void *prefix,
+	size_t prefix_size, const void *after, size_t after_size,
+	size_t at_most, vmemcache_on_item *on_item, void *arg);
+
+/*
+ * Evict all items of which the key begins with the prefix, in the order of
+ * their keys, as vmemcache_remove() does; returns how many this call evicted.
+ * All that were there before the call are gone when it returns, or are pinned
+ * and not found any more; others that are stored meanwhile may go, too. Time as
+ * vmemcache_walk_prefix(). From any thread. EINVAL: prefix NULL and prefix_size
+ * not 0, or the cache has no medium. ENOMEM: some may be left.
+ */
+ssize_t vmemcache_remove_prefix(
+	VMEMcache *cache, const void *prefix, size_t prefix_size);
 
 /*
  * All items that were there before the call are gone when it returns; others

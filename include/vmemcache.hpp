@@ -39,6 +39,7 @@ struct options {
 	vmemcache_metadata metadata = VMEMCACHE_METADATA_DRAM;
 	std::uint64_t metadata_limit = 0; /* bytes; 0: none */
 	unsigned prefault_threads = 0;    /* 0: pages are made on first use */
+	bool ordered = false;             /* keys in order: remove_prefix() */
 };
 
 /* A handle of a cache that somebody else deletes. */
@@ -149,6 +150,18 @@ class cache_ref
 		if (errno != ENOENT)
 			fail();
 		return false;
+	}
+
+	/* Removes all entries whose keys begin so; how many there were. */
+	std::size_t
+	remove_prefix(std::string_view prefix)
+	{
+		ssize_t count = vmemcache_remove_prefix(
+			native(), prefix.data(), prefix.size());
+
+		if (count < 0)
+			fail();
+		return static_cast<std::size_t>(count);
 	}
 
 	unsigned long long
@@ -264,6 +277,7 @@ class cache : public cache_ref
 			native(), options.metadata_limit));
 		check(vmemcache_set_prefault(
 			native(), options.prefault_threads, nullptr, nullptr));
+		check(vmemcache_set_ordered(native(), options.ordered));
 		check(vmemcache_add(native(), path.c_str()));
 	}
 

@@ -20,6 +20,7 @@
 #include "extent/extent.h"
 #include "index.h"
 #include "memkind/malloc.h"
+#include "order/order.h"
 #include "policy/policy.h"
 #include "pool/pool.h"
 #include "publish.h"
@@ -41,6 +42,7 @@ struct vmemcache {
 	bool bench[VMEMCACHE_BENCH_PREFAULT + 1];
 	uint64_t seed;
 	struct vmc_index *index;
+	struct vmc_order *order; /* of keys; NULL: not asked for */
 	size_t block_size;
 	struct vmc_pool pool;
 	uint64_t blocks;
@@ -63,6 +65,7 @@ struct vmemcache {
 	const struct vmc_policy_ops *policy_ops;
 	enum vmemcache_metadata metadata;
 	enum vmc_index_kind index_kind;
+	bool ordered;
 	unsigned prefault_threads; /* 0: no prefault */
 	vmemcache_on_progress *on_progress;
 	void *on_progress_arg;

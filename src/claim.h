@@ -80,6 +80,13 @@ int vmc_claim_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_claim *claim, enum vmemcache_reason reason, vmc_runs *freed);
 
 /*
+ * Out of the index, and out of the order of keys: of an entry that the caller
+ * has claimed, or pinned. -ENOENT: it was not in the index any more.
+ */
+int vmc_cache_take_out(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e);
+
+/*
  * Under the policy's lock: put e back where it was, and before it what is left
  * of the claim, the last claimed first.
  */

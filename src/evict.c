@@ -9,7 +9,8 @@
  *
  *   1. out of the policy, and out of any reserve
  *   2. the on_evict callback runs   (no lock held; gets still answer)
- *   3. out of the index             (a get that starts now misses)
+ *   3. out of the index             (a get that starts now misses), and then
+ *      out of the order of keys
  *   4. state DEAD, blocks given up  (a get in its copy looks again, get.c); if
  *      it is pinned, the last unpin goes on from here
  *   5. the entry goes to the limbo, and is freed when no reader is left that
@@ -110,6 +111,18 @@ call_back(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return vmc_cache_is_foreign(cache) ? vmc_cache_fail_foreign() : 0;
 }
 
+int
+vmc_cache_take_out(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	int gone = vmc_index_remove(cache->index, vmc_cache_hash(cache, e), e);
+
+	if (__builtin_expect(cache->order != NULL, 0))
+		vmc_count(stripe, VMC_COUNT_METADATA,
+			vmc_order_remove(cache->order, vmc_thread_self(), e));
+	return gone;
+}
+
 /*
  * Steps 2 to 5 for an entry that the caller has claimed, as it has the rest;
  * its blocks, or none where pins keep them. VMC_REPLACED: another value of the
@@ -127,7 +140,7 @@ remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
 		if (rc)
 			return rc;
 	}
-	int gone = vmc_index_remove(cache->index, vmc_cache_hash(cache, e), e);
+	int gone = vmc_cache_take_out(cache, stripe, e);
 	vmc_count(stripe, vmc_count_of_removal(reason), 1);
 	vmc_count(stripe, VMC_COUNT_VALUES_GONE, vmc_entry_value_size(e));
 	vmc_expiry_stop(cache, e);

@@ -101,6 +101,26 @@ vmc_item_clear(struct vmemcache_item *item)
 ssize_t vmc_cache_walk(struct vmemcache *cache, uint64_t *cursor,
 	size_t at_most, vmemcache_on_item *on_item, void *arg);
 int vmc_cache_clear(struct vmemcache *cache); /* the same */
+/* As vmemcache_walk_prefix() and its like, negative errno; -EBADF (prefix.c) */
+ssize_t vmc_cache_walk_prefix(struct vmemcache *cache,
+	struct vmc_order_key prefix, const struct vmc_order_key *after,
+	size_t at_most, vmemcache_on_item *on_item, void *arg);
+ssize_t vmc_cache_remove_prefix(
+	struct vmemcache *cache, struct vmc_order_key prefix);
+/*
+ * Call on_item for an item that is pinned, evict that if it says so, and unpin
+ * it. -EBADF: it has returned in a child; it may not return.
+ */
+int vmc_item_offer(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmemcache_item *item, vmemcache_on_item *on_item, void *arg,
+	enum vmemcache_step *step);
+/*
+ * The entry, of which the caller keeps a pin, goes if it is still there. Where
+ * somebody else is evicting it, it only leaves the index, as if a store had
+ * replaced it, if it is to go at once. Did the caller evict it? -EBADF.
+ */
+int vmc_item_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, enum vmemcache_reason reason, bool at_once);
 /* As vmemcache_reserve(), how is complete, and its like; negative errno. */
 int vmc_cache_reserve(struct vmemcache *cache, const void *key, size_t key_size,
 	size_t value_size, const struct vmemcache_store *how,
@@ -121,6 +141,9 @@ ssize_t vmc_cache_pin_many(struct vmemcache *cache,
 int vmc_cache_pin_stale(struct vmemcache *cache, struct vmc_stripe *stripe,
 	const struct vmc_key *key, uint64_t stale_ms,
 	struct vmemcache_item *item);
+/* Pin what is there; no use of it, and not counted. -ENOENT, -ENOMEM. */
+int vmc_cache_pin_unused(struct vmemcache *cache, struct vmc_stripe *stripe,
+	const struct vmc_key *key, struct vmemcache_item *item);
 /* Of an item that is pinned. Never fails. */
 void vmc_cache_unpin(struct vmemcache *cache, struct vmemcache_item *item);
 

@@ -283,6 +283,14 @@ vmc_cache_pin_many(struct vmemcache *cache, const struct vmemcache_key *keys,
 	return rc;
 }
 
+int
+vmc_cache_pin_unused(struct vmemcache *cache, struct vmc_stripe *stripe,
+	const struct vmc_key *key, struct vmemcache_item *item)
+{
+	return pin_there(
+		cache, vmc_thread_self(), stripe, key, VMEMCACHE_PEEK, item);
+}
+
 /* By a clock that is behind. */
 int
 vmc_cache_pin_stale(struct vmemcache *cache, struct vmc_stripe *stripe,
@@ -292,8 +300,7 @@ vmc_cache_pin_stale(struct vmemcache *cache, struct vmc_stripe *stripe,
 	uint64_t now = vmc_os_boot_ms();
 
 	stripe->now = now > stale_ms ? now - stale_ms : 1;
-	int rc = pin_there(
-		cache, vmc_thread_self(), stripe, key, VMEMCACHE_PEEK, item);
+	int rc = vmc_cache_pin_unused(cache, stripe, key, item);
 	stripe->now = now;
 	if (rc == 0)
 		item->info.ttl_ms = vmc_entry_ttl(item->entry, &stripe->now);

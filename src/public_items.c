@@ -149,6 +149,34 @@ vmemcache_walk(VMEMcache *cache, uint64_t *cursor, size_t at_most,
 		vmc_cache_walk(cache, cursor, at_most, on_item, arg));
 }
 
+VMC_EXPORT ssize_t
+vmemcache_walk_prefix(VMEMcache *cache, const void *prefix, size_t prefix_size,
+	const void *after, size_t after_size, size_t at_most,
+	vmemcache_on_item *on_item, void *arg)
+{
+	const struct vmc_order_key last = {after, after_size};
+
+	if (!vmc_is_usable(cache, prefix, prefix_size))
+		return vmc_operation_result(vmc_why_unusable(cache));
+	if (!on_item || at_most == 0 || (!after && after_size > 0))
+		return vmc_result(vmc_fail_const(EINVAL,
+			"walk_prefix: after or callback NULL, or at_most 0"));
+	return vmc_operation_result(vmc_cache_walk_prefix(cache,
+		(struct vmc_order_key){prefix, prefix_size},
+		after ? &last : NULL, at_most, on_item, arg));
+}
+
+VMC_EXPORT ssize_t
+vmemcache_remove_prefix(
+	VMEMcache *cache, const void *prefix, size_t prefix_size)
+{
+	return vmc_operation_result(
+		vmc_is_usable(cache, prefix, prefix_size)
+			? vmc_cache_remove_prefix(cache,
+				  (struct vmc_order_key){prefix, prefix_size})
+			: vmc_why_unusable(cache));
+}
+
 VMC_EXPORT int
 vmemcache_clear(VMEMcache *cache)
 {

@@ -324,6 +324,8 @@ take_room(struct vmemcache *cache, const struct vmc_thread *thread,
 	vmc_cache_work_begins(stripe);
 	rc = vmc_cache_is_stocked(cache) ? 0
 					 : vmc_room_for_node(cache, stripe, *e);
+	if (rc == 0)
+		rc = vmc_put_stock_order(cache, stripe);
 	if (__builtin_expect(
 		    rc == 0 && vmc_load_relaxed(&cache->metadata_limit) != 0,
 		    0))
@@ -332,6 +334,12 @@ take_room(struct vmemcache *cache, const struct vmc_thread *thread,
 		rc = vmc_room_for_empty(cache, stripe, *e);
 	else if (rc == 0)
 		rc = take_blocks(cache, thread, stripe, blocks, *e);
+	/* a callback may have put, and used it up */
+	if (rc == 0) {
+		rc = vmc_put_stock_order(cache, stripe);
+		if (rc)
+			vmc_extent_free(cache->extent, &(*e)->runs);
+	}
 	if (__builtin_expect(rc == 0 && vmc_versions_wanted(cache) &&
 				     !vmc_entry_has_extra(*e),
 		    0)) {
@@ -387,6 +395,11 @@ publish(struct vmemcache *cache, struct vmc_thread *thread,
 		vmc_count(stripe, VMC_COUNT_EXTENTS, runs);
 		vmc_count(stripe, VMC_COUNT_VALUES, vmc_entry_value_size(e));
 	}
+	/* before it is in the index: see prefix.c */
+	if (__builtin_expect(cache->order != NULL, 0))
+		vmc_count(stripe, VMC_COUNT_METADATA,
+			vmc_order_set(
+				cache->order, thread, &stripe->order_stock, e));
 	vmc_epoch_enter(thread);
 	vmc_index_publish(
 		cache->index, key->hash, e, note_of(cache, &e->runs), where);

@@ -37,6 +37,19 @@ int vmc_put_take_room(struct vmemcache *cache, const struct vmc_thread *thread,
 void vmc_put_give_back(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e);
 
+/*
+ * What the order of keys will need for an entry that is published next: after
+ * the last callback before that. -ENOMEM.
+ */
+static inline int
+vmc_put_stock_order(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	if (__builtin_expect(cache->order == NULL, 1) ||
+		stripe->order_stock.has == VMC_ORDER_STOCKED)
+		return 0;
+	return vmc_order_stock(cache->order, &stripe->order_stock);
+}
+
 void vmc_put_write(
 	struct vmemcache *cache, const struct vmc_entry *e, const char *value);
 

@@ -230,6 +230,8 @@ vmc_cache_commit(struct vmemcache *cache, struct vmemcache_item *item,
 	count_end(stripe, e);
 	int rc = vmc_cache_is_stocked(cache) ? 0 : vmc_cache_stock(cache);
 	vmc_cache_work_begins(stripe);
+	if (rc == 0)
+		rc = vmc_put_stock_order(cache, stripe);
 	if (rc == 0) {
 		shorten(cache, e, value_size);
 		if (vmc_ring_is_full(&stripe->ring))

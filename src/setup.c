@@ -80,11 +80,43 @@ metadata_retire(void *ctx, void *ptr, size_t size)
 		uncounted_free(cache, ptr, size);
 }
 
+/* vmc_order_key_fn */
+static struct vmc_order_key
+key_of_leaf(const void *leaf)
+{
+	const struct vmc_entry *entry = leaf;
+
+	return (struct vmc_order_key){entry->key, vmc_entry_key_size(entry)};
+}
+
+/* For the order of keys, which tells what of it is in use. */
+static int
+create_order(struct vmemcache *cache)
+{
+	const struct vmc_memory memory = {.alloc = uncounted_alloc,
+		.free = uncounted_free,
+		.retire = metadata_retire,
+		.ctx = cache};
+
+	return cache->ordered
+		       ? vmc_order_new(&cache->order, key_of_leaf, &memory)
+		       : 0;
+}
+
 /* vmc_index_hash_fn */
 static uint64_t
 hash_of_leaf(const void *leaf, const void *cache)
 {
 	return vmc_cache_hash(cache, leaf);
+}
+
+static void
+delete_order(struct vmemcache *cache)
+{
+	for (struct vmc_stripe *s = NULL;
+		(s = vmc_stripe_older(&cache->stripes, s)) != NULL;)
+		vmc_order_unstock(cache->order, &s->order_stock);
+	vmc_order_delete(cache->order);
 }
 
 /* What was replaced, and the policy does not have to let go of any more. */
@@ -166,6 +198,7 @@ static void
 forget_metadata(struct vmemcache *cache)
 {
 	cache->index = NULL;
+	cache->order = NULL;
 	cache->policy = NULL;
 	cache->extent = NULL;
 	vmc_store_relaxed(&cache->flights, NULL);
@@ -190,6 +223,8 @@ vmc_cache_close(struct vmemcache *cache)
 		forget_metadata(cache);
 	else if (vmc_cache_is_open(cache))
 		drop_what_was_pinned(cache);
+	if (cache->order)
+		delete_order(cache);
 	if (cache->index)
 		vmc_index_delete(cache->index, drop_entry, cache);
 	if (cache->policy)
@@ -208,6 +243,7 @@ vmc_cache_close(struct vmemcache *cache)
 	if (cache->pool.base)
 		vmc_pool_close(&cache->pool);
 	cache->index = NULL;
+	cache->order = NULL;
 	cache->policy = NULL;
 	cache->extent = NULL;
 	cache->kind = NULL;
@@ -373,7 +409,7 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 		goto close;
 	if (vmc_index_new(&cache->index, cache->index_kind, cache->blocks,
 		    hash_of_leaf, cache, &cache->memory) ||
-		create_policy(cache)) {
+		create_order(cache) || create_policy(cache)) {
 		rc = out_of_memory();
 		goto close;
 	}
@@ -449,6 +485,18 @@ count_parked(struct vmemcache *cache)
 	return count <= vmc_load_relaxed(&cache->parked) ? count : 0;
 }
 
+/* All that is in the index is in order, and nothing else. */
+static int
+check_order(struct vmemcache *cache)
+{
+	uint64_t count = 0;
+	int rc = cache->order ? vmc_order_check(cache->order, &count) : 0;
+
+	if (rc == 0 && cache->order && vmc_index_count(cache->index) != count)
+		rc = vmc_fail_const(EINVAL, "cache: order and index differ");
+	return rc;
+}
+
 int
 vmc_cache_check(struct vmemcache *cache)
 {
@@ -469,6 +517,8 @@ vmc_cache_check(struct vmemcache *cache)
 	vmc_cache_release_policy(cache);
 	if (rc == 0)
 		rc = vmc_index_check(cache->index);
+	if (rc == 0)
+		rc = check_order(cache);
 	if (rc == 0)
 		rc = vmc_extent_check(cache->extent);
 	if (rc == 0)

@@ -20,6 +20,7 @@
 #include "base/epoch.h"
 #include "base/limbo.h"
 #include "base/lock.h"
+#include "order/order.h"
 #include "policy/reserve.h"
 #include "policy/ring.h"
 
@@ -92,6 +93,8 @@ struct vmc_stripe {
 	/* of the owner, or under the policy's lock if that has gone */
 	unsigned replaced_count;
 	struct vmc_entry *replaced[VMC_STRIPE_REPLACED];
+	/* the owner's, for what it puts */
+	struct vmc_order_stock order_stock;
 	/* the list's (stripe.c) */
 	struct vmc_stripe *older; /* immutable: the one made before this */
 	struct vmc_stripe *next, *prev;

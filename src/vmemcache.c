@@ -175,6 +175,17 @@ vmemcache_set_index(VMEMcache *cache, enum vmemcache_index index)
 }
 
 VMC_EXPORT int
+vmemcache_set_ordered(VMEMcache *cache, int ordered)
+{
+	int rc = check_configurable(cache);
+
+	if (rc)
+		return (int)vmc_result(rc);
+	cache->ordered = ordered != 0;
+	return 0;
+}
+
+VMC_EXPORT int
 vmemcache_set_prefault(VMEMcache *cache, unsigned threads,
 	vmemcache_on_progress *on_progress, void *arg)
 {

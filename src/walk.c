@@ -144,22 +144,17 @@ next_batch(struct batch *batch, uint64_t *position)
 	return batch->error;
 }
 
-/*
- * The entry goes if it is still there; its pin stays. Where somebody else is
- * evicting it, it only leaves the index, as if a store had replaced it. -EBADF.
- */
-static int
-remove_met(
-	struct batch *batch, struct vmc_entry *e, enum vmemcache_reason reason)
+int
+vmc_item_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, enum vmemcache_reason reason, bool at_once)
 {
-	struct vmemcache *cache = batch->cache;
-	struct vmc_stripe *stripe = batch->stripe;
 	vmc_runs freed = VMC_RUNS_NONE;
 	uint16_t state;
 
 	vmc_cache_begin_change(cache, stripe);
 	vmc_cache_work_begins(stripe);
-	if (vmc_claim_entry(cache, e, &state)) {
+	bool claimed = vmc_claim_entry(cache, e, &state);
+	if (claimed) {
 		vmc_lock_acquire(&cache->policy_lock);
 		cache->policy->ops->remove(cache->policy, &e->node);
 		vmc_cache_release_policy(cache);
@@ -167,35 +162,34 @@ remove_met(
 		if (rc < 0)
 			return rc;
 		vmc_extent_free(cache->extent, &freed);
-	} else if (reason == VMEMCACHE_REASON_CLEARED) {
-		vmc_index_remove(cache->index, vmc_cache_hash(cache, e), e);
+	} else if (at_once) {
+		(void)vmc_cache_take_out(cache, stripe, e);
 	}
 	vmc_cache_work_ends(stripe);
 	vmc_cache_reclaim(cache, stripe);
 	vmc_cache_end_change(stripe);
-	return 0;
+	return claimed;
 }
 
-/* Show the next one. */
-static int
-show(struct batch *batch, vmemcache_on_item *on_item, void *arg,
+int
+vmc_item_offer(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmemcache_item *item, vmemcache_on_item *on_item, void *arg,
 	enum vmemcache_step *step)
 {
-	struct vmemcache_item *item = &batch->met[batch->next].item;
 	struct vmc_entry *e = item->entry;
 
 	vmc_lock_assert_none_held();
-	*step = on_item(batch->cache, e->key, vmc_entry_key_size(e), item, arg);
-	batch->stripe->now = 0;
-	if (vmc_cache_is_foreign(batch->cache))
+	*step = on_item(cache, e->key, vmc_entry_key_size(e), item, arg);
+	stripe->now = 0;
+	if (vmc_cache_is_foreign(cache))
 		return vmc_cache_fail_foreign();
 	if (*step == VMEMCACHE_WALK_REMOVE) {
-		int rc = remove_met(batch, e, VMEMCACHE_REASON_EVICTED);
-		if (rc)
+		int rc = vmc_item_remove(
+			cache, stripe, e, VMEMCACHE_REASON_EVICTED, false);
+		if (rc < 0)
 			return rc;
 	}
-	vmc_cache_unpin(batch->cache, item);
-	batch->next++;
+	vmc_cache_unpin(cache, item);
 	return 0;
 }
 
@@ -229,9 +223,12 @@ vmc_cache_walk(struct vmemcache *cache, uint64_t *cursor, size_t at_most,
 				return (ssize_t)shown;
 			}
 			*cursor = position;
-			rc = show(&batch, on_item, arg, &step);
+			rc = vmc_item_offer(cache, stripe,
+				&batch.met[batch.next].item, on_item, arg,
+				&step);
 			if (rc)
 				return rc;
+			batch.next++;
 			shown++;
 			stop |= step == VMEMCACHE_WALK_STOP;
 		}
@@ -259,10 +256,11 @@ vmc_cache_clear(struct vmemcache *cache)
 		while (rc == 0 && batch.next < batch.count) {
 			struct vmemcache_item *item =
 				&batch.met[batch.next].item;
-			rc = remove_met(
-				&batch, item->entry, VMEMCACHE_REASON_CLEARED);
-			if (rc)
+			rc = vmc_item_remove(cache, stripe, item->entry,
+				VMEMCACHE_REASON_CLEARED, true);
+			if (rc < 0)
 				break;
+			rc = 0;
 			vmc_cache_unpin(cache, item);
 			batch.next++;
 		}

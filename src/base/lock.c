@@ -55,21 +55,26 @@ vmc_lock_wait(struct vmc_lock *lock)
 }
 
 void
-vmc_latch_wait(struct vmc_latch *latch)
+vmc_latch_pause(unsigned round)
 {
 	const struct timespec nap = {.tv_nsec = NAP_NS};
 	int saved = errno;
 
 	VMC_NO_CANCEL; /* in its nap, it would leave its work half done */
+	if (round < ROUNDS)
+		pause_shortly();
+	else
+		nanosleep(&nap, NULL);
+	errno = saved;
+}
+
+void
+vmc_latch_wait(struct vmc_latch *latch)
+{
 	for (unsigned round = 0; vmc_load_relaxed(&latch->held) ||
 				 vmc_exchange_acq_rel(&latch->held, true);
-		round++) {
-		if (round < ROUNDS)
-			pause_shortly();
-		else
-			nanosleep(&nap, NULL);
-	}
-	errno = saved;
+		round++)
+		vmc_latch_pause(round);
 }
 
 #ifndef NDEBUG

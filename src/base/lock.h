@@ -13,6 +13,7 @@
  *   POLICY   the replacement policy of one cache
  *   STRIPES  which stripes of a cache are in use
  *   INDEX    one stripe of an index
+ *   ORDER    nodes of the trie over the bytes of keys
  *   EXPIRY   one wheel of timers of a cache
  *   PINS     the pins of a cache that entries have no room for
  *   FLIGHTS  keys of which one thread is making the value
@@ -34,6 +35,7 @@ enum vmc_lock_rank {
 	VMC_RANK_POLICY,
 	VMC_RANK_STRIPES,
 	VMC_RANK_INDEX,
+	VMC_RANK_ORDER,
 	VMC_RANK_EXPIRY,
 	VMC_RANK_PINS,
 	VMC_RANK_FLIGHTS,
@@ -107,6 +109,12 @@ struct vmc_latch {
 
 /* Takes the latch, which another thread holds, when that releases it. */
 void vmc_latch_wait(struct vmc_latch *latch);
+
+/*
+ * Who has not got it waits like that before it tries again: for a moment, in
+ * later rounds for longer.
+ */
+void vmc_latch_pause(unsigned round);
 
 static inline void
 vmc_latch_acquire(struct vmc_latch *latch, enum vmc_lock_rank rank)

@@ -35,7 +35,8 @@ thrown(Function what)
 static void
 test_values(const char *directory)
 {
-	cache c(directory, {.size = 8 << 20, .extent_size = 512});
+	cache c(directory,
+		{.size = 8 << 20, .extent_size = 512, .ordered = true});
 	std::array<std::byte, 4> bytes;
 
 	assert(!c.get("key") && !c.contains("key") && !c.evict("key"));
@@ -50,6 +51,8 @@ test_values(const char *directory)
 	assert(c.put("large", large) && c.get("large") == large);
 	assert(c.stat(VMEMCACHE_STAT_ENTRIES) == 2);
 	assert(c.evict("key") && !c.get("key"));
+	assert(c.put("l", "") && c.remove_prefix("la") == 1);
+	assert(c.contains("l") && c.remove_prefix({}) == 1);
 }
 
 static void
