@@ -37,9 +37,11 @@ struct writer {
 	struct leaf *leaves[KEYS];
 	struct vmc_order_stock stock;
 	uint64_t random;
+	struct vmc_limbo limbo;
 };
 
-static _Thread_local struct vmc_limbo limbo;
+/* The calling thread's, emptied when nobody reads any more. */
+static _Thread_local struct vmc_limbo *limbo;
 
 static void
 retire(void *ctx, void *ptr, size_t size)
@@ -47,9 +49,9 @@ retire(void *ctx, void *ptr, size_t size)
 	const struct vmc_memory memory = {
 		testing_alloc, testing_free, NULL, ctx};
 
-	if (!vmc_limbo_add(&limbo, &memory, ptr, size))
+	if (!vmc_limbo_add(limbo, &memory, ptr, size))
 		testing_free(ctx, ptr, size);
-	vmc_limbo_free(vmc_limbo_ripe(&limbo), &memory);
+	vmc_limbo_free(vmc_limbo_ripe(limbo), &memory);
 }
 
 static size_t
@@ -99,9 +101,9 @@ run_writer(void *arg)
 {
 	struct writer *w = arg;
 
+	limbo = &w->limbo;
 	for (uint64_t i = 0; i < w->shared->steps; i++)
 		write_one(w);
-	vmc_limbo_flush(&limbo, &w->shared->memory);
 	return NULL;
 }
 
@@ -222,6 +224,7 @@ test_walks_beside_changes(void **state)
 		writers[i] = (struct writer){.shared = &s,
 			.number = i,
 			.random = testing_random(&random)};
+	limbo = &writers[0].limbo;
 	for (size_t k = 0; k < s.key_count; k++) {
 		struct writer *w = &writers[k / 4 % WRITERS];
 		if (k % 4 > 1)
@@ -231,7 +234,6 @@ test_walks_beside_changes(void **state)
 		vmc_order_set(
 			s.order, vmc_thread_self(), &w->stock, w->leaves[k]);
 	}
-	vmc_limbo_flush(&limbo, &s.memory);
 	run(&s, writers);
 	assert_int_equal(vmc_load_relaxed(&testing_failures), 0);
 	assert_int_equal(vmc_order_check(s.order, &count), 0);
@@ -244,6 +246,7 @@ test_walks_beside_changes(void **state)
 			testing_free(&s.counts, leaf, leaf_size(leaf->size));
 		}
 		vmc_order_unstock(s.order, &writers[i].stock);
+		vmc_limbo_flush(&writers[i].limbo, &s.memory);
 	}
 	assert_int_equal(count, expected);
 	vmc_order_delete(s.order);
