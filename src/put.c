@@ -334,17 +334,14 @@ take_room(struct vmemcache *cache, const struct vmc_thread *thread,
 		rc = vmc_room_for_empty(cache, stripe, *e);
 	else if (rc == 0)
 		rc = take_blocks(cache, thread, stripe, blocks, *e);
-	/* a callback may have put, and used it up */
 	if (rc == 0) {
+		/* a callback may have put, and used it up */
 		rc = vmc_put_stock_order(cache, stripe);
-		if (rc)
-			vmc_extent_free(cache->extent, &(*e)->runs);
-	}
-	if (__builtin_expect(rc == 0 && vmc_versions_wanted(cache) &&
-				     !vmc_entry_has_extra(*e),
-		    0)) {
-		rc = add_version(cache, stripe, e);
-		if (rc) {
+		if (__builtin_expect(rc == 0 && vmc_versions_wanted(cache) &&
+					     !vmc_entry_has_extra(*e),
+			    0))
+			rc = add_version(cache, stripe, e);
+		if (__builtin_expect(rc != 0, 0)) {
 			vmc_cache_uncount_empty(cache, *e);
 			vmc_extent_free(cache->extent, &(*e)->runs);
 		}
