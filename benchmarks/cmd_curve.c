@@ -2,22 +2,30 @@
 /*
  * cmd_curve.c -- misses over the size of the cache, for each policy
  *
- * One thread serves the whole trace once for each policy and size: the misses
- * are a property of the policy then. Values take their blocks, but are not
- * copied, so it takes no longer than the calls do.
+ * A cache of its own for each policy and size serves the requests, or a sample
+ * of them (sample.h), in one thread: the misses are a property of the policy
+ * then. Threads take the next such simulation until there are no more. Values
+ * take their blocks, but are not copied, so it takes no longer than the calls
+ * do.
  *
  * A pool has a least size. Where a trace needs less, the blocks are larger, and
  * the values with them: what counts is how many blocks there are.
+ *
+ * Of a sample the misses are divided by as many requests as its rate would
+ * have given, not by those that it has: what it has too many or too few are
+ * mostly requests of a few popular objects, which hit.
  */
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "progress.h"
-#include "random.h"
+#include "sample.h"
 #include "store.h"
-#include "trace.h"
+
+enum { MAX_THREADS = 64 };
 
 static const struct bench_column columns[] = {
 	{"size", "size", BENCH_TEXT},
@@ -28,199 +36,167 @@ static const struct bench_column columns[] = {
 	{"adaptive", "adaptive", BENCH_THREE_DIGITS},
 };
 
-struct sizes {
-	size_t n;
-	struct size {
-		char text[24];
-		double percent; /* of all objects; 0: bytes */
-		uint64_t bytes;
-	} at[BENCH_LIST_MAX];
-};
+static struct bench_sizes sizes;
+static struct bench_list threads;
+static uint64_t objects = 250000;
+static double rate = 1;
 
-static struct sizes sizes;
-static struct bench_trace *trace;
-static uint64_t unit; /* bytes of a value that take a block */
+/* Fixed while threads run. */
+static struct bench_sample sample;
+static double requests; /* that the rate would have given */
 
-static const char *
-parse_size(const char *text, struct size *size)
+static _Atomic size_t next_job;
+static _Atomic uint64_t served;
+static _Atomic unsigned running;
+static double misses[BENCH_LIST_MAX][BENCH_POLICIES]; /* by who has the job */
+
+/* A cache takes its settings from bench. */
+static VMEMcache *
+open_cache(enum vmemcache_repl_p policy, uint64_t blocks, size_t *granule)
 {
-	char *end;
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-	if (strlen(text) >= sizeof(size->text))
-		return "has a size that is too long";
-	strcpy(size->text, text);
-	size->percent = strtod(text, &end);
-	if (end != text && strcmp(end, "%") == 0)
-		return size->percent > 0 && size->percent <= 100
-			       ? NULL
-			       : "has a percentage that is not from 0 to 100";
-	size->percent = 0;
-	return bench_parse_number(text, 1024, &size->bytes);
-}
-
-/* bench_parse */
-static const char *
-parse_sizes(const char *text, void *into)
-{
-	struct sizes *list = into;
-	char *copy = strdup(text), *rest = copy;
-	const char *wrong = NULL;
-
-	list->n = 0;
-	while (rest != NULL && wrong == NULL)
-		wrong = list->n == BENCH_LIST_MAX
-				? "has more than 16 sizes"
-				: parse_size(strsep(&rest, ","),
-					  &list->at[list->n++]);
-	free(copy);
-	return wrong;
-}
-
-static uint64_t
-blocks_of(uint64_t size)
-{
-	return size / unit + (size % unit != 0);
-}
-
-/* --- the objects --- */
-
-struct objects {
-	struct object {
-		uint64_t id;
-		uint64_t blocks; /* 0: nothing is here */
-	} * table;
-	uint64_t room; /* a power of two */
-	uint64_t count;
-};
-
-static struct object *
-find(const struct objects *o, uint64_t id)
-{
-	uint64_t i = bench_mix(id);
-
-	while (o->table[i & (o->room - 1)].blocks > 0 &&
-		o->table[i & (o->room - 1)].id != id)
-		i++;
-	return &o->table[i & (o->room - 1)];
-}
-
-static void
-make_room(struct objects *o)
-{
-	struct objects larger = {
-		.room = o->room ? 2 * o->room : 1024, .count = o->count};
-
-	larger.table = bench_zeroed(larger.room, sizeof(*o->table));
-	for (uint64_t i = 0; i < o->room; i++)
-		if (o->table[i].blocks > 0)
-			*find(&larger, o->table[i].id) = o->table[i];
-	free(o->table);
-	*o = larger;
-}
-
-static uint64_t
-blocks_of_all(void)
-{
-	struct objects objects = {.count = 0};
-	struct bench_trace_request r;
-	uint64_t sum = 0;
-
-	while (bench_trace_next(trace, &r)) {
-		if (2 * objects.count >= objects.room)
-			make_room(&objects);
-		struct object *o = find(&objects, r.id);
-		/* one of no bytes is an object, too, for the table */
-		uint64_t blocks = blocks_of(r.size ? r.size : 1);
-		objects.count += o->blocks == 0;
-		o->id = r.id;
-		if (blocks > o->blocks) {
-			sum += blocks - o->blocks;
-			o->blocks = blocks;
-		}
-	}
-	free(objects.table);
-	return sum;
-}
-
-/* --- serving --- */
-
-/* The part of all requests that miss. */
-static double
-serve(enum vmemcache_repl_p policy, uint64_t blocks)
-{
-	struct bench_trace_request r;
-	uint64_t misses = 0, requests = 0;
-	const char nothing = 0;
-
+	pthread_mutex_lock(&lock);
 	bench.policy = policy;
-	bench.extent = unit > 1 ? unit : VMEMCACHE_MIN_EXTENT;
+	bench.extent = VMEMCACHE_MIN_EXTENT;
 	if (blocks * bench.extent < VMEMCACHE_MIN_POOL)
 		bench.extent = VMEMCACHE_MIN_POOL / blocks + 1;
+	*granule = bench.extent;
 	VMEMcache *cache = bench_cache_configure(blocks * bench.extent);
 	bench_cache_add(cache);
+	pthread_mutex_unlock(&lock);
 	vmemcache_bench_set(cache, VMEMCACHE_BENCH_NO_MEMCPY, 1);
-	bench_trace_rewind(trace);
-	for (; bench_trace_next(trace, &r); requests++) {
-		if (vmemcache_get(
-			    cache, &r.id, sizeof(r.id), NULL, 0, 0, NULL) >= 0)
+	return cache;
+}
+
+/* How many of the sample miss. */
+static uint64_t
+serve(enum vmemcache_repl_p policy, uint64_t blocks)
+{
+	size_t granule;
+	VMEMcache *cache = open_cache(policy, blocks, &granule);
+	uint64_t missed = 0;
+	const char nothing = 0;
+
+	for (uint64_t i = 0; i < sample.n; i++) {
+		const struct bench_sampled *r = &sample.requests[i];
+
+		if (i % 4096 == 0)
+			atomic_fetch_add(&served, 4096);
+		if (vmemcache_get(cache, &r->id, sizeof(r->id), NULL, 0, 0,
+			    NULL) >= 0)
 			continue;
-		misses++;
-		if (vmemcache_put(cache, &r.id, sizeof(r.id), &nothing,
-			    blocks_of(r.size) * bench.extent) &&
+		missed++;
+		if (vmemcache_put(cache, &r->id, sizeof(r->id), &nothing,
+			    r->blocks * granule) &&
 			errno != ENOSPC)
 			bench_fail("%s", vmemcache_errormsg());
 	}
 	bench_cache_delete(cache);
-	return (double)misses / (double)requests;
+	return missed;
+}
+
+static uint64_t
+sampled_blocks(const struct bench_size *size)
+{
+	return (uint64_t)(bench_blocks_of(&sample, size) * sample.rate);
+}
+
+static void *
+take_jobs(void *unused)
+{
+	size_t job;
+
+	(void)unused;
+	while ((job = atomic_fetch_add(&next_job, 1)) <
+		sizes.n * BENCH_POLICIES) {
+		size_t i = job / BENCH_POLICIES, p = job % BENCH_POLICIES;
+		uint64_t missed =
+			serve(bench_policies[p], sampled_blocks(&sizes.at[i]));
+
+		misses[i][p] = (double)missed / requests;
+	}
+	atomic_fetch_sub(&running, 1);
+	return NULL;
 }
 
 static void
-serve_all(uint64_t all, struct bench_table *table)
+serve_all(void)
 {
-	for (size_t i = 0; i < sizes.n; i++) {
-		const struct size *size = &sizes.at[i];
-		double misses[BENCH_POLICIES];
-		uint64_t blocks =
-			size->percent > 0
-				? (uint64_t)((double)all * size->percent / 100)
-				: size->bytes / unit;
-		if (blocks == 0)
-			bench_refuse("%s is less than a block of %llu bytes",
-				size->text, (unsigned long long)unit);
-		for (size_t p = 0; p < BENCH_POLICIES; p++) {
-			bench_progress(
-				(double)(i * BENCH_POLICIES + p) /
-					(double)(sizes.n * BENCH_POLICIES),
-				size->text);
-			misses[p] = serve(bench_policies[p], blocks);
-		}
-		BENCH_ROW(table, size->text, (double)blocks, misses[0],
-			misses[1], misses[2], misses[3]);
+	pthread_t started[MAX_THREADS];
+	unsigned n = (unsigned)threads.at[0];
+	double all = (double)(sizes.n * BENCH_POLICIES * sample.n);
+
+	running = n;
+	for (unsigned i = 0; i < n; i++)
+		if (pthread_create(&started[i], NULL, take_jobs, NULL))
+			bench_fail("no thread");
+	while (running > 0) {
+		bench_progress((double)served / all, "serving");
+		usleep(20000);
 	}
+	for (unsigned i = 0; i < n; i++)
+		pthread_join(started[i], NULL);
+}
+
+static const char *
+parse_rate(const char *text, void *into)
+{
+	char *end;
+
+	*(double *)into = strtod(text, &end);
+	return *end || !(rate > 0 && rate <= 1) ? "is above 0, up to 1" : NULL;
 }
 
 static void
 run(struct bench_report *r, char **arguments)
 {
-	trace = bench_trace_of(arguments);
-	if (sizes.n == 0)
-		parse_sizes("1%,2%,5%,10%,20%", &sizes);
+	struct bench_trace *trace = bench_trace_of(arguments);
 	const struct bench_trace_summary *summary = bench_trace_summary(trace);
-	unit = summary->largest > 1 ? bench.extent : 1;
-	uint64_t all = blocks_of_all();
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (sizes.n == 0)
+		bench_parse_cache_sizes("1%,2%,5%,10%,20%", &sizes);
+	if (threads.n == 0)
+		threads.at[0] = processors < MAX_THREADS ? (uint64_t)processors
+							 : MAX_THREADS;
+	sample = bench_sample_take(trace, rate, objects, true);
+	requests = (double)summary->requests * sample.rate;
+	for (size_t i = 0; i < sizes.n; i++)
+		if (sampled_blocks(&sizes.at[i]) == 0)
+			bench_refuse("%s is less than a block of %llu bytes "
+				     "with a sample of %g",
+				sizes.at[i].text,
+				(unsigned long long)sample.unit, sample.rate);
 	bench_setting(r, "trace", arguments[0]);
 	bench_setting_number(r, "requests", summary->requests);
-	bench_setting_number(r, "block_bytes", unit);
-	bench_setting_number(r, "blocks_of_all", all);
-	serve_all(all, BENCH_TABLE(r, "curve", columns));
+	bench_setting_number(r, "sampled_objects", sample.objects);
+	bench_setting_number(r, "sampled_requests", sample.n);
+	bench_setting_number(r, "block_bytes", sample.unit);
+	bench_setting_number(r, "blocks_of_all", (uint64_t)sample.blocks);
+	serve_all();
+	struct bench_table *table = BENCH_TABLE(r, "curve", columns);
+	for (size_t i = 0; i < sizes.n; i++)
+		BENCH_ROW(table, sizes.at[i].text,
+			floor(bench_blocks_of(&sample, &sizes.at[i])),
+			misses[i][0], misses[i][1], misses[i][2], misses[i][3]);
 	bench_note(r, "misses: of all requests, for each policy.");
+	bench_sample_free(&sample);
 	bench_trace_close(trace);
 }
 
 static const struct bench_option options[] = {
 	{"sizes", 's', "SIZE,...",
 		"of the cache, as 1% or 64M (default 1%,2%,5%,10%,20%)",
-		parse_sizes, &sizes},
+		bench_parse_cache_sizes, &sizes},
+	{"objects", 'n', "N",
+		"sample so few that there are at most N; 0: all (default 250K)",
+		bench_parse_count, &objects},
+	{"rate", 'r', "PART",
+		"sample that part of the objects, as 0.01 (default 1)",
+		parse_rate, &rate},
+	{"threads", 't', "N", "simulate so many at once (default: processors)",
+		bench_parse_threads, &threads},
 	{0},
 };
 
@@ -230,7 +206,9 @@ const struct bench_command bench_curve = {
 	.summary = "misses over the size of the cache, for each policy",
 	.help = "Serves the recorded requests of TRACE as replay does, once "
 		"for each policy and each size of the cache, and prints how "
-		"many miss. Nothing is copied, so times are not told.\n\n"
+		"many miss. Nothing is copied, so times are not told. Of a "
+		"trace with many objects, a sample chosen by a hash stands for "
+		"all, with a cache as much smaller.\n\n"
 		"A size is in bytes, or a percentage of the bytes of all "
 		"objects of the trace, each at its largest. Where no object is "
 		"larger than a byte, each takes a block: a size is their "

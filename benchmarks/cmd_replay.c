@@ -7,10 +7,11 @@
  */
 #include "commands.h"
 #include "room.h"
-#include "trace.h"
+#include "sample.h"
 #include "traffic.h"
 
 static struct bench_list pools;
+static struct bench_sizes sizes;
 static struct bench_trace *trace;
 
 static size_t
@@ -33,10 +34,32 @@ restart(void)
 	bench_trace_rewind(trace);
 }
 
+/* Pools of those sizes; of a trace with many objects parts are estimated. */
+static void
+pools_of_sizes(void)
+{
+	struct bench_sample whole = bench_sample_take(trace, 1, 1, false);
+
+	if (pools.n > 0)
+		bench_refuse("--pool and --sizes exclude each other");
+	for (pools.n = 0; pools.n < sizes.n; pools.n++) {
+		const struct bench_size *size = &sizes.at[pools.n];
+		uint64_t blocks = (uint64_t)bench_blocks_of(&whole, size);
+
+		pools.at[pools.n] =
+			size->percent > 0 ? blocks * bench.extent : size->bytes;
+		if (pools.at[pools.n] < bench.extent)
+			bench_refuse("%s is less than a block of %llu bytes",
+				size->text, (unsigned long long)bench.extent);
+	}
+}
+
 static void
 run(struct bench_report *r, char **arguments)
 {
 	trace = bench_trace_of(arguments);
+	if (sizes.n > 0)
+		pools_of_sizes();
 	if (pools.n == 0)
 		pools = (struct bench_list){
 			1, {bench_fit_pool(0, (size_t)512 << 20, 2)}};
@@ -52,7 +75,8 @@ run(struct bench_report *r, char **arguments)
 		.restart = restart,
 		.threads = 1,
 		.requests = summary->requests,
-		.key_size = 8};
+		.key_size = 8,
+		.small = sizes.n > 0 && summary->largest <= bench.extent};
 	bench_traffic_run(&traffic, &pools, r);
 	bench_trace_close(trace);
 }
@@ -60,6 +84,9 @@ run(struct bench_report *r, char **arguments)
 static const struct bench_option options[] = {
 	{"pool", 's', "SIZE,...", "a run for each (default 512M)",
 		bench_parse_sizes, &pools},
+	{"sizes", 'S', "SIZE,...",
+		"the same, as 1% of the bytes of all objects, or 64M",
+		bench_parse_cache_sizes, &sizes},
 	{0},
 };
 
@@ -74,7 +101,10 @@ const struct bench_command bench_replay = {
 		"TRACE is in the format oracleGeneral (records of 24 bytes: "
 		"u32 time, u64 object, u32 size, i64 next request; "
 		"little-endian), or CSV (lines time,id,size[,...]; a line of "
-		"headings may come first). Which one, its content tells.",
+		"headings may come first). Which one, its content tells.\n\n"
+		"With --policy all --sizes 1%,2%,5%,10%,20% it prints what "
+		"each policy misses at these parts of the bytes of all "
+		"objects; curve tells that sooner.",
 	.options = options,
 	.all_policies = true,
 	.run = run,

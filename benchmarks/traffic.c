@@ -157,9 +157,17 @@ bench_traffic_run(const struct bench_traffic *t, const struct bench_list *pools,
 	struct bench_table *table = BENCH_TABLE(r, "traffic", columns);
 	size_t policies = bench.all_policies ? BENCH_POLICIES : 1;
 
+	uint64_t extent = bench.extent;
 	for (size_t i = 0; i < pools->n * policies; i++) {
 		uint64_t pool = pools->at[i / policies];
 
+		bench.extent = extent;
+		if (t->small && pool < VMEMCACHE_MIN_POOL) {
+			uint64_t blocks = pool / extent;
+
+			bench.extent = VMEMCACHE_MIN_POOL / blocks + 1;
+			pool = blocks * bench.extent;
+		}
 		if (bench.all_policies)
 			bench.policy = bench_policies[i % policies];
 		struct totals *totals = bench_zeroed(1, sizeof(*totals));
@@ -171,7 +179,7 @@ bench_traffic_run(const struct bench_traffic *t, const struct bench_list *pools,
 		t->restart();
 		serve(t, crew, cache, plain, totals, (double)i,
 			(double)(pools->n * policies));
-		add_row(table, t, pool, totals);
+		add_row(table, t, pools->at[i / policies], totals);
 		for (int k = 0; k < FIGURES; k++)
 			free(totals->samples[k]);
 		free(totals);
@@ -182,4 +190,7 @@ bench_traffic_run(const struct bench_traffic *t, const struct bench_list *pools,
 	bench_note(r, "misses: of all requests. ns/op: wall time, all threads "
 		      "together. floor: copying\nthe same bytes the same way "
 		      "in a plain mapping. p50 to max: latencies.");
+	if (t->small && pools->at[0] < VMEMCACHE_MIN_POOL)
+		bench_note(r, "Pools below 1 MiB stand for as many blocks that "
+			      "are larger.");
 }

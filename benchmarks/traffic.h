@@ -19,6 +19,11 @@ struct bench_traffic {
 	uint64_t warm_up;  /* requests that only fill the cache */
 	uint64_t requests; /* that are measured, by all threads together */
 	size_t key_size;
+	/*
+	 * Every value takes an extent: a pool below the least size is made of
+	 * as many larger extents.
+	 */
+	bool small;
 };
 
 /*
