@@ -3,9 +3,11 @@
  * cmd_replay.c -- recorded traffic
  *
  * One thread, in the order of the trace: the misses are then a property of
- * the policy, to be compared with what simulators tell of it.
+ * the policy, to be compared with what simulators tell of it. Traces of blocks
+ * that are shared by prefix are another thing: prefixes.c.
  */
 #include "commands.h"
+#include "prefixes.h"
 #include "room.h"
 #include "sample.h"
 #include "traffic.h"
@@ -13,6 +15,7 @@
 static struct bench_list pools;
 static struct bench_sizes sizes;
 static struct bench_trace *trace;
+static struct bench_prefixes prefixes = {4096, {1, {1}}};
 
 static size_t
 fill(unsigned thread, struct bench_request *requests, size_t n)
@@ -55,15 +58,36 @@ pools_of_sizes(void)
 }
 
 static void
+replay_prefixes(struct bench_report *r, const char *path)
+{
+	if (bench.plot)
+		bench_refuse("there is no --plot of requests for blocks");
+	if (sizes.n > 0)
+		bench_refuse("--sizes is for other traces");
+	if (pools.n == 0)
+		pools = (struct bench_list){
+			1, {bench_fit_pool(0, (size_t)512 << 20, 1)}};
+	bench_setting_common(r);
+	bench_setting(r, "trace", path);
+	bench_setting(r, "format", "hash_ids");
+	bench_setting_bytes(r, "block", prefixes.block);
+	bench_prefixes_run(&prefixes, path, &pools, r);
+}
+
+static void
 run(struct bench_report *r, char **arguments)
 {
+	if (arguments[0] && !arguments[1] &&
+		bench_prefixes_recognised(arguments[0])) {
+		replay_prefixes(r, arguments[0]);
+		return;
+	}
 	trace = bench_trace_of(arguments);
 	if (sizes.n > 0)
 		pools_of_sizes();
 	if (pools.n == 0)
 		pools = (struct bench_list){
 			1, {bench_fit_pool(0, (size_t)512 << 20, 2)}};
-
 	const struct bench_trace_summary *summary = bench_trace_summary(trace);
 	bench_setting_common(r);
 	bench_setting(r, "trace", arguments[0]);
@@ -81,12 +105,31 @@ run(struct bench_report *r, char **arguments)
 	bench_trace_close(trace);
 }
 
+/* bench_parse */
+static const char *
+parse_block(const char *text, void *into)
+{
+	uint64_t *block = into;
+	const char *wrong = bench_parse_size(text, into);
+
+	return wrong ? wrong
+	       : *block < sizeof(uint64_t) || *block > 1 << 24
+		       ? "is 8 bytes to 16 MiB"
+		       : NULL;
+}
+
 static const struct bench_option options[] = {
 	{"pool", 's', "SIZE,...", "a run for each (default 512M)",
 		bench_parse_sizes, &pools},
 	{"sizes", 'S', "SIZE,...",
 		"the same, as 1% of the bytes of all objects, or 64M",
 		bench_parse_cache_sizes, &sizes},
+	{"block", 'b', "SIZE", "of a trace of blocks: their bytes (default 4K)",
+		parse_block, &prefixes.block},
+	{"threads", 't', "N,...",
+		"of a trace of blocks: as many serve it, each in turn "
+		"(default 1)",
+		bench_parse_threads, &prefixes.threads},
 	{0},
 };
 
@@ -104,7 +147,10 @@ const struct bench_command bench_replay = {
 		"headings may come first). Which one, its content tells.\n\n"
 		"With --policy all --sizes 1%,2%,5%,10%,20% it prints what "
 		"each policy misses at these parts of the bytes of all "
-		"objects; curve tells that sooner.",
+		"objects; curve tells that sooner.\n\n"
+		"Or TRACE has a JSON object a line, whose hash_ids name blocks "
+		"that are shared by prefix: the leading ones that are there "
+		"are pinned, the missing ones made in place.",
 	.options = options,
 	.all_policies = true,
 	.run = run,

@@ -18,5 +18,6 @@ extern const struct bench_command bench_churn;
 extern const struct bench_command bench_prefault;
 extern const struct bench_command bench_util;
 extern const struct bench_command bench_clients;
+extern const struct bench_command bench_serve;
 
 #endif

@@ -25,6 +25,7 @@ static const struct bench_command *const commands[] = {
 	&bench_prefault,
 	&bench_util,
 	&bench_clients,
+	&bench_serve,
 	NULL,
 };
 

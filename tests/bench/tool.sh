@@ -61,7 +61,7 @@ is_csv() {
 
 # --- help ---
 run 0 -h && contains 'replay'
-for command in micro compare simul replay curve growth churn prefault util clients; do
+for command in micro compare simul replay curve growth churn prefault util clients serve; do
 	run 0 $command -h && contains '^Usage: .*'$command
 	[ -s "$dir/err" ] && fail "help of $command writes to stderr"
 done
@@ -96,7 +96,7 @@ refused '--gets 101: is 0 to 100' micro --gets 101
 refused '--key-size 7: is 8 to' micro --key-size 7
 refused 'policies are' micro --policy fifo
 refused 'evicts nothing' micro --policy none
-for command in compare growth churn util; do
+for command in compare growth churn util serve; do
 	refused 'evicts nothing' $command --policy none
 done
 refused '--rounds 100: is 5 to 99' compare --rounds 100
@@ -199,6 +199,11 @@ is_json util && contains '"used_percent"' && contains '"resident_per_entry"'
 run 0 util $small --turnovers 2 --entries 0 --sizes uniform:1:9K
 contains 'uniform:1:9K'
 
+run 0 serve $path --pool 4M --values 4K,100000 --rounds 5 --csv
+is_csv 7
+[ "$(grep -c '^pair ' "$dir/out")" = 4 ] || fail "not 4 rows of serve"
+refused 'at least 4 of the largest' serve --pool 1M --values 512K
+
 # A line for each cache: 9000 gets of two pools
 run 0 simul $path --pool 1M,2M --warmup 0 --requests 9K --statistics "$dir/lines"
 [ "$(grep -c '^{"name":"vmemcache","gets":9000,.*}$' "$dir/lines")" = 2 ] ||
@@ -244,6 +249,22 @@ if [ -x "$server" ]; then
 	done
 fi
 
+# Blocks shared by prefix: of 10 blocks 5 are there, one of them behind a gap.
+printf '{"timestamp": 0, "hash_ids": [%s]}\n' '1, 2, 3' '1, 2, 4' '1, 5, 3, 4' \
+	>"$dir/blocks.jsonl"
+run 0 replay $small "$dir/blocks.jsonl" --block 8K --threads 1,2 --json
+is_json replay
+contains '"threads": 1, "requests": 3, "blocks": 10, "hits": 5, .*"leading_ratio": 0.3'
+contains '"threads": 2, .*"refused": 0'
+run 0 replay $small "$dir/blocks.jsonl" --policy all --csv
+is_csv 14
+refused 'there is no --plot' replay $small "$dir/blocks.jsonl" --plot "$dir/x.svg"
+refused '--block 7: is 8 bytes' replay --block 7 "$dir/blocks.jsonl"
+echo '{"hash_ids": []}' >"$dir/none.jsonl"
+refused 'line 1: no hash_ids' replay $small "$dir/none.jsonl"
+echo '{"hash_ids": [1.5]}' >"$dir/half.jsonl"
+refused 'line 1: an id is no whole' replay $small "$dir/half.jsonl"
+
 if command -v gnuplot >/dev/null; then
 	run 0 prefault $small --plot "$dir/prefault.png"
 	run 0 replay --path "$medium" --pool 1M,2M "$dir/trace.csv" \
@@ -283,6 +304,19 @@ if [ -r "$trace" ] && [ "$room" -gt 1200 ]; then
 		}
 		END { print sum / n; exit !(n == 100 && sum / n <= 0.01) }' \
 		>"$dir/off" || fail "sampled curves are off by $(cat "$dir/off")"
+fi
+
+# The same of blocks, with 1, 5, 10 and 20 % of them.
+trace=$shared/traces/mooncake_conversation.jsonl
+if [ -r "$trace" ] && [ "$medium" = /dev/shm ] &&
+	[ "$(df --output=avail -BM /dev/shm | tail -1 | tr -dc 0-9)" -gt 400 ]
+then
+	run 0 replay --block 1K --extent 1K "$trace" --csv --pool \
+		"$((1827 << 10)),$((9139 << 10)),$((18279 << 10)),$((36558 << 10))"
+	awk -F, 'BEGIN { split("0.948 0.805 0.722 0.655", expected, " ") }
+		NR > 1 { d = $8 - expected[NR - 1]; if (d * d > 1e-4) bad = 1 }
+		END { exit bad || NR != 5 }' "$dir/out" ||
+		fail "miss ratios: $(cut -d, -f8 "$dir/out")"
 fi
 
 [ "$failures" = 0 ] && echo "all as expected"
