@@ -23,6 +23,12 @@
  * did, so the byte is right for every live object. A thread that frees an
  * object learned of it after that write; therefore relaxed accesses suffice.
  *
+ * The byte takes three loads, each of which waits for the one before. Until it
+ * is known, the processor does not know which magazine the free writes to, and
+ * a malloc that follows reads one. So the object that was freed last stays
+ * aside. Into a magazine goes the one before, whose class is known (pairs of
+ * random sizes: 7.5 ns, not 12).
+ *
  * A thread that only frees would gather objects in its tcache. So the tcache is
  * emptied at a tick (heap_ticks.c) if there was no refill since the last flush.
  * Objects that no thread took from the depot for a while are returned at a tick
@@ -110,6 +116,10 @@ vmc_heap_flush(struct vmc_thread_heap *heap)
 void
 vmc_heap_drain(struct vmc_thread_heap *heap)
 {
+	if (heap->last)
+		give_back(heap, heap->last_class, &heap->last, 1);
+	heap->last = NULL;
+	heap->last_class = VMC_BEYOND;
 	for (unsigned class = 1; class < VMC_CLASSES; class ++) {
 		struct vmc_magazine *m = &heap->magazines[class];
 		unsigned count = vmc_magazine_count(m);
@@ -337,9 +347,11 @@ void *
 vmc_heap_malloc(struct memkind *kind, size_t size)
 {
 	unsigned class = vmc_heap_class(size);
-	void *ptr = vmc_heap_pop(kind->number, class);
+	void *ptr;
 
-	return likely(ptr != NULL) ? ptr : malloc_slow(kind, size, class);
+	if (likely(vmc_heap_pop(kind->number, class, &ptr)))
+		return ptr;
+	return malloc_slow(kind, size, class);
 }
 
 void *
@@ -408,10 +420,11 @@ void *
 vmc_heap_aligned(struct memkind *kind, size_t alignment, size_t size)
 {
 	unsigned class = aligned_class(alignment, size);
-	void *ptr = vmc_heap_pop(kind->number, class);
+	void *ptr;
 
-	return likely(ptr != NULL) ? ptr
-				   : aligned_slow(kind, alignment, size, class);
+	if (likely(vmc_heap_pop(kind->number, class, &ptr)))
+		return ptr;
+	return aligned_slow(kind, alignment, size, class);
 }
 
 /*
@@ -451,6 +464,20 @@ next_credit(struct vmc_thread_heap *heap, bool due)
 	return heap->credit;
 }
 
+/* Keep this one aside for the one before. False: there was none. */
+static bool
+exchange_last(struct vmc_thread_heap *heap, void **ptr, unsigned *class)
+{
+	void *before = heap->last;
+	unsigned class_before = heap->last_class;
+
+	heap->last = *ptr;
+	heap->last_class = *class;
+	*ptr = before;
+	*class = class_before;
+	return before != NULL;
+}
+
 static __attribute__((noinline)) void
 free_slow(struct memkind *kind, void *ptr, unsigned class)
 {
@@ -476,6 +503,8 @@ free_slow(struct memkind *kind, void *ptr, unsigned class)
 		return;
 	}
 	credit = next_credit(heap, vmc_heap_tick(heap));
+	if (class <= heap->last_most && !exchange_last(heap, &ptr, &class))
+		return;
 	m = &heap->magazines[class];
 	if (!m->slots)
 		assign(heap, class);

@@ -30,27 +30,31 @@ vmc_heap_class(size_t size)
 	       (unsigned)((size - 1) >> (log - 2) & 3);
 }
 
-static inline struct vmc_magazine *
-vmc_heap_magazine(unsigned number, unsigned class)
+/* An object of the class, vmc_class_sizes[class] bytes; false: the slow way. */
+static inline bool
+vmc_heap_pop(unsigned number, unsigned class, void **object)
 {
-	return &vmc_load_relaxed(&vmc_heap_self[number])->magazines[class];
-}
+	struct vmc_thread_heap *heap = vmc_load_relaxed(&vmc_heap_self[number]);
 
-/* An object of the class, vmc_class_sizes[class] bytes; NULL: the slow way. */
-static inline void *
-vmc_heap_pop(unsigned number, unsigned class)
-{
-	void *ptr;
-
-	return vmc_magazine_take(vmc_heap_magazine(number, class), &ptr) ? ptr
-									 : NULL;
+	return vmc_magazine_take(&heap->magazines[class], object);
 }
 
 /* False: the slow way. */
 static inline bool
 vmc_heap_push(unsigned number, unsigned class, void *ptr)
 {
-	return vmc_magazine_put(vmc_heap_magazine(number, class), ptr);
+	struct vmc_thread_heap *heap = vmc_load_relaxed(&vmc_heap_self[number]);
+
+	/* BEYOND is none of those from 1 on */
+	if (__builtin_expect(class - 1 >= heap->last_most ||
+				     !vmc_magazine_put(
+					     &heap->magazines[heap->last_class],
+					     heap->last),
+		    0))
+		return false;
+	heap->last = ptr;
+	heap->last_class = class;
+	return true;
 }
 
 #endif

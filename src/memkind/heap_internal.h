@@ -113,6 +113,13 @@ vmc_magazine_put(struct vmc_magazine *m, void *object)
 struct vmc_thread_heap {
 	/* the owner's alone */
 	struct vmc_magazine magazines[VMC_CLASSES];
+	/*
+	 * What was freed last, if its class is at most last_most, is not in its
+	 * magazine yet: see heap.c. NULL, BEYOND: nothing.
+	 */
+	void *last;
+	unsigned last_class;
+	unsigned last_most;
 	size_t budget; /* bytes that further magazines may hold */
 	bool flushed;  /* objects to jemalloc, since the last refill */
 	uint64_t next_tick;

@@ -196,6 +196,23 @@ move_to(struct vmc_thread_heap *heap, struct vmc_arena *arena, bool lodges)
 	vmc_latch_release(&heap->latch, VMC_RANK_HEAP);
 }
 
+/*
+ * The object that is kept aside comes first; its class is one that can have a
+ * magazine.
+ */
+static void
+set_budget(struct vmc_thread_heap *heap, size_t budget)
+{
+	size_t most = budget / VMC_MAGAZINE_SHARE / 2;
+
+	while (heap->last_most + 1 < VMC_CLASSES &&
+		vmc_class_sizes[heap->last_most + 1] <= most)
+		heap->last_most++;
+	heap->budget = budget;
+	if (heap->last_most > 0)
+		heap->budget -= vmc_class_sizes[heap->last_most];
+}
+
 /* In the thread's table, if there is none yet, or none in sight. */
 static void
 make_heap(struct memkind *kind, struct vmc_arena *arena, bool lodges)
@@ -218,10 +235,11 @@ make_heap(struct memkind *kind, struct vmc_arena *arena, bool lodges)
 	vmc_store_relaxed(&heap->arena, arena);
 	vmc_store_relaxed(&heap->lodges, lodges);
 	arena->heaps += !lodges;
-	heap->budget = kind->space.capacity / VMC_MAGAZINES_PART;
 	/* a pool does without magazines, and what belongs to them */
-	if (!arena->pool)
+	if (!arena->pool) {
+		set_budget(heap, kind->space.capacity / VMC_MAGAZINES_PART);
 		make_tcache(heap);
+	}
 	heap->entry = entry;
 	heap->next = kind->heaps;
 	heap->previous = &kind->heaps;

@@ -56,8 +56,7 @@ allocate(struct vmc_counts *self, memkind_t kind, size_t size)
 	if (kind->number == MEMKIND_PARTITION_DEFAULT)
 		return allocate_slowly(kind, size);
 	class = vmc_heap_class(size);
-	ptr = vmc_heap_pop(kind->number, class);
-	if (!likely(ptr != NULL))
+	if (!likely(vmc_heap_pop(kind->number, class, &ptr)))
 		return allocate_slowly(kind, size);
 	vmc_counts_add(self, kind->number, (int64_t)vmc_class_sizes[class]);
 	return ptr;

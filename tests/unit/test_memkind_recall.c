@@ -186,16 +186,20 @@ test_idle_thread(void **state)
 	assert_int_equal(memkind_destroy_kind(idler.kind), 0);
 }
 
-/* What the calling thread's magazines can hold when all have been used. */
+/*
+ * What the calling thread's magazines can hold when all have been used, and
+ * what it keeps aside.
+ */
 static size_t
 magazines_of(memkind_t kind, unsigned *with)
 {
-	size_t bytes = 0;
+	size_t bytes;
 
 	*with = 0;
 	for (unsigned class = 1; class < VMC_CLASSES; class ++)
 		vmc_memkind_free(
 			kind, vmc_memkind_malloc(kind, vmc_class_sizes[class]));
+	bytes = vmc_class_sizes[vmc_heap_mine(kind)->last_most];
 	for (unsigned class = 1; class < VMC_CLASSES; class ++) {
 		const struct vmc_magazine *m =
 			&vmc_heap_mine(kind)->magazines[class];
