@@ -83,11 +83,14 @@ static inline struct vmc_chunk *
 vmc_map_find(const void *ptr)
 {
 	uintptr_t chunk = (uintptr_t)ptr >> VMC_OS_CHUNK_SHIFT;
+	vmc_map_leaf *leaf;
 
-	if (chunk >> (2 * VMC_MAP_LEVEL_BITS) ||
-		!vmc_load_acquire(&vmc_map_root[chunk >> VMC_MAP_LEVEL_BITS]))
+	if (chunk >> (2 * VMC_MAP_LEVEL_BITS))
 		return NULL;
-	return vmc_map_at(ptr);
+	leaf = vmc_load_acquire(&vmc_map_root[chunk >> VMC_MAP_LEVEL_BITS]);
+	return leaf ? vmc_load_relaxed(
+			      &(*leaf)[chunk & (VMC_MAP_LEVEL_SIZE - 1)])
+		    : NULL;
 }
 
 static inline unsigned

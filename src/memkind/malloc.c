@@ -152,16 +152,20 @@ vmc_memkind_malloc_counted(memkind_t kind, size_t size, size_t *bytes)
 {
 	void *ptr;
 
-#ifndef VMC_MEMKIND_LIBC
-	if (is_default(kind) && likely(size > 0)) {
+	if (VMC_DEFAULT_HAS_CLASSES && is_default(kind) && likely(size > 0)) {
 		*bytes = vmc_class_size(size);
 		return default_malloc(size);
 	}
-#endif
 	ptr = vmc_memkind_malloc(kind, size);
 	if (ptr)
 		*bytes = vmc_memkind_usable_size(kind, ptr);
 	return ptr;
+}
+
+void *
+vmc_memkind_malloc_default(size_t size)
+{
+	return default_malloc(size);
 }
 
 size_t

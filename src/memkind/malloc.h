@@ -11,6 +11,7 @@
 
 #include "memkind.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 void *vmc_memkind_malloc(memkind_t kind, size_t size);
@@ -39,7 +40,16 @@ void *vmc_memkind_malloc_counted(memkind_t kind, size_t size, size_t *bytes);
  */
 memkind_t vmc_memkind_free_counted(void *ptr, size_t *bytes);
 
-/* The same of one that is certainly of the default kind: how many bytes. */
+/*
+ * The default kind alone. Are the sizes of its objects those of the classes, so
+ * that none need be asked for? Free one: how many bytes that was.
+ */
+#ifdef VMC_MEMKIND_LIBC
+#define VMC_DEFAULT_HAS_CLASSES false
+#else
+#define VMC_DEFAULT_HAS_CLASSES true
+#endif
+void *vmc_memkind_malloc_default(size_t size); /* above zero */
 size_t vmc_memkind_free_default(void *ptr);
 
 /*

@@ -35,7 +35,8 @@ count_object(memkind_t kind, const void *ptr)
 		(int64_t)vmc_memkind_usable_size(kind, ptr));
 }
 
-/* What the magazines do not have, and all of the default kind. */
+/* What the magazines do not have, and large and no bytes of the default kind.
+ */
 static __attribute__((noinline)) void *
 allocate_slowly(memkind_t kind, size_t size)
 {
@@ -50,15 +51,18 @@ allocate_slowly(memkind_t kind, size_t size)
 static inline void *
 allocate(struct vmc_counts *self, memkind_t kind, size_t size)
 {
-	unsigned class;
+	unsigned number = kind->number, class = vmc_heap_class(size);
 	void *ptr;
 
-	if (kind->number == MEMKIND_PARTITION_DEFAULT)
+	if (VMC_DEFAULT_HAS_CLASSES && class != VMC_BEYOND &&
+		number == MEMKIND_PARTITION_DEFAULT) {
+		ptr = vmc_memkind_malloc_default(size);
+		if (!likely(ptr != NULL))
+			return NULL;
+	} else if (!likely(vmc_heap_pop(number, class, &ptr))) {
 		return allocate_slowly(kind, size);
-	class = vmc_heap_class(size);
-	if (!likely(vmc_heap_pop(kind->number, class, &ptr)))
-		return allocate_slowly(kind, size);
-	vmc_counts_add(self, kind->number, (int64_t)vmc_class_sizes[class]);
+	}
+	vmc_counts_add(self, number, (int64_t)vmc_class_sizes[class]);
 	return ptr;
 }
 
@@ -178,18 +182,23 @@ free_slowly(void *ptr)
 	return kind != NULL;
 }
 
+static __attribute__((noinline)) bool
+free_default(void *ptr)
+{
+	vmc_counts_add(vmc_counts_self, MEMKIND_PARTITION_DEFAULT,
+		-(int64_t)vmc_memkind_free_default(ptr));
+	return true;
+}
+
 bool
 memtier_try_free(void *ptr)
 {
 	const struct vmc_chunk *chunk = vmc_map_find(ptr);
-	unsigned number = chunk ? chunk->owner - 1 : MEMKIND_MAX_KIND, class;
+	unsigned number, class;
 
-	if (chunk == &vmc_map_default) {
-		size_t bytes = vmc_memkind_free_default(ptr);
-		vmc_counts_add(vmc_counts_self, MEMKIND_PARTITION_DEFAULT,
-			-(int64_t)bytes);
-		return true;
-	}
+	if (chunk == &vmc_map_default)
+		return free_default(ptr);
+	number = chunk ? chunk->owner - 1 : MEMKIND_MAX_KIND;
 	/* not of one kind alone: no number */
 	if (!likely(number < MEMKIND_MAX_KIND))
 		return free_slowly(ptr);
