@@ -26,6 +26,7 @@ static const struct operation {
 		GET,
 		MISS,
 		PUT,
+		ORDERED, /* a put, with the keys in order */
 		STORE,
 		REPLACE,
 		EXPIRE,
@@ -36,6 +37,7 @@ static const struct operation {
 } operations[] = {
 	{"get_256", 256, GET}, {"get_1k", 1024, GET}, {"miss", 256, MISS},
 	{"put_256", 256, PUT}, {"put_1k", 1024, PUT},
+	{"ordered_256", 256, ORDERED}, {"ordered_1k", 1024, ORDERED},
 	{"store_1k", 1024, STORE},     /* of a new key */
 	{"replace_1k", 1024, REPLACE}, /* of one that is there */
 	{"expire_1k", 1024, EXPIRE},   /* of a new key, for 1 to 100 s */
@@ -116,7 +118,7 @@ call(VMEMcache *cache, const struct operation *op, uint64_t held)
 		store(cache, op, held);
 		return;
 	}
-	if (op->call == PUT) {
+	if (op->call >= PUT) {
 		key = next_key++;
 		if (vmemcache_put(cache, &key, sizeof(key), value, op->size))
 			exit(1);
@@ -156,6 +158,7 @@ main(int argc, char **argv)
 				cache, (enum vmemcache_repl_p)atoi(argv[3])))
 		op = NULL;
 	if (op == NULL || cache == NULL || vmemcache_set_size(cache, POOL) ||
+		vmemcache_set_ordered(cache, op->call == ORDERED) ||
 		vmemcache_add(cache, "/dev/shm")) {
 		fprintf(stderr, "call_costs: %s\n",
 			op == NULL ? "no such operation"

@@ -13,7 +13,7 @@
  * car |                    +--------7--> cart
  *                                        +--4--> dog
  *
- * Nodes have room for 3, 5, 9 or 17 children: 32, 48, 80 or 144 bytes. They
+ * Nodes have room for 3, 9 or 17 children: 32, 80 or 144 bytes. They
  * grow when they are full, and shrink when a third of their room is enough; so
  * a key of 16 bytes, one of a million, costs 18
  * (tests/unit/test_order_memory.c).
@@ -270,27 +270,43 @@ change_word(const struct path *p, uint64_t by)
 
 /* --- setting --- */
 
-/* A free word for that symbol; NULL: none is. */
-static vmc_order_word *
+/* A free word for that symbol. NULL: none is, or it is there. */
+static inline vmc_order_word *
 free_word(struct node *node, unsigned symbol)
 {
+	vmc_order_word *free = NULL;
+
 	if (node->room == SYMBOLS)
-		return &node->word[symbol];
-	for (unsigned i = 0; i < node->room; i++)
-		if (!vmc_load_relaxed(&node->word[i]))
-			return &node->word[i];
-	return NULL;
+		return vmc_load_relaxed(&node->word[symbol])
+			       ? NULL
+			       : &node->word[symbol];
+	for (unsigned i = 0; i < node->room; i++) {
+		uint64_t word = vmc_load_relaxed(&node->word[i]);
+		if (word >> SYMBOL_SHIFT == symbol + 1)
+			return NULL;
+		if (!word)
+			free = &node->word[i];
+	}
+	return free;
 }
 
-static void
-add_child(struct node *node, uint64_t word, unsigned symbol)
+static inline void
+set_child(struct node *node, vmc_order_word *at, uint64_t word, unsigned symbol)
 {
-	vmc_order_word *at = free_word(node, symbol);
-
 	/* pairs with the acquire load in child_of(), and in a walk */
 	vmc_store_release(at, with_symbol(word, symbol));
 	vmc_store_relaxed(
 		&node->count, (uint8_t)(vmc_load_relaxed(&node->count) + 1));
+}
+
+/* To a node that nobody knows yet, and that has room. */
+static inline void
+add_child(struct node *node, uint64_t word, unsigned symbol)
+{
+	unsigned i =
+		node->room == SYMBOLS ? symbol : vmc_load_relaxed(&node->count);
+
+	set_child(node, &node->word[i], word, symbol);
 }
 
 /* The same children in a node of another size, which will be used. */
@@ -325,7 +341,7 @@ grow(struct change *c, const struct path *p, unsigned symbol)
 	struct node *node = p->node;
 	vmc_order_word *at;
 
-	if (!p->above) /* the root: it was empty */
+	if (!p->above) /* the root, which is not empty any more */
 		return AGAIN;
 	enum outcome result = latch_both(p);
 	if (result != DONE)
@@ -350,16 +366,17 @@ add(struct change *c, const struct path *p)
 	struct node *node = p->node;
 	unsigned symbol = symbol_for(node, c->key);
 	enum outcome result = AGAIN;
-	vmc_order_word *at;
 
 	if (vmc_load_relaxed(&node->count) >= node->room)
 		return grow(c, p, symbol);
 	if (!latch(node))
 		return WAIT;
 	/* GONE is more than any room */
-	if (vmc_load_relaxed(&node->count) < node->room &&
-		!child_of(node, symbol, &at)) {
-		add_child(node, c->leaf, symbol);
+	vmc_order_word *at = vmc_load_relaxed(&node->count) < node->room
+				     ? free_word(node, symbol)
+				     : NULL;
+	if (at) {
+		set_child(node, at, c->leaf, symbol);
 		result = DONE;
 	}
 	unlatch(node);
@@ -436,21 +453,29 @@ try_set(struct change *c)
 	return split(c, &p, other, place);
 }
 
+/* A child that is there; in a node with room for all, one close to that word */
+static uint64_t
+some_child(const struct node *node, const vmc_order_word *at)
+{
+	unsigned first =
+		node->room == SYMBOLS && at ? (unsigned)(at - node->word) : 0;
+	unsigned i = first;
+	uint64_t word;
+
+	do {
+		word = vmc_load_acquire(&node->word[i]);
+		i = i > 0 ? i - 1 : node->room - 1u;
+	} while (!word && i != first);
+	return word;
+}
+
 uint64_t
 vmc_order_some_leaf(const struct path *p)
 {
-	const struct node *node = p->node;
-	uint64_t word = p->word;
+	uint64_t word = p->word ? p->word : some_child(p->node, p->at);
 
-	while (!is_leaf(word)) {
-		word = 0;
-		for (unsigned i = 0; i < node->room && !word; i++)
-			word = vmc_load_acquire(&node->word[i]);
-		if (!word)
-			return 0;
-		if (word & IS_NODE)
-			node = node_of(word);
-	}
+	while (word & IS_NODE)
+		word = some_child(node_of(word), NULL);
 	return word;
 }
 
@@ -460,7 +485,7 @@ vmc_order_some_leaf(const struct path *p)
 static bool
 is_few(unsigned count, unsigned room)
 {
-	return room > room_of_size(0) && 3 * count <= room + 1;
+	return room > room_of_size(0) && 3 * count < room + 2;
 }
 
 /* With one child left the node goes. */
@@ -571,25 +596,31 @@ vmc_order_set(struct vmc_order *order, struct vmc_thread *thread,
 	return c.taken;
 }
 
+static __attribute__((noinline)) void
+shrink(struct change *c, struct vmc_thread *thread)
+{
+	struct vmc_order *order = c->order;
+	unsigned size = size_of_room(c->few) - 1;
+	struct vmc_order_stock stock = {.has = 1u << size};
+
+	stock.node[size] = allocate(&order->memory, room_of_size(size));
+	if (!stock.node[size])
+		return;
+	c->stock = &stock;
+	make_change(c, thread, try_shrink);
+	vmc_order_unstock(order, &stock);
+}
+
 size_t
 vmc_order_remove(
 	struct vmc_order *order, struct vmc_thread *thread, const void *leaf)
 {
-	struct vmc_order_stock stock = {0};
 	struct change c = {.order = order,
-		.stock = &stock,
 		.key = order->key_of(leaf),
 		.leaf = (uintptr_t)leaf};
 
 	make_change(&c, thread, try_remove);
-	if (__builtin_expect(!c.few, 1))
-		return 0;
-	unsigned size = size_of_room(c.few) - 1;
-	stock.node[size] = allocate(&order->memory, room_of_size(size));
-	if (!stock.node[size])
-		return 0;
-	stock.has = 1u << size;
-	make_change(&c, thread, try_shrink);
-	vmc_order_unstock(order, &stock);
+	if (__builtin_expect(c.few, 0))
+		shrink(&c, thread);
 	return c.taken;
 }

@@ -29,7 +29,7 @@ struct vmc_order_key {
 typedef struct vmc_order_key vmc_order_key_fn(const void *leaf);
 
 /* Memory that a thread has ready for its changes; all zero: none. */
-#define VMC_ORDER_SIZES 4u
+#define VMC_ORDER_SIZES 3u
 #define VMC_ORDER_STOCKED ((1u << VMC_ORDER_SIZES) - 1)
 
 struct vmc_order_stock {

@@ -53,11 +53,13 @@ struct vmc_order {
 	struct vmc_memory memory;
 };
 
-/* Nodes of size i have room for 2^(i+1) + 1 children. */
+/* Children that nodes of a size have room for. */
 static inline unsigned
-room_of_size(unsigned i)
+room_of_size(unsigned size)
 {
-	return (2u << i) + 1;
+	static const uint8_t rooms[VMC_ORDER_SIZES] = {3, 9, SYMBOLS};
+
+	return rooms[size];
 }
 
 static inline size_t
@@ -183,13 +185,13 @@ vmc_order_descend(
 	p->above = NULL;
 	p->above_at = NULL;
 	p->node = order->root;
-	for (;;) {
-		p->word = child_of(p->node, symbol_for(p->node, key), &p->at);
-		if (!(p->word & IS_NODE))
-			return;
+	p->at = &order->root->word[0];
+	p->word = vmc_load_acquire(p->at);
+	while (p->word & IS_NODE) {
 		p->above = p->node;
 		p->above_at = p->at;
 		p->node = node_of(p->word);
+		p->word = child_of(p->node, symbol_for(p->node, key), &p->at);
 	}
 }
 
