@@ -12,6 +12,9 @@
 
 enum { KEYS = 24, LARGE = 30, PINS = 6 };
 
+/* Do the caches keep their keys in order? */
+static bool ordered;
+
 struct scene {
 	VMEMcache *cache;
 	bool roomy; /* nothing is evicted */
@@ -171,9 +174,13 @@ touch(struct scene *s, uint64_t key)
 static void
 drop(struct scene *s, uint64_t key)
 {
-	int rc = vmemcache_remove(s->cache, &key, sizeof(key), 0);
+	ssize_t rc;
 
-	if ((rc && errno == ENOENT) || done(rc == 0))
+	if (key % 2)
+		rc = vmemcache_remove_prefix(s->cache, &key, sizeof(key));
+	else
+		rc = vmemcache_remove(s->cache, &key, sizeof(key), 0);
+	if ((rc && errno == ENOENT) || done(rc >= 0))
 		s->there[key] = false;
 }
 
@@ -221,6 +228,8 @@ use_small_ones(struct scene *s)
 		}
 	(void)done(vmemcache_walk(s->cache, &cursor, SIZE_MAX, on_item, NULL) >=
 		   0);
+	(void)done(vmemcache_walk_prefix(s->cache, NULL, 0, NULL, 0, SIZE_MAX,
+			   on_item, NULL) >= 0);
 	s->roomy = false;
 	(void)done(vmemcache_clear(s->cache) == 0);
 }
@@ -270,6 +279,7 @@ use_items(void)
 	if (!done(s.cache != NULL))
 		return;
 	vmemcache_callback_on_remove(s.cache, on_remove, NULL);
+	each_expect(vmemcache_set_ordered(s.cache, ordered) == 0);
 	if (vmemcache_add(s.cache, FIXTURE_DIR) != 0) {
 		each_expect(each_excuse(errno));
 	} else {
@@ -296,11 +306,20 @@ items(void **state)
 	each_call(&(struct each){"items", use_items, NULL});
 }
 
+static void
+items_in_order(void **state)
+{
+	(void)state;
+	ordered = true;
+	each_call(&(struct each){"items in order", use_items, NULL});
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(items),
+		cmocka_unit_test(items_in_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
