@@ -379,7 +379,7 @@ open_pool(struct vmemcache *cache, const char *path)
 		.arg = cache};
 
 	cache->prefaulted = cache->prefault_threads > 0;
-	return vmc_pool_open(&cache->pool, path, cache->size,
+	return vmc_pool_open(&cache->pool, path, cache->size, 0,
 		cache->prefaulted ? &prefault : NULL);
 }
 

@@ -189,22 +189,29 @@ size_t vmc_os_blocks_to_bytes(const struct statfs *fs, uint64_t blocks);
 size_t vmc_os_granule(int fd);
 
 /*
+ * The file, whose space is reserved up to `from`, gets that length. Shortening
+ * it gives the rest back to the system; who reads there is ended by SIGBUS.
  * -EFBIG: more than the file system or RLIMIT_FSIZE allows; never SIGXFSZ.
  * -ENOSPC: more than the file system has free.
  */
-int vmc_os_set_length(int fd, size_t size);
+int vmc_os_set_length(int fd, size_t from, size_t size);
 
 /*
- * Reserve the space behind the file's first size bytes, so that touching a
- * page later cannot fail: -ENOSPC comes from here, never a SIGBUS later.
+ * Reserve the space behind the file's bytes from `from` to size, so that
+ * touching a page later cannot fail: -ENOSPC comes from here, never a SIGBUS
+ * later.
  */
-int vmc_os_reserve(int fd, size_t size);
+int vmc_os_reserve(int fd, size_t from, size_t size);
+
+/* The bytes of addresses that the process may have; SIZE_MAX: no limit. */
+size_t vmc_os_address_limit(void);
 
 /*
  * Map the file shared, readable and writable, at a multiple of align if the
- * address space has room for that. *sync: the mapping is of persistent
- * memory, stores go to the medium without the page cache between (MAP_SYNC).
- * Left out of core dumps.
+ * address space has room for that. It may be shorter than the mapping: what is
+ * beyond its end can be used once the file is longer. *sync: the mapping is of
+ * persistent memory, stores go to the medium without the page cache between
+ * (MAP_SYNC). Left out of core dumps.
  */
 int vmc_os_map_file(int fd, size_t size, size_t align, void **addr, bool *sync);
 

@@ -215,18 +215,19 @@ vmc_os_granule(int fd)
 }
 
 int
-vmc_os_set_length(int fd, size_t size)
+vmc_os_set_length(int fd, size_t from, size_t size)
 {
 	struct rlimit limit;
 	struct statfs fs;
 
 	if (size > INT64_MAX)
 		return -EFBIG;
-	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && size > limit.rlim_cur)
+	if (size > from && getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+		size > limit.rlim_cur)
 		return -EFBIG;
 	/* f_blocks is 0 where there is no limit */
-	if (fstatfs(fd, &fs) == 0 && fs.f_blocks > 0 &&
-		size > vmc_os_blocks_to_bytes(&fs, fs.f_bfree))
+	if (size > from && fstatfs(fd, &fs) == 0 && fs.f_blocks > 0 &&
+		size - from > vmc_os_blocks_to_bytes(&fs, fs.f_bfree))
 		return -ENOSPC;
 	return ftruncate(fd, (off_t)size) == 0 ? 0 : -errno;
 }
@@ -263,9 +264,9 @@ write_zeros(int fd, size_t offset, size_t size)
 }
 
 int
-vmc_os_reserve(int fd, size_t size)
+vmc_os_reserve(int fd, size_t from, size_t size)
 {
-	for (size_t at = 0; at < size; at += RESERVE_STEP) {
+	for (size_t at = from; at < size; at += RESERVE_STEP) {
 		size_t part =
 			size - at < RESERVE_STEP ? size - at : RESERVE_STEP;
 		int err = reserve_range(fd, at, part);
@@ -275,6 +276,16 @@ vmc_os_reserve(int fd, size_t size)
 			return err;
 	}
 	return 0;
+}
+
+size_t
+vmc_os_address_limit(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur < SIZE_MAX
+		       ? (size_t)limit.rlim_cur
+		       : SIZE_MAX;
 }
 
 /* An address at a multiple of align with size bytes free behind it, or NULL. */
@@ -294,14 +305,15 @@ int
 vmc_os_map_file(int fd, size_t size, size_t align, void **addr, bool *sync)
 {
 	void *hint = align > vmc_os_page_size() ? find_room(size, align) : NULL;
+	const int readable = PROT_READ | PROT_WRITE;
 
 	*sync = true;
-	*addr = mmap(hint, size, PROT_READ | PROT_WRITE,
-		MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
+	*addr = mmap(hint, size, readable,
+		MAP_SHARED_VALIDATE | MAP_SYNC | MAP_NORESERVE, fd, 0);
 	if (*addr == MAP_FAILED) {
 		*sync = false;
-		*addr = mmap(
-			hint, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		*addr = mmap(hint, size, readable, MAP_SHARED | MAP_NORESERVE,
+			fd, 0);
 	}
 	if (*addr == MAP_FAILED)
 		return -errno;

@@ -47,9 +47,9 @@ vmc_os_create_shared(const char *path, size_t size, int *fd, void **addr)
 	if (fcntl(*fd, F_SETLK, &whole_file) != 0)
 		rc = -errno;
 	if (rc == 0)
-		rc = vmc_os_set_length(*fd, whole);
+		rc = vmc_os_set_length(*fd, 0, whole);
 	if (rc == 0)
-		rc = vmc_os_reserve(*fd, whole);
+		rc = vmc_os_reserve(*fd, 0, whole);
 	if (rc == 0)
 		rc = vmc_os_map_file(*fd, whole, 1, addr, &sync);
 	if (rc) {

@@ -23,6 +23,15 @@
  * allocated fault by fault lie scattered. What fails on the way, to get huge
  * pages above all, is left to the reservation, whose errors are exact.
  *
+ * Growing and shrinking. The mapping is longer than the file from the start: as
+ * long as the pool may become. Addresses beyond the end of the file cost
+ * nothing but addresses, and can be used when the file has grown; so the pool
+ * stays where it is, and nothing is mapped while others use it. Where addresses
+ * are scarce the mapping is shorter, as long as the file at least. Rejected: to
+ * reserve them by a mapping that cannot be read, and to replace a piece of that
+ * when the pool grows. What fails on the way leaves a hole, into which another
+ * thread's mapping may fall.
+ *
  * Prefaulting deals the pool out in steps through one shared counter, so that
  * slow threads hold nobody up and progress is even. It may run beside every
  * other use of the pool. The threads block all signals: the user's handlers
@@ -58,6 +67,12 @@ round_up(size_t size, size_t granule)
 	return (size + granule - 1) & ~(granule - 1);
 }
 
+static size_t
+size_of(const struct vmc_pool *pool)
+{
+	return vmc_load_relaxed(&pool->size);
+}
+
 static int
 open_devdax(struct vmc_pool *pool, const char *path, size_t size, int *fd)
 {
@@ -67,29 +82,47 @@ open_devdax(struct vmc_pool *pool, const char *path, size_t size, int *fd)
 	if (err)
 		return vmc_fail_file(-err, "open", path);
 	device &= ~(align - 1);
-	pool->size = size ? round_up(size, align) : device;
-	pool->page_size = align;
-	if (pool->size > device || pool->size < size) {
+	size_t whole = size ? round_up(size, align) : device;
+	pool->page_size = pool->granule = align;
+	pool->mapped = device;
+	if (whole > device || whole < size) {
 		vmc_os_close(*fd);
 		return vmc_fail(EINVAL,
 			"a size of %zu bytes exceeds the device's %zu: %s",
 			size, device, path);
 	}
+	vmc_store_relaxed(&pool->size, whole);
 	return 0;
 }
 
 /* Nobody would be told later: the kernel would end a process. */
 static int
-check_memory(const struct vmc_pool *pool, int fd)
+check_memory(int fd, size_t size)
 {
 	size_t left = vmc_os_in_memory(fd) ? vmc_os_memory_left("") : SIZE_MAX;
 
-	if (pool->size <= left)
+	if (size <= left)
 		return 0;
 	return vmc_fail(ENOMEM,
 		"a pool of %zu bytes in memory, of which the machine or the "
 		"memory control group has %zu left",
-		pool->size, left);
+		size, left);
+}
+
+/*
+ * The file becomes longer by what is behind `from`. Leaves a message, which
+ * tells what size was asked for.
+ */
+static int
+lengthen(int fd, const char *path, size_t from, size_t size, size_t asked)
+{
+	int err = size == 0 ? -EFBIG : vmc_os_set_length(fd, from, size);
+	char what[64];
+
+	if (!err)
+		return check_memory(fd, size - from);
+	snprintf(what, sizeof(what), "a file of %zu bytes", asked);
+	return vmc_fail_file(-err, what, path);
 }
 
 static int
@@ -99,18 +132,12 @@ open_file(struct vmc_pool *pool, const char *path, size_t size, int *fd)
 
 	if (err)
 		return vmc_fail_file(-err, "open", path);
-	pool->page_size = vmc_os_granule(*fd);
-	pool->size =
-		round_up(size ? size : VMEMCACHE_MIN_POOL, pool->page_size);
-	err = pool->size == 0 ? -EFBIG : vmc_os_set_length(*fd, pool->size);
-	if (err) {
-		char what[64];
-
-		snprintf(what, sizeof(what), "a file of %zu bytes", size);
-		err = vmc_fail_file(-err, what, path);
-	} else {
-		err = check_memory(pool, *fd);
-	}
+	pool->page_size = pool->granule = vmc_os_granule(*fd);
+	pool->mapped = SIZE_MAX;
+	size_t whole =
+		round_up(size ? size : VMEMCACHE_MIN_POOL, pool->granule);
+	vmc_store_relaxed(&pool->size, whole);
+	err = lengthen(*fd, path, 0, whole, size);
 	if (err)
 		vmc_os_close(*fd);
 	return err;
@@ -187,9 +214,9 @@ start_threads(pthread_t *threads, unsigned count, struct job *job)
 }
 
 static int
-report(const struct vmc_prefault *p, const struct vmc_pool *pool, size_t done)
+report(const struct vmc_prefault *p, size_t size, size_t done)
 {
-	return p && p->progress ? p->progress(done, pool->size, p->arg) : 0;
+	return p && p->progress ? p->progress(done, size, p->arg) : 0;
 }
 
 /* The threads at a job. What they work with is on the stack of who began. */
@@ -216,13 +243,13 @@ dismiss(struct crew *crew)
 	crew->started = 0;
 }
 
-/* Leaves a message, but for what the callback says. */
+/* From there to the end. Leaves a message, but for what the callback says. */
 static int
-for_all_steps(struct vmc_pool *pool, enum work work,
+for_all_steps(struct vmc_pool *pool, size_t from, enum work work,
 	const struct vmc_prefault *prefault)
 {
-	struct job job = {.base = pool->base,
-		.size = pool->size,
+	struct job job = {.base = pool->base + from,
+		.size = size_of(pool) - from,
 		.step = pool->page_size > PREFAULT_STEP ? pool->page_size
 							: PREFAULT_STEP,
 		.work = work,
@@ -245,7 +272,7 @@ for_all_steps(struct vmc_pool *pool, enum work work,
 		size_t done = vmc_load_relaxed(&job.done);
 
 		if (done < job.size)
-			said = report(prefault, pool, done);
+			said = report(prefault, job.size, done);
 	}
 	if (said)
 		vmc_store_relaxed(&job.err, said);
@@ -257,41 +284,93 @@ for_all_steps(struct vmc_pool *pool, enum work work,
 	int err = vmc_load_relaxed(&job.err);
 	if (err)
 		return vmc_fail(-err, "!prefault");
-	return report(prefault, pool, pool->size);
+	return report(prefault, job.size, job.size);
 }
 
 int
 vmc_pool_prefault(struct vmc_pool *pool, const struct vmc_prefault *prefault)
 {
-	return for_all_steps(pool, ALL_PAGES, prefault);
+	return for_all_steps(pool, 0, ALL_PAGES, prefault);
 }
 
-/* The mapping's pages and the space behind them; prefault may be NULL. */
+/*
+ * The mapping's pages from there on, and the space behind them; prefault may be
+ * NULL. A huge page that there is a part of already is made whole.
+ */
 static int
-fill(struct vmc_pool *pool, const char *path, int fd,
+fill(struct vmc_pool *pool, const char *path, size_t from,
 	const struct vmc_prefault *prefault)
 {
-	bool in_memory = !pool->is_devdax && vmc_os_in_memory(fd);
+	bool in_memory = !pool->is_devdax && vmc_os_in_memory(pool->fd);
+	size_t huge = from & ~(vmc_os_huge_page_size() - 1);
 	int err = 0, reserved = 0;
 
-	if (in_memory) {
-		vmc_os_prefer_huge(pool->base, pool->size);
-		err = for_all_steps(pool, HUGE_PAGES, prefault);
-	}
+	if (in_memory)
+		err = for_all_steps(pool, huge, HUGE_PAGES, prefault);
 	if (err == -ECANCELED || err == -EBADF)
 		return err;
 	if (!pool->is_devdax)
-		reserved = vmc_os_reserve(fd, pool->size);
+		reserved = vmc_os_reserve(pool->fd, from, size_of(pool));
 	if (reserved) {
 		char what[64];
 
 		snprintf(what, sizeof(what), "no space for %zu bytes",
-			pool->size);
+			size_of(pool));
 		return vmc_fail_file(-reserved, what, path);
 	}
 	if (!prefault || (in_memory && !err))
 		return 0;
-	return for_all_steps(pool, ALL_PAGES, prefault);
+	return for_all_steps(pool, from, ALL_PAGES, prefault);
+}
+
+/* How long the mapping should be, where the user has said `most`, or not. */
+static size_t
+length_wanted(const struct vmc_pool *pool, size_t most)
+{
+	size_t size = size_of(pool);
+	/* a program whose addresses are limited needs them for more */
+	size_t share = vmc_os_address_limit() / 4;
+	size_t wanted = round_up(most, pool->granule);
+
+	if (most == 0 && __builtin_mul_overflow(size, VMC_POOL_MOST, &wanted))
+		wanted = size;
+	if (most == 0 && wanted > share)
+		wanted = share & ~(pool->granule - 1);
+	if (wanted > pool->mapped)
+		wanted = pool->mapped;
+	return wanted < size ? size : wanted;
+}
+
+/* As long as addresses allow, at least the size. Leaves a message. */
+static int
+map(struct vmc_pool *pool, const char *path, size_t most, bool *sync)
+{
+	/* a device's own mapping function aligns what it must */
+	size_t align = pool->is_devdax ? 1 : vmc_os_huge_page_size();
+	size_t size = size_of(pool), length = length_wanted(pool, most);
+	void *base;
+	int err;
+
+	if (size < align)
+		align = 1;
+	while ((err = vmc_os_map_file(pool->fd, length, align, &base, sync)) !=
+			0 &&
+		length > size) {
+		length = length / 2 & ~(pool->granule - 1);
+		if (length < size)
+			length = size;
+	}
+	if (err)
+		return vmc_fail_file(-err, "mmap", path);
+	pool->base = base;
+	pool->mapped = length;
+	if (!pool->is_devdax && pool->granule > vmc_os_page_size()) {
+		/* a mapping of hugetlbfs makes the file as long as it is */
+		err = vmc_os_set_length(pool->fd, length, size);
+		if (err)
+			return vmc_fail_file(-err, "ftruncate", path);
+	}
+	return 0;
 }
 
 /* All goes unless all went well. */
@@ -308,11 +387,9 @@ end_of_opening(struct opening *opening)
 }
 
 int
-vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size,
+vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size, size_t most,
 	const struct vmc_prefault *prefault)
 {
-	size_t align;
-	void *base;
 	bool sync;
 	int fd;
 	int err;
@@ -330,20 +407,19 @@ vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size,
 		pool, false};
 	pool->fd = fd;
 	vmc_os_file_id(fd, pool->file);
-	/* a device's own mapping function aligns what it must */
-	align = pool->is_devdax ? 1 : vmc_os_huge_page_size();
-	err = vmc_os_map_file(
-		fd, pool->size, pool->size < align ? 1 : align, &base, &sync);
-	if (err)
-		return vmc_fail_file(-err, "mmap", path);
-	pool->base = base;
-	err = fill(pool, path, fd, prefault);
+	err = map(pool, path, most, &sync);
 	if (err)
 		return err;
+	if (!pool->is_devdax && vmc_os_in_memory(fd))
+		vmc_os_prefer_huge(pool->base, pool->mapped);
+	err = fill(pool, path, 0, prefault);
+	if (err)
+		return err;
+	size = size_of(pool);
 	pool->is_pmem =
-		sync || pool->is_devdax || is_persistent(base, pool->size);
+		sync || pool->is_devdax || is_persistent(pool->base, size);
 	if (pool->page_size == vmc_os_page_size())
-		pool->page_size = vmc_os_mapped_page_size(base, pool->size);
+		pool->page_size = vmc_os_mapped_page_size(pool->base, size);
 	opening.done = true;
 	return 0;
 }
@@ -354,8 +430,87 @@ vmc_pool_close(struct vmc_pool *pool)
 	if (vmc_os_may_be_file(pool->fd, pool->file))
 		vmc_os_close(pool->fd);
 	if (pool->base)
-		vmc_os_unmap(pool->base, pool->size);
+		vmc_os_unmap(pool->base, pool->mapped);
 	pool->base = NULL;
+}
+
+size_t
+vmc_pool_round(const struct vmc_pool *pool, size_t size)
+{
+	return round_up(size, pool->granule);
+}
+
+/* Its file is another one's number by now, or nobody's. */
+static int
+check_descriptor(const struct vmc_pool *pool)
+{
+	return vmc_os_may_be_file(pool->fd, pool->file)
+		       ? 0
+		       : vmc_fail_const(EBADF,
+				 "the program has closed the pool's file");
+}
+
+/* What has grown goes unless all went well. */
+struct growing {
+	struct vmc_pool *pool;
+	size_t from;
+	bool done;
+	unsigned mark; /* of the process */
+};
+
+static void
+end_of_growing(struct growing *growing)
+{
+	struct vmc_pool *pool = growing->pool;
+	size_t size = size_of(pool);
+
+	if (growing->done || growing->mark != vmc_process_mark())
+		return;
+	vmc_store_relaxed(&pool->size, growing->from);
+	if (!pool->is_devdax)
+		(void)vmc_os_set_length(pool->fd, size, growing->from);
+}
+
+int
+vmc_pool_grow(
+	struct vmc_pool *pool, size_t size, const struct vmc_prefault *prefault)
+{
+	static const char path[] = "the pool's file";
+	int err = check_descriptor(pool);
+
+	if (err)
+		return err;
+	if (size > pool->mapped)
+		return vmc_fail(pool->is_devdax ? ENOSPC : ENOMEM,
+			"a pool of %zu bytes, which has addresses for %zu",
+			size, pool->mapped);
+	VMC_NO_CANCEL;
+	__attribute__((cleanup(end_of_growing))) struct growing growing = {
+		pool, size_of(pool), false, vmc_process_mark()};
+	if (!pool->is_devdax)
+		err = lengthen(pool->fd, path, growing.from, size, size);
+	if (!err) {
+		vmc_store_relaxed(&pool->size, size);
+		err = fill(pool, path, growing.from, prefault);
+	}
+	growing.done = !err;
+	return err;
+}
+
+int
+vmc_pool_shrink(struct vmc_pool *pool, size_t size)
+{
+	size_t from = size_of(pool);
+	int err = pool->is_devdax ? 0 : check_descriptor(pool);
+
+	if (err)
+		return err;
+	if (!pool->is_devdax)
+		err = vmc_os_set_length(pool->fd, from, size);
+	if (err)
+		return vmc_fail(-err, "!a file of %zu bytes", size);
+	vmc_store_relaxed(&pool->size, size);
+	return 0;
 }
 
 int
@@ -372,19 +527,18 @@ is_of_pool(uintptr_t start, uintptr_t end, const void *arg)
 	const struct vmc_pool *pool = arg;
 	uintptr_t base = (uintptr_t)pool->base;
 
-	return start < base + pool->size && end > base;
+	return start < base + size_of(pool) && end > base;
 }
 
 /* Of DAX and hugetlbfs the system tells what their pages are, not where. */
 size_t
 vmc_pool_huge_bytes(const struct vmc_pool *pool)
 {
-	size_t huge = vmc_os_huge_page_size();
-	size_t told =
-		pool->size < huge ? 0 : vmc_os_huge_bytes(is_of_pool, pool);
+	size_t huge = vmc_os_huge_page_size(), size = size_of(pool);
+	size_t told = size < huge ? 0 : vmc_os_huge_bytes(is_of_pool, pool);
 
 	if (told == 0 && pool->page_size >= huge)
-		told = pool->size / huge * huge;
+		told = size / huge * huge;
 	return told;
 }
 

@@ -3,22 +3,26 @@
  * pool.h -- the medium: a mapped unnamed file, or a /dev/dax device
  *
  * Gives the cache an address and a length, and knows how to copy into them
- * (through libpmem where it is persistent memory). Immutable after opening,
- * so every function but open and close may be called from any thread.
+ * (through libpmem where it is persistent memory). Every function but open and
+ * close may be called from any thread, growing and shrinking from one at a
+ * time.
  */
 #ifndef VMC_POOL_H
 #define VMC_POOL_H
 
-#include <stdbool.h>
+#include "base/atomic.h"
+
 #include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
 struct vmc_pool {
+	/* what was asked for, rounded up to a page, or to the alignment of a
+	   device or of hugetlbfs; written by who grows or shrinks it */
+	_Atomic size_t size;
 	/* immutable after vmc_pool_open() */
 	char *base;
-	size_t size;      /* what was asked for, rounded up to a page, or to
-			     the alignment of a device or of hugetlbfs */
+	size_t mapped;    /* bytes of addresses: as large as it can become */
+	size_t granule;   /* of which size is a multiple */
 	size_t page_size; /* of the mapping, as really obtained at opening */
 	bool is_pmem;     /* persistent memory: stores go through libpmem */
 	bool is_devdax;
@@ -40,11 +44,15 @@ struct vmc_prefault {
 	void *arg;
 };
 
+/* Where `most` is 0, how many times its size a pool may grow to. */
+#define VMC_POOL_MOST 16
+
 /*
  * Map `size` bytes (0: the default, VMEMCACHE_MIN_POOL or the whole device)
  * of an unnamed file in the directory `path`, or of the device DAX `path`.
  * Space is reserved now, so that a full medium is -ENOSPC here. Unless prefault
- * is NULL, every page is present afterwards.
+ * is NULL, every page is present afterwards. Addresses are reserved for `most`
+ * bytes, as far as there are any.
  *
  * Leaves a message. -EINVAL: path is NULL, or the size exceeds the device;
  * -ENOTDIR: neither directory nor device DAX ("open: Not a directory: path");
@@ -53,8 +61,25 @@ struct vmc_prefault {
  * Nothing is left behind on failure.
  */
 int vmc_pool_open(struct vmc_pool *pool, const char *path, size_t size,
-	const struct vmc_prefault *prefault);
+	size_t most, const struct vmc_prefault *prefault);
 void vmc_pool_close(struct vmc_pool *pool);
+
+/* That many bytes as the size of this pool; 0: that overflows. */
+size_t vmc_pool_round(const struct vmc_pool *pool, size_t size);
+/*
+ * To that size, rounded, above the one that it has. Leaves a message. -ENOMEM:
+ * not so much has been mapped, or there is no memory; -ENOSPC: the medium is
+ * full, or the device ends; -EFBIG and the like; what progress says. Then it is
+ * as it was.
+ */
+int vmc_pool_grow(struct vmc_pool *pool, size_t size,
+	const struct vmc_prefault *prefault);
+/*
+ * To that size, rounded, below the one that it has: nobody may read or write
+ * what is beyond it from now on. As the system says, with a message; then it is
+ * as it was.
+ */
+int vmc_pool_shrink(struct vmc_pool *pool, size_t size);
 
 /*
  * A new descriptor of the file or device, close-on-exec. -EMFILE, …; -EBADF:

@@ -113,7 +113,7 @@ open_device(size_t wanted)
 			align > MOST_MAPPED)
 			return;
 	}
-	int rc = vmc_pool_open(&pool, "/dev/zero", wanted, NULL);
+	int rc = vmc_pool_open(&pool, "/dev/zero", wanted, 0, NULL);
 	fuzz_expect(err ? rc == err : rc <= 0);
 	if (rc) {
 		fuzz_expect(*vmc_error_message());

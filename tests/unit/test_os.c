@@ -281,10 +281,10 @@ test_reserve(void **state)
 	for (size_t i = 0; i < 2; i++) {
 		assert_int_equal(vmc_os_open_unnamed(directories[i], &fd), 0);
 		assert_int_equal(vmc_os_granule(fd), vmc_os_page_size());
-		assert_int_equal(vmc_os_set_length(fd, size), 0);
+		assert_int_equal(vmc_os_set_length(fd, 0, size), 0);
 		assert_int_equal(lseek(fd, 0, SEEK_END), size);
 		assert_true(allocated(fd) < MIB);
-		assert_int_equal(vmc_os_reserve(fd, size), 0);
+		assert_int_equal(vmc_os_reserve(fd, 0, size), 0);
 		assert_true(allocated(fd) >= size);
 		vmc_os_close(fd);
 	}
@@ -300,10 +300,10 @@ test_reserve_by_writing(void **state)
 	(void)state;
 	for (long skip = 0; skip < 2; skip++) {
 		assert_int_equal(vmc_os_open_unnamed("/dev/shm", &fd), 0);
-		assert_int_equal(vmc_os_set_length(fd, size), 0);
+		assert_int_equal(vmc_os_set_length(fd, 0, size), 0);
 		fault_arm("fallocate", skip, 1, EOPNOTSUPP);
 		fault_arm("pwrite", 3, 1, EINTR);
-		assert_int_equal(vmc_os_reserve(fd, size), 0);
+		assert_int_equal(vmc_os_reserve(fd, 0, size), 0);
 		assert_int_equal(fault_disarm(), 2);
 		assert_true(allocated(fd) >= size);
 		assert_int_equal(lseek(fd, 0, SEEK_END), size);
@@ -313,16 +313,16 @@ test_reserve_by_writing(void **state)
 	assert_int_equal(vmc_os_open_unnamed("/dev/shm", &fd), 0);
 	for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
 		fault_arm("fallocate", 0, 1, answers[i]);
-		assert_int_equal(vmc_os_reserve(fd, 1), 0);
+		assert_int_equal(vmc_os_reserve(fd, 0, 1), 0);
 		assert_int_equal(fault_disarm(), 1);
 	}
 	fault_arm("fallocate", 0, 1, EIO);
-	assert_int_equal(vmc_os_reserve(fd, MIB), -EIO);
+	assert_int_equal(vmc_os_reserve(fd, 0, MIB), -EIO);
 	fault_disarm();
 	/* nowhere to write to: the descriptor is read-only */
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	fault_arm("fallocate", 0, 1, EOPNOTSUPP);
-	assert_int_equal(vmc_os_reserve(null, MIB), -EBADF);
+	assert_int_equal(vmc_os_reserve(null, 0, MIB), -EBADF);
 	fault_disarm();
 	close(null);
 	vmc_os_close(fd);
@@ -348,11 +348,11 @@ test_reserve_under_signals(void **state)
 
 	(void)state;
 	assert_int_equal(vmc_os_open_unnamed("/dev/shm", &fd), 0);
-	assert_int_equal(vmc_os_set_length(fd, 256 * MIB), 0);
+	assert_int_equal(vmc_os_set_length(fd, 0, 256 * MIB), 0);
 	/* for good: Valgrind may deliver the last one late */
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &timer, NULL);
-	int err = vmc_os_reserve(fd, 256 * MIB);
+	int err = vmc_os_reserve(fd, 0, 256 * MIB);
 	timer = (struct itimerval){0};
 	setitimer(ITIMER_REAL, &timer, NULL);
 	assert_int_equal(err, 0);
@@ -368,14 +368,14 @@ test_set_length_limits(void **state)
 
 	(void)state;
 	assert_int_equal(vmc_os_open_unnamed("/dev/shm", &fd), 0);
-	assert_int_equal(vmc_os_set_length(fd, SIZE_MAX), -EFBIG);
-	assert_int_equal(vmc_os_set_length(fd, (size_t)1 << 56), -ENOSPC);
+	assert_int_equal(vmc_os_set_length(fd, 0, SIZE_MAX), -EFBIG);
+	assert_int_equal(vmc_os_set_length(fd, 0, (size_t)1 << 56), -ENOSPC);
 	getrlimit(RLIMIT_FSIZE, &old);
 	limit = old;
 	limit.rlim_cur = MIB;
 	setrlimit(RLIMIT_FSIZE, &limit);
-	int over = vmc_os_set_length(fd, MIB + 1); /* else SIGXFSZ ends us */
-	int just = vmc_os_set_length(fd, MIB);
+	int over = vmc_os_set_length(fd, 0, MIB + 1); /* else SIGXFSZ ends us */
+	int just = vmc_os_set_length(fd, 0, MIB);
 	setrlimit(RLIMIT_FSIZE, &old);
 	assert_int_equal(over, -EFBIG);
 	assert_int_equal(just, 0);
@@ -394,12 +394,12 @@ test_map_file(void **state)
 	(void)state;
 	for (size_t i = 0; i < 2; i++) {
 		assert_int_equal(vmc_os_open_unnamed(directories[i], &fd), 0);
-		assert_int_equal(vmc_os_set_length(fd, 4 * huge), 0);
+		assert_int_equal(vmc_os_set_length(fd, 0, 4 * huge), 0);
 		assert_int_equal(
 			vmc_os_map_file(fd, 4 * huge, huge, &addr, &sync), 0);
 		assert_int_equal((uintptr_t)addr % huge, 0);
 		assert_false(sync);
-		assert_int_equal(vmc_os_reserve(fd, 4 * huge), 0);
+		assert_int_equal(vmc_os_reserve(fd, 0, 4 * huge), 0);
 		vmc_os_close(fd);
 		assert_int_equal(vmc_os_populate(addr, 4 * huge), 0);
 		assert_int_equal(process_smaps_size(addr, "Rss"), 4 * huge);
@@ -407,7 +407,7 @@ test_map_file(void **state)
 	}
 	assert_int_equal(vmc_os_open_unnamed("/dev/shm", &fd), 0);
 	/* no room to align in: it is mapped all the same */
-	assert_int_equal(vmc_os_set_length(fd, 2 * huge), 0);
+	assert_int_equal(vmc_os_set_length(fd, 0, 2 * huge), 0);
 	fault_arm("mmap", 0, 1, ENOMEM);
 	assert_int_equal(vmc_os_map_file(fd, huge, huge, &addr, &sync), 0);
 	assert_int_equal(fault_disarm(), 1);
@@ -434,7 +434,7 @@ test_huge_pages(void **state)
 	for (int how = 0; how < 4; how++) {
 		bool wanted = how % 2, locked = how / 2;
 		assert_int_equal(vmc_os_open_unnamed("/dev/shm", &fd), 0);
-		assert_int_equal(vmc_os_set_length(fd, size), 0);
+		assert_int_equal(vmc_os_set_length(fd, 0, size), 0);
 		assert_int_equal(
 			vmc_os_map_file(fd, size, huge, &addr, &sync), 0);
 		if (wanted) {
@@ -442,7 +442,7 @@ test_huge_pages(void **state)
 			assert_true(vmc_os_in_memory(fd));
 			vmc_os_make_huge(addr, size);
 		}
-		assert_int_equal(vmc_os_reserve(fd, size), 0);
+		assert_int_equal(vmc_os_reserve(fd, 0, size), 0);
 		assert_true(allocated(fd) >= size);
 		/* as mlockall(2) makes new mappings; of the first huge page is
 		 * enough, and all of it may not be allowed */
@@ -479,7 +479,7 @@ test_page_size_unknown(void **state)
 
 	(void)state;
 	assert_int_equal(vmc_os_open_unnamed("/dev/shm", &fd), 0);
-	assert_int_equal(vmc_os_set_length(fd, 3 * huge), 0);
+	assert_int_equal(vmc_os_set_length(fd, 0, 3 * huge), 0);
 	assert_int_equal(vmc_os_map_file(fd, 3 * huge, huge, &addr, &sync), 0);
 	fault_arm("madvise", 0, 1, EINVAL);
 	assert_int_equal(vmc_os_mapped_page_size(addr, 3 * huge), page);
@@ -502,7 +502,7 @@ test_populate_by_touching(void **state)
 
 	(void)state;
 	assert_int_equal(vmc_os_open_unnamed("/tmp", &fd), 0);
-	assert_int_equal(vmc_os_set_length(fd, size), 0);
+	assert_int_equal(vmc_os_set_length(fd, 0, size), 0);
 	for (size_t i = 0; i < size; i++)
 		assert_int_equal(pwrite(fd, &(char){(char)i}, 1, (off_t)i), 1);
 	assert_int_equal(vmc_os_map_file(fd, size, 1, &addr, &sync), 0);

@@ -77,7 +77,7 @@ check_pool(const char *path, size_t size, size_t want)
 	struct vmc_pool pool;
 	size_t huge = vmc_os_huge_page_size();
 
-	assert_int_equal(vmc_pool_open(&pool, path, size, NULL), 0);
+	assert_int_equal(vmc_pool_open(&pool, path, size, 0, NULL), 0);
 	/* one descriptor is kept: the file's */
 	assert_int_equal(process_descriptors(), descriptors + 1);
 	assert_int_equal(pool.size, want);
@@ -120,7 +120,7 @@ test_kept_out_of_core_dumps(void **state)
 	char flags[200];
 
 	(void)state;
-	assert_int_equal(vmc_pool_open(&pool, "/dev/shm", 0, NULL), 0);
+	assert_int_equal(vmc_pool_open(&pool, "/dev/shm", 0, 0, NULL), 0);
 	process_smaps(pool.base, "VmFlags", flags, sizeof(flags));
 	assert_non_null(strstr(flags, " dd"));
 	vmc_pool_close(&pool);
@@ -137,7 +137,7 @@ check_refused(const char *path, size_t size, int err, const char *message)
 	bool with_path = strcmp(message + strlen(message) - 2, ": ") == 0;
 	snprintf(expected, sizeof(expected), "%s%s", message,
 		with_path ? path : "");
-	assert_int_equal(vmc_pool_open(&pool, path, size, NULL), -err);
+	assert_int_equal(vmc_pool_open(&pool, path, size, 0, NULL), -err);
 	assert_string_equal(vmc_error_message(), expected);
 	assert_int_equal(process_descriptors(), descriptors);
 	assert_int_equal(process_unnamed_mappings(), mappings);
@@ -202,7 +202,7 @@ test_too_large(void **state)
 	limit.rlim_cur = pages * vmc_os_page_size() + 16 * MIB;
 	setrlimit(RLIMIT_AS, &limit);
 	struct vmc_pool pool;
-	int err = vmc_pool_open(&pool, "/tmp", 64 * MIB, NULL);
+	int err = vmc_pool_open(&pool, "/tmp", 64 * MIB, 0, NULL);
 	setrlimit(RLIMIT_AS, &old);
 	assert_int_equal(err, -ENOMEM);
 	assert_string_equal(
@@ -222,7 +222,7 @@ test_no_descriptors(void **state)
 	limit = old;
 	limit.rlim_cur = (rlim_t)lowest_free;
 	setrlimit(RLIMIT_NOFILE, &limit);
-	int err = vmc_pool_open(&pool, "/tmp", 0, NULL);
+	int err = vmc_pool_open(&pool, "/tmp", 0, 0, NULL);
 	setrlimit(RLIMIT_NOFILE, &old);
 	assert_int_equal(err, -EMFILE);
 }
@@ -239,7 +239,7 @@ check_each_call_failing(const char *path, size_t size, long count)
 
 	for (n = 0;; n++) {
 		fault_arm(NULL, n, count, EIO);
-		int err = vmc_pool_open(&pool, path, size, NULL);
+		int err = vmc_pool_open(&pool, path, size, 0, NULL);
 		long failed = fault_disarm();
 		assert_int_equal(process_descriptors(), descriptors + !err);
 		if (err) {
@@ -256,7 +256,8 @@ check_each_call_failing(const char *path, size_t size, long count)
 			break;
 	}
 	printf("%s: %ld calls, %ld essential\n", path, n, refused);
-	assert_true(refused >= 3 && refused < n);
+	/* a mapping that fails once is tried again, with fewer addresses */
+	assert_true(refused >= 2 && refused < n);
 }
 
 static void
@@ -292,20 +293,20 @@ fill(const char *dir)
 	struct vmc_pool pool;
 	int before = process_descriptors();
 
-	if (vmc_pool_open(&pool, dir, 17 * MIB, NULL) != -ENOSPC)
+	if (vmc_pool_open(&pool, dir, 17 * MIB, 0, NULL) != -ENOSPC)
 		return 1;
 	if (process_descriptors() != before ||
 		process_unnamed_mappings() != mappings)
 		return 2;
-	if (vmc_pool_open(&pool, dir, 12 * MIB, NULL) != 0)
+	if (vmc_pool_open(&pool, dir, 12 * MIB, 0, NULL) != 0)
 		return 3;
 	memset(pool.base, 1, pool.size);
 	struct vmc_pool second;
-	if (vmc_pool_open(&second, dir, 5 * MIB, NULL) != -ENOSPC)
+	if (vmc_pool_open(&second, dir, 5 * MIB, 0, NULL) != -ENOSPC)
 		return 4;
 	vmc_pool_close(&pool);
 	/* what was refused left no space taken */
-	if (vmc_pool_open(&pool, dir, 16 * MIB, NULL) != 0)
+	if (vmc_pool_open(&pool, dir, 16 * MIB, 0, NULL) != 0)
 		return 5;
 	memset(pool.base, 1, pool.size);
 	vmc_pool_close(&pool);
@@ -325,7 +326,7 @@ on_huge_tmpfs(const char *dir)
 {
 	struct vmc_pool pool;
 
-	if (vmc_pool_open(&pool, dir, 16 * MIB, NULL) != 0)
+	if (vmc_pool_open(&pool, dir, 16 * MIB, 0, NULL) != 0)
 		return 1;
 	printf("huge tmpfs: page size %zu\n", pool.page_size);
 	bool ok = pool.page_size == vmc_os_huge_page_size();
@@ -339,7 +340,7 @@ on_ramfs(const char *dir)
 {
 	struct vmc_pool pool;
 
-	if (vmc_pool_open(&pool, dir, 16 * MIB, NULL) != 0)
+	if (vmc_pool_open(&pool, dir, 16 * MIB, 0, NULL) != 0)
 		return 1;
 	memset(pool.base, 1, pool.size);
 	vmc_pool_close(&pool);
@@ -351,7 +352,7 @@ on_read_only(const char *dir)
 {
 	struct vmc_pool pool;
 
-	return vmc_pool_open(&pool, dir, 0, NULL) == -EROFS ? 0 : 1;
+	return vmc_pool_open(&pool, dir, 0, 0, NULL) == -EROFS ? 0 : 1;
 }
 
 static void
@@ -434,8 +435,8 @@ test_devdax(void **state)
 	(void)state;
 	make_devdax(root, sizeof(root));
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		assert_int_equal(
-			vmc_pool_open(&pool, "/dev/zero", cases[i].size, NULL),
+		assert_int_equal(vmc_pool_open(&pool, "/dev/zero",
+					 cases[i].size, 0, NULL),
 			0);
 		assert_int_equal(pool.size, cases[i].want);
 		assert_int_equal(pool.page_size, 2 * MIB);
@@ -500,7 +501,7 @@ test_given_medium(void **state)
 	(void)state;
 	if (path == NULL)
 		skip();
-	assert_int_equal(vmc_pool_open(&pool, path, 64 * MIB, NULL), 0);
+	assert_int_equal(vmc_pool_open(&pool, path, 64 * MIB, 0, NULL), 0);
 	snprintf(got, sizeof(got), "pmem=%d devdax=%d page=%zu", pool.is_pmem,
 		pool.is_devdax, pool.page_size);
 	printf("%s: %s\n", path, got);
@@ -522,7 +523,7 @@ test_given_medium(void **state)
 	assert_int_equal(
 		vmc_pool_prefault(&pool, &(struct vmc_prefault){0}), 0);
 	vmc_pool_close(&pool);
-	int err = vmc_pool_open(&pool, path, (size_t)1 << 50, NULL);
+	int err = vmc_pool_open(&pool, path, (size_t)1 << 50, 0, NULL);
 	/* hugetlbfs counts its pages when they are mapped */
 	assert_true(err == -EINVAL || err == -ENOSPC || err == -ENOMEM);
 }
@@ -550,7 +551,7 @@ test_memory_limit(void **state)
 		fclose(file);
 	}
 	fault_redirect("/sys/fs/cgroup", root);
-	err = vmc_pool_open(&pool, "/dev/shm", 24 * MIB, NULL);
+	err = vmc_pool_open(&pool, "/dev/shm", 24 * MIB, 0, NULL);
 	if (err == 0) { /* no tmpfs, or no control groups */
 		vmc_pool_close(&pool);
 	} else {
@@ -558,7 +559,7 @@ test_memory_limit(void **state)
 		assert_non_null(
 			strstr(vmc_error_message(), "memory control group"));
 		assert_int_equal(
-			vmc_pool_open(&pool, "/dev/shm", 19 * MIB, NULL), 0);
+			vmc_pool_open(&pool, "/dev/shm", 19 * MIB, 0, NULL), 0);
 		vmc_pool_close(&pool);
 	}
 	fault_redirect(NULL, NULL);

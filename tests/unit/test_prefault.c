@@ -67,7 +67,8 @@ test_prefault(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(threads) / sizeof(*threads); i++) {
 		struct progress p = {.thread = pthread_self(), .total = size};
-		assert_int_equal(vmc_pool_open(&pool, "/tmp", size, NULL), 0);
+		assert_int_equal(
+			vmc_pool_open(&pool, "/tmp", size, 0, NULL), 0);
 		memset(pool.base, 7, 10 * MIB);
 		assert_true(process_smaps_size(pool.base, "Rss") < 40 * MIB);
 		assert_int_equal(prefault(&pool, threads[i], &p), 0);
@@ -86,7 +87,7 @@ test_prefault_failing(void **state)
 	struct vmc_pool pool;
 
 	(void)state;
-	assert_int_equal(vmc_pool_open(&pool, "/tmp", 50 * MIB, NULL), 0);
+	assert_int_equal(vmc_pool_open(&pool, "/tmp", 50 * MIB, 0, NULL), 0);
 	/* kernels before 5.14 do not know it */
 	if (madvise(pool.base, 4096, MADV_POPULATE_WRITE) && errno == EINVAL) {
 		vmc_pool_close(&pool);
@@ -129,7 +130,7 @@ test_prefault_at_opening(void **state)
 			fault_arm(function, i / 2 == 3,
 				i / 2 == 4 ? 1 : LONG_MAX,
 				i / 2 == 2 ? EINVAL : 0);
-		int rc = vmc_pool_open(&pool, where[i % 2], 50 * MIB,
+		int rc = vmc_pool_open(&pool, where[i % 2], 50 * MIB, 0,
 			&(struct vmc_prefault){3, on_progress, &p});
 		fault_disarm();
 		if (i / 2 == 4) {
@@ -159,7 +160,7 @@ test_prefault_stopped(void **state)
 		struct progress p = {.thread = pthread_self(),
 			.total = 50 * MIB,
 			.answer = -ECANCELED};
-		assert_int_equal(vmc_pool_open(&pool, where[i % 2], 50 * MIB,
+		assert_int_equal(vmc_pool_open(&pool, where[i % 2], 50 * MIB, 0,
 					 &(struct vmc_prefault){
 						 1 + i / 2, on_progress, &p}),
 			-ECANCELED);
@@ -201,7 +202,7 @@ test_prefault_beside_writers(void **state)
 
 		(void)state;
 		assert_int_equal(
-			vmc_pool_open(&pool, "/tmp", 20 * MIB, NULL), 0);
+			vmc_pool_open(&pool, "/tmp", 20 * MIB, 0, NULL), 0);
 		if (touching)
 			fault_arm("madvise", 0, LONG_MAX, EINVAL);
 		pthread_create(&thread, NULL, write_on, &w);
