@@ -45,13 +45,15 @@ struct vmemcache {
 	struct vmc_order *order; /* of keys; NULL: not asked for */
 	size_t block_size;
 	struct vmc_pool pool;
-	uint64_t blocks;
+	_Atomic uint64_t blocks; /* of the pool, by who resizes it */
 	struct vmc_extent *extent;
 	struct vmc_policy *policy;
 	memkind_t kind;
 	struct vmc_memory memory;    /* metadata, counted, freed by epoch */
 	struct vmc_memory uncounted; /* the same kind, at once */
-	uint64_t dram_baseline;      /* of the empty index and policy */
+	/* of what is there when it is empty; by who resizes it */
+	_Atomic uint64_t dram_baseline;
+	_Atomic bool resizing; /* one thread at a time (resize.c) */
 	bool prefaulted;
 	bool closing; /* nobody else uses it: retiring is freeing */
 	/* over forks, see inherit.c */
@@ -62,6 +64,7 @@ struct vmemcache {
 
 	/* configuration; immutable once the cache is added */
 	size_t size; /* 0: not set */
+	size_t most; /* that it may grow to; 0: not set */
 	const struct vmc_policy_ops *policy_ops;
 	enum vmemcache_metadata metadata;
 	enum vmc_index_kind index_kind;
@@ -184,6 +187,11 @@ void vmc_cache_strike_off(struct vmemcache *cache);
  * cleanup of a variable, as both run these when they unwind the stack.
  */
 #define vmc_cleanup(function) __attribute__((cleanup(function), unused))
+
+/* How the user wants the pool prefaulted; of a cache that is set up so. */
+struct vmc_prefault vmc_cache_prefault_wanted(struct vmemcache *cache);
+/* As vmemcache_resize(); -EBADF. */
+int vmc_cache_resize(struct vmemcache *cache, size_t size);
 
 /* As vmemcache_add(); a failure leaves the configuration as it was. */
 int vmc_cache_open(struct vmemcache *cache, const char *path);
@@ -552,6 +560,13 @@ vmc_cache_end_wait(struct vmc_stripe *stripe, struct vmc_patience *patience)
 			&stripe->waits, vmc_load_relaxed(&stripe->waits) + 1);
 	patience->waits = false;
 }
+
+/*
+ * With nothing in hand: until all work has ended that others had begun before.
+ * What they are told after that they know, by the fence of wait.c.
+ */
+void vmc_cache_let_work_end(
+	struct vmemcache *cache, const struct vmc_stripe *own);
 
 /* Of a wait that ends by itself: for a moment, in later rounds for longer. */
 void vmc_cache_pause(unsigned round);

@@ -133,9 +133,11 @@ vmc_claim_entry(struct vmemcache *cache, struct vmc_entry *e, uint16_t *state)
 {
 	*state = vmc_load_acquire(&e->state);
 	while ((*state & VMC_ENTRY_STATES) == VMC_ENTRY_LIVE)
-		if (vmc_cas_acq_rel(&e->state, state,
-			    (uint16_t)((*state & ~VMC_ENTRY_PARKED) |
-				       VMC_ENTRY_EVICTING))) {
+		if (vmc_entry_is_moving(*state)) {
+			*state = vmc_entry_settled(e);
+		} else if (vmc_cas_acq_rel(&e->state, state,
+				   (uint16_t)((*state & ~VMC_ENTRY_PARKED) |
+					      VMC_ENTRY_EVICTING))) {
 			if (__builtin_expect(*state & VMC_ENTRY_PARKED, 0))
 				vmc_fetch_sub_acq_rel(&cache->parked, 1);
 			return true;
@@ -282,6 +284,10 @@ claim_under_lock(struct vmemcache *cache, struct vmc_claim *claim,
 			claim->met = node;
 			claim->before_met = count_claimed(claim);
 			return;
+		}
+		if (vmc_entry_is_moving(state)) {
+			state = vmc_entry_settled(e);
+			continue;
 		}
 		if (state >= VMC_ENTRY_PIN) {
 			done = vmc_cas_acq_rel(
@@ -507,7 +513,8 @@ fetch_victim(struct vmemcache *cache, const struct vmc_entry *victim)
 
 	if (vmc_load_acquire(&victim->state) & VMC_ENTRY_STATES)
 		return;
-	const vmc_run *run = vmc_runs_view(&victim->runs, &count);
+	const vmc_runs runs = vmc_entry_runs(victim);
+	const vmc_run *run = vmc_runs_view(&runs, &count);
 
 	if (count > 0)
 		vmc_prefetch_value((uintptr_t)vmc_block_address(

@@ -13,8 +13,8 @@
  *
  * The state word: what the entry is, and who has pinned it.
  *
- *   15        6   5      4 ... 2    1     0
- *   |   pins   | PARKED | unused | state |
+ *   15        6   5      4    3     2      1     0
+ *   |   pins   | PARKED | unused | MOVING | state |
  *
  * Life of it; whoever makes a transition owns what comes with it:
  *
@@ -36,6 +36,11 @@
  *   pins                  that: the evictor if   entry goes when no reader and
  *                         there were no pins,    no ring holds it
  *                         else the last unpin
+ *   LIVE, no   MOVING     who moves the value,     the runs are about to be
+ *   pins                  under the latch of the   others, of the same bytes;
+ *                         index (resize.c)         claims and pins wait
+ *   MOVING     LIVE       the same, a few
+ *                         instructions later
  *   LIVE,      PARKED     an evictor that found  in no place of the policy; the
  *   pins                  it pinned              last unpin puts it back
  *
@@ -60,8 +65,9 @@
  * From where to where, and who wins when several want it: claim.c. How pins are
  * taken and dropped, and why blocks are freed once: pin.c.
  *
- * Guards: sizes, runs and key are immutable while the entry is in the
- * index.
+ * Guards: sizes and key are immutable while the entry is in the index. So are
+ * the runs, but that the value may be moved, while it is neither claimed nor
+ * pinned: who has not done either reads them by vmc_entry_runs().
  */
 #ifndef VMC_ENTRY_H
 #define VMC_ENTRY_H
@@ -79,7 +85,8 @@ enum vmc_entry_state {
 	VMC_ENTRY_EVICTING = 2,
 	VMC_ENTRY_DEAD = 3, /* EVICTING and one more bit */
 
-	VMC_ENTRY_STATES = 3, /* the bits that tell the state */
+	VMC_ENTRY_STATES = 3,      /* the bits that tell the state */
+	VMC_ENTRY_MOVING = 1 << 2, /* only of one that is LIVE */
 	VMC_ENTRY_PARKED = 1 << 5,
 	VMC_ENTRY_PIN = 1 << 6,
 	/* of which the last one is taken by pin.c for those that are more */
@@ -129,6 +136,52 @@ vmc_entry_set_value_size(struct vmc_entry *entry, size_t size)
 	entry->value_size_high =
 		(uint8_t)((entry->value_size_high & VMC_ENTRY_EXTRA) |
 			  size >> 32);
+}
+
+static inline bool
+vmc_entry_is_moving(uint16_t state)
+{
+	return __builtin_expect(
+		(state & (VMC_ENTRY_STATES | VMC_ENTRY_MOVING)) ==
+			VMC_ENTRY_MOVING,
+		0);
+}
+
+/* The state, once nobody moves the value: that takes a few instructions. */
+static inline uint16_t
+vmc_entry_settled(const struct vmc_entry *entry)
+{
+	uint16_t state;
+
+	while (vmc_entry_is_moving(state = vmc_load_acquire(&entry->state)))
+		vmc_pause();
+	return state;
+}
+
+/* DEAD or MOVING: no pin can be added, for ever or for now. */
+static inline bool
+vmc_entry_takes_no_pin(uint16_t state)
+{
+	return (state & (VMC_ENTRY_STATES | VMC_ENTRY_MOVING)) >
+	       VMC_ENTRY_EVICTING;
+}
+
+/*
+ * The runs at one moment, of a value that may be moved meanwhile: the bytes are
+ * there, and the array is kept, until the epoch ends. Acquire: pairs with the
+ * release by who moves it.
+ */
+static inline vmc_runs
+vmc_entry_runs(const struct vmc_entry *entry)
+{
+	return (vmc_runs){
+		vmc_load_acquire((const _Atomic uint64_t *)&entry->runs.word)};
+}
+
+static inline void
+vmc_entry_set_runs(struct vmc_entry *entry, vmc_runs runs)
+{
+	vmc_store_release((_Atomic uint64_t *)&entry->runs.word, runs.word);
 }
 
 static inline bool

@@ -23,7 +23,8 @@
  * acquire in find). A reader that reads DEAD looks the key up again: the
  * evictor took the entry out of the index before E1, so it cannot find the
  * same one twice. The entry itself, its runs and the index's nodes are kept
- * by the epoch.
+ * by the epoch. A value that is moved meanwhile is read whole from where it was
+ * or from where it is: resize.c says why both have its bytes.
  *
  * A get waits for two CPU cache misses, one after the other: that of the bag,
  * and those of entry and value together, since the note in the bag says where
@@ -48,11 +49,11 @@
 
 /* The n bytes from offset on of a value in several runs. */
 static void
-read_runs(struct vmemcache *cache, const struct vmc_entry *entry, char *to,
-	size_t n, size_t offset)
+read_runs(struct vmemcache *cache, const vmc_runs *runs, char *to, size_t n,
+	size_t offset)
 {
 	uint64_t count;
-	const vmc_run *run = vmc_runs_view(&entry->runs, &count);
+	const vmc_run *run = vmc_runs_view(runs, &count);
 	size_t length = vmc_run_count(*run) * cache->block_size;
 
 	/* of the first, the index's note has told */
@@ -83,13 +84,14 @@ static inline void
 read_value(struct vmemcache *cache, const struct vmc_entry *entry, char *to,
 	size_t n, size_t offset)
 {
-	uint64_t word = entry->runs.word;
+	const vmc_runs runs = vmc_entry_runs(entry);
 
-	if (__builtin_expect((word & VMC_RUNS_ARRAY) != 0, 0))
-		read_runs(cache, entry, to, n, offset);
-	else if (__builtin_expect(word != 0, 1))
+	if (__builtin_expect((runs.word & VMC_RUNS_ARRAY) != 0, 0))
+		read_runs(cache, &runs, to, n, offset);
+	else if (__builtin_expect(runs.word != 0, 1))
 		vmc_copy_racing(to,
-			vmc_block_address(cache, vmc_run_first(word)) + offset,
+			vmc_block_address(cache, vmc_run_first(runs.word)) +
+				offset,
 			n);
 }
 

@@ -38,10 +38,12 @@ vmc_item_join(struct vmemcache *cache, struct vmc_stripe *stripe,
 		crowd->pins++;
 		return 0;
 	}
-	do
+	do {
+		if (vmc_entry_is_moving(state))
+			state = vmc_entry_settled(e);
 		if ((state & VMC_ENTRY_STATES) == VMC_ENTRY_DEAD)
 			return -EAGAIN;
-	while (!vmc_cas_acq_rel(
+	} while (!vmc_cas_acq_rel(
 		&e->state, &state, (uint16_t)(state + VMC_ENTRY_PIN)));
 	if (vmc_entry_pins(state) < VMC_WORD_PINS) {
 		if (vmc_entry_pins(state) == 0)
@@ -117,6 +119,10 @@ vmc_item_pin(struct vmemcache *cache, struct vmc_stripe *stripe,
 
 	while ((state & VMC_ENTRY_STATES) != VMC_ENTRY_DEAD &&
 		vmc_entry_pins(state) < VMC_WORD_PINS) {
+		if (vmc_entry_is_moving(state)) {
+			state = vmc_entry_settled(e);
+			continue;
+		}
 		if (!vmc_cas_acq_rel(&e->state, &state,
 			    (uint16_t)(state + VMC_ENTRY_PIN)))
 			continue;

@@ -22,6 +22,10 @@
  * such operations that the unpin is in. The blocks are free after it. The proof
  * in get.c stands: DEAD is set before the blocks are free, here as there.
  *
+ * A value is not moved under a pin (resize.c): who moves it brings the word from
+ * LIVE without pins to MOVING and back, around the exchange of its runs. A pin
+ * that meets MOVING looks again.
+ *
  * A pin is no use of the key that a claim for room would have to see: victims
  * are LIVE and not pinned when they are chosen, and what is pinned afterwards,
  * while it still answers gets, is evicted nevertheless, and its blocks go with
@@ -87,7 +91,7 @@ pin_in_crowd(struct vmemcache *cache, struct vmc_thread *thread,
 /* --- pin --- */
 
 /*
- * -ENOENT; -EAGAIN: look again, as it is DEAD; -EMLINK: the word has no room
+ * -ENOENT; -EAGAIN: look again, as it is DEAD or MOVING; -EMLINK: the word has no room
  * for one more. *pending: as of vmc_cache_touch(), 1 where nothing is to be
  * done.
  */
@@ -105,12 +109,12 @@ find_and_pin(struct vmemcache *cache, struct vmc_thread *thread,
 	}
 	uint16_t state = vmc_load_acquire(&e->state);
 	do {
-		bool dead = (state & VMC_ENTRY_STATES) == VMC_ENTRY_DEAD;
+		bool refuses = vmc_entry_takes_no_pin(state);
 		if (__builtin_expect(
-			    dead || vmc_entry_pins(state) >= VMC_WORD_PINS,
+			    refuses || vmc_entry_pins(state) >= VMC_WORD_PINS,
 			    0)) {
 			vmc_epoch_exit(thread);
-			return dead ? -EAGAIN : -EMLINK;
+			return refuses ? -EAGAIN : -EMLINK;
 		}
 	} while (!vmc_cas_acq_rel(
 		&e->state, &state, (uint16_t)(state + VMC_ENTRY_PIN)));

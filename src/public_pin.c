@@ -76,6 +76,6 @@ vmemcache_region(VMEMcache *cache, void **base, size_t *size, int *fd)
 	if (base)
 		*base = cache->pool.base;
 	if (size)
-		*size = cache->pool.size;
+		*size = vmc_load_relaxed(&cache->pool.size);
 	return 0;
 }

@@ -58,8 +58,8 @@ vmc_put_write(struct vmemcache *cache, const struct vmc_entry *entry,
  */
 #define NOTE_LINES_LOG_MAX 4u
 
-static uint64_t
-note_of(const struct vmemcache *cache, const vmc_runs *runs)
+uint64_t
+vmc_put_note(const struct vmemcache *cache, const vmc_runs *runs)
 {
 	uint64_t count;
 	const vmc_run *run = vmc_runs_view(runs, &count);
@@ -153,9 +153,10 @@ static uint64_t
 free_for(const struct vmemcache *cache, const struct vmc_thread *thread,
 	struct vmc_stripe *stripe, uint64_t blocks)
 {
-	uint64_t kept = cache->blocks / VMC_EXTENT_KEPT;
+	uint64_t all = vmc_load_relaxed(&cache->blocks);
+	uint64_t kept = all / VMC_EXTENT_KEPT;
 
-	if (cache->blocks < KEPT_FROM_BLOCKS || blocks > kept / 4 ||
+	if (all < KEPT_FROM_BLOCKS || blocks > kept / 4 ||
 		!cache->wants_touches)
 		return blocks;
 	vmc_stripe_in_callbacks(stripe, thread);
@@ -314,7 +315,8 @@ take_room(struct vmemcache *cache, const struct vmc_thread *thread,
 	uint64_t blocks = vmc_cache_blocks_for(cache, value_size);
 	int rc;
 
-	if (blocks > cache->blocks || value_size > VMC_ENTRY_VALUE_MAX) {
+	if (blocks > vmc_load_relaxed(&cache->blocks) ||
+		value_size > VMC_ENTRY_VALUE_MAX) {
 		vmc_put_free_entry(cache, *e);
 		return vmc_fail_const(
 			ENOSPC, "value larger than the cache, or than 512 GiB");
@@ -398,8 +400,8 @@ publish(struct vmemcache *cache, struct vmc_thread *thread,
 			vmc_order_set(
 				cache->order, thread, &stripe->order_stock, e));
 	vmc_epoch_enter(thread);
-	vmc_index_publish(
-		cache->index, key->hash, e, note_of(cache, &e->runs), where);
+	vmc_index_publish(cache->index, key->hash, e,
+		vmc_put_note(cache, &e->runs), where);
 	if (__builtin_expect(vmc_entry_has_extra(e), 0))
 		vmc_expiry_start(cache, e, &stripe->now);
 	if (cache->wants_touches)

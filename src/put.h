@@ -50,6 +50,9 @@ vmc_put_stock_order(struct vmemcache *cache, struct vmc_stripe *stripe)
 	return vmc_order_stock(cache->order, &stripe->order_stock);
 }
 
+/* What the index is told of where the value begins. */
+uint64_t vmc_put_note(const struct vmemcache *cache, const vmc_runs *runs);
+
 void vmc_put_write(
 	struct vmemcache *cache, const struct vmc_entry *e, const char *value);
 

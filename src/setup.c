@@ -149,7 +149,9 @@ hash_of_node(const struct vmc_policy_node *node, const void *cache)
 static int
 create_policy(struct vmemcache *cache)
 {
-	const struct vmc_policy_user user = {.blocks = cache->blocks,
+	const struct vmc_policy_user user = {
+		.blocks = vmc_load_relaxed(&cache->blocks),
+		.most_blocks = cache->pool.mapped / cache->block_size,
 		.uses = offsetof(struct vmc_entry, used) -
 			offsetof(struct vmc_entry, node),
 		.blocks_of = blocks_of_node,
@@ -255,6 +257,7 @@ vmc_cache_close(struct vmemcache *cache)
 	vmc_store_relaxed(&cache->stocked_for, 0);
 	vmc_store_relaxed(&cache->drained, 0);
 	vmc_store_relaxed(&cache->waiting, false);
+	vmc_store_relaxed(&cache->resizing, false);
 	vmc_store_relaxed(&cache->versions_wanted, cache->on_remove != NULL);
 	vmc_store_relaxed(&cache->versions_kept, false);
 	vmc_store_relaxed(&cache->versions, 0);
@@ -353,7 +356,8 @@ open_metadata(struct vmemcache *cache, const char *path)
 	cache->uncounted = (struct vmc_memory){
 		.alloc = uncounted_alloc, .free = uncounted_free, .ctx = cache};
 	vmc_lock_init(&cache->policy_lock, VMC_RANK_POLICY);
-	cache->stripes.limbo_most = limbo_most(cache->blocks);
+	cache->stripes.limbo_most =
+		limbo_most(vmc_load_relaxed(&cache->blocks));
 	return vmc_thread_self() && own_stripe(cache) ? 0 : out_of_memory();
 }
 
@@ -371,15 +375,21 @@ on_progress(size_t done, size_t total, void *arg)
 	return stop ? vmc_fail_const(ECANCELED, "prefault: canceled") : 0;
 }
 
+struct vmc_prefault
+vmc_cache_prefault_wanted(struct vmemcache *cache)
+{
+	return (struct vmc_prefault){.threads = cache->prefault_threads,
+		.progress = cache->on_progress ? on_progress : NULL,
+		.arg = cache};
+}
+
 static int
 open_pool(struct vmemcache *cache, const char *path)
 {
-	struct vmc_prefault prefault = {.threads = cache->prefault_threads,
-		.progress = cache->on_progress ? on_progress : NULL,
-		.arg = cache};
+	struct vmc_prefault prefault = vmc_cache_prefault_wanted(cache);
 
 	cache->prefaulted = cache->prefault_threads > 0;
-	return vmc_pool_open(&cache->pool, path, cache->size, 0,
+	return vmc_pool_open(&cache->pool, path, cache->size, cache->most,
 		cache->prefaulted ? &prefault : NULL);
 }
 
@@ -395,8 +405,10 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 	rc = open_pool(cache, path);
 	if (rc)
 		return rc;
-	cache->blocks = cache->pool.size / cache->block_size;
-	if (cache->blocks == 0) {
+	uint64_t blocks =
+		vmc_load_relaxed(&cache->pool.size) / cache->block_size;
+	vmc_store_relaxed(&cache->blocks, blocks);
+	if (blocks == 0) {
 		rc = vmc_fail_const(
 			EINVAL, "extent size larger than the cache");
 		goto close;
@@ -404,17 +416,18 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 	rc = open_metadata(cache, path);
 	if (rc)
 		goto close;
-	rc = vmc_extent_new(&cache->extent, cache->blocks, &cache->memory);
+	rc = vmc_extent_new(&cache->extent, blocks, &cache->memory);
 	if (rc)
 		goto close;
-	if (vmc_index_new(&cache->index, cache->index_kind, cache->blocks,
+	if (vmc_index_new(&cache->index, cache->index_kind, blocks,
 		    hash_of_leaf, cache, &cache->memory) ||
 		create_order(cache) || create_policy(cache)) {
 		rc = out_of_memory();
 		goto close;
 	}
-	cache->dram_baseline = vmc_stripes_left(
-		&cache->stripes, VMC_COUNT_METADATA, VMC_COUNT_METADATA_GONE);
+	vmc_store_relaxed(&cache->dram_baseline,
+		vmc_stripes_left(&cache->stripes, VMC_COUNT_METADATA,
+			VMC_COUNT_METADATA_GONE));
 	cache->seed = vmc_os_random64();
 	vmc_store_relaxed(&cache->generation, 1);
 	vmc_store_relaxed(&cache->sole, NULL);
@@ -431,11 +444,16 @@ close:
 void
 vmc_cache_prefault(struct vmemcache *cache)
 {
-	if (cache->prefaulted)
+	bool resizing = false;
+
+	/* what goes meanwhile must not be touched */
+	if (cache->prefaulted ||
+		!vmc_cas_acq_rel(&cache->resizing, &resizing, true))
 		return;
 	cache->prefaulted = true;
 	/* a benchmark's convenience: what could not be touched stays cold */
 	(void)vmc_pool_prefault(&cache->pool, &(struct vmc_prefault){0});
+	vmc_store_release(&cache->resizing, false);
 }
 
 static uint64_t

@@ -16,7 +16,7 @@
 static uint64_t
 metadata_bytes(const struct vmemcache *cache, uint64_t came, uint64_t gone)
 {
-	return came - gone - cache->dram_baseline +
+	return came - gone - vmc_load_relaxed(&cache->dram_baseline) +
 	       vmc_load_relaxed(&cache->policy->bytes);
 }
 
@@ -36,8 +36,7 @@ metadata_in(struct vmemcache *cache, enum vmemcache_metadata where)
 static uint64_t
 block_bytes(const struct vmemcache *cache)
 {
-	return (cache->blocks - vmc_extent_free_blocks(cache->extent)) *
-	       cache->block_size;
+	return vmc_extent_used_blocks(cache->extent) * cache->block_size;
 }
 
 static bool
@@ -89,7 +88,7 @@ statistic(struct vmemcache *cache, enum vmemcache_statistic stat)
 	case VMEMCACHE_STAT_PAGE_SIZE:
 		return cache->pool.page_size;
 	case VMEMCACHE_STAT_POOL_SIZE:
-		return cache->pool.size;
+		return vmc_load_relaxed(&cache->pool.size);
 	case VMEMCACHE_STAT_POOL_SIZE_HUGE:
 		return vmc_pool_huge_bytes(&cache->pool);
 	case VMEMCACHE_STAT_DRAM_SIZE_HUGE:
@@ -178,7 +177,8 @@ vmc_cache_own_statistics(
 			    sums[VMC_COUNT_RESERVED_BYTES_GONE];
 	s->metadata_limit_bytes = vmc_load_relaxed(&cache->metadata_limit);
 	s->block_bytes = block_bytes(cache);
-	s->pool_bytes = cache->pool.size;
+	s->pool_bytes = vmc_load_relaxed(&cache->pool.size);
+	s->most_bytes = cache->pool.mapped;
 	s->free_runs = vmc_extent_free_runs(cache->extent);
 	s->page_bytes = cache->pool.page_size;
 }

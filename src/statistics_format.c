@@ -66,6 +66,7 @@ static const struct figure figures[] = {
 	GAUGE(metadata_bytes, "Bytes of keys, index and order."),
 	GAUGE(metadata_limit_bytes, "Limit on that; 0: none."),
 	GAUGE(pool_bytes, "Bytes of the pool."),
+	GAUGE(most_bytes, "Bytes that the pool can be resized to."),
 	GAUGE(free_runs, "Maximal runs of free blocks."),
 	GAUGE(pieces, "Runs of blocks that values are in."),
 	GAUGE(page_bytes, "Bytes of a page of the pool."),

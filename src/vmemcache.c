@@ -99,6 +99,35 @@ vmemcache_set_size(VMEMcache *cache, size_t size)
 }
 
 VMC_EXPORT int
+vmemcache_set_most(VMEMcache *cache, size_t size)
+{
+	int rc = check_configurable(cache);
+
+	if (rc)
+		return (int)vmc_result(rc);
+	if (size >= SIZE_LIMIT)
+		return (int)vmc_result(
+			vmc_fail(EINVAL, "size %zu is not below 2^56", size));
+	cache->most = size;
+	return 0;
+}
+
+VMC_EXPORT int
+vmemcache_resize(VMEMcache *cache, size_t size)
+{
+	int rc;
+
+	if (!vmc_is_usable(cache, NULL, 0))
+		rc = vmc_why_unusable(cache);
+	else if (size < VMEMCACHE_MIN_POOL || size >= SIZE_LIMIT)
+		rc = vmc_fail(EINVAL, "size %zu is not from %zu to 2^56 - 1",
+			size, VMEMCACHE_MIN_POOL);
+	else
+		rc = vmc_cache_resize(cache, size);
+	return (int)vmc_operation_result(rc);
+}
+
+VMC_EXPORT int
 vmemcache_set_extent_size(VMEMcache *cache, size_t extent_size)
 {
 	int rc = check_configurable(cache);

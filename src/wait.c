@@ -109,6 +109,23 @@ vmc_cache_wait(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return !give_up;
 }
 
+void
+vmc_cache_let_work_end(struct vmemcache *cache, const struct vmc_stripe *own)
+{
+	vmc_epoch_fence();
+	for (struct vmc_stripe *s = NULL;
+		(s = vmc_stripe_older(&cache->stripes, s)) != NULL;) {
+		unsigned n = count_of(s, false);
+		if (s == own || n % 2 == 0)
+			continue;
+		for (unsigned round = 0; count_of(s, false) == n; round++) {
+			if (!vmc_thread_has(vmc_load_relaxed(&s->slot)))
+				break;
+			vmc_cache_pause(round);
+		}
+	}
+}
+
 /*
  * Nothing but fairness depends on this: who is overlooked tries once more. So
  * the flag may be cleared while somebody sets it.

@@ -166,7 +166,7 @@ create(struct vmc_policy **policy, const struct vmc_memory *memory,
 		struct vmc_queues *q = vmc_queues_of(*policy);
 		q->ratio_log = RATIO_FIRST;
 		q->evicted[0] = q->evicted[1] = 1;
-		while (user->blocks >> q->tick_log >= 2 * TICKS)
+		while (user->most_blocks >> q->tick_log >= 2 * TICKS)
 			q->tick_log++;
 	}
 	return rc;

@@ -42,8 +42,9 @@ struct vmc_policy_node {
  * entry that is new.
  */
 struct vmc_policy_user {
-	uint64_t blocks; /* that all nodes may have together */
-	size_t uses;     /* bytes from a node to that byte */
+	/* that all nodes may have together, now and ever */
+	uint64_t blocks, most_blocks;
+	size_t uses; /* bytes from a node to that byte */
 	/* of a node that the policy holds: they do not change meanwhile */
 	uint64_t (*blocks_of)(
 		const struct vmc_policy_node *node, const void *ctx);
@@ -192,6 +193,11 @@ struct vmc_policy_ops {
 	 * uses are counted, was used meanwhile.
 	 */
 	void (*give_up)(struct vmc_policy *policy, struct vmc_policy_row *row);
+	/*
+	 * All nodes may have so many blocks together from now on, the most that
+	 * was said at most. NULL: it does not matter.
+	 */
+	void (*resize)(struct vmc_policy *policy, uint64_t blocks);
 	/*
 	 * Walk everything; 0 and the number of nodes held, or -EINVAL with a
 	 * message where an invariant does not hold. For tests.

@@ -97,6 +97,12 @@ victim(struct vmc_policy *policy)
 	return node;
 }
 
+static void
+resize(struct vmc_policy *policy, uint64_t blocks)
+{
+	vmc_queues_of(policy)->user.blocks = blocks;
+}
+
 static int
 create(struct vmc_policy **policy, const struct vmc_memory *memory,
 	const struct vmc_policy_user *user)
@@ -123,5 +129,6 @@ const struct vmc_policy_ops vmc_policy_s3fifo = {
 	.restore = vmc_queues_restore,
 	.hand_over = vmc_queues_hand_over,
 	.give_up = vmc_queues_give_up,
+	.resize = resize,
 	.check = vmc_queues_check,
 };

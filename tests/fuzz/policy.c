@@ -184,6 +184,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned which = fuzz_byte(&in);
 	const struct vmc_policy_ops *ops = policies[which % 4 + (which >= 192)];
 	const struct vmc_policy_user user = {.blocks = NODES,
+		.most_blocks = NODES,
 		.uses = offsetof(struct item, uses),
 		.blocks_of = blocks_of,
 		.hash_of = hash_of};

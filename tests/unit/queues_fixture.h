@@ -66,6 +66,7 @@ static inline int
 create(struct fixture *f, struct vmc_policy **policy, const struct item *items)
 {
 	const struct vmc_policy_user user = {.blocks = BLOCKS,
+		.most_blocks = BLOCKS,
 		.uses = offsetof(struct item, uses),
 		.blocks_of = blocks_of,
 		.hash_of = hash_of,

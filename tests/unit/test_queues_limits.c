@@ -226,7 +226,8 @@ test_bounds_of_the_ratio(void **state)
 		check(&f);
 	}
 	assert_int_equal(q->tick_log, 0);
-	const struct vmc_policy_user user = {.blocks = UINT64_C(5) << 20};
+	const struct vmc_policy_user user = {
+		.blocks = UINT64_C(5) << 20, .most_blocks = UINT64_C(5) << 20};
 	assert_int_equal(f.ops->create(&large, &f.memory, &user), 0);
 	assert_int_equal(vmc_queues_of(large)->tick_log, 6);
 	f.ops->destroy(large);
