@@ -38,6 +38,7 @@ struct options {
 	vmemcache_repl_p policy = VMEMCACHE_REPLACEMENT_LRU;
 	vmemcache_metadata metadata = VMEMCACHE_METADATA_DRAM;
 	std::uint64_t metadata_limit = 0; /* bytes; 0: none */
+	std::size_t most = 0;             /* to resize to; 0: 16 times its size */
 	unsigned prefault_threads = 0;    /* 0: pages are made on first use */
 	bool ordered = false;             /* keys in order: remove_prefix() */
 };
@@ -136,6 +137,17 @@ class cache_ref
 	contains(std::string_view key)
 	{
 		return size_of(key).has_value();
+	}
+
+	/* While it is in use; false: values that are pinned are in the way. */
+	bool
+	resize(std::size_t size)
+	{
+		if (vmemcache_resize(native(), size) == 0)
+			return true;
+		if (errno != EBUSY)
+			fail();
+		return false;
 	}
 
 	/* Removes the entry; false: the key is not there. */
@@ -275,6 +287,7 @@ class cache : public cache_ref
 		check(vmemcache_set_metadata(native(), options.metadata));
 		check(vmemcache_set_metadata_limit(
 			native(), options.metadata_limit));
+		check(vmemcache_set_most(native(), options.most));
 		check(vmemcache_set_prefault(
 			native(), options.prefault_threads, nullptr, nullptr));
 		check(vmemcache_set_ordered(native(), options.ordered));
