@@ -19,7 +19,9 @@ enum { READERS = 2, STAYING = 150 };
 struct sea {
 	VMEMcache *cache;
 	uint64_t keys; /* of all, those that stay first */
+	uint64_t seed;
 	uint64_t rounds;
+	_Atomic uint64_t readers;
 	bool evicts;
 	_Atomic bool stop;
 	_Atomic uint64_t gets, busy, resizes, slowest;
@@ -52,7 +54,7 @@ static void *
 read_on(void *arg)
 {
 	struct sea *sea = arg;
-	uint64_t random = testing_seed() + (uintptr_t)&random;
+	uint64_t random = sea->seed + vmc_fetch_add_relaxed(&sea->readers, 1);
 	char *buffer = malloc(LARGEST);
 
 	while (!stopped(sea)) {
@@ -79,7 +81,7 @@ static void *
 pin_on(void *arg)
 {
 	struct sea *sea = arg;
-	uint64_t random = testing_seed() ^ 3, version;
+	uint64_t random = sea->seed ^ 3, version;
 	struct vmemcache_item item;
 
 	while (!stopped(sea)) {
@@ -106,7 +108,7 @@ static void *
 write_on(void *arg)
 {
 	struct sea *sea = arg;
-	uint64_t random = testing_seed() ^ 5;
+	uint64_t random = sea->seed ^ 5;
 	struct vmemcache_store how = items_mode(VMEMCACHE_SET);
 
 	for (uint64_t version = 2; !stopped(sea); version++) {
@@ -128,7 +130,7 @@ static void *
 resize_on(void *arg)
 {
 	struct sea *sea = arg;
-	uint64_t random = testing_seed() ^ 7;
+	uint64_t random = sea->seed ^ 7;
 
 	for (uint64_t i = 0; i < sea->rounds; i++) {
 		size_t size = 3 * MIB + testing_below(&random, 13 * MIB);
@@ -148,6 +150,7 @@ run(enum vmemcache_repl_p policy, uint64_t keys)
 	VMEMcache *cache = fixture_open(3 * MIB, 0, policy);
 	struct sea sea = {.cache = cache,
 		.keys = keys,
+		.seed = testing_seed() << 8,
 		.rounds = testing_operations(160),
 		.evicts = policy != VMEMCACHE_REPLACEMENT_NONE};
 	pthread_t threads[READERS + 3];
