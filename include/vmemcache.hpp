@@ -38,9 +38,9 @@ struct options {
 	vmemcache_repl_p policy = VMEMCACHE_REPLACEMENT_LRU;
 	vmemcache_metadata metadata = VMEMCACHE_METADATA_DRAM;
 	std::uint64_t metadata_limit = 0; /* bytes; 0: none */
-	std::size_t most = 0;             /* to resize to; 0: 16 times its size */
-	unsigned prefault_threads = 0;    /* 0: pages are made on first use */
-	bool ordered = false;             /* keys in order: remove_prefix() */
+	std::size_t most = 0;          /* to resize to; 0: 16 times its size */
+	unsigned prefault_threads = 0; /* 0: pages are made on first use */
+	bool ordered = false;          /* keys in order: remove_prefix() */
 };
 
 /* A handle of a cache that somebody else deletes. */

@@ -57,6 +57,7 @@
 #include "claim.h"
 #include "expire.h"
 #include "put.h"
+#include "room.h"
 
 #include "base/error.h"
 
@@ -127,8 +128,8 @@ evict(struct shrinking *s, uint64_t blocks)
 
 	if (rc == -ENOENT) {
 		rc = vmc_cache_make_room(cache, s->stripe,
-			least(blocks, EVICT_AT_ONCE), VMEMCACHE_REASON_CAPACITY,
-			&freed);
+			least(blocks, EVICT_AT_ONCE), 0,
+			VMEMCACHE_REASON_CAPACITY, &freed);
 		if (rc == 0)
 			vmc_extent_free(cache->extent, &freed);
 	}
@@ -159,12 +160,12 @@ evict_what_does_not_fit(struct shrinking *s)
 
 	while (rc == 0) {
 		uint64_t used = vmc_extent_closed_used(extent);
-		uint64_t room = vmc_extent_free_blocks(extent) +
-				pinned_blocks(s->cache);
-		if (used <= room)
+		int64_t room =
+			vmc_room(s->cache) + (int64_t)pinned_blocks(s->cache);
+		if ((int64_t)used <= room)
 			break;
 		vmc_cache_work_begins(s->stripe);
-		rc = evict(s, used - room);
+		rc = evict(s, (uint64_t)((int64_t)used - room));
 		if (rc == -EBADF)
 			return rc;
 		vmc_cache_work_ends(s->stripe);
