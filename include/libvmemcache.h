@@ -288,34 +288,29 @@ void vmemcache_delete(VMEMcache *cache);
  * Makes the pool that large, rounded up to a page, while it is in use. Other
  * calls go on meanwhile, and values stay where gets find them.
  *
- * A pool that grows has its space reserved, as by vmemcache_add(), and is
- * prefaulted if vmemcache_set_prefault() said so: on_progress is told of what
- * it grows by. To make it smaller, values are moved, and the least useful ones
- * evicted if they do not all fit: on_evict and on_remove run on the calling
- * thread. Values that are pinned or reserved are not moved, nor are those that
- * a callback of another call is being told of. Then the file gets shorter, and
- * the memory is the system's again. Another mapping of it, made with the
- * descriptor of vmemcache_region(), must not be read beyond its end.
+ * A pool that grows has its space reserved, and is prefaulted, as by
+ * vmemcache_add(); on_progress is told of what it grows by. To make it smaller,
+ * values are moved, and the least useful ones evicted if they do not all fit:
+ * on_evict and on_remove run on the calling thread. Not moved is what is pinned
+ * or reserved, or what a callback of another call is being told of. Then the
+ * file gets shorter: another mapping of it, by the descriptor of
+ * vmemcache_region(), must not be read beyond its end.
  *
- * One thread at a time resizes a cache. The call waits for calls of other
- * threads that are storing or evicting, but for their callbacks, and for gets
- * that are copying. After an error other than EBUSY it is as large as it was;
- * what was evicted until then is gone.
+ * The call waits for others that are storing or evicting, but for their
+ * callbacks, and for gets that are copying. After an error other than EBUSY it
+ * is as large as it was; what was evicted until then is gone.
  *
  * EINVAL: below VMEMCACHE_MIN_POOL or the size of a block, or 2^56 and above.
- * EALREADY: another call is resizing the cache: also one that has called the
- *   callback that calls this.
- * EBUSY: values that cannot be moved or evicted are in the way; it is as small
- *   as the last of them allows.
- * ENOMEM: no memory, or more than vmemcache_set_most() has reserved; or it
- *   would be in memory (tmpfs), and larger than what is left of that.
- * ENOSPC: the file system is full, or the device ends.
- * ECANCELED: on_progress returned a value other than 0.
- * EBADF: a callback called fork() and returned in the child; or the program
- *   has closed the descriptor of the pool's file.
- * ENOSYS: to make it smaller, on a system without membarrier(2) on which
- *   sched_setaffinity(2) is refused, too.
- * And every errno of ftruncate(2) and fallocate(2). In libvmemcache since 1.0.
+ * EALREADY: another call is resizing it, perhaps the callback's that calls
+ * this. EBUSY: values that cannot be moved or evicted are in the way; it is as
+ * small as the last of them allows. ENOMEM: no memory, or more than
+ * vmemcache_set_most() has reserved; or it would be in memory (tmpfs), and
+ * larger than what is left of that. ENOSPC: the file system is full, or the
+ * device ends. ECANCELED: on_progress returned a value other than 0. EBADF: a
+ * callback called fork() and returned in the child; or the program has closed
+ * the descriptor of the pool's file. ENOSYS: to make it smaller, where
+ * membarrier(2) is refused, and sched_setaffinity(2), too. And every errno of
+ * ftruncate(2) and fallocate(2). In libvmemcache since 1.0.
  */
 int vmemcache_resize(VMEMcache *cache, size_t size);
 

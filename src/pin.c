@@ -22,9 +22,9 @@
  * such operations that the unpin is in. The blocks are free after it. The proof
  * in get.c stands: DEAD is set before the blocks are free, here as there.
  *
- * A value is not moved under a pin (resize.c): who moves it brings the word from
- * LIVE without pins to MOVING and back, around the exchange of its runs. A pin
- * that meets MOVING looks again.
+ * A value is not moved under a pin (resize.c): who moves it brings the word
+ * from LIVE without pins to MOVING and back, around the exchange of its runs. A
+ * pin that meets MOVING looks again.
  *
  * A pin is no use of the key that a claim for room would have to see: victims
  * are LIVE and not pinned when they are chosen, and what is pinned afterwards,
@@ -91,9 +91,9 @@ pin_in_crowd(struct vmemcache *cache, struct vmc_thread *thread,
 /* --- pin --- */
 
 /*
- * -ENOENT; -EAGAIN: look again, as it is DEAD or MOVING; -EMLINK: the word has no room
- * for one more. *pending: as of vmc_cache_touch(), 1 where nothing is to be
- * done.
+ * -ENOENT; -EAGAIN: look again, as it is DEAD or MOVING; -EMLINK: the word has
+ * no room for one more. *pending: as of vmc_cache_touch(), 1 where nothing is
+ * to be done.
  */
 static inline __attribute__((always_inline)) int
 find_and_pin(struct vmemcache *cache, struct vmc_thread *thread,
