@@ -196,10 +196,9 @@ int vmemcache_set_size(VMEMcache *cache, size_t size);
 
 /*
  * Sets how large vmemcache_resize() may make the pool, in bytes; 0, the
- * default, is 16 times its size. vmemcache_add() reserves addresses for that,
- * and no memory; fewer, if the process does not get as many. A default takes
- * no more than a quarter of what RLIMIT_AS allows. EINVAL: 2^56 and above.
- * EALREADY: after add. In libvmemcache since 1.0.
+ * default, is 16 times its size, up to a quarter of RLIMIT_AS. Add reserves
+ * addresses for that, and no memory; fewer, if it does not get as many. EINVAL:
+ * 2^56 and above. EALREADY: after add. In libvmemcache since 1.0.
  */
 int vmemcache_set_most(VMEMcache *cache, size_t size);
 
@@ -302,15 +301,12 @@ void vmemcache_delete(VMEMcache *cache);
  *
  * EINVAL: below VMEMCACHE_MIN_POOL or the size of a block, or 2^56 and above.
  * EALREADY: another call is resizing it, perhaps the callback's that calls
- * this. EBUSY: values that cannot be moved or evicted are in the way; it is as
- * small as the last of them allows. ENOMEM: no memory, or more than
- * vmemcache_set_most() has reserved; or it would be in memory (tmpfs), and
- * larger than what is left of that. ENOSPC: the file system is full, or the
- * device ends. ECANCELED: on_progress returned a value other than 0. EBADF: a
- * callback called fork() and returned in the child; or the program has closed
- * the descriptor of the pool's file. ENOSYS: to make it smaller, where
- * membarrier(2) is refused, and sched_setaffinity(2), too. And every errno of
- * ftruncate(2) and fallocate(2). In libvmemcache since 1.0.
+ * this. EBUSY: what can neither be moved nor evicted is in the way; it is as
+ * small as that allows. ENOMEM: no memory, as of add, or more than
+ * vmemcache_set_most() reserved. ENOSPC: the file system is full, or the device
+ * ends. ECANCELED, EBADF: as of add; or the pool's descriptor was closed.
+ * ENOSYS: to shrink, where membarrier(2) and sched_setaffinity(2) are refused.
+ * And every errno of ftruncate(2) and fallocate(2). In libvmemcache since 1.0.
  */
 int vmemcache_resize(VMEMcache *cache, size_t size);
 
