@@ -289,11 +289,10 @@ void vmemcache_delete(VMEMcache *cache);
  *
  * A pool that grows has its space reserved, and is prefaulted, as by
  * vmemcache_add(); on_progress is told of what it grows by. To make it smaller,
- * values are moved, and the least useful ones evicted if they do not all fit:
- * on_evict and on_remove run on the calling thread. Not moved is what is pinned
- * or reserved, or what a callback of another call is being told of. Then the
- * file gets shorter: another mapping of it, by the descriptor of
- * vmemcache_region(), must not be read beyond its end.
+ * values are moved, and the least useful ones evicted if not all fit: on_evict
+ * and on_remove run on the calling thread. Not moved is what is pinned or
+ * reserved, or what a callback of another call is told of. Then the file gets
+ * shorter: other mappings of it (vmemcache_region()) end there, too.
  *
  * The call waits for others that are storing or evicting, but for their
  * callbacks, and for gets that are copying. After an error other than EBUSY it
