@@ -144,7 +144,8 @@ struct vmemcache {
 static inline bool
 vmc_cache_calls_back(const struct vmemcache *cache)
 {
-	return cache->on_evict || cache->on_remove;
+	/* one branch, as each put asks */
+	return ((uintptr_t)cache->on_evict | (uintptr_t)cache->on_remove) != 0;
 }
 
 /* There is no process of that mark: the cache has no medium. */
@@ -327,7 +328,7 @@ vmc_cache_hash(const struct vmemcache *cache, const struct vmc_entry *entry)
 static inline uint64_t
 vmc_cache_blocks_for(const struct vmemcache *cache, size_t size)
 {
-	if (cache->bench[VMEMCACHE_BENCH_INDEX_ONLY] ||
+	if (cache->bench[VMEMCACHE_BENCH_INDEX_ONLY] |
 		cache->bench[VMEMCACHE_BENCH_NO_ALLOC])
 		return 0;
 	return size / cache->block_size + (size % cache->block_size != 0);

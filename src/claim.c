@@ -57,9 +57,8 @@
  */
 #include "claim.h"
 
-#include "base/error.h"
 #include "base/prefetch.h"
-#include "room.h"
+#include "visit.h"
 
 #include <errno.h>
 
@@ -93,7 +92,7 @@ make_room(struct vmemcache *cache, struct vmc_claim *claim)
 static void
 append(struct vmc_claim *claim, struct vmc_entry *e)
 {
-	claim->got += vmc_runs_blocks(&e->runs) + vmc_entry_is_empty(e);
+	claim->got += vmc_claim_blocks_of(e);
 	if (__builtin_expect(claim->wanted_bytes > 0, 0))
 		claim->got_bytes += vmc_entry_size(e);
 	if (claim->end < VMC_CLAIM_FIRST)
@@ -155,20 +154,20 @@ vmc_claim_entry(struct vmemcache *cache, struct vmc_entry *e, uint16_t *state)
  * again: the other thread may have been through with it, as its callback did
  * not return, since this one looked at the state.
  */
-static void
-claim_node(struct vmemcache *cache, struct vmc_claim *claim,
-	struct vmc_policy_node *node, uint32_t place)
+static inline struct vmc_entry *
+claim_node(
+	struct vmemcache *cache, struct vmc_policy_node *node, uint32_t place)
 {
 	struct vmc_entry *e = vmc_entry_of(node);
 	uint16_t state;
 
-	if (vmc_claim_entry(cache, e, &state)) {
-		/* release: who finds the place gone finds the claim as well */
-		vmc_store_release(&node->at, 0);
-		append(claim, e);
-	} else {
+	if (!vmc_claim_entry(cache, e, &state)) {
 		vmc_cas_acq_rel(&node->at, &place, 0);
+		return NULL;
 	}
+	/* release: who finds the place gone finds the claim as well */
+	vmc_store_release(&node->at, 0);
+	return e;
 }
 
 /* vmc_index_match_fn */
@@ -259,7 +258,8 @@ void
 vmc_claim_give_back(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_claim *claim, struct vmc_entry *e)
 {
-	give_back(cache, stripe, claim);
+	if (claim)
+		give_back(cache, stripe, claim);
 	give_back_one(cache, stripe, e);
 }
 
@@ -304,39 +304,53 @@ claim_under_lock(struct vmemcache *cache, struct vmc_claim *claim,
 }
 
 /* Spared, or pinned: the policy keeps it, or parks it. */
-static bool
-must_stay(const struct vmc_claim *claim, const struct vmc_entry *e)
+static inline bool
+must_stay(const struct vmc_entry *spared, const struct vmc_entry *e)
 {
 	uint16_t state = vmc_load_acquire(&e->state);
 
-	return e == claim->spared ||
-	       ((state & VMC_ENTRY_STATES) == VMC_ENTRY_LIVE &&
-		       state >= VMC_ENTRY_PIN);
+	return e == spared || ((state & VMC_ENTRY_STATES) == VMC_ENTRY_LIVE &&
+				      state >= VMC_ENTRY_PIN);
 }
 
 /*
- * From the thread's own reserve, within an epoch: another thread may be about
- * to retire the same entry. What must stay is left to who has the lock.
+ * The next one from the thread's own reserve, within an epoch: another thread
+ * may be about to retire the same entry. What must stay is left to who has the
+ * lock.
  */
-static void
-claim_reserved(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_claim *claim)
+static inline struct vmc_entry *
+claim_reserved(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
 	struct vmc_reserve *reserve = &stripe->reserve;
 	const struct vmc_policy_row *row;
+	struct vmc_entry *e = NULL;
 	unsigned i;
 
-	while (!enough(claim) && claim->end < VMC_CLAIM_FIRST &&
-		(row = vmc_reserve_peek(reserve, 0, &i))) {
+	while (!e && (row = vmc_reserve_peek(reserve, 0, &i))) {
 		struct vmc_policy_node *node = vmc_policy_node_at(row, i);
-		if (node && must_stay(claim, vmc_entry_of(node)))
-			return;
+		if (node && must_stay(stripe->spared, vmc_entry_of(node)))
+			break;
 		vmc_reserve_skip(reserve);
 		if (node && !vmc_cache_was_used(cache, node) &&
 			vmc_policy_take(row, i))
-			claim_node(
-				cache, claim, node, vmc_policy_place(row, i));
+			e = claim_node(cache, node, vmc_policy_place(row, i));
 	}
+	return e;
+}
+
+struct vmc_entry *
+vmc_claim_reserved(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_entry *e;
+
+	stripe->evicts = true;
+	if (stripe->touched)
+		return NULL;
+	vmc_epoch_enter(thread);
+	e = claim_reserved(cache, stripe);
+	vmc_epoch_exit(thread);
+	return e;
 }
 
 /*
@@ -381,132 +395,11 @@ claim_held(struct vmemcache *cache, struct vmc_claim *claim)
 	return enough(claim) ? 0 : -ENOSPC;
 }
 
-/* What part of the nodes all threads may reserve with one row each. */
-#define RESERVE_SHARE 64
-
-/* Where there are fewer nodes than that for each, nothing is reserved. */
-#define RESERVE_FROM 4
-
-static void
-fill_reserve(struct vmemcache *cache, struct vmc_stripe *stripe)
-{
-	uint64_t nodes = vmc_load_relaxed(&cache->policy->nodes);
-	unsigned reserving = cache->reserving + !stripe->reserves;
-	uint64_t most = nodes / RESERVE_SHARE / reserving;
-
-	if (most > VMC_POLICY_ROW)
-		most = VMC_POLICY_ROW;
-	if (most == 0 && (reserving == 1 || nodes / reserving >= RESERVE_FROM))
-		most = 1;
-	if (most == 0)
-		return;
-	cache->reserving = reserving;
-	stripe->reserves = true;
-	vmc_reserve_fill(&stripe->reserve, cache->policy, (unsigned)most);
-}
-
-static void
-recall(struct vmemcache *cache, struct vmc_stripe *s)
-{
-	if (!s->reserves)
-		return;
-	vmc_reserve_recall(&s->reserve, cache->policy);
-	s->reserves = false;
-	cache->reserving--;
-}
-
-static void
-recall_all(struct vmemcache *cache)
-{
-	for (struct vmc_stripe *s = NULL;
-		(s = vmc_stripe_next(&cache->stripes, s)) != NULL;)
-		recall(cache, s);
-}
-
-/*
- * What a thread that has gone has left: touches and victims for the policy,
- * what it retired for this thread.
- */
-static void
-take_over(struct vmemcache *cache, struct vmc_stripe *own, struct vmc_stripe *s)
-{
-	if (!vmc_stripe_take_over(&cache->stripes, s))
-		return;
-	vmc_cache_drain(cache, &s->ring);
-	recall(cache, s);
-	vmc_reserve_end(&s->reserve, cache->policy);
-	vmc_cache_let_go_of_replaced(cache, own, s);
-	vmc_limbo_adopt(&own->limbo, &s->limbo, &cache->uncounted);
-	vmc_limbo_join(&own->ripe, s->ripe);
-	s->ripe = NULL;
-	s->handover = NULL;
-	s->spared = NULL;
-	s->touched = s->evicts = false;
-	s->nested = s->cut = 0;
-	vmc_store_relaxed(&s->work, 0);
-	vmc_store_relaxed(&s->waits, 0);
-	vmc_limit_tell(cache, s);
-	s->reclaimed = s->limbo.added;
-	vmc_stripe_spare(&cache->stripes, s);
-}
-
-/*
- * How many of a thread's visits to the policy it takes to look at others; at
- * how many then; and at how many where there are more.
- */
-#define LOOK_EVERY 4
-#define LOOK_AT_ALL 16
-#define LOOK_AT_SOME 4
-
-/*
- * The next ones in turn: each costs several lines that its thread is writing
- * to. What has not changed since the last look is idle: it is recalled.
- */
-void
-vmc_cache_look_at_others(struct vmemcache *cache, struct vmc_stripe *own)
-{
-	unsigned count = vmc_load_relaxed(&cache->stripes.count);
-	/* once round the list, its end counts as well */
-	unsigned looks = count <= LOOK_AT_ALL ? count + 1 : LOOK_AT_SOME;
-	struct vmc_stripe *s = cache->looked_at;
-
-	for (; looks > 0; looks--) {
-		struct vmc_stripe *last = s;
-		s = vmc_stripe_next(&cache->stripes, s);
-		if (s == own || !s)
-			continue;
-		vmc_cache_drain(cache, &s->ring);
-		if (s->reserve.seen == s->reserve.filled)
-			recall(cache, s);
-		s->reserve.seen = s->reserve.filled;
-		if (vmc_thread_has(vmc_load_relaxed(&s->slot)))
-			continue;
-		take_over(cache, own, s);
-		s = last;
-	}
-	cache->looked_at = s;
-}
-
-/*
- * Feed the policy what could change its choice: the thread's own ring always,
- * so that it sees exact order if it is alone; those of others now and then.
- */
-static void
-visit_policy(struct vmemcache *cache, struct vmc_stripe *stripe)
-{
-	stripe->touched = false;
-	vmc_cache_drain(cache, &stripe->ring);
-	vmc_cache_let_go_of_replaced(cache, stripe, stripe);
-	if (stripe->visits++ % LOOK_EVERY == 0)
-		vmc_cache_look_at_others(cache, stripe);
-	cache->policy->ops->settle(cache->policy);
-}
-
 /*
  * What a put into that victim's blocks will write, and its bag. In an epoch:
  * the blocks are told by what is freed after it is no victim any more.
  */
-static void
+static inline __attribute__((always_inline)) void
 fetch_victim(struct vmemcache *cache, const struct vmc_entry *victim)
 {
 	uint64_t count;
@@ -552,45 +445,44 @@ put_back_spared(struct vmemcache *cache, struct vmc_stripe *stripe,
 {
 	if (!claim->met)
 		return;
-	recall(cache, stripe);
+	vmc_visit_recall(cache, stripe);
 	cache->policy->ops->restore(cache->policy, claim->met);
 	claim->met = NULL;
 }
 
 int
 vmc_claim_victims(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_claim *claim)
+	struct vmc_claim *claim, struct vmc_entry *first)
 {
-	struct vmc_thread *thread = vmc_thread_self();
-	int rc = 0;
+	int rc;
 
-	if (!stripe->touched) {
-		vmc_epoch_enter(thread);
-		claim_reserved(cache, stripe, claim);
-		vmc_epoch_exit(thread);
+	for (struct vmc_entry *e = first; e;) {
+		append(claim, e);
+		if (enough(claim))
+			return 0;
+		e = claim->end < VMC_CLAIM_FIRST
+			    ? vmc_claim_reserved(cache, stripe)
+			    : NULL;
 	}
-	stripe->evicts = true;
-	if (enough(claim))
-		return 0;
 	vmc_lock_acquire(&cache->policy_lock);
-	visit_policy(cache, stripe);
+	vmc_visit_policy(cache, stripe);
 	rc = claim_reserved_under_lock(cache, stripe, claim);
 	if (rc == 0)
 		rc = claim_held(cache, claim);
 	if (rc == -ENOSPC) {
 		give_back(cache, stripe, claim);
 		vmc_cache_drain_all(cache);
-		recall_all(cache);
+		vmc_visit_recall_all(cache);
 		rc = claim_held(cache, claim);
 	} else if (rc == 0) {
 		put_back_spared(cache, stripe, claim);
 		if (vmc_cache_chooses_late(cache, stripe))
 			fetch_coming(cache);
 		else
-			fill_reserve(cache, stripe);
+			vmc_visit_fill_reserve(cache, stripe);
 	}
 	if (rc) {
-		recall(cache, stripe);
+		vmc_visit_recall(cache, stripe);
 		give_back(cache, stripe, claim);
 	} else {
 		put_back_spared(cache, stripe, claim);
@@ -600,7 +492,7 @@ vmc_claim_victims(struct vmemcache *cache, struct vmc_stripe *stripe,
 }
 
 /* The entry after so many more victims, which may have been taken away. */
-static struct vmc_entry *
+static inline __attribute__((always_inline)) struct vmc_entry *
 coming_victim(struct vmc_stripe *stripe, unsigned ahead)
 {
 	unsigned i;
@@ -641,8 +533,8 @@ vmc_cache_prepare_evictions(struct vmemcache *cache, struct vmc_stripe *stripe)
 	}
 	/* nobody waits for the lock */
 	if (low && vmc_lock_try(&cache->policy_lock)) {
-		visit_policy(cache, stripe);
-		fill_reserve(cache, stripe);
+		vmc_visit_policy(cache, stripe);
+		vmc_visit_fill_reserve(cache, stripe);
 		vmc_cache_release_policy(cache);
 	}
 }

@@ -63,13 +63,27 @@ vmc_claim_pop(struct vmemcache *cache, struct vmc_claim *claim)
 bool vmc_claim_entry(
 	struct vmemcache *cache, struct vmc_entry *e, uint16_t *state);
 
+/* What the entry counts as, see room.c. */
+static inline uint64_t
+vmc_claim_blocks_of(const struct vmc_entry *e)
+{
+	return vmc_runs_blocks(&e->runs) + vmc_entry_is_empty(e);
+}
+
+/*
+ * Claim a victim from the thread's reserve, without a lock. NULL: there is
+ * none, or the policy has to be asked.
+ */
+struct vmc_entry *vmc_claim_reserved(
+	struct vmemcache *cache, struct vmc_stripe *stripe);
+
 /*
  * Claim victims, at least one, that hold as many blocks and as much metadata as
- * are wanted. -ENOSPC: there are not enough, and nothing changed; -ENOMEM,
- * likewise.
+ * are wanted. The first one is claimed already, unless NULL. -ENOSPC: there are
+ * not enough, and nothing changed; -ENOMEM, likewise.
  */
 int vmc_claim_victims(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_claim *claim);
+	struct vmc_claim *claim, struct vmc_entry *first);
 
 /*
  * Remove all that was claimed, callbacks included; *freed gets the blocks of
@@ -88,7 +102,7 @@ int vmc_cache_take_out(struct vmemcache *cache, struct vmc_stripe *stripe,
 
 /*
  * Under the policy's lock: put e back where it was, and before it what is left
- * of the claim, the last claimed first.
+ * of the claim, unless NULL, the last claimed first.
  */
 void vmc_claim_give_back(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_claim *claim, struct vmc_entry *e);

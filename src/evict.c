@@ -63,7 +63,7 @@ struct leaving {
 	struct vmemcache *cache;
 	struct vmc_stripe *stripe;
 	struct vmc_entry *entry;
-	struct vmc_claim *rest;
+	struct vmc_claim *rest; /* NULL: none */
 	bool returned;
 };
 
@@ -129,8 +129,8 @@ vmc_cache_take_out(
  * key is in the index since. -EBADF: the callback has returned in a child,
  * where nothing may be touched.
  */
-static int
-remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
+static inline __attribute__((always_inline)) int
+remove_one(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, struct vmc_claim *rest,
 	enum vmemcache_reason reason, vmc_runs *freed)
 {
@@ -152,18 +152,23 @@ remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return gone ? VMC_REPLACED : 0;
 }
 
+static __attribute__((noinline)) int
+remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, struct vmc_claim *rest,
+	enum vmemcache_reason reason, vmc_runs *freed)
+{
+	return remove_one(cache, stripe, e, rest, reason, freed);
+}
+
 int
 vmc_cache_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, enum vmemcache_reason reason, vmc_runs *freed)
 {
-	struct vmc_claim none;
-
-	vmc_claim_begin(&none, 0, 0, NULL);
-	return remove_claimed(cache, stripe, e, &none, reason, freed);
+	return remove_claimed(cache, stripe, e, NULL, reason, freed);
 }
 
-static inline __attribute__((always_inline)) int
-remove_all(struct vmemcache *cache, struct vmc_stripe *stripe,
+int
+vmc_claim_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_claim *claim, enum vmemcache_reason reason, vmc_runs *freed)
 {
 	struct vmc_entry *e;
@@ -183,11 +188,16 @@ remove_all(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return reason == VMEMCACHE_REASON_EVICTED ? result : 0;
 }
 
-int
-vmc_claim_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_claim *claim, enum vmemcache_reason reason, vmc_runs *freed)
+static __attribute__((noinline)) int
+make_more_room(struct vmemcache *cache, struct vmc_stripe *stripe,
+	uint64_t blocks, uint64_t bytes, struct vmc_entry *first,
+	enum vmemcache_reason reason, vmc_runs *freed)
 {
-	return remove_all(cache, stripe, claim, reason, freed);
+	struct vmc_claim claim;
+
+	vmc_claim_begin(&claim, blocks, bytes, stripe->spared);
+	int rc = vmc_claim_victims(cache, stripe, &claim, first);
+	return rc ? rc : vmc_claim_remove(cache, stripe, &claim, reason, freed);
 }
 
 int
@@ -195,10 +205,15 @@ vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	uint64_t blocks, uint64_t bytes, enum vmemcache_reason reason,
 	vmc_runs *freed)
 {
-	struct vmc_claim claim;
-
 	*freed = VMC_RUNS_NONE;
-	vmc_claim_begin(&claim, blocks, bytes, stripe->spared);
-	int rc = vmc_claim_victims(cache, stripe, &claim);
-	return rc ? rc : remove_all(cache, stripe, &claim, reason, freed);
+	/* the usual: one victim is enough, and there is one in reserve */
+	struct vmc_entry *e = vmc_claim_reserved(cache, stripe);
+	if (__builtin_expect(!e || vmc_claim_blocks_of(e) < blocks ||
+				     bytes > 0 ||
+				     vmc_entry_is_over(e, &stripe->now),
+		    0))
+		return make_more_room(
+			cache, stripe, blocks, bytes, e, reason, freed);
+	int rc = remove_one(cache, stripe, e, NULL, reason, freed);
+	return rc < 0 ? rc : 0;
 }

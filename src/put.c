@@ -22,16 +22,10 @@
 
 #include <errno.h>
 
-static inline __attribute__((always_inline)) void
-write_value(struct vmemcache *cache, const struct vmc_entry *entry,
-	const char *value)
+static __attribute__((noinline)) void
+write_pieces(struct vmemcache *cache, const vmc_run *run, const char *value,
+	size_t left)
 {
-	size_t left = vmc_entry_value_size(entry);
-	uint64_t count;
-	const vmc_run *run = vmc_runs_view(&entry->runs, &count);
-
-	if (!value || count == 0 || cache->bench[VMEMCACHE_BENCH_NO_MEMCPY])
-		return;
 	for (; left > 0; run++) {
 		size_t n = vmc_run_count(*run) * cache->block_size;
 		if (n > left)
@@ -42,6 +36,23 @@ write_value(struct vmemcache *cache, const struct vmc_entry *entry,
 		value += n;
 		left -= n;
 	}
+}
+
+static inline __attribute__((always_inline)) void
+write_value(struct vmemcache *cache, const struct vmc_entry *entry,
+	const char *value, size_t size)
+{
+	uint64_t count;
+	const vmc_run *run = vmc_runs_view(&entry->runs, &count);
+
+	if (!value || count == 0 || cache->bench[VMEMCACHE_BENCH_NO_MEMCPY])
+		return;
+	if (__builtin_expect(count == 1, 1))
+		vmc_pool_write(&cache->pool,
+			vmc_block_address(cache, vmc_run_first(*run)), value,
+			size);
+	else
+		write_pieces(cache, run, value, size);
 	vmc_pool_drain(&cache->pool);
 }
 
@@ -49,7 +60,7 @@ void
 vmc_put_write(struct vmemcache *cache, const struct vmc_entry *entry,
 	const char *value)
 {
-	write_value(cache, entry, value);
+	write_value(cache, entry, value, vmc_entry_value_size(entry));
 }
 
 /*
@@ -205,15 +216,17 @@ take_blocks(struct vmemcache *cache, const struct vmc_thread *thread,
 }
 
 static inline struct vmc_entry *
-make_entry_of(struct vmemcache *cache, const struct vmc_key *key,
-	size_t value_size, size_t size)
+make_entry_of(struct vmemcache *cache, struct vmc_stripe *stripe,
+	const struct vmc_key *key, size_t value_size, size_t size)
 {
 	struct vmc_entry *e = NULL;
 
+	/* counted here, where the stripe is known */
 	if (key->size <= UINT32_MAX)
-		e = vmc_alloc(&cache->memory, size);
+		e = vmc_alloc(&cache->uncounted, size);
 	if (!e)
 		return NULL;
+	vmc_count(stripe, VMC_COUNT_METADATA, size);
 	vmc_store_relaxed(&e->state, VMC_ENTRY_LIVE);
 	vmc_store_relaxed(&e->node.at, 0);
 	e->node.of_user = (uint32_t)key->size;
@@ -227,15 +240,17 @@ make_entry_of(struct vmemcache *cache, const struct vmc_key *key,
 }
 
 __attribute__((noinline)) struct vmc_entry *
-vmc_put_make_entry(struct vmemcache *cache, const struct vmc_key *key,
-	size_t value_size, const struct vmc_extras *extras)
+vmc_put_make_entry(struct vmemcache *cache, struct vmc_stripe *stripe,
+	const struct vmc_key *key, size_t value_size,
+	const struct vmc_extras *extras)
 {
 	size_t size = sizeof(struct vmc_entry) + key->size;
 
 	if (extras)
 		size = vmc_entry_extra_offset(key->size) +
 		       vmc_extra_size(vmc_extras_fields(extras));
-	struct vmc_entry *e = make_entry_of(cache, key, value_size, size);
+	struct vmc_entry *e =
+		make_entry_of(cache, stripe, key, value_size, size);
 	if (e && extras) {
 		e->value_size_high |= VMC_ENTRY_EXTRA;
 		vmc_extra_fill(vmc_entry_extra(e), extras,
@@ -256,7 +271,7 @@ make_entry_with_extras(struct vmemcache *cache, struct vmc_stripe *stripe,
 		extras.expires = true;
 		extras.deadline = vmc_deadline_of(ttl_ms, &stripe->now);
 	}
-	return vmc_put_make_entry(cache, key, value_size, &extras);
+	return vmc_put_make_entry(cache, stripe, key, value_size, &extras);
 }
 
 /* A put's. NULL: no memory. */
@@ -266,11 +281,11 @@ make_entry(struct vmemcache *cache, struct vmc_stripe *stripe,
 {
 	uint64_t ttl_ms = vmc_load_relaxed(&cache->ttl_ms);
 
-	if (__builtin_expect(vmc_versions_wanted(cache) || ttl_ms != 0, 0))
+	if (__builtin_expect((ttl_ms | vmc_versions_wanted(cache)) != 0, 0))
 		return make_entry_with_extras(
 			cache, stripe, key, value_size, ttl_ms);
-	return make_entry_of(
-		cache, key, value_size, sizeof(struct vmc_entry) + key->size);
+	return make_entry_of(cache, stripe, key, value_size,
+		sizeof(struct vmc_entry) + key->size);
 }
 
 void
@@ -286,10 +301,10 @@ add_version(struct vmemcache *cache, struct vmc_stripe *stripe,
 {
 	struct vmc_key key = {
 		.data = (*e)->key, .size = vmc_entry_key_size(*e)};
-	struct vmc_entry *with =
-		vmc_put_make_entry(cache, &key, vmc_entry_value_size(*e),
-			&(struct vmc_extras){
-				.version = vmc_version_draw(cache, stripe)});
+	struct vmc_entry *with = vmc_put_make_entry(cache, stripe, &key,
+		vmc_entry_value_size(*e),
+		&(struct vmc_extras){
+			.version = vmc_version_draw(cache, stripe)});
 
 	if (!with)
 		return -ENOMEM;
@@ -441,7 +456,7 @@ insert(struct vmemcache *cache, struct vmc_thread *thread,
 		spot = (struct vmc_index_spot){0};
 	bool small = value_size <= VMC_PUT_WRITE_LATCHED;
 	if (!small)
-		write_value(cache, e, value);
+		write_value(cache, e, value, value_size);
 	rc = vmc_index_begin(
 		cache->index, key->hash, spot, vmc_entry_match, key, &where);
 	if (rc) {
@@ -449,7 +464,7 @@ insert(struct vmemcache *cache, struct vmc_thread *thread,
 		return rc;
 	}
 	if (small)
-		write_value(cache, e, value);
+		write_value(cache, e, value, value_size);
 	publish(cache, thread, stripe, key, e, &where, counts_as);
 	vmc_cache_work_ends(stripe);
 	return 0;

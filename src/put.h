@@ -20,7 +20,7 @@
  * NULL: no memory.
  */
 struct vmc_entry *vmc_put_make_entry(struct vmemcache *cache,
-	const struct vmc_key *key, size_t value_size,
+	struct vmc_stripe *stripe, const struct vmc_key *key, size_t value_size,
 	const struct vmc_extras *extras);
 void vmc_put_free_entry(struct vmemcache *cache, struct vmc_entry *e);
 

@@ -33,7 +33,7 @@ exchange(struct vmemcache *cache, struct vmc_thread *thread,
 		.tag = vmc_entry_tag(old)};
 	uint16_t state = VMC_ENTRY_LIVE;
 	struct vmc_entry *e = vmc_put_make_entry(
-		cache, key, vmc_entry_value_size(old), &extras);
+		cache, stripe, key, vmc_entry_value_size(old), &extras);
 
 	if (!e)
 		return -ENOMEM;

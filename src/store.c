@@ -347,9 +347,11 @@ vmc_store_make_entry(struct vmc_storing *s)
 			 (s->how->flags & VMEMCACHE_KEEP_TTL &&
 				 vmc_load_relaxed(&cache->expiry));
 	if (!extras.tag && !extras.expires && !vmc_versions_wanted(cache))
-		return vmc_put_make_entry(cache, s->key, s->value_size, NULL);
+		return vmc_put_make_entry(
+			cache, s->stripe, s->key, s->value_size, NULL);
 	extras.version = vmc_version_draw(cache, s->stripe);
-	return vmc_put_make_entry(cache, s->key, s->value_size, &extras);
+	return vmc_put_make_entry(
+		cache, s->stripe, s->key, s->value_size, &extras);
 }
 
 static int

@@ -27,6 +27,12 @@
 #endif
 #endif
 
+/*
+ * Of a variable that every call looks at: declared so, it is addressed without
+ * the detour over a table of addresses that a variable of a library may need.
+ */
+#define VMC_HIDDEN __attribute__((visibility("hidden")))
+
 #define vmc_load_relaxed(p) atomic_load_explicit((p), memory_order_relaxed)
 #define vmc_load_acquire(p) atomic_load_explicit((p), memory_order_acquire)
 #define vmc_store_relaxed(p, v)                                                \

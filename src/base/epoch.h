@@ -37,15 +37,15 @@ struct vmc_thread {
 };
 
 /* The current epoch, starts at 1; grows by one per stamp. */
-extern _Atomic uint64_t vmc_epoch_now;
+extern VMC_HIDDEN _Atomic uint64_t vmc_epoch_now;
 /*
  * True where readers must fence for themselves: no membarrier, from the start
  * or from when it was refused.
  */
-extern _Atomic bool vmc_epoch_readers_fence;
+extern VMC_HIDDEN _Atomic bool vmc_epoch_readers_fence;
 
 /* What vmc_thread_self() returns if the thread is known, else NULL. */
-extern _Thread_local struct vmc_thread *vmc_thread_cached;
+extern VMC_HIDDEN _Thread_local struct vmc_thread *vmc_thread_cached;
 
 /* Register the calling thread; NULL if there is no memory for it. */
 struct vmc_thread *vmc_thread_register(void);
@@ -72,7 +72,7 @@ bool vmc_thread_has(unsigned slot);
 bool vmc_thread_if_gone(unsigned slot, void (*then)(void *arg), void *arg);
 
 /* How many threads are registered: a thread has left when it can be joined. */
-extern _Atomic unsigned vmc_threads_alive;
+extern VMC_HIDDEN _Atomic unsigned vmc_threads_alive;
 
 /*
  * In a child, before it uses anything (process.c): only the thread that forked
@@ -132,7 +132,7 @@ bool vmc_epoch_fence(void);
 
 /* One more than the highest stamp that a membarrier(2) has covered. Only grows.
  */
-extern _Atomic uint64_t vmc_epoch_fenced;
+extern VMC_HIDDEN _Atomic uint64_t vmc_epoch_fenced;
 
 /* Has any thread issued a membarrier(2) since the stamp was taken? */
 static inline bool

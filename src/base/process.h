@@ -18,7 +18,8 @@
 #define VMC_PROCESS_PAGE 4096
 
 /* The mark has a page to itself. */
-extern _Atomic unsigned vmc_process_page[VMC_PROCESS_PAGE / sizeof(unsigned)];
+extern VMC_HIDDEN _Atomic unsigned
+	vmc_process_page[VMC_PROCESS_PAGE / sizeof(unsigned)];
 
 /*
  * Unique among the process and those that it comes from. 0: it was forked

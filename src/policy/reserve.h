@@ -80,16 +80,22 @@ vmc_reserve_fill(
 static inline const struct vmc_policy_row *
 vmc_reserve_peek(const struct vmc_reserve *r, unsigned ahead, unsigned *place)
 {
-	for (unsigned k = 0; k < VMC_RESERVE_ROWS; k++) {
-		unsigned i = (r->current + k) % VMC_RESERVE_ROWS;
-		uint32_t left = r->left[i];
-		for (; left; left &= left - 1)
-			if (ahead-- == 0) {
-				*place = (unsigned)__builtin_ctz(left);
-				return r->row[i];
-			}
+	unsigned i = r->current;
+	uint32_t left = r->left[i];
+
+	for (unsigned n = 0; n < ahead; n++)
+		left &= left - 1;
+	if (__builtin_expect(left == 0, 0)) {
+		for (left = r->left[i]; left; left &= left - 1)
+			ahead--;
+		i = (i + 1) % VMC_RESERVE_ROWS;
+		for (left = r->left[i]; left && ahead > 0; ahead--)
+			left &= left - 1;
+		if (left == 0)
+			return NULL;
 	}
-	return NULL;
+	*place = (unsigned)__builtin_ctz(left);
+	return r->row[i];
 }
 
 /* By the owner: past the next place. */

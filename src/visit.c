@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * visit.c -- what a thread does besides while it has the policy's lock
+ *
+ * A thread takes the lock when it needs victims (claim.c), and seldom
+ * otherwise. Then it feeds the policy what could change its choice, and fills
+ * its own reserve, so that it need not come back soon. Now and then it looks at
+ * other threads: it drains their rings, recalls reserves that their owners do
+ * not use, and takes over what threads that have gone have left.
+ *
+ * Everything here is under the policy's lock, so one thread at a time does it;
+ * the owners of rings and reserves go on meanwhile (policy/ring.h,
+ * policy/reserve.h).
+ */
+#include "visit.h"
+
+#include "room.h"
+
+/* What part of the nodes all threads may reserve with one row each. */
+#define RESERVE_SHARE 64
+
+/* Where there are fewer nodes than that for each, nothing is reserved. */
+#define RESERVE_FROM 4
+
+void
+vmc_visit_fill_reserve(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	uint64_t nodes = vmc_load_relaxed(&cache->policy->nodes);
+	unsigned reserving = cache->reserving + !stripe->reserves;
+	uint64_t most = nodes / RESERVE_SHARE / reserving;
+
+	if (most > VMC_POLICY_ROW)
+		most = VMC_POLICY_ROW;
+	if (most == 0 && (reserving == 1 || nodes / reserving >= RESERVE_FROM))
+		most = 1;
+	if (most == 0)
+		return;
+	cache->reserving = reserving;
+	stripe->reserves = true;
+	vmc_reserve_fill(&stripe->reserve, cache->policy, (unsigned)most);
+}
+
+void
+vmc_visit_recall(struct vmemcache *cache, struct vmc_stripe *s)
+{
+	if (!s->reserves)
+		return;
+	vmc_reserve_recall(&s->reserve, cache->policy);
+	s->reserves = false;
+	cache->reserving--;
+}
+
+void
+vmc_visit_recall_all(struct vmemcache *cache)
+{
+	for (struct vmc_stripe *s = NULL;
+		(s = vmc_stripe_next(&cache->stripes, s)) != NULL;)
+		vmc_visit_recall(cache, s);
+}
+
+/*
+ * What a thread that has gone has left: touches and victims for the policy,
+ * what it retired for this thread.
+ */
+static void
+take_over(struct vmemcache *cache, struct vmc_stripe *own, struct vmc_stripe *s)
+{
+	if (!vmc_stripe_take_over(&cache->stripes, s))
+		return;
+	vmc_cache_drain(cache, &s->ring);
+	vmc_visit_recall(cache, s);
+	vmc_reserve_end(&s->reserve, cache->policy);
+	vmc_cache_let_go_of_replaced(cache, own, s);
+	vmc_limbo_adopt(&own->limbo, &s->limbo, &cache->uncounted);
+	vmc_limbo_join(&own->ripe, s->ripe);
+	s->ripe = NULL;
+	s->handover = NULL;
+	s->spared = NULL;
+	s->touched = s->evicts = false;
+	s->nested = s->cut = 0;
+	vmc_store_relaxed(&s->work, 0);
+	vmc_store_relaxed(&s->waits, 0);
+	vmc_limit_tell(cache, s);
+	s->reclaimed = s->limbo.added;
+	vmc_stripe_spare(&cache->stripes, s);
+}
+
+/*
+ * How many of a thread's visits to the policy it takes to look at others; at
+ * how many then; and at how many where there are more.
+ */
+#define LOOK_EVERY 4
+#define LOOK_AT_ALL 16
+#define LOOK_AT_SOME 4
+
+/*
+ * The next ones in turn: each costs several lines that its thread is writing
+ * to. What has not changed since the last look is idle: it is recalled.
+ */
+void
+vmc_cache_look_at_others(struct vmemcache *cache, struct vmc_stripe *own)
+{
+	unsigned count = vmc_load_relaxed(&cache->stripes.count);
+	/* once round the list, its end counts as well */
+	unsigned looks = count <= LOOK_AT_ALL ? count + 1 : LOOK_AT_SOME;
+	struct vmc_stripe *s = cache->looked_at;
+
+	for (; looks > 0; looks--) {
+		struct vmc_stripe *last = s;
+		s = vmc_stripe_next(&cache->stripes, s);
+		if (s == own || !s)
+			continue;
+		vmc_cache_drain(cache, &s->ring);
+		if (s->reserve.seen == s->reserve.filled)
+			vmc_visit_recall(cache, s);
+		s->reserve.seen = s->reserve.filled;
+		if (vmc_thread_has(vmc_load_relaxed(&s->slot)))
+			continue;
+		take_over(cache, own, s);
+		s = last;
+	}
+	cache->looked_at = s;
+}
+
+void
+vmc_visit_policy(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	stripe->touched = false;
+	vmc_cache_drain(cache, &stripe->ring);
+	vmc_cache_let_go_of_replaced(cache, stripe, stripe);
+	if (stripe->visits++ % LOOK_EVERY == 0)
+		vmc_cache_look_at_others(cache, stripe);
+	cache->policy->ops->settle(cache->policy);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * visit.h -- visits to the policy: between visit.c and claim.c. Everything is
+ * called under the policy's lock
+ */
+#ifndef VMC_VISIT_H
+#define VMC_VISIT_H
+
+#include "cache.h"
+
+/*
+ * Feed the policy what could change its choice: the thread's own ring always,
+ * so that it sees exact order if it is alone; those of others now and then.
+ */
+void vmc_visit_policy(struct vmemcache *cache, struct vmc_stripe *stripe);
+
+/* Victims for the stripe's owner, if it has few. */
+void vmc_visit_fill_reserve(struct vmemcache *cache, struct vmc_stripe *stripe);
+
+/* What is reserved goes back to the policy, as the oldest that it has. */
+void vmc_visit_recall(struct vmemcache *cache, struct vmc_stripe *s);
+void vmc_visit_recall_all(struct vmemcache *cache);
+
+#endif
