@@ -201,83 +201,62 @@ start_tables(struct bench_report *r)
 	}
 }
 
-/* A row of what is known of each store; NULL: what it holds. */
+enum figure { NS, RATIO, GET_TAIL, PUT_TAIL, HITS, HELD };
+
+static double
+figure_of(const struct bench_contest *c, size_t t, size_t store, enum figure f)
+{
+	const struct bench_series *s = bench_series_of(c, t, store);
+
+	if (f == HELD)
+		return held[store];
+	if (s->slice == 0)
+		return NAN;
+	switch (f) {
+	case NS:
+		return bench_over_rounds(c, s->ns);
+	case RATIO:
+		return bench_ratio(c, s->ns, bench_series_of(c, t, CACHE)->ns);
+	case HITS:
+		return 100 * (double)s->hits / (double)s->gets;
+	default:
+		return (double)bench_histogram_quantile(
+			&s->latency[f == PUT_TAIL], 0.999);
+	}
+}
+
 static void
 add_row(int table, const struct bench_contest *c, size_t t, const char *what,
-	double (*figure)(const struct bench_contest *,
-		const struct bench_series *, size_t t))
+	enum figure f)
 {
 	double row[2 + STORES] = {
 		(double)c->loads[CACHE].sizes.low, (double)threads.at[t]};
 
-	for (size_t s = 0; s < STORES; s++) {
-		const struct bench_series *x = bench_series_of(c, t, s);
-
-		row[2 + s] = figure == NULL ? held[s]
-			     : x->slice > 0 ? figure(c, x, t)
-					    : NAN;
-	}
+	for (size_t s = 0; s < STORES; s++)
+		row[2 + s] = figure_of(c, t, s, f);
 	bench_row(tables[table], what, row, 2 + STORES);
-}
-
-static double
-speed_of(const struct bench_contest *c, const struct bench_series *s, size_t t)
-{
-	(void)t;
-	return bench_over_rounds(c, s->ns);
-}
-
-static double
-relative_of(
-	const struct bench_contest *c, const struct bench_series *s, size_t t)
-{
-	return bench_ratio(c, s->ns, bench_series_of(c, t, CACHE)->ns);
-}
-
-static double
-get_tail_of(
-	const struct bench_contest *c, const struct bench_series *s, size_t t)
-{
-	(void)c, (void)t;
-	return (double)bench_histogram_quantile(&s->latency[BENCH_GET], 0.999);
-}
-
-static double
-put_tail_of(
-	const struct bench_contest *c, const struct bench_series *s, size_t t)
-{
-	(void)c, (void)t;
-	return (double)bench_histogram_quantile(&s->latency[BENCH_PUT], 0.999);
-}
-
-static double
-hits_of(const struct bench_contest *c, const struct bench_series *s, size_t t)
-{
-	(void)c, (void)t;
-	return 100 * (double)s->hits / (double)s->gets;
 }
 
 static void
 report(const struct bench_contest *c, enum bench_operation op, bool first)
 {
 	const char *name = bench_operation_name[op];
+	bool mixed = op == BENCH_OP_MIXED;
 
 	for (size_t t = 0; t < threads.n; t++) {
-		bool mixed = op == BENCH_OP_MIXED;
-
-		add_row(SPEED, c, t, name, speed_of);
-		add_row(RELATIVE, c, t, name, relative_of);
+		add_row(SPEED, c, t, name, NS);
+		add_row(RELATIVE, c, t, name, RATIO);
 		if (op != BENCH_OP_PUT)
 			add_row(TAILS, c, t, mixed ? "mixed get" : name,
-				get_tail_of);
+				GET_TAIL);
 		if (op == BENCH_OP_PUT || mixed)
 			add_row(TAILS, c, t, mixed ? "mixed put" : name,
-				put_tail_of);
+				PUT_TAIL);
 		if (first && t == 0)
-			add_row(CONTENT, c, t, "values", NULL);
+			add_row(CONTENT, c, t, "values", HELD);
 		if (op == BENCH_OP_GET || mixed)
 			add_row(CONTENT, c, t,
-				mixed ? "mixed hits %" : "get hits %", hits_of);
+				mixed ? "mixed hits %" : "get hits %", HITS);
 	}
 }
 

@@ -65,25 +65,6 @@ bench_parse_number(const char *text, unsigned kilo, uint64_t *n)
 	return NULL;
 }
 
-const char *
-bench_parse_size(const char *text, void *into)
-{
-	return bench_parse_number(text, 1024, into);
-}
-
-const char *
-bench_parse_count(const char *text, void *into)
-{
-	return bench_parse_number(text, 1000, into);
-}
-
-const char *
-bench_parse_text(const char *text, void *into)
-{
-	*(const char **)into = text;
-	return NULL;
-}
-
 static const char *
 parse_within(const char *text, unsigned kilo, uint64_t min, uint64_t max,
 	uint64_t *n, const char *otherwise)
@@ -93,35 +74,25 @@ parse_within(const char *text, unsigned kilo, uint64_t min, uint64_t max,
 	return wrong ? wrong : *n < min || *n > max ? otherwise : NULL;
 }
 
-const char *
-bench_parse_positive(const char *text, void *into)
-{
-	return parse_within(text, 1000, 1, INT64_MAX, into, "is at least 1");
-}
+#define PARSE(what, kilo, min, max, otherwise)                                 \
+	const char *bench_parse_##what(const char *text, void *into)           \
+	{                                                                      \
+		return parse_within(text, kilo, min, max, into, otherwise);    \
+	}
+
+PARSE(size, 1024, 0, UINT64_MAX, NULL)
+PARSE(count, 1000, 0, UINT64_MAX, NULL)
+PARSE(positive, 1000, 1, UINT64_MAX, "is at least 1")
+PARSE(percent, 1000, 0, 100, "is 0 to 100")
+PARSE(rounds, 1000, 5, BENCH_MAX_ROUNDS, "is 5 to 99")
+PARSE(key_size, 1024, 8, 4096, "is 8 to 4096")
+PARSE(value, 1024, 1, 1 << 20, "is 1 to 1M")
 
 const char *
-bench_parse_percent(const char *text, void *into)
+bench_parse_text(const char *text, void *into)
 {
-	return parse_within(text, 1000, 0, 100, into, "is 0 to 100");
-}
-
-const char *
-bench_parse_rounds(const char *text, void *into)
-{
-	return parse_within(
-		text, 1000, 5, BENCH_MAX_ROUNDS, into, "is 5 to 99");
-}
-
-const char *
-bench_parse_key_size(const char *text, void *into)
-{
-	return parse_within(text, 1024, 8, 4096, into, "is 8 to 4096");
-}
-
-const char *
-bench_parse_value(const char *text, void *into)
-{
-	return parse_within(text, 1024, 1, 1 << 20, into, "is 1 to 1M");
+	*(const char **)into = text;
+	return NULL;
 }
 
 static const char *

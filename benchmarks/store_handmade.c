@@ -14,6 +14,7 @@
 #include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <xxhash.h>
 
 #include "peers.h"
@@ -21,9 +22,8 @@
 enum { MAX_SHARDS = 64, LEAST_SHARD = 512 << 10 };
 
 struct entry {
-	struct entry *chain;
-	struct entry *newer;
-	struct entry *older;
+	LIST_ENTRY(entry) chain;
+	TAILQ_ENTRY(entry) order;
 	uint64_t hash;
 	size_t key_size;
 	size_t size;
@@ -32,9 +32,8 @@ struct entry {
 
 struct shard {
 	alignas(64) pthread_mutex_t lock;
-	struct entry **buckets;
-	struct entry *newest;
-	struct entry *oldest;
+	LIST_HEAD(bucket, entry) * buckets;
+	TAILQ_HEAD(order, entry) order; /* the newest first */
 	size_t used;
 };
 
@@ -57,50 +56,38 @@ static struct entry *
 find(const struct handmade *h, const struct shard *shard, uint64_t hash,
 	const struct bench_key *key)
 {
-	struct entry *e = shard->buckets[hash & h->mask];
+	struct entry *e;
 
-	while (e != NULL &&
-		(e->hash != hash || e->key_size != key->size ||
-			memcmp(e->bytes, key->bytes, key->size) != 0))
-		e = e->chain;
-	return e;
-}
-
-static void
-unlink_from_list(struct shard *shard, struct entry *e)
-{
-	*(e->newer ? &e->newer->older : &shard->newest) = e->older;
-	*(e->older ? &e->older->newer : &shard->oldest) = e->newer;
-}
-
-static void
-link_newest(struct shard *shard, struct entry *e)
-{
-	e->newer = NULL;
-	e->older = shard->newest;
-	*(e->older ? &e->older->newer : &shard->oldest) = e;
-	shard->newest = e;
-}
-
-/* Out of the shard until it fits its budget: a list of what is to be freed. */
-static struct entry *
-evict(const struct handmade *h, struct shard *shard)
-{
-	struct entry *victims = NULL;
-
-	while (shard->used > h->budget) {
-		struct entry *e = shard->oldest;
-		struct entry **link = &shard->buckets[e->hash & h->mask];
-
-		while (*link != e)
-			link = &(*link)->chain;
-		*link = e->chain;
-		unlink_from_list(shard, e);
-		shard->used -= e->size;
-		e->chain = victims;
-		victims = e;
+	LIST_FOREACH(e, &shard->buckets[hash & h->mask], chain)
+	{
+		if (e->hash == hash && e->key_size == key->size &&
+			memcmp(e->bytes, key->bytes, key->size) == 0)
+			return e;
 	}
-	return victims;
+	return NULL;
+}
+
+/* Out of the shard until it fits its budget, and onto a list to be freed. */
+static void
+evict(const struct handmade *h, struct shard *shard, struct bucket *victims)
+{
+	while (shard->used > h->budget) {
+		struct entry *e = TAILQ_LAST(&shard->order, order);
+
+		TAILQ_REMOVE(&shard->order, e, order);
+		LIST_REMOVE(e, chain);
+		LIST_INSERT_HEAD(victims, e, chain);
+		shard->used -= e->size;
+	}
+}
+
+static void
+free_all(struct bucket *victims)
+{
+	for (struct entry *e; (e = LIST_FIRST(victims)) != NULL;) {
+		LIST_REMOVE(e, chain);
+		free(e);
+	}
 }
 
 static enum bench_result
@@ -111,6 +98,7 @@ handmade_put(struct bench_store *s, const struct bench_key *key,
 	uint64_t hash = XXH3_64bits(key->bytes, key->size);
 	struct shard *shard = shard_of(h, hash);
 	struct entry *e = malloc(sizeof(*e) + key->size + size);
+	struct bucket victims = {NULL};
 
 	if (e == NULL)
 		return BENCH_FAILED;
@@ -126,18 +114,12 @@ handmade_put(struct bench_store *s, const struct bench_key *key,
 		free(e);
 		return BENCH_REFUSED;
 	}
-	e->chain = shard->buckets[hash & h->mask];
-	shard->buckets[hash & h->mask] = e;
-	link_newest(shard, e);
+	LIST_INSERT_HEAD(&shard->buckets[hash & h->mask], e, chain);
+	TAILQ_INSERT_HEAD(&shard->order, e, order);
 	shard->used += size;
-	struct entry *victims = evict(h, shard);
+	evict(h, shard, &victims);
 	pthread_mutex_unlock(&shard->lock);
-
-	while (victims != NULL) {
-		e = victims;
-		victims = e->chain;
-		free(e);
-	}
+	free_all(&victims);
 	return BENCH_DONE;
 }
 
@@ -154,8 +136,8 @@ handmade_get(struct bench_store *s, const struct bench_key *key, void *buffer,
 	if (e != NULL) {
 		memcpy(buffer, e->bytes + e->key_size,
 			size < e->size ? size : e->size);
-		unlink_from_list(shard, e);
-		link_newest(shard, e);
+		TAILQ_REMOVE(&shard->order, e, order);
+		TAILQ_INSERT_HEAD(&shard->order, e, order);
 	}
 	pthread_mutex_unlock(&shard->lock);
 	return e != NULL ? BENCH_DONE : BENCH_MISS;
@@ -167,10 +149,8 @@ handmade_close(struct bench_store *s)
 	struct handmade *h = (struct handmade *)s;
 
 	for (unsigned i = 0; i < h->count; i++) {
-		for (struct entry *e; (e = h->shards[i].newest) != NULL;) {
-			h->shards[i].newest = e->older;
-			free(e);
-		}
+		for (uint64_t k = 0; k <= h->mask; k++)
+			free_all(&h->shards[i].buckets[k]);
 		free(h->shards[i].buckets);
 	}
 	free(h->shards);
@@ -204,8 +184,8 @@ bench_handmade_open(const struct bench_budget *budget)
 		bench_fail("out of memory");
 	for (unsigned i = 0; i < h->count; i++) {
 		h->shards[i] = (struct shard){.lock = PTHREAD_MUTEX_INITIALIZER,
-			.buckets =
-				bench_zeroed(buckets, sizeof(struct entry *))};
+			.buckets = bench_zeroed(buckets, sizeof(struct bucket)),
+			.order = TAILQ_HEAD_INITIALIZER(h->shards[i].order)};
 	}
 	return &h->head;
 }
