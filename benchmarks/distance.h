@@ -5,6 +5,14 @@
 #ifndef BENCH_DISTANCE_H
 #define BENCH_DISTANCE_H
 
+#include <stdbool.h>
+
+/*
+ * The calling thread to the processor of that number, from 0, among those that
+ * it may use; false: there are not so many.
+ */
+bool bench_pin(unsigned place);
+
 /*
  * Nanoseconds until a word that one processor has written reaches another: the
  * median of several tries, each of many times to and fro, between the first two

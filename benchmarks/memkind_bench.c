@@ -15,12 +15,12 @@
  * batch   the same for 1000 objects, all allocated before any is freed
  * churn   replace a random one of 20000 objects
  * cross   one thread allocates, another frees, both by the clock
- *         (memkind_bench_handover.c)
  * x2      two threads doing it, nanoseconds for each
  * and of a file of 256 MiB, what memkind_bench_space.c says
  */
 #include "memkind_bench.h"
 
+#include "distance.h"
 #include "memkind.h"
 #include "options.h"
 #include "random.h"
@@ -28,6 +28,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -200,17 +202,118 @@ run_loop(void *arguments)
 	return NULL;
 }
 
-void *
-memkind_bench_allocate(size_t size)
+/* ---- Objects that one thread allocates and another frees ----------------
+ *
+ * Two threads, each pinned to a processor of its own, hand batches over, a few
+ * of them ahead of each other. What counts is the time by the clock from the
+ * first to the last call of a batch, so that waiting for a lock within malloc
+ * or free counts, and waiting for the other's batch does not. Batches count if
+ * the other thread finished one of its own in the meantime, that is, if both
+ * were at work; the median leaves out those in which the thread lost the
+ * processor.
+ */
+
+#define HANDED 1000
+#define HANDED_BYTES ((size_t)4 << 20)
+#define AHEAD 16
+#define HANDED_BATCHES 600
+
+static size_t handed_size;
+static int handed_at_once; /* objects in one */
+
+/* Each batch's number is its place; the numbers of those filled, and emptied */
+static void *handed[AHEAD][HANDED];
+static _Alignas(64) atomic_long filled;
+static _Alignas(64) atomic_long emptied;
+
+/* Nanoseconds an object, in the batches that count */
+struct samples {
+	size_t count;
+	double values[HANDED_BATCHES];
+};
+
+static struct samples allocating, freeing;
+
+/* A batch that took from start until now, when the other was at old. */
+static void
+sample(struct samples *samples, uint64_t start, atomic_long *other, long old)
 {
-	return must(allocate(size));
+	double time = (double)(bench_now() - start);
+
+	if (atomic_load_explicit(other, memory_order_relaxed) != old)
+		samples->values[samples->count++] = time / handed_at_once;
 }
 
-void
-memkind_bench_release(void *ptr)
+static void *
+consume(void *unused)
 {
-	release(ptr);
+	uint64_t start;
+	long other;
+
+	(void)unused;
+	bench_pin(1);
+	for (long i = 0; i < HANDED_BATCHES; i++) {
+		do {
+			other = atomic_load_explicit(
+				&filled, memory_order_acquire);
+		} while (other <= i && sched_yield() == 0);
+		start = bench_now();
+		for (int j = 0; j < handed_at_once; j++)
+			release(handed[i % AHEAD][j]);
+		sample(&freeing, start, &filled, other);
+		atomic_store_explicit(&emptied, i + 1, memory_order_release);
+	}
+	return NULL;
 }
+
+static void *
+produce(void *unused)
+{
+	uint64_t start;
+	long other;
+
+	(void)unused;
+	bench_pin(0);
+	for (long i = 0; i < HANDED_BATCHES; i++) {
+		do {
+			other = atomic_load_explicit(
+				&emptied, memory_order_acquire);
+		} while (i - other >= AHEAD && sched_yield() == 0);
+		start = bench_now();
+		for (int j = 0; j < handed_at_once; j++)
+			handed[i % AHEAD][j] = must(allocate(handed_size));
+		sample(&allocating, start, &emptied, other);
+		atomic_store_explicit(&filled, i + 1, memory_order_release);
+	}
+	return NULL;
+}
+
+/*
+ * Nanoseconds to allocate an object in one thread and free it in another; 0:
+ * the two were never at work at once.
+ */
+static double
+hand_over(size_t size)
+{
+	pthread_t producer, consumer;
+
+	handed_size = size;
+	handed_at_once = HANDED_BYTES / size < HANDED
+				 ? (int)(HANDED_BYTES / size)
+				 : HANDED;
+	filled = emptied = 0;
+	allocating.count = freeing.count = 0;
+	pthread_create(&producer, NULL, produce, NULL);
+	pthread_create(&consumer, NULL, consume, NULL);
+	pthread_join(producer, NULL);
+	pthread_join(consumer, NULL);
+	if (allocating.count == 0 || freeing.count == 0)
+		return 0;
+	return bench_median(allocating.values, allocating.count) +
+	       bench_median(freeing.values, freeing.count);
+}
+
+/* ---- A subject ----------------------------------------------------- */
 
 /* The kind of the subject; false: it cannot be had. */
 static bool
@@ -257,7 +360,7 @@ work(const struct subject *subject, const char *directory)
 			printf("%s_x2_%zu %f\n", loops[l].name, all[s],
 				(shares[0].time + shares[1].time) / 2);
 		}
-		double time = memkind_bench_handover(all[s]);
+		double time = hand_over(all[s]);
 		if (time > 0)
 			printf("cross_%zu %f\n", all[s], time);
 		fflush(stdout);
