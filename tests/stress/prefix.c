@@ -122,6 +122,7 @@ test_beside_all_else(void **state)
 	char key[32];
 
 	(void)state;
+	(void)testing_seed(); /* before there are threads */
 	s.cache = fixture_new(64 << 20, 0, VMEMCACHE_REPLACEMENT_LRU);
 	assert_int_equal(vmemcache_set_ordered(s.cache, 1), 0);
 	assert_int_equal(vmemcache_add(s.cache, FIXTURE_DIR), 0);

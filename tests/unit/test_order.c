@@ -161,6 +161,37 @@ test_as_deep_as_keys_are_long(void **state)
 	fixture_end(&f);
 }
 
+/* It looks at what it shows and at little else, however much else there is. */
+static void
+test_walk_looks_at_few(void **state)
+{
+	const char first[] = "user:0777";
+	struct fixture f;
+	struct met met = {.most = 50};
+
+	(void)state;
+	fixture_start(&f, testing_operations(200000), key_counting);
+	met.leaves = calloc(met.most, sizeof(struct leaf *));
+	assert_non_null(met.leaves);
+	for (size_t i = 0; i < f.leaf_count; i++)
+		set(&f, f.leaves[i]);
+	keys_asked = 0;
+	vmc_epoch_enter(f.thread);
+	assert_false(vmc_order_walk(f.order,
+		(struct vmc_order_key){first, sizeof(first) - 1}, false, meet,
+		&met));
+	vmc_epoch_exit(f.thread);
+	assert_int_equal(met.count, 50);
+	assert_true(keys_asked <= 1);
+	/* a key comes and goes by one or two comparisons */
+	keys_asked = 0;
+	take_out(&f, f.leaves[f.leaf_count / 2]);
+	set(&f, f.leaves[f.leaf_count / 2]);
+	assert_true(keys_asked <= 3);
+	free(met.leaves);
+	fixture_end(&f);
+}
+
 int
 main(void)
 {
@@ -168,6 +199,7 @@ main(void)
 		cmocka_unit_test(test_against_sorted_array),
 		cmocka_unit_test(test_same_key),
 		cmocka_unit_test(test_as_deep_as_keys_are_long),
+		cmocka_unit_test(test_walk_looks_at_few),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
