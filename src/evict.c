@@ -111,8 +111,8 @@ call_back(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return vmc_cache_is_foreign(cache) ? vmc_cache_fail_foreign() : 0;
 }
 
-int
-vmc_cache_take_out(
+static inline int
+take_out(
 	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
 {
 	int gone = vmc_index_remove(cache->index, vmc_cache_hash(cache, e), e);
@@ -121,6 +121,13 @@ vmc_cache_take_out(
 		vmc_count(stripe, VMC_COUNT_METADATA,
 			vmc_order_remove(cache->order, vmc_thread_self(), e));
 	return gone;
+}
+
+int
+vmc_cache_take_out(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	return take_out(cache, stripe, e);
 }
 
 /*
@@ -140,7 +147,7 @@ remove_one(struct vmemcache *cache, struct vmc_stripe *stripe,
 		if (rc)
 			return rc;
 	}
-	int gone = vmc_cache_take_out(cache, stripe, e);
+	int gone = take_out(cache, stripe, e);
 	vmc_count(stripe, vmc_count_of_removal(reason), 1);
 	vmc_count(stripe, VMC_COUNT_VALUES_GONE, vmc_entry_value_size(e));
 	vmc_expiry_stop(cache, e);

@@ -323,6 +323,38 @@ let_others_first(struct vmemcache *cache, const struct vmc_thread *thread,
 		vmc_cache_let_others_first(cache, stripe);
 }
 
+/* What few caches need, before blocks are taken. */
+static __attribute__((noinline)) int
+make_ready(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	int rc = vmc_cache_is_stocked(cache)
+			 ? 0
+			 : vmc_room_for_node(cache, stripe, e);
+
+	if (rc == 0)
+		rc = vmc_put_stock_order(cache, stripe);
+	if (rc == 0 && vmc_load_relaxed(&cache->metadata_limit) != 0)
+		rc = vmc_limit_make_room(cache, stripe, e);
+	return rc;
+}
+
+/* And after that: a callback may have used it up, or asked for versions. */
+static __attribute__((noinline)) int
+make_ready_again(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry **e)
+{
+	int rc = vmc_put_stock_order(cache, stripe);
+
+	if (rc == 0 && vmc_versions_wanted(cache) && !vmc_entry_has_extra(*e))
+		rc = add_version(cache, stripe, e);
+	if (rc) {
+		vmc_cache_uncount_empty(cache, *e);
+		vmc_extent_free(cache->extent, &(*e)->runs);
+	}
+	return rc;
+}
+
 static inline __attribute__((always_inline)) int
 take_room(struct vmemcache *cache, const struct vmc_thread *thread,
 	struct vmc_stripe *stripe, size_t value_size, struct vmc_entry **e)
@@ -339,30 +371,22 @@ take_room(struct vmemcache *cache, const struct vmc_thread *thread,
 	if (__builtin_expect(vmc_load_relaxed(&cache->waiting), 0))
 		let_others_first(cache, thread, stripe);
 	vmc_cache_work_begins(stripe);
-	rc = vmc_cache_is_stocked(cache) ? 0
-					 : vmc_room_for_node(cache, stripe, *e);
-	if (rc == 0)
-		rc = vmc_put_stock_order(cache, stripe);
+	rc = 0;
 	if (__builtin_expect(
-		    rc == 0 && vmc_load_relaxed(&cache->metadata_limit) != 0,
+		    !vmc_cache_is_stocked(cache) ||
+			    ((uintptr_t)cache->order |
+				    vmc_load_relaxed(&cache->metadata_limit)),
 		    0))
-		rc = vmc_limit_make_room(cache, stripe, *e);
+		rc = make_ready(cache, stripe, *e);
 	if (__builtin_expect(rc == 0 && value_size == 0, 0))
 		rc = vmc_room_for_empty(cache, stripe, *e);
 	else if (rc == 0)
 		rc = take_blocks(cache, thread, stripe, blocks, *e);
-	if (rc == 0) {
-		/* a callback may have put, and used it up */
-		rc = vmc_put_stock_order(cache, stripe);
-		if (__builtin_expect(rc == 0 && vmc_versions_wanted(cache) &&
-					     !vmc_entry_has_extra(*e),
-			    0))
-			rc = add_version(cache, stripe, e);
-		if (__builtin_expect(rc != 0, 0)) {
-			vmc_cache_uncount_empty(cache, *e);
-			vmc_extent_free(cache->extent, &(*e)->runs);
-		}
-	}
+	if (__builtin_expect(
+		    ((uintptr_t)cache->order | vmc_versions_wanted(cache)) != 0,
+		    0) &&
+		rc == 0)
+		rc = make_ready_again(cache, stripe, e);
 	if (rc == 0) {
 		/* the push that follows must not wait */
 		if (__builtin_expect(vmc_ring_is_full(&stripe->ring), 0))
