@@ -111,6 +111,9 @@ struct vmemcache {
 	uint64_t inserted;            /* since this generation began */
 	unsigned reserving;           /* stripes that reserve (evict.c) */
 	struct vmc_stripe *looked_at; /* the last one */
+	/* what threads that have gone have retired (visit.c) */
+	struct vmc_limbo estate;
+	struct vmc_limbo_chunk *ripe_estate;
 
 	/* read by every operation: not in a line with the lock */
 	alignas(64) struct vmc_stripes stripes;
@@ -575,13 +578,6 @@ void vmc_cache_pause(unsigned round);
 /* Before work begins: those who wait have what they need first. */
 void vmc_cache_let_others_first(
 	struct vmemcache *cache, struct vmc_stripe *stripe);
-
-/*
- * Under the policy's lock: feed it what is in the rings of other threads, some
- * of them in turn, recall reserves that are left alone, and take over what
- * threads that have gone have left.
- */
-void vmc_cache_look_at_others(struct vmemcache *cache, struct vmc_stripe *own);
 
 /* No reader has the entry, and no ring must; there was no memory for a note. */
 void vmc_cache_free_at_once(struct vmemcache *cache, struct vmc_stripe *stripe,

@@ -55,14 +55,19 @@
  * What threads had that the child has not: touches in rings are drained, what
  * is reserved is recalled, what waits in limbos is freed, as if they had ended.
  */
-#include "cache.h"
+#include "visit.h"
 
 #include "base/cancel.h"
 #include "base/error.h"
 
 #include <pthread.h>
 
-/* The list is changed, and a cache inherited, under it. */
+/*
+ * The list is changed under both locks, and a cache inherited under the second.
+ * Who only follows the list holds the first where it takes other locks
+ * meanwhile; fork handlers, which run with the heap's locks held, the second.
+ */
+static struct vmc_lock caches;
 static struct vmc_lock lock;
 static struct vmemcache *_Atomic first;
 static unsigned forks; /* that have begun, under the lock */
@@ -74,10 +79,12 @@ void
 vmc_cache_enroll(struct vmemcache *cache)
 {
 	vmc_heritage_create(&cache->heritage);
+	vmc_lock_acquire(&caches);
 	vmc_lock_acquire(&lock);
 	vmc_store_relaxed(&cache->next, vmc_load_relaxed(&first));
 	vmc_store_release(&first, cache);
 	vmc_lock_release(&lock);
+	vmc_lock_release(&caches);
 	cache->enrolled = true;
 }
 
@@ -89,12 +96,28 @@ vmc_cache_strike_off(struct vmemcache *cache)
 	if (!cache->enrolled)
 		return;
 	cache->enrolled = false;
+	vmc_lock_acquire(&caches);
 	vmc_lock_acquire(&lock);
 	while (vmc_load_relaxed(at) != cache)
 		at = &vmc_load_relaxed(at)->next;
 	vmc_store_release(at, vmc_load_relaxed(&cache->next));
 	vmc_lock_release(&lock);
+	vmc_lock_release(&caches);
 	vmc_heritage_destroy(&cache->heritage);
+}
+
+/* vmc_thread_has_left: no cache of the list goes meanwhile. */
+static void
+leave_caches(unsigned slot)
+{
+	if (!vmc_load_acquire(&first))
+		return;
+	vmc_lock_acquire(&caches);
+	for (struct vmemcache *c = vmc_load_acquire(&first); c;
+		c = vmc_load_acquire(&c->next))
+		if (!vmc_cache_is_foreign(c))
+			vmc_visit_leave(c, slot);
+	vmc_lock_release(&caches);
 }
 
 static void
@@ -115,6 +138,7 @@ static void
 after_fork_in_child(void)
 {
 	vmc_lock_init(&lock, VMC_RANK_THREADS);
+	vmc_lock_init(&caches, VMC_RANK_CACHES);
 	for (struct vmemcache *c = vmc_load_acquire(&first); c;
 		c = vmc_load_acquire(&c->next)) {
 		vmc_heritage_after_fork_in_child(&c->heritage);
@@ -175,5 +199,7 @@ __attribute__((constructor)) static void
 start(void)
 {
 	vmc_lock_init(&lock, VMC_RANK_THREADS);
+	vmc_lock_init(&caches, VMC_RANK_CACHES);
 	pthread_atfork(before_fork, NULL, after_fork_in_child);
+	vmc_store_release(&vmc_thread_has_left, leave_caches);
 }

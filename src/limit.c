@@ -12,7 +12,7 @@
  *
  * The error is at most a step for each stripe in use: together a part of the
  * limit, by which what is aimed at is below it. A stripe that is given up has
- * told all (claim.c). Anybody may tell for any stripe: the exchange of what it
+ * told all (visit.c). Anybody may tell for any stripe: the exchange of what it
  * told before makes the sum right, whoever comes first.
  *
  * Only entries are evicted for the limit. What else counts, the index above

@@ -8,7 +8,7 @@
  * to the system in steps; rejected: to leave that to the allocator's clock,
  * which stands still in a thread that does not allocate.
  */
-#include "cache.h"
+#include "visit.h"
 
 /*
  * Take out of the rings what is in them. What was retired in an epoch that has

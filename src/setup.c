@@ -204,6 +204,8 @@ forget_metadata(struct vmemcache *cache)
 	cache->policy = NULL;
 	cache->extent = NULL;
 	vmc_store_relaxed(&cache->flights, NULL);
+	cache->ripe_estate = NULL;
+	memset(&cache->estate, 0, sizeof(cache->estate));
 	/* memkind did not hear of the fork either, and would destroy it */
 	if (!vmc_process_was_told(cache->usable_in) &&
 		cache->metadata == VMEMCACHE_METADATA_PMEM)
@@ -237,6 +239,8 @@ vmc_cache_close(struct vmemcache *cache)
 		free_replaced(cache);
 		vmc_expiry_close(cache);
 		vmc_flights_close(cache);
+		vmc_limbo_free(cache->ripe_estate, &cache->uncounted);
+		vmc_limbo_flush(&cache->estate, &cache->uncounted);
 		vmc_stripes_delete(&cache->stripes, &cache->uncounted);
 		vmc_lock_destroy(&cache->policy_lock);
 		memkind_destroy_kind(cache->kind);
@@ -253,6 +257,8 @@ vmc_cache_close(struct vmemcache *cache)
 	vmc_store_relaxed(&cache->usable_in, VMC_OF_NO_PROCESS);
 	cache->prefaulted = false;
 	cache->looked_at = NULL;
+	cache->ripe_estate = NULL;
+	cache->estate = (struct vmc_limbo){0};
 	cache->reserving = 0;
 	vmc_store_relaxed(&cache->stocked_for, 0);
 	vmc_store_relaxed(&cache->drained, 0);
@@ -358,6 +364,7 @@ open_metadata(struct vmemcache *cache, const char *path)
 	vmc_lock_init(&cache->policy_lock, VMC_RANK_POLICY);
 	cache->stripes.limbo_most =
 		limbo_most(vmc_load_relaxed(&cache->blocks));
+	cache->estate.most = cache->stripes.limbo_most;
 	return vmc_thread_self() && own_stripe(cache) ? 0 : out_of_memory();
 }
 

@@ -6,7 +6,15 @@
  * otherwise. Then it feeds the policy what could change its choice, and fills
  * its own reserve, so that it need not come back soon. Now and then it looks at
  * other threads: it drains their rings, recalls reserves that their owners do
- * not use, and takes over what threads that have gone have left.
+ * not use, and takes what threads that have gone have left.
+ *
+ * A thread that ends takes its stripe out of use itself: else those who stay
+ * would have to look at the stripes of all who ever came, and the policy would
+ * keep memory for them. What it has retired becomes the cache's estate, which
+ * the next thread that looks at others takes into its own limbo. It has given
+ * its slot back by then, so another thread may have slot and stripe already,
+ * with all that is in it; then there is nothing to do. Where a thread ended
+ * without that, others find that its slot is nobody's.
  *
  * Everything here is under the policy's lock, so one thread at a time does it;
  * the owners of rings and reserves go on meanwhile (policy/ring.h,
@@ -59,20 +67,20 @@ vmc_visit_recall_all(struct vmemcache *cache)
 }
 
 /*
- * What a thread that has gone has left: touches and victims for the policy,
- * what it retired for this thread.
+ * What a thread that has gone has left: touches and victims for the policy, and
+ * what it retired for the estate.
  */
 static void
-take_over(struct vmemcache *cache, struct vmc_stripe *own, struct vmc_stripe *s)
+take_over(struct vmemcache *cache, struct vmc_stripe *s)
 {
 	if (!vmc_stripe_take_over(&cache->stripes, s))
 		return;
 	vmc_cache_drain(cache, &s->ring);
 	vmc_visit_recall(cache, s);
 	vmc_reserve_end(&s->reserve, cache->policy);
-	vmc_cache_let_go_of_replaced(cache, own, s);
-	vmc_limbo_adopt(&own->limbo, &s->limbo, &cache->uncounted);
-	vmc_limbo_join(&own->ripe, s->ripe);
+	vmc_cache_let_go_of_replaced(cache, s, s);
+	vmc_limbo_adopt(&cache->estate, &s->limbo, &cache->uncounted);
+	vmc_limbo_join(&cache->ripe_estate, s->ripe);
 	s->ripe = NULL;
 	s->handover = NULL;
 	s->spared = NULL;
@@ -83,6 +91,29 @@ take_over(struct vmemcache *cache, struct vmc_stripe *own, struct vmc_stripe *s)
 	vmc_limit_tell(cache, s);
 	s->reclaimed = s->limbo.added;
 	vmc_stripe_spare(&cache->stripes, s);
+}
+
+void
+vmc_visit_leave(struct vmemcache *cache, unsigned slot)
+{
+	if (!vmc_stripe_at(&cache->stripes, slot))
+		return;
+	vmc_lock_acquire(&cache->policy_lock);
+	struct vmc_stripe *s = vmc_stripe_at(&cache->stripes, slot);
+	if (s && cache->looked_at == s)
+		cache->looked_at = NULL;
+	if (s)
+		take_over(cache, s);
+	vmc_cache_release_policy(cache);
+}
+
+/* Into a thread's own stripe. */
+static void
+take_estate(struct vmemcache *cache, struct vmc_stripe *own)
+{
+	vmc_limbo_adopt(&own->limbo, &cache->estate, &cache->uncounted);
+	vmc_limbo_join(&own->ripe, cache->ripe_estate);
+	cache->ripe_estate = NULL;
 }
 
 /*
@@ -116,10 +147,11 @@ vmc_cache_look_at_others(struct vmemcache *cache, struct vmc_stripe *own)
 		s->reserve.seen = s->reserve.filled;
 		if (vmc_thread_has(vmc_load_relaxed(&s->slot)))
 			continue;
-		take_over(cache, own, s);
+		take_over(cache, s);
 		s = last;
 	}
 	cache->looked_at = s;
+	take_estate(cache, own);
 }
 
 void

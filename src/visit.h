@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * visit.h -- visits to the policy: between visit.c and claim.c. Everything is
- * called under the policy's lock
+ * visit.h -- visits to the policy: between visit.c, claim.c and inherit.c.
+ * Everything but vmc_visit_leave() is called under the policy's lock
  */
 #ifndef VMC_VISIT_H
 #define VMC_VISIT_H
@@ -14,11 +14,21 @@
  */
 void vmc_visit_policy(struct vmemcache *cache, struct vmc_stripe *stripe);
 
+/*
+ * Under the policy's lock: feed it what is in the rings of other threads, some
+ * of them in turn, recall reserves that are left alone, and take over what
+ * threads that have gone have left.
+ */
+void vmc_cache_look_at_others(struct vmemcache *cache, struct vmc_stripe *own);
+
 /* Victims for the stripe's owner, if it has few. */
 void vmc_visit_fill_reserve(struct vmemcache *cache, struct vmc_stripe *stripe);
 
 /* What is reserved goes back to the policy, as the oldest that it has. */
 void vmc_visit_recall(struct vmemcache *cache, struct vmc_stripe *s);
 void vmc_visit_recall_all(struct vmemcache *cache);
+
+/* No thread has that slot any more: take over what it has left, if so. */
+void vmc_visit_leave(struct vmemcache *cache, unsigned slot);
 
 #endif

@@ -166,14 +166,21 @@ give_back(struct vmc_thread *t)
 	vmc_store_release(&taken_slots, count);
 }
 
+void (*_Atomic vmc_thread_has_left)(unsigned slot);
+
 static void
 leave(void *arg)
 {
+	unsigned slot = ((struct vmc_thread *)arg)->slot;
+	void (*then)(unsigned) = vmc_load_acquire(&vmc_thread_has_left);
+
 	vmc_thread_cached = NULL;
 	left = true;
 	vmc_lock_acquire(&registry);
 	give_back(arg);
 	vmc_lock_release(&registry);
+	if (then)
+		then(slot);
 }
 
 static void

@@ -71,6 +71,12 @@ bool vmc_thread_has(unsigned slot);
  */
 bool vmc_thread_if_gone(unsigned slot, void (*then)(void *arg), void *arg);
 
+/*
+ * Called in a thread that has left its slot, which another one may have by now,
+ * without a lock; set before the first thread registers. NULL: nothing.
+ */
+extern void (*_Atomic vmc_thread_has_left)(unsigned slot);
+
 /* How many threads are registered: a thread has left when it can be joined. */
 extern VMC_HIDDEN _Atomic unsigned vmc_threads_alive;
 

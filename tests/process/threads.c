@@ -171,6 +171,9 @@ test_crowd_has_gone(void **state)
 		for (int i = 0; i < CROWD; i++)
 			pthread_join(threads[i], NULL);
 		assert_int_equal(testing_failures, 0);
+		/* each took what it had along, and gave back its share */
+		assert_int_equal(c.cache->stripes.count, 1);
+		assert_int_equal(c.cache->stocked_for, 1);
 		for (int i = 0; i < 20 * CROWD; i++)
 			assert_int_equal(
 				fixture_put(c.cache, c.next++, 1, SIZE), 0);
