@@ -21,21 +21,40 @@
  * Usage: micro_extent [mebibytes [turnovers]]
  * At least 2 mebibytes; 0 turnovers: second part only
  */
-#include "base/os.h"
 #include "crew.h"
 #include "distribution.h"
 #include "extent/extent.h"
-#include "heap.h"
+#include "options.h"
 #include "random.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #define BLOCKS_PER_MIB 4096
 #define ROUNDS 5
 #define PUTS 20000u
+
+/* malloc() as the module's memory; what is retired is free at once. */
+static void *
+bench_heap_alloc(void *ctx, size_t size)
+{
+	(void)ctx;
+	return malloc(size);
+}
+
+static void
+bench_heap_free(void *ctx, void *ptr, size_t size)
+{
+	(void)ctx;
+	(void)size;
+	free(ptr);
+}
+
+static const struct vmc_memory bench_heap = {.alloc = bench_heap_alloc,
+	.free = bench_heap_free,
+	.retire = bench_heap_free};
 
 enum victims { FIFO, LRU, RANDOM };
 
@@ -43,8 +62,8 @@ static const char *const victims_name[] = {"fifo", "lru", "random"};
 
 struct value {
 	vmc_runs runs;
-	uint32_t prev, next; /* in the order of use; value 0 is the head */
-	uint32_t slot;       /* where it stands in place[] */
+	TAILQ_ENTRY(value) order; /* of use, the oldest first */
+	uint32_t slot;            /* where it stands in place[] */
 };
 
 /* A pool, or one thread's half of it, and the values in it. */
@@ -53,8 +72,9 @@ struct churn {
 	struct bench_distribution sizes;
 	enum victims victims;
 	uint64_t slack;
+	TAILQ_HEAD(order, value) order;
 	struct value *value;
-	uint32_t *place; /* the values in the pool, then the spare ones */
+	struct value **place; /* the values in the pool, then the spare ones */
 	uint32_t count;
 	uint64_t random;
 	uint64_t ns;
@@ -65,46 +85,29 @@ static void
 churn_new(struct churn *c, struct vmc_extent *extent, const char *sizes,
 	enum victims victims, uint64_t blocks)
 {
-	uint32_t room = (uint32_t)blocks + 2;
+	uint32_t room = (uint32_t)blocks + 1;
 
 	*c = (struct churn){
 		.extent = extent, .victims = victims, .random = blocks};
-	c->value = calloc(room, sizeof(*c->value));
-	c->place = calloc(room, sizeof(*c->place));
-	if (!c->value || !c->place ||
-		bench_distribution_parse(&c->sizes, sizes, 1024))
-		exit(1);
-	for (uint32_t i = 0; i < room - 1; i++)
-		c->place[i] = i + 1;
+	TAILQ_INIT(&c->order);
+	c->value = bench_zeroed(room, sizeof(*c->value));
+	c->place = bench_zeroed(room, sizeof(*c->place));
+	bench_distribution_parse(&c->sizes, sizes, 1024);
+	for (uint32_t i = 0; i < room; i++)
+		c->place[i] = &c->value[i];
 }
 
 static void
 churn_delete(struct churn *c)
 {
 	for (uint32_t i = 0; i < c->count; i++)
-		vmc_extent_free(c->extent, &c->value[c->place[i]].runs);
+		vmc_extent_free(c->extent, &c->place[i]->runs);
 	bench_distribution_free(&c->sizes);
 	free(c->value);
 	free(c->place);
 }
 
-static void
-unlink_value(struct churn *c, uint32_t v)
-{
-	c->value[c->value[v].prev].next = c->value[v].next;
-	c->value[c->value[v].next].prev = c->value[v].prev;
-}
-
-static void
-link_newest(struct churn *c, uint32_t v)
-{
-	c->value[v].prev = c->value[0].prev;
-	c->value[v].next = 0;
-	c->value[c->value[0].prev].next = v;
-	c->value[0].prev = v;
-}
-
-static uint32_t
+static struct value *
 any_value(struct churn *c)
 {
 	return c->place[bench_random_below(&c->random, c->count)];
@@ -114,14 +117,15 @@ any_value(struct churn *c)
 static vmc_runs
 evict(struct churn *c)
 {
-	uint32_t v = c->victims == RANDOM ? any_value(c) : c->value[0].next;
-	uint32_t moved = c->place[--c->count];
+	struct value *v =
+		c->victims == RANDOM ? any_value(c) : TAILQ_FIRST(&c->order);
+	struct value *moved = c->place[--c->count];
 
-	unlink_value(c, v);
-	c->place[c->value[v].slot] = moved;
-	c->value[moved].slot = c->value[v].slot;
+	TAILQ_REMOVE(&c->order, v, order);
+	c->place[v->slot] = moved;
+	moved->slot = v->slot;
 	c->place[c->count] = v;
-	return c->value[v].runs;
+	return v->runs;
 }
 
 static uint64_t
@@ -139,30 +143,30 @@ static void
 put(struct churn *c, uint64_t blocks)
 {
 	vmc_runs give = VMC_RUNS_NONE, take;
-	uint64_t missing, start = vmc_os_clock_ns();
+	uint64_t missing, start = bench_now();
 
 	while (vmc_extent_free_blocks(c->extent) + blocks_of(&give) <
 			blocks + c->slack ||
 		vmc_extent_exchange(
 			c->extent, &give, blocks, &take, &missing)) {
 		vmc_extent_free(c->extent, &give);
-		c->ns += vmc_os_clock_ns() - start;
+		c->ns += bench_now() - start;
 		c->intervals++;
 		if (c->count > 0) /* else: all of them are another thread's */
 			give = evict(c);
-		start = vmc_os_clock_ns();
+		start = bench_now();
 	}
-	c->ns += vmc_os_clock_ns() - start;
+	c->ns += bench_now() - start;
 	c->intervals++;
 
-	uint32_t v = c->place[c->count];
-	c->value[v].runs = take;
-	c->value[v].slot = c->count++;
-	link_newest(c, v);
+	struct value *v = c->place[c->count];
+	v->runs = take;
+	v->slot = c->count++;
+	TAILQ_INSERT_TAIL(&c->order, v, order);
 	for (int hits = c->victims == LRU ? 2 : 0; hits > 0; hits--) {
 		v = any_value(c);
-		unlink_value(c, v);
-		link_newest(c, v);
+		TAILQ_REMOVE(&c->order, v, order);
+		TAILQ_INSERT_TAIL(&c->order, v, order);
 	}
 }
 
@@ -185,7 +189,7 @@ runs_per_value(const struct churn *c)
 	uint64_t runs = 0, count;
 
 	for (uint32_t i = 0; i < c->count; i++) {
-		vmc_runs_view(&c->value[c->place[i]].runs, &count);
+		vmc_runs_view(&c->place[i]->runs, &count);
 		runs += count;
 	}
 	return (double)runs / c->count;
@@ -198,9 +202,9 @@ clock_cost(void)
 	uint64_t least = UINT64_MAX;
 
 	for (int round = 0; round < 100; round++) {
-		uint64_t start = vmc_os_clock_ns(), last = start;
+		uint64_t start = bench_now(), last = start;
 		for (int i = 0; i < 1000; i++)
-			last = vmc_os_clock_ns();
+			last = bench_now();
 		if ((last - start) / 1000 < least)
 			least = (last - start) / 1000;
 	}
@@ -216,7 +220,7 @@ measure_runs(const char *sizes, enum victims victims, unsigned thousandths,
 	uint64_t puts = 0;
 
 	if (vmc_extent_new(&extent, blocks, &bench_heap))
-		exit(1);
+		bench_fail("out of memory");
 	churn_new(&c, extent, sizes, victims, blocks);
 	c.slack = blocks * thousandths / 1000;
 	printf("%-18s %-7s %4u  ", sizes, victims_name[victims], thousandths);
@@ -250,13 +254,13 @@ static void *
 put_many(void *arg)
 {
 	struct churn *c = arg;
-	uint64_t random = c->random, start = vmc_os_clock_ns();
+	uint64_t random = c->random, start = bench_now();
 
 	for (unsigned i = 0; i < PUTS; i++) {
 		put(c, bench_draw(&c->sizes, &c->random));
 		other_work(&random);
 	}
-	c->ns = vmc_os_clock_ns() - start;
+	c->ns = bench_now() - start;
 	return NULL;
 }
 
@@ -268,8 +272,7 @@ contend(struct churn *half, int threads)
 	uint64_t ns = 0;
 
 	for (int i = 0; i < threads; i++)
-		if (pthread_create(&thread[i], NULL, put_many, &half[i]))
-			exit(1);
+		pthread_create(&thread[i], NULL, put_many, &half[i]);
 	for (int i = 0; i < threads; i++) {
 		pthread_join(thread[i], NULL);
 		ns += half[i].ns;
@@ -285,7 +288,7 @@ measure_threads(const char *sizes, uint64_t blocks)
 	struct churn half[2];
 
 	if (vmc_extent_new(&extent, blocks, &bench_heap))
-		exit(1);
+		bench_fail("out of memory");
 	for (int i = 0; i < 2; i++) {
 		churn_new(&half[i], extent, sizes, RANDOM, blocks);
 		turn_over(&half[i], blocks / 2);
@@ -333,10 +336,8 @@ main(int argc, char **argv)
 	unsigned turnovers =
 		argc > 2 ? (unsigned)strtoul(argv[2], NULL, 0) : 20;
 
-	if (mebibytes < 2) { /* a half of it is less than a few values */
-		fprintf(stderr, "micro_extent: at least 2 MiB\n");
-		return 2;
-	}
+	if (mebibytes < 2) /* a half of it is less than a few values */
+		bench_refuse("at least 2 MiB");
 	if (turnovers > 0)
 		measure_all_runs(blocks, turnovers);
 	for (int i = 0; i < 5; i++)

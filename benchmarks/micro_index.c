@@ -21,7 +21,6 @@
  *
  * Usage: micro_index [leaves...]
  */
-#include "base/os.h"
 #include "crew.h"
 #include "index.h"
 #include "random.h"
@@ -136,7 +135,7 @@ zero_of(uint64_t x)
 static double
 measure(struct run_of_benchmark *b, lookup_fn *lookup, bool alone)
 {
-	uint64_t start = vmc_os_clock_ns(), sum = 0;
+	uint64_t start = bench_now(), sum = 0;
 
 	for (unsigned n = 0; n < LOOKUPS; n++) {
 		uint64_t x = bench_random(&b->random);
@@ -146,7 +145,7 @@ measure(struct run_of_benchmark *b, lookup_fn *lookup, bool alone)
 		sum += lookup(b, bench_scale(x, b->count));
 	}
 	sink = sum;
-	return (double)(vmc_os_clock_ns() - start) / LOOKUPS;
+	return (double)(bench_now() - start) / LOOKUPS;
 }
 
 static void
@@ -176,7 +175,7 @@ static void
 run(enum vmc_index_kind kind, uint64_t count)
 {
 	struct run_of_benchmark b = {.count = count, .random = 1};
-	uint64_t start = vmc_os_clock_ns();
+	uint64_t start = bench_now();
 
 	b.leaves = aligned_alloc(64, count * sizeof(*b.leaves));
 	if (!b.leaves ||
@@ -186,25 +185,24 @@ run(enum vmc_index_kind kind, uint64_t count)
 		insert(&b, i, 1);
 	printf("%s %9" PRIu64 " leaves: insert %4.0f",
 		kind == VMC_INDEX_LINEAR ? "hash   " : "critnib", count,
-		(double)(vmc_os_clock_ns() - start) / (double)count);
+		(double)(bench_now() - start) / (double)count);
 	double filled = (double)bytes_out;
 	look_up_all(&b);
 
-	start = vmc_os_clock_ns();
+	start = bench_now();
 	for (uint64_t n = 0; n < count; n++) {
 		uint64_t i = bench_random_below(&b.random, count);
 		vmc_index_remove(b.index, b.leaves[i].hash, &b.leaves[i]);
 		insert(&b, i, 4 + n);
 	}
-	printf(" turn %5.0f",
-		(double)(vmc_os_clock_ns() - start) / (double)count);
+	printf(" turn %5.0f", (double)(bench_now() - start) / (double)count);
 	double turned = (double)bytes_out;
 
-	start = vmc_os_clock_ns();
+	start = bench_now();
 	for (uint64_t i = 0; i < count; i++)
 		vmc_index_remove(b.index, b.leaves[i].hash, &b.leaves[i]);
 	printf(" remove %4.0f | %.1f (%.1f) bytes\n",
-		(double)(vmc_os_clock_ns() - start) / (double)count,
+		(double)(bench_now() - start) / (double)count,
 		filled / (double)count, turned / (double)count);
 	fflush(stdout);
 	vmc_index_delete(b.index, NULL, NULL);
