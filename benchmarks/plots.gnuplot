@@ -58,10 +58,19 @@ if (command eq 'compare') {
 	stores = 'cache floor hyper_clock lru_cache handmade memcached'
 	names = "vmemcache floor 'RocksDB HyperClock' 'RocksDB LRU' 'by hand' memcached"
 	style = '#0072b2 #777777 #d55e00 #e69f00 #009e73 #cc79a7'
+	# one scale of time for all panels, and those stores that were there
 	there = ''
+	low = 1e300
+	high = 0
 	do for [k=1:6] {
-		if (strstrt(speed_columns, word(stores, k))) { there = there . k . ' ' }
+		if (strstrt(speed_columns, word(stores, k))) {
+			there = there . k . ' '
+			stats $speed using word(stores, k) nooutput
+			low = STATS_min < low ? STATS_min : low
+			high = STATS_max > high ? STATS_max : high
+		}
 	}
+	set yrange [low / 1.5:high * 1.5]
 	rows = words(speed_threads)
 	eval panels('vmemcache-bench compare: time per operation, all threads together, on full stores of one budget', \
 		words(speed_operation), rows, 460, 420)
