@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * break.h -- get.c, put.c and store.c with one rule broken, for broken.c
+ * break.h -- get.c, put.c, store.c, evict.c and item.c with one rule broken,
+ * for broken.c
  *
  * Included by the compiler before these, of which nothing else is changed. If
  * it no longer breaks what it should, because they have become others, the
@@ -103,6 +104,16 @@ break_exchange(struct vmc_index *index, uint64_t hash,
 #include "version.h"
 #define vmc_version_draw(cache, stripe)                                        \
 	((vmc_version_draw)((cache), (stripe)) % 2 + 2)
+
+#elif defined(BREAK_UNDER_PIN)
+/* What is evicted gives its blocks up in spite of pins. */
+#include "item.h"
+#ifdef BREAK_EVICT
+#define VMC_ENTRY_PIN 0x10000
+#elif defined(BREAK_ITEM)
+/* and the last unpin does not do so once more */
+#define VMC_ENTRY_DEAD 1000
+#endif
 #endif
 
 #endif

@@ -18,6 +18,11 @@
  *   store              SET, or of REPLACE and IF_VERSION SWAP; ENOENT: LACK;
  *                      ESTALE: OTHER. ENOSPC says nothing
  *   remove             as evict; ESTALE: OTHER
+ *   pin                SEE that version, which the bytes are of until the
+ *                      unpin as well; ENOENT: LACK
+ *   commit             of ADD, as put
+ *   load               LACK until the loader begins, SET after it has returned
+ *                      0, SEE what was pinned
  *
  * With on_evict recorded, all evictions are known, and nothing else may be
  * missing. What the callback adds: it reads the key, which must be a hit. The
@@ -34,8 +39,8 @@
  * the put, a SEE. Else it looks again, a SEE or LACK after the callback.
  *
  * Between rounds all threads rest. Then the walkers of the cache must be
- * content, no key may be busy, and one more get of each key belongs to the
- * history: it is also what the next round starts from.
+ * content, nothing may be pinned, no key may be busy, and one more get of each
+ * key belongs to the history: it is also what the next round starts from.
  */
 #include "workload_internal.h"
 
@@ -109,12 +114,9 @@ workload_record(struct worker *me, enum checker_event event, unsigned key,
 	return op;
 }
 
-/*
- * The operation that began when there were `from` records has returned: so
- * have the evictions it caused. Their number, and the key of the last one.
- */
-static unsigned
-close_evictions(struct worker *me, unsigned from, uint64_t ret, unsigned *key)
+unsigned
+workload_close_evictions(
+	struct worker *me, unsigned from, uint64_t ret, unsigned *key)
 {
 	unsigned count = 0;
 
@@ -128,8 +130,8 @@ close_evictions(struct worker *me, unsigned from, uint64_t ret, unsigned *key)
 	return count;
 }
 
-static int
-class_of_size(const struct workload *w, size_t size)
+int
+workload_class_of_size(const struct workload *w, size_t size)
 {
 	for (int class = 0; class < CHECKER_CLASSES; class ++)
 		if (w->sizes[class] == size)
@@ -160,7 +162,7 @@ put(struct worker *me, unsigned key)
 	int err = rc ? errno : 0;
 	uint64_t ret = workload_stamp();
 
-	close_evictions(me, from, ret, &evicted);
+	workload_close_evictions(me, from, ret, &evicted);
 	workload_expect(err == 0 || err == EEXIST || err == ENOSPC,
 		"error of put", key);
 	enum checker_event event = err == 0 ? ADD : err == EEXIST ? SEE : LACK;
@@ -182,7 +184,7 @@ workload_check_hit(struct worker *me, struct checker_op *op, const char *buffer,
 	ssize_t n, size_t room, size_t offset, size_t size)
 {
 	size_t left = offset < size ? size - offset : 0;
-	int class = class_of_size(me->run->w, size);
+	int class = workload_class_of_size(me->run->w, size);
 
 	workload_expect((size_t)n == (left < room ? left : room),
 		"length of get", op->key);
@@ -259,7 +261,8 @@ exists(struct worker *me, unsigned key)
 	struct checker_op *op =
 		workload_record(me, rc ? SEE : LACK, key, call, ret);
 
-	op->class = rc ? class_of_size(me->run->w, size) : CHECKER_ANY_CLASS;
+	op->class = rc ? workload_class_of_size(me->run->w, size)
+		       : CHECKER_ANY_CLASS;
 	workload_expect(rc == 0 || rc == 1, "result of exists", key);
 	workload_expect(rc == 0 || op->class != CHECKER_ANY_CLASS,
 		"size of exists", key);
@@ -272,7 +275,7 @@ evict(struct worker *me, unsigned key)
 	uint64_t call = workload_stamp();
 	int err = fixture_evict(me->run->cache, key) ? errno : 0;
 	uint64_t ret = workload_stamp();
-	unsigned count = close_evictions(me, from, ret, &evicted);
+	unsigned count = workload_close_evictions(me, from, ret, &evicted);
 
 	workload_expect(err == 0 || err == ENOENT || err == EAGAIN,
 		"error of evict", key);
@@ -292,7 +295,8 @@ evict_any(struct worker *me)
 {
 	unsigned from = me->count, evicted = WORKLOAD_KEYS;
 	int err = vmemcache_evict(me->run->cache, NULL, 0) ? errno : 0;
-	unsigned count = close_evictions(me, from, workload_stamp(), &evicted);
+	unsigned count =
+		workload_close_evictions(me, from, workload_stamp(), &evicted);
 
 	workload_expect(
 		err == 0 || err == ESRCH, "error of evict(NULL)", evicted);
@@ -313,6 +317,10 @@ operate(struct worker *me)
 	/* what a round records is limited, callbacks included */
 	if (me->count > RECORDS - 64)
 		return;
+	if (testing_below(&me->random, 6) == 0) {
+		workload_hold(me, key, !w->on_evict && !me->asking);
+		return;
+	}
 	/*
 	 * What is stored over while on_evict runs for it has ended before that
 	 * returns: such evictions could not be told from others
@@ -443,6 +451,7 @@ work(void *arg)
 		for (unsigned i = 0; me->number < r->active && i < OPERATIONS;
 			i++)
 			operate(me);
+		workload_let_go(me);
 		me->working = false;
 		pthread_barrier_wait(&r->end);
 	}
@@ -497,6 +506,8 @@ rest(struct run *r)
 
 	if (vmc_cache_check(r->cache) != 0)
 		violation(vmemcache_errormsg(), WORKLOAD_KEYS);
+	workload_expect(vmc_cache_pinned_items(r->cache) == 0, "pins at rest",
+		WORKLOAD_KEYS);
 	vmemcache_callback_on_miss(r->cache, NULL, NULL);
 	me->depth = DEPTH; /* on_evict does nothing but get */
 	for (unsigned key = 0; key < r->w->keys; key++) {

@@ -24,6 +24,14 @@ struct asking {
 	uint64_t start, end; /* of the callback */
 };
 
+/* What a thread has pinned. */
+struct held {
+	bool pinned;
+	unsigned key;
+	uint64_t version; /* 0: too short to know */
+	struct vmemcache_item item;
+};
+
 struct worker {
 	struct run *run;
 	unsigned number;
@@ -34,6 +42,7 @@ struct worker {
 	unsigned count;
 	struct checker_op records[RECORDS];
 	char *buffers[DEPTH + 2]; /* by depth */
+	struct held held;
 };
 
 struct run {
@@ -56,11 +65,23 @@ uint64_t workload_new_version(int class);
 struct checker_op *workload_record(struct worker *me, enum checker_event event,
 	unsigned key, uint64_t call, uint64_t ret);
 
+/*
+ * The operation that began when there were `from` records has returned: so
+ * have the evictions it caused. Their number, and the key of the last one.
+ */
+unsigned workload_close_evictions(
+	struct worker *me, unsigned from, uint64_t ret, unsigned *key);
+int workload_class_of_size(const struct workload *w, size_t size);
+
 /* What a hit returned is whole; into the record. */
 void workload_check_hit(struct worker *me, struct checker_op *op,
 	const char *buffer, ssize_t n, size_t room, size_t offset, size_t size);
 
 /* SET, REPLACE, IF_VERSION; or remove, with a version or without. */
 void workload_store(struct worker *me, unsigned key);
+
+/* Pin or unpin, reserve and commit; or load. Unpin what is left. */
+void workload_hold(struct worker *me, unsigned key, bool loads);
+void workload_let_go(struct worker *me);
 
 #endif
