@@ -102,12 +102,13 @@ model_value(unsigned key, uint64_t version)
 	       (version * 4099 + key * 257) % MODEL_WINDOWS;
 }
 
+/* An empty value has none, but counts as one. */
 static inline uint64_t
 model_blocks(const struct model *m, size_t size)
 {
 	if (m->rough) /* perhaps none */
 		return 0;
-	return (size + m->block - 1) / m->block;
+	return size == 0 ? 1 : (size + m->block - 1) / m->block;
 }
 
 static inline uint64_t
@@ -121,6 +122,16 @@ model_free(const struct model *m)
 	}
 	fuzz_expect(used <= m->blocks);
 	return m->blocks - used;
+}
+
+static inline uint64_t
+model_empties(const struct model *m)
+{
+	uint64_t count = 0;
+
+	for (unsigned i = 0; i < MODEL_KEYS; i++)
+		count += m->items[i].state != ABSENT && m->items[i].size == 0;
+	return count;
 }
 
 /* What LRU evicts next; -1: nothing is there. */
@@ -227,7 +238,8 @@ model_expect_statistic(
 	case VMEMCACHE_STAT_POOL_SIZE_USED:
 		if (m->rough)
 			return;
-		sum = (m->blocks - model_free(m)) * m->block;
+		sum = m->blocks - model_free(m) - model_empties(m);
+		sum *= m->block;
 		break;
 	case VMEMCACHE_STATS_NUM: /* there is nothing yet */
 		break;
