@@ -567,9 +567,10 @@ vmc_cache_end_wait(struct vmc_stripe *stripe, struct vmc_patience *patience)
 
 /*
  * With nothing in hand: until all work has ended that others had begun before.
- * What they are told after that they know, by the fence of wait.c.
+ * What they were told before that they know then. False: the system has no
+ * memory barrier for all threads, and nothing may be concluded.
  */
-void vmc_cache_let_work_end(
+bool vmc_cache_let_work_end(
 	struct vmemcache *cache, const struct vmc_stripe *own);
 
 /* Of a wait that ends by itself: for a moment, in later rounds for longer. */

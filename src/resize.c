@@ -51,8 +51,9 @@
  * would be reused under who reads them.
  *
  * One thread at a time resizes a cache. Callbacks run while values are evicted;
- * they may do all but resize the cache. If one does not return, or forks, what
- * was closed is given out again: the cache is as large as it was.
+ * they may do all but resize the cache. If one does not return, what was closed
+ * is given out again, once no reader is left there: the cache is as large as it
+ * was.
  */
 #include "claim.h"
 #include "expire.h"
@@ -100,19 +101,26 @@ struct shrinking {
 	struct found found[BATCH];
 };
 
-/* Readers that have entered by now are gone. */
-static void
+/* Readers that have entered by now are gone. False: as of let_work_end(). */
+static bool
 wait_for_readers(void)
 {
 	uint64_t stamp = vmc_epoch_stamp();
 
 	for (unsigned round = 0;; round++) {
-		if (!vmc_epoch_is_fenced(stamp))
-			vmc_epoch_fence();
+		if (!vmc_epoch_is_fenced(stamp) && !vmc_epoch_fence())
+			return false;
 		if (vmc_epoch_safe() > stamp)
-			return;
+			return true;
 		vmc_cache_pause(round);
 	}
+}
+
+static int
+fail_without_barrier(void)
+{
+	return vmc_fail_const(ENOSYS,
+		"shrinking: the system has no memory barrier for all threads");
 }
 
 /*
@@ -365,7 +373,7 @@ move_all(struct shrinking *s)
 	return rc;
 }
 
-/* Steps 1 to 4, once the blocks are closed. -ENOMEM, -EBADF. */
+/* Steps 1 to 4, once the blocks are closed. -ENOMEM, -EBADF, -ENOSYS. */
 static int
 clear_closed(struct shrinking *s)
 {
@@ -373,8 +381,9 @@ clear_closed(struct shrinking *s)
 	uint64_t used, left;
 	int rc;
 
-	vmc_cache_let_work_end(s->cache, s->stripe);
 	for (unsigned vain = 0; vain < VAIN_ROUNDS; vain += left == used) {
+		if (!vmc_cache_let_work_end(s->cache, s->stripe))
+			return fail_without_barrier();
 		used = vmc_extent_closed_used(extent);
 		rc = used == 0 ? 0 : evict_what_does_not_fit(s);
 		if (rc == 0 && used > 0)
@@ -383,10 +392,12 @@ clear_closed(struct shrinking *s)
 			return rc;
 		left = vmc_extent_closed_used(extent);
 		if (left == 0)
-			break;
-		vmc_cache_let_work_end(s->cache, s->stripe);
+			return 0;
 	}
-	return 0;
+	/* what was somebody's victim at last */
+	return vmc_cache_let_work_end(s->cache, s->stripe)
+		       ? 0
+		       : fail_without_barrier();
 }
 
 /* The policy has so many blocks from now on, and puts do. */
@@ -401,13 +412,15 @@ tell_of_blocks(struct vmemcache *cache, uint64_t blocks)
 	vmc_cache_release_policy(cache);
 }
 
-/* Unless all went well, what was closed is given out again. */
+/*
+ * Unless all went well, what was closed is given out again. If there are no
+ * memory barriers all of a sudden, it never is, and nothing is resized any more
+ */
 static void
 end_of_shrinking(struct shrinking *s)
 {
-	if (s->done || vmc_cache_is_foreign(s->cache))
+	if (s->done || vmc_cache_is_foreign(s->cache) || !wait_for_readers())
 		return;
-	wait_for_readers();
 	vmc_extent_open(s->cache->extent, s->before);
 	tell_of_blocks(s->cache, s->before);
 }
@@ -419,10 +432,8 @@ shrink(struct vmemcache *cache, struct vmc_stripe *stripe, size_t size)
 	struct vmc_extent *extent = cache->extent;
 	int rc;
 
-	if (!vmc_epoch_fence())
-		return vmc_fail_const(ENOSYS,
-			"shrinking: the system has no memory barrier for all "
-			"threads");
+	if (!vmc_epoch_fence()) /* so that it is known before anything goes */
+		return fail_without_barrier();
 	rc = vmc_extent_close(extent, blocks);
 	if (rc)
 		return rc;
@@ -437,7 +448,8 @@ shrink(struct vmemcache *cache, struct vmc_stripe *stripe, size_t size)
 	/* what is given back from now on may have readers that came later */
 	uint64_t end = vmc_extent_closed_end(extent);
 	bool busy = end > blocks;
-	wait_for_readers();
+	if (!wait_for_readers())
+		return fail_without_barrier();
 	if (busy)
 		size = vmc_pool_round(&cache->pool, end * cache->block_size);
 	if (size < vmc_load_relaxed(&cache->pool.size))
@@ -490,7 +502,8 @@ end_of_resizing(struct resizing *resizing)
 		return;
 	if (resizing->stripe)
 		vmc_cache_end_change(resizing->stripe);
-	vmc_store_release(&resizing->cache->resizing, false);
+	if (!vmc_extent_is_closed(resizing->cache->extent))
+		vmc_store_release(&resizing->cache->resizing, false);
 }
 
 int

@@ -109,10 +109,11 @@ vmc_cache_wait(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return !give_up;
 }
 
-void
+bool
 vmc_cache_let_work_end(struct vmemcache *cache, const struct vmc_stripe *own)
 {
-	vmc_epoch_fence();
+	if (!vmc_epoch_fence())
+		return false;
 	for (struct vmc_stripe *s = NULL;
 		(s = vmc_stripe_older(&cache->stripes, s)) != NULL;) {
 		unsigned n = count_of(s, false);
@@ -124,6 +125,7 @@ vmc_cache_let_work_end(struct vmemcache *cache, const struct vmc_stripe *own)
 			vmc_cache_pause(round);
 		}
 	}
+	return true;
 }
 
 /*

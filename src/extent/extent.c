@@ -134,6 +134,10 @@ vmc_extent_delete(struct vmc_extent *extent)
 	struct vmc_memory memory = extent->memory;
 
 	vmc_lock_destroy(&extent->lock);
+	if (extent->closed) {
+		vmc_freemap_fini(extent->closed);
+		vmc_free(&memory, extent->closed, sizeof(*extent->closed));
+	}
 	vmc_freelist_fini(&extent->list, &memory);
 	vmc_freemap_fini(&extent->map);
 	vmc_free(&memory, extent, sizeof(*extent));

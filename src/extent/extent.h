@@ -148,6 +148,7 @@ void vmc_extent_grow(struct vmc_extent *extent, uint64_t blocks);
  * who closes waits for the calls under way.
  */
 int vmc_extent_close(struct vmc_extent *extent, uint64_t limit);
+bool vmc_extent_is_closed(const struct vmc_extent *extent);
 /* Blocks of the closed ones that are in use, and one more than the last. */
 uint64_t vmc_extent_closed_used(const struct vmc_extent *extent);
 uint64_t vmc_extent_closed_end(struct vmc_extent *extent);

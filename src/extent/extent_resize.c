@@ -170,6 +170,12 @@ vmc_extent_close(struct vmc_extent *extent, uint64_t limit)
 	return 0;
 }
 
+bool
+vmc_extent_is_closed(const struct vmc_extent *extent)
+{
+	return extent->closed != NULL;
+}
+
 uint64_t
 vmc_extent_closed_used(const struct vmc_extent *extent)
 {
