@@ -192,7 +192,7 @@ void vmc_cache_strike_off(struct vmemcache *cache);
  */
 #define vmc_cleanup(function) __attribute__((cleanup(function), unused))
 
-/* How the user wants the pool prefaulted; of a cache that is set up so. */
+/* How the user wants the pool prefaulted. */
 struct vmc_prefault vmc_cache_prefault_wanted(struct vmemcache *cache);
 /* As vmemcache_resize(); -EBADF. */
 int vmc_cache_resize(struct vmemcache *cache, size_t size);
@@ -567,11 +567,9 @@ vmc_cache_end_wait(struct vmc_stripe *stripe, struct vmc_patience *patience)
 
 /*
  * With nothing in hand: until all work has ended that others had begun before.
- * What they were told before that they know then. False: the system has no
- * memory barrier for all threads, and nothing may be concluded.
+ * False: there is no memory barrier for all threads; nothing is known then.
  */
-bool vmc_cache_let_work_end(
-	struct vmemcache *cache, const struct vmc_stripe *own);
+bool vmc_cache_let_work_end(struct vmemcache *cache, struct vmc_stripe *own);
 
 /* Of a wait that ends by itself: for a moment, in later rounds for longer. */
 void vmc_cache_pause(unsigned round);

@@ -110,7 +110,7 @@ vmc_cache_wait(struct vmemcache *cache, struct vmc_stripe *stripe,
 }
 
 bool
-vmc_cache_let_work_end(struct vmemcache *cache, const struct vmc_stripe *own)
+vmc_cache_let_work_end(struct vmemcache *cache, struct vmc_stripe *own)
 {
 	if (!vmc_epoch_fence())
 		return false;
