@@ -830,8 +830,47 @@ ssize_t vmemcache_remove_prefix(
  * that are stored meanwhile may go, too. on_remove is called for each. It takes
  * time in proportion to the number of items; other calls go on meanwhile. From
  * any thread. EINVAL: the cache has no medium. ENOMEM: some may be left.
+ *
+ * Of a space it takes the same time however many items it has, unless on_remove
+ * is set; what they had is used again before anything is evicted. ENOMEM:
+ * nothing changed; where on_remove is set, or not all were told of.
  */
 int vmemcache_clear(VMEMcache *cache);
+
+/* --- Spaces: several caches in one pool. In libvmemcache since 1.0. --- */
+
+struct vmemcache_space {
+	size_t struct_size; /* sizeof(struct vmemcache_space) */
+	const char *name;   /* NULL: "space"; see vmemcache_set_name() */
+	size_t quota;       /* bytes of the pool, in whole blocks; 0: none */
+	size_t reserved;    /* the same, that others leave it; 0: none */
+};
+
+/*
+ * A space of a cache that has its medium: a handle for all calls, with keys,
+ * callbacks, default time to live, name and statistics of its own. Pool, policy
+ * and metadata are the cache's. An item takes 4 bytes more. how NULL: all zero.
+ *
+ * A put over the quota evicts in the space itself. Others' puts evict what it
+ * has only while that is more than is reserved for it. Of those that have more
+ * the one loses an item whose next victim is the oldest, about.
+ *
+ * vmemcache_evict() without a key evicts the space's own next victim. Walks
+ * show what is the space's, or the cache's own, in time in proportion to all;
+ * so do walks by prefix of a space, ordered or not. Statistics: pool_bytes is
+ * the quota, if any; what cannot be told by space is 0; those of the cache are
+ * of all spaces together. vmemcache_delete(): nobody may be using the space or
+ * have a reservation in it; it waits for callbacks that other threads run as
+ * they evict; it takes the same time however many items there are, and calls no
+ * callback for them. Deleting the cache deletes its spaces. From any thread.
+ *
+ * NULL, EINVAL: cache NULL, a space, or without a medium; struct_size not
+ * known; the name no name; quota less than a block, or than what is reserved.
+ * ENOSPC: more is reserved, in all, than the pool has; or there are 65,536
+ * spaces. ENOMEM, EBADF: as of vmemcache_put().
+ */
+VMEMcache *vmemcache_new_space(
+	VMEMcache *cache, const struct vmemcache_space *how);
 
 /* --- What goes, and why. In libvmemcache since 1.0. --- */
 

@@ -9,146 +9,38 @@
 #ifndef VMC_CACHE_H
 #define VMC_CACHE_H
 
-#include "libvmemcache.h"
-
 #include "base/error.h"
 #include "base/hash.h"
-#include "base/heritage.h"
-#include "base/lock.h"
-#include "base/process.h"
-#include "entry.h"
-#include "extent/extent.h"
-#include "index.h"
-#include "memkind/malloc.h"
-#include "order/order.h"
-#include "policy/policy.h"
-#include "pool/pool.h"
-#include "publish.h"
-#include "stripe.h"
+#include "handle.h"
 
 #include <errno.h>
 #include <limits.h>
 
-struct vmemcache {
-	/* made by add, immutable until delete; what a get needs comes first */
-	/* vmc_process_mark() of the process that may use it */
-	_Atomic unsigned usable_in; /* a child changes it (inherit.c) */
-	bool wants_touches;         /* of the policy, as is: */
-	uint8_t counts;
-	_Atomic bool versions_wanted; /* set once, see version.c */
-	/* of what is stored without one; 0: none. At any time */
-	_Atomic uint64_t ttl_ms;
-	_Atomic uint64_t metadata_limit; /* 0: none. At any time */
-	bool bench[VMEMCACHE_BENCH_PREFAULT + 1];
-	uint64_t seed;
-	struct vmc_index *index;
-	struct vmc_order *order; /* of keys; NULL: not asked for */
-	size_t block_size;
-	struct vmc_pool pool;
-	_Atomic uint64_t blocks; /* of the pool, by who resizes it */
-	struct vmc_extent *extent;
-	struct vmc_policy *policy;
-	memkind_t kind;
-	struct vmc_memory memory;    /* metadata, counted, freed by epoch */
-	struct vmc_memory uncounted; /* the same kind, at once */
-	/* of what is there when it is empty; by who resizes it */
-	_Atomic uint64_t dram_baseline;
-	_Atomic bool resizing; /* one thread at a time (resize.c) */
-	bool prefaulted;
-	bool closing; /* nobody else uses it: retiring is freeing */
-	/* over forks, see inherit.c */
-	struct vmc_heritage heritage;
-	struct vmemcache *_Atomic next;
-	bool enrolled;
-	void *allocated; /* what malloc() gave for this */
-
-	/* configuration; immutable once the cache is added */
-	size_t size; /* 0: not set */
-	size_t most; /* that it may grow to; 0: not set */
-	const struct vmc_policy_ops *policy_ops;
-	enum vmemcache_metadata metadata;
-	enum vmc_index_kind index_kind;
-	bool ordered;
-	unsigned prefault_threads; /* 0: no prefault */
-	vmemcache_on_progress *on_progress;
-	void *on_progress_arg;
-	vmemcache_on_remove *on_remove;
-	void *on_remove_arg;
-	vmemcache_on_evict *on_evict;
-	void *on_evict_arg;
-	vmemcache_on_miss *on_miss;
-	void *on_miss_arg;
-	char name[VMEMCACHE_NAME_MAX + 1]; /* at any time */
-
-	/* see version.c: how many stripes have taken some */
-	_Atomic uint64_t versions;
-	_Atomic bool versions_kept;
-	/* the timers of entries, once there are any (expire.c) */
-	struct vmc_expiry *_Atomic expiry;
-	/* once there are any (flight.c) */
-	struct vmc_flights *_Atomic flights;
-
-	/* of the policy (touch.c), from 1 on: written under its lock */
-	_Atomic uint8_t generation;
-	/* The stripe of the thread that is the only user; NULL: several are. */
-	struct vmc_stripe *_Atomic sole;
-	/*
-	 * So many threads may put: the policy has memory for that. Written
-	 * under its lock.
-	 */
-	_Atomic unsigned stocked_for;
-	/*
-	 * All rings were drained after every epoch below this one had passed.
-	 * Written under the policy's lock, after (release).
-	 */
-	_Atomic uint64_t drained;
-	/* a thread may be waiting for others' blocks (wait.c) */
-	_Atomic bool waiting;
-
-	/* guards the policy, the nodes it holds, and the taking from rings */
-	alignas(64) struct vmc_lock policy_lock;
-	/* under it; by every batch, so not beside what gets read */
-	uint64_t inserted;            /* since this generation began */
-	unsigned reserving;           /* stripes that reserve (evict.c) */
-	struct vmc_stripe *looked_at; /* the last one */
-	/* what threads that have gone have retired (visit.c) */
-	struct vmc_limbo estate;
-	struct vmc_limbo_chunk *ripe_estate;
-
-	/* read by every operation: not in a line with the lock */
-	alignas(64) struct vmc_stripes stripes;
-
-	/* pins that an entry has no room for, and what they leave (pin.c) */
-	alignas(64) struct vmc_latch crowds_latch;
-	struct vmc_crowd *crowds; /* under it */
-	/* under the policy's lock, read without: chained, to be let go */
-	struct vmc_entry *_Atomic orphans;
-	/* counted up under the policy's lock (evict.c), down by unpins */
-	_Atomic unsigned parked;
-	/* unpinned by threads that have no stripe */
-	_Atomic uint64_t unpinned_items;
-	_Atomic uint64_t unpinned_bytes;
-
-	/* written now and then: */
-	/* what metadata has shrunk by, and what was left (reclaim.c) */
-	alignas(64) _Atomic int64_t shrunk;
-	_Atomic uint64_t left;
-	/* entries of empty values, of which puts may be under way (put.c) */
-	_Atomic int64_t empties;
-	/* bytes of metadata that the stripes have told of, and whether that was
-	 * over the limit then (limit.c) */
-	_Atomic uint64_t told;
-	_Atomic bool over;
-
-	struct vmc_publisher publisher;
-};
+/* An instance of the policy: policy.h says what first is. -ENOMEM. */
+int vmc_cache_create_policy(struct vmemcache *cache, uint64_t blocks,
+	struct vmc_policy *first, struct vmc_policy **policy);
 
 /* Does somebody want to know of what goes? */
 static inline bool
 vmc_cache_calls_back(const struct vmemcache *cache)
 {
 	/* one branch, as each put asks */
-	return ((uintptr_t)cache->on_evict | (uintptr_t)cache->on_remove) != 0;
+	return ((uintptr_t)cache->on_evict | (uintptr_t)cache->on_remove |
+		       cache->spaces_call_back) != 0;
+}
+
+static inline bool
+vmc_is_space(const struct vmemcache *space)
+{
+	return space->root != space;
+}
+
+/* A callback was set: of a space, others call it as well. */
+static inline void
+vmc_space_may_call(struct vmemcache *space)
+{
+	if (vmc_is_space(space))
+		space->root->spaces_call_back = true;
 }
 
 /* There is no process of that mark: the cache has no medium. */
@@ -180,7 +72,9 @@ vmc_cache_fail_foreign(void)
 }
 
 /* 0: the child that this is owns it from now on. -EBADF: it does not. */
-int vmc_cache_inherit(struct vmemcache *cache);
+int vmc_cache_inherit(struct vmemcache *space);
+/* A child that may go on with the cache of a parent that has gone does so. */
+bool vmc_cache_inherits(struct vmemcache *space);
 /* From when the cache is open to when it is closed. */
 void vmc_cache_enroll(struct vmemcache *cache);
 void vmc_cache_strike_off(struct vmemcache *cache);
@@ -204,52 +98,58 @@ void vmc_cache_prefault(struct vmemcache *cache);
 /* Nobody may be using it. Does nothing to a cache that is not open. */
 void vmc_cache_close(struct vmemcache *cache);
 
-int vmc_cache_put(struct vmemcache *cache, const void *key, size_t key_size,
+/* The operations are given the cache or a space, as the caller has it. */
+int vmc_cache_put(struct vmemcache *space, const void *key, size_t key_size,
 	const void *value, size_t value_size);
 /* The number of bytes copied, or -1, and errno is set: as vmemcache_get(). */
 ssize_t vmc_cache_get(struct vmemcache *cache, const void *key, size_t key_size,
 	void *buffer, size_t buffer_size, size_t offset, size_t *value_size);
+/* By itself: so a get of the cache has nothing to ask. */
+ssize_t vmc_cache_get_of_space(struct vmemcache *space, const void *key,
+	size_t key_size, void *buffer, size_t buffer_size, size_t offset,
+	size_t *value_size);
 /* What a call that failed with that errno returns: -1, errno set. */
 ssize_t vmc_cache_failed(ssize_t rc);
 /* The number of hits; each request's result as of get. -ENOMEM, -EBADF. */
-ssize_t vmc_cache_get_many(struct vmemcache *cache,
+ssize_t vmc_cache_get_many(struct vmemcache *space,
 	struct vmemcache_request *requests, size_t count);
 /* As vmemcache_fetch(); -1, and errno is set. */
-ssize_t vmc_cache_fetch(struct vmemcache *cache, const void *key,
+ssize_t vmc_cache_fetch(struct vmemcache *space, const void *key,
 	size_t key_size, void *buffer, size_t buffer_size, size_t offset,
 	unsigned flags, struct vmemcache_info *info);
 /* As vmemcache_store(); how is complete. */
-int vmc_cache_store(struct vmemcache *cache, const void *key, size_t key_size,
+int vmc_cache_store(struct vmemcache *space, const void *key, size_t key_size,
 	const void *value, size_t value_size, const struct vmemcache_store *how,
 	uint64_t *version);
 /* As vmemcache_store_many(); -ENOMEM, -EBADF. */
-ssize_t vmc_cache_store_many(struct vmemcache *cache,
+ssize_t vmc_cache_store_many(struct vmemcache *space,
 	struct vmemcache_store_request *requests, size_t count);
 /* As vmemcache_touch(). */
-int vmc_cache_renew(struct vmemcache *cache, const void *key, size_t key_size,
+int vmc_cache_renew(struct vmemcache *space, const void *key, size_t key_size,
 	uint64_t ttl_ms);
 /* 1, 0 or negative errno. */
-int vmc_cache_exists(struct vmemcache *cache, const void *key, size_t key_size,
+int vmc_cache_exists(struct vmemcache *space, const void *key, size_t key_size,
 	size_t *value_size);
 /* if_version 0: whatever is there. */
-int vmc_cache_evict(struct vmemcache *cache, const void *key, size_t key_size,
+int vmc_cache_evict(struct vmemcache *space, const void *key, size_t key_size,
 	uint64_t if_version);
-int vmc_cache_evict_victim(struct vmemcache *cache);
+int vmc_cache_evict_victim(struct vmemcache *space);
 
 uint64_t vmc_cache_pinned_items(struct vmemcache *cache);
 /* -EINVAL: unknown statistic. */
-int vmc_cache_stat(struct vmemcache *cache, enum vmemcache_statistic stat,
+int vmc_cache_stat(struct vmemcache *space, enum vmemcache_statistic stat,
 	uint64_t *value);
 
 /* That of vmemcache_put(). */
 #define VMC_MODE_OF_PUT 1
 void vmc_cache_statistics(
-	struct vmemcache *cache, struct vmemcache_statistics *statistics);
+	struct vmemcache *space, struct vmemcache_statistics *statistics);
 /* All but those of huge pages, which the system would have to be asked for. */
 void vmc_cache_own_statistics(
-	struct vmemcache *cache, struct vmemcache_statistics *statistics);
+	struct vmemcache *space, struct vmemcache_statistics *statistics);
 /* A store of that mode has failed so, or its callback forked: negative errno */
-void vmc_cache_count_failure(struct vmc_stripe *stripe, unsigned mode, int rc);
+void vmc_cache_count_failure(struct vmemcache *space, struct vmc_stripe *stripe,
+	unsigned mode, int rc);
 
 /*
  * Walk everything: each module's own check, and what holds between them. 0,
@@ -314,17 +214,72 @@ vmc_bytes_wanted(size_t value_size, const void *buffer, size_t buffer_size,
 						 : value_size - offset;
 }
 
+/* Of a space: its era is to be told yet, and is not read before (space.h). */
 static inline struct vmc_key
-vmc_cache_key(const struct vmemcache *cache, const void *data, size_t size)
+vmc_cache_key(struct vmemcache *space, const void *data, size_t size)
 {
-	return (struct vmc_key){data, size, vmc_hash(data, size, cache->seed)};
+	struct vmc_key key;
+
+	key.data = data;
+	key.size = size;
+	key.hash = vmc_hash(data, size, space->seed);
+	key.space = space;
+	key.mark = 0;
+	return key;
 }
 
-/* What the index keeps no hash for: computed from the key. */
+/* Of an entry of a space: what comes from that. */
+uint64_t vmc_cache_hash_of_marked(
+	const struct vmemcache *cache, const struct vmc_entry *entry);
+struct vmc_policy *vmc_cache_policy_of_marked(
+	const struct vmemcache *cache, const struct vmc_entry *entry);
+
+/*
+ * What the index keeps no hash for: computed from the key. Of an entry that is
+ * not freed yet and that was LIVE, or is still somebody's.
+ */
 static inline uint64_t
 vmc_cache_hash(const struct vmemcache *cache, const struct vmc_entry *entry)
 {
-	return vmc_hash(entry->key, vmc_entry_key_size(entry), cache->seed);
+	if (__builtin_expect(vmc_entry_is_marked(entry), 0))
+		return vmc_cache_hash_of_marked(cache, entry);
+	return vmc_hash(entry->key, entry->node.of_user, cache->seed);
+}
+
+/* The policy that has its node, or is to have it: of the same entries. */
+static inline struct vmc_policy *
+vmc_cache_policy_of(
+	const struct vmemcache *cache, const struct vmc_entry *entry)
+{
+	return __builtin_expect(vmc_entry_is_marked(entry), 0)
+		       ? vmc_cache_policy_of_marked(cache, entry)
+		       : cache->policy;
+}
+
+/* Under the policy's lock: its policy lets go of the node. */
+static inline void
+vmc_cache_let_go_of_node(struct vmemcache *cache, struct vmc_entry *e)
+{
+	struct vmc_policy *policy = vmc_cache_policy_of(cache, e);
+
+	policy->ops->remove(policy, &e->node);
+}
+
+/*
+ * Under the lock: it has the node, as the most recent one; or again, as the
+ * next victim.
+ */
+void vmc_cache_have_node(struct vmemcache *cache, struct vmc_entry *e);
+void vmc_cache_restore_node(struct vmemcache *cache, struct vmc_entry *e);
+
+/* An entry of a space is no more, but for who has it unlinked (space.c). */
+void vmc_space_forget(struct vmemcache *cache, const struct vmc_entry *e);
+
+static inline void
+vmc_cache_forget(struct vmemcache *cache, const struct vmc_entry *e)
+{
+	if (__builtin_expect(vmc_entry_is_marked(e), 0))
+		vmc_space_forget(cache, e);
 }
 
 /* What a value of that size takes. */
@@ -373,6 +328,10 @@ void vmc_cache_let_go_of_replaced(
 int vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	uint64_t blocks, uint64_t bytes, enum vmemcache_reason reason,
 	vmc_runs *freed);
+/* The same for a put of that era (share.c); EVICTED: victims of the era. */
+int vmc_cache_make_room_for(struct vmemcache *cache, struct vmc_stripe *stripe,
+	const struct vmc_era *own, uint64_t blocks, uint64_t bytes,
+	enum vmemcache_reason reason, vmc_runs *freed);
 
 /*
  * Callbacks and all else for an entry that the caller has claimed and that the
@@ -415,12 +374,12 @@ vmc_cache_is_sole(struct vmemcache *cache, struct vmc_stripe *stripe)
 #define VMC_LOOK_AROUND_EVERY 1024u
 
 /*
- * The entry was got (touch.c). How many touches wait in the ring then; 0: there
- * is something to be seen to.
+ * The entry was got, of that policy (touch.c). How many touches wait in the
+ * ring then; 0: there is something to be seen to.
  */
 static inline uint32_t
-vmc_cache_touch(
-	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+vmc_cache_touch(struct vmemcache *cache, struct vmc_policy *policy,
+	struct vmc_stripe *stripe, struct vmc_entry *e)
 {
 	if (__builtin_expect(cache->counts > 0, 0)) {
 		vmc_policy_use(&e->used, cache->counts);
@@ -430,8 +389,8 @@ vmc_cache_touch(
 	uint32_t tick = 0;
 
 	if (__builtin_expect(vmc_cache_is_sole(cache, stripe), 1)) {
-		tick = vmc_policy_tick(cache->policy);
-		if (vmc_policy_stamp(cache->policy, at, tick))
+		tick = vmc_policy_tick(policy);
+		if (vmc_policy_stamp(policy, at, tick))
 			return tick < VMC_POLICY_TURN;
 	} else if (vmc_load_relaxed(&e->used) ==
 		   vmc_load_relaxed(&cache->generation)) {
@@ -452,10 +411,10 @@ void vmc_cache_look_around(
 
 /* When a use by that thread was; 0: it is not the only user. */
 static inline uint32_t
-vmc_cache_tick(struct vmemcache *cache, struct vmc_stripe *stripe)
+vmc_cache_tick(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_policy *policy)
 {
-	return vmc_cache_is_sole(cache, stripe) ? vmc_policy_tick(cache->policy)
-						: 0;
+	return vmc_cache_is_sole(cache, stripe) ? vmc_policy_tick(policy) : 0;
 }
 
 /*
@@ -586,13 +545,15 @@ void vmc_cache_free_at_once(struct vmemcache *cache, struct vmc_stripe *stripe,
  * Of an entry that is DEAD, in no index and not in the policy. Without memory
  * for a note the limbo waits, and the rest is ours.
  */
-static inline void
-vmc_cache_retire(
-	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+static inline __attribute__((always_inline)) void
+vmc_cache_retire(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, bool of_space)
 {
-	size_t size = vmc_entry_size(e);
+	size_t size = of_space ? vmc_entry_size(e) : vmc_entry_size_unmarked(e);
 
 	vmc_count(stripe, VMC_COUNT_METADATA_GONE, size);
+	if (of_space)
+		vmc_space_forget(cache, e);
 	if (!vmc_limbo_add(&stripe->limbo, &cache->uncounted, e, size))
 		vmc_cache_free_at_once(cache, stripe, e);
 }
@@ -601,9 +562,9 @@ vmc_cache_retire(
  * Of an entry that is DEAD and has no pins, by who brought that about: it is
  * retired. The blocks are the caller's.
  */
-static inline vmc_runs
-vmc_cache_let_go(
-	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+static inline __attribute__((always_inline)) vmc_runs
+vmc_cache_let_go_of(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, bool of_space)
 {
 	vmc_runs runs = e->runs;
 	uint64_t count;
@@ -612,8 +573,15 @@ vmc_cache_let_go(
 	vmc_runs_view(&runs, &count);
 	vmc_count(stripe, VMC_COUNT_EXTENTS_GONE, count);
 	vmc_cache_uncount_empty(cache, e);
-	vmc_cache_retire(cache, stripe, e);
+	vmc_cache_retire(cache, stripe, e, of_space);
 	return runs;
+}
+
+static inline vmc_runs
+vmc_cache_let_go(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	return vmc_cache_let_go_of(cache, stripe, e, vmc_entry_is_marked(e));
 }
 
 /*

@@ -58,6 +58,7 @@
 #include "claim.h"
 
 #include "base/prefetch.h"
+#include "space.h"
 #include "visit.h"
 
 #include <errno.h>
@@ -126,9 +127,20 @@ enough(const struct vmc_claim *claim)
 	       claim->got_bytes >= claim->wanted_bytes;
 }
 
+/*
+ * Blocks of a space whose entry is claimed: so two threads do not evict more
+ * than it may lose (share.c).
+ */
+static __attribute__((noinline)) void
+count_as_claimed(struct vmemcache *cache, const struct vmc_entry *e)
+{
+	vmc_fetch_add_acq_rel(
+		&vmc_era_of(cache, e)->claimed, vmc_entry_blocks(e));
+}
+
 /* LIVE to EVICTING, whatever its pins; it is not parked any more then. */
-bool
-vmc_claim_entry(struct vmemcache *cache, struct vmc_entry *e, uint16_t *state)
+static inline __attribute__((always_inline)) bool
+claim_entry(struct vmemcache *cache, struct vmc_entry *e, uint16_t *state)
 {
 	*state = vmc_load_acquire(&e->state);
 	while ((*state & VMC_ENTRY_STATES) == VMC_ENTRY_LIVE)
@@ -139,9 +151,17 @@ vmc_claim_entry(struct vmemcache *cache, struct vmc_entry *e, uint16_t *state)
 					      VMC_ENTRY_EVICTING))) {
 			if (__builtin_expect(*state & VMC_ENTRY_PARKED, 0))
 				vmc_fetch_sub_acq_rel(&cache->parked, 1);
+			if (__builtin_expect(vmc_entry_is_marked(e), 0))
+				count_as_claimed(cache, e);
 			return true;
 		}
 	return false;
+}
+
+bool
+vmc_claim_entry(struct vmemcache *cache, struct vmc_entry *e, uint16_t *state)
+{
+	return claim_entry(cache, e, state);
 }
 
 /*
@@ -161,7 +181,7 @@ claim_node(
 	struct vmc_entry *e = vmc_entry_of(node);
 	uint16_t state;
 
-	if (!vmc_claim_entry(cache, e, &state)) {
+	if (!claim_entry(cache, e, &state)) {
 		vmc_cas_acq_rel(&node->at, &place, 0);
 		return NULL;
 	}
@@ -189,7 +209,10 @@ unclaim(struct vmemcache *cache, struct vmc_entry *e)
 
 	if (!vmc_index_begin_exchange(cache->index, hash, is_this, e, &where))
 		return false;
-	cache->policy->ops->restore(cache->policy, &e->node);
+	vmc_cache_restore_node(cache, e);
+	if (__builtin_expect(vmc_entry_is_marked(e), 0))
+		vmc_fetch_sub_acq_rel(
+			&vmc_era_of(cache, e)->claimed, vmc_entry_blocks(e));
 	vmc_fetch_sub_acq_rel(&e->state, VMC_ENTRY_EVICTING - VMC_ENTRY_LIVE);
 	vmc_index_cancel_exchange(cache->index, hash);
 	return true;
@@ -245,13 +268,15 @@ give_back(struct vmemcache *cache, struct vmc_stripe *stripe,
 
 	do {
 		if (claim->met && count-- == claim->before_met)
-			cache->policy->ops->restore(cache->policy, claim->met);
+			vmc_cache_restore_node(cache, vmc_entry_of(claim->met));
 		e = pop_last(cache, claim);
 		if (e)
 			give_back_one(cache, stripe, e);
 	} while (e);
-	vmc_claim_begin(
-		claim, claim->wanted, claim->wanted_bytes, claim->spared);
+	claim->first = claim->last = NULL;
+	claim->begin = claim->end = 0;
+	claim->got = claim->got_bytes = 0;
+	claim->met = NULL;
 }
 
 void
@@ -299,6 +324,8 @@ claim_under_lock(struct vmemcache *cache, struct vmc_claim *claim,
 		done = vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_EVICTING);
 		if (done) {
 			append(claim, e);
+			if (__builtin_expect(vmc_entry_is_marked(e), 0))
+				count_as_claimed(cache, e);
 		}
 	}
 }
@@ -377,17 +404,28 @@ claim_reserved_under_lock(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return 0;
 }
 
+static struct vmc_policy_node *
+next_victim(struct vmemcache *cache, const struct vmc_claim *claim)
+{
+	struct vmc_policy *policy = cache->policy;
+
+	if (claim->only_own)
+		policy = claim->own->policy;
+	else if (vmc_spaces_are_active(cache))
+		return vmc_share_victim(cache, claim->own);
+	return policy->ops->victim(policy);
+}
+
 /* From the policy. -ENOSPC: it does not hold enough. -ENOMEM. */
 static int
 claim_held(struct vmemcache *cache, struct vmc_claim *claim)
 {
-	struct vmc_policy *policy = cache->policy;
 	struct vmc_policy_node *node;
 
 	while (!enough(claim)) {
 		if (make_room(cache, claim))
 			return -ENOMEM;
-		node = policy->ops->victim(policy);
+		node = next_victim(cache, claim);
 		if (!node)
 			break;
 		claim_under_lock(cache, claim, node);
@@ -446,7 +484,7 @@ put_back_spared(struct vmemcache *cache, struct vmc_stripe *stripe,
 	if (!claim->met)
 		return;
 	vmc_visit_recall(cache, stripe);
-	cache->policy->ops->restore(cache->policy, claim->met);
+	vmc_cache_restore_node(cache, vmc_entry_of(claim->met));
 	claim->met = NULL;
 }
 
@@ -491,6 +529,44 @@ vmc_claim_victims(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return rc;
 }
 
+/* Under the policy's lock. */
+static int
+claim_over_quota(struct vmemcache *cache, struct vmc_claim *claim,
+	struct vmc_era *era, uint64_t most)
+{
+	struct vmc_policy *policy = era->policy;
+
+	while (vmc_era_stays(era) > most) {
+		struct vmc_policy_node *node;
+		if (make_room(cache, claim))
+			return -ENOMEM;
+		node = policy->ops->victim(policy);
+		if (!node)
+			return -ENOSPC;
+		claim_under_lock(cache, claim, node);
+	}
+	return 0;
+}
+
+int
+vmc_claim_for_quota(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_claim *claim, struct vmc_era *era, uint64_t most)
+{
+	vmc_lock_acquire(&cache->policy_lock);
+	vmc_visit_policy(cache, stripe);
+	int rc = claim_over_quota(cache, claim, era, most);
+	if (rc == -ENOSPC) {
+		vmc_cache_drain_all(cache);
+		rc = claim_over_quota(cache, claim, era, most);
+	}
+	if (rc)
+		give_back(cache, stripe, claim);
+	else
+		put_back_spared(cache, stripe, claim);
+	vmc_cache_release_policy(cache);
+	return rc;
+}
+
 /* The entry after so many more victims, which may have been taken away. */
 static inline __attribute__((always_inline)) struct vmc_entry *
 coming_victim(struct vmc_stripe *stripe, unsigned ahead)
@@ -519,7 +595,8 @@ vmc_cache_prepare_evictions(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
 	struct vmc_entry *e = coming_victim(stripe, 1);
 	bool low = vmc_reserve_is_low(&stripe->reserve) &&
-		   !vmc_cache_chooses_late(cache, stripe);
+		   !vmc_cache_chooses_late(cache, stripe) &&
+		   !vmc_spaces_are_active(cache);
 
 	stripe->evicts = false;
 	if (e)

@@ -29,6 +29,9 @@ struct vmc_claim {
 	const struct vmc_entry *spared;   /* left alone; NULL: none */
 	struct vmc_policy_node *met; /* its, once the policy let go of it, */
 	uint64_t before_met;         /* which was after so many victims */
+	/* who wants the room: an era of a space, or NULL; only from it */
+	const struct vmc_era *own;
+	bool only_own;
 };
 
 static inline void
@@ -43,6 +46,8 @@ vmc_claim_begin(struct vmc_claim *claim, uint64_t wanted, uint64_t bytes,
 	claim->got_bytes = 0;
 	claim->spared = spared;
 	claim->met = NULL;
+	claim->own = NULL;
+	claim->only_own = false;
 }
 
 struct vmc_entry *vmc_claim_pop_more(
@@ -84,6 +89,12 @@ struct vmc_entry *vmc_claim_reserved(
  */
 int vmc_claim_victims(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_claim *claim, struct vmc_entry *first);
+/*
+ * The same of the era, none perhaps: until it holds no more than that many
+ * blocks that are not claimed.
+ */
+int vmc_claim_for_quota(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_claim *claim, struct vmc_era *era, uint64_t most);
 
 /*
  * Remove all that was claimed, callbacks included; *freed gets the blocks of

@@ -5,8 +5,10 @@
  *   offset 0      4          8      16           21     22      24
  *          | node | key_size | runs | value_size | used | state | key
  *
- * key_size is stored in node.of_user, which the policy never reads. value_size
- * has 39 bits; the bit above says that there is more behind the key (extra.h).
+ * key_size is stored in node.of_user, which the policy never reads: 31 bits,
+ * and one above them that says that the entry is a space's. Then the number of
+ * its era (space.h) is behind the key, in 4 bytes. value_size has 39 bits; the
+ * bit above says that there is more behind that (extra.h).
  *
  * One allocation, of 32 bytes with a key of up to 8. The value's bytes are in
  * the pool, in the blocks that runs names.
@@ -113,11 +115,23 @@ static_assert(offsetof(struct vmc_entry, key) == 24, "no padding");
 /* in value_size_high */
 #define VMC_ENTRY_EXTRA 0x80u
 
-/* A key as the caller gives it, with its hash. */
+/* In node.of_user: it is a space's. */
+#define VMC_ENTRY_MARK (UINT32_C(1) << 31)
+#define VMC_ENTRY_KEY_MAX ((size_t)VMC_ENTRY_MARK - 1)
+
+struct vmemcache;
+struct vmc_era;
+
+/* A key as the caller gives it, with its hash, and whose it is. */
 struct vmc_key {
 	const void *data;
 	size_t size;
 	uint64_t hash;
+	struct vmemcache *space; /* a space, or the cache itself */
+	/* of a space, and to be known before the key is compared (space.h): */
+	struct vmc_era *era;
+	uint32_t mark; /* VMC_ENTRY_MARK; 0: of the cache itself */
+	uint32_t era_id;
 };
 
 static inline size_t
@@ -200,20 +214,50 @@ vmc_entry_is_empty(const struct vmc_entry *entry)
 static inline uint32_t
 vmc_entry_key_size(const struct vmc_entry *entry)
 {
-	return entry->node.of_user;
+	return entry->node.of_user & ~VMC_ENTRY_MARK;
 }
 
-/* Where what is behind a key of that size begins. */
-static inline uint16_t
-vmc_entry_extra_mark(size_t key_size)
+static inline bool
+vmc_entry_is_marked(const struct vmc_entry *entry)
 {
-	return vmc_extra_mark(sizeof(struct vmc_entry) + key_size);
+	return (entry->node.of_user & VMC_ENTRY_MARK) != 0;
+}
+
+/* Of an entry that is marked: the number of its era. */
+static inline uint32_t
+vmc_entry_era_id(const struct vmc_entry *entry)
+{
+	uint32_t id;
+
+	memcpy(&id, entry->key + vmc_entry_key_size(entry), sizeof(id));
+	return id;
+}
+
+/* Bytes of a key of that size, and of the number behind it. */
+static inline size_t
+vmc_entry_tail(size_t key_size, uint32_t mark)
+{
+	return key_size + (mark ? sizeof(uint32_t) : 0);
+}
+
+/* Where what is behind such a tail begins. */
+static inline uint16_t
+vmc_entry_extra_mark(size_t tail)
+{
+	return vmc_extra_mark(sizeof(struct vmc_entry) + tail);
 }
 
 static inline size_t
-vmc_entry_extra_offset(size_t key_size)
+vmc_entry_extra_offset(size_t tail)
 {
-	return vmc_extra_offset(vmc_entry_extra_mark(key_size));
+	return vmc_extra_offset(vmc_entry_extra_mark(tail));
+}
+
+static inline size_t
+vmc_entry_tail_of(const struct vmc_entry *entry)
+{
+	return vmc_entry_tail(vmc_entry_key_size(entry),
+		entry->node.of_user & VMC_ENTRY_MARK);
 }
 
 /* Of an entry that has it. */
@@ -222,7 +266,7 @@ vmc_entry_extra(const struct vmc_entry *entry)
 {
 	return (struct vmc_extra *)((uintptr_t)entry +
 				    vmc_entry_extra_offset(
-					    vmc_entry_key_size(entry)));
+					    vmc_entry_tail_of(entry)));
 }
 
 static inline uint64_t
@@ -242,14 +286,34 @@ vmc_entry_tag(const struct vmc_entry *entry)
 }
 
 static inline size_t
+vmc_entry_size_with_tail(const struct vmc_entry *entry, size_t tail)
+{
+	if (__builtin_expect(!vmc_entry_has_extra(entry), 1))
+		return sizeof(*entry) + tail;
+	return vmc_entry_extra_offset(tail) +
+	       vmc_extra_size(vmc_extra_fields(vmc_entry_extra(entry)));
+}
+
+static inline size_t
 vmc_entry_size(const struct vmc_entry *entry)
 {
-	size_t key_size = vmc_entry_key_size(entry);
+	return vmc_entry_size_with_tail(entry, vmc_entry_tail_of(entry));
+}
 
-	if (__builtin_expect(!vmc_entry_has_extra(entry), 1))
-		return sizeof(*entry) + key_size;
-	return vmc_entry_extra_offset(key_size) +
-	       vmc_extra_size(vmc_extra_fields(vmc_entry_extra(entry)));
+/* Of one that is no space's, which is known. */
+static inline size_t
+vmc_entry_size_unmarked(const struct vmc_entry *entry)
+{
+	return vmc_entry_size_with_tail(entry, entry->node.of_user);
+}
+
+/* Of its value; an empty one counts as one. */
+static inline uint64_t
+vmc_entry_blocks(const struct vmc_entry *entry)
+{
+	vmc_runs runs = vmc_entry_runs(entry);
+
+	return vmc_runs_blocks(&runs) + vmc_entry_is_empty(entry);
 }
 
 static inline struct vmc_entry *
@@ -295,14 +359,16 @@ vmc_entry_unchain(struct vmc_entry *entry)
 	return (struct vmc_entry *)(uintptr_t)(units * VMC_ENTRY_ALIGNMENT);
 }
 
-/* Short keys, the usual ones, without a call. */
+/* Short keys, the usual ones, without a call. No entry has longer ones than
+ * there is room for the size of. */
 static inline bool
 vmc_key_equal(const unsigned char *a, const unsigned char *b, size_t size)
 {
 	uint64_t a_first, a_last, b_first, b_last;
 
 	if (size < 8 || size > 16)
-		return size == 0 || memcmp(a, b, size) == 0;
+		return size == 0 ||
+		       (size <= VMC_ENTRY_KEY_MAX && memcmp(a, b, size) == 0);
 	memcpy(&a_first, a, 8);
 	memcpy(&b_first, b, 8);
 	memcpy(&a_last, a + size - 8, 8);
@@ -316,8 +382,9 @@ vmc_entry_match(const void *leaf, const void *key_arg)
 	const struct vmc_entry *entry = leaf;
 	const struct vmc_key *key = key_arg;
 
-	return vmc_entry_key_size(entry) == key->size &&
-	       vmc_key_equal(entry->key, key->data, key->size);
+	return entry->node.of_user == (key->size | key->mark) &&
+	       vmc_key_equal(entry->key, key->data, key->size) &&
+	       (key->mark == 0 || vmc_entry_era_id(entry) == key->era_id);
 }
 
 #endif

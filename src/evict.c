@@ -31,6 +31,7 @@
 #include "base/error.h"
 #include "expire.h"
 #include "item.h"
+#include "space.h"
 
 #include <errno.h>
 
@@ -47,14 +48,15 @@ end_of_showing(struct showing *showing)
 }
 
 void
-vmc_cache_call_on_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_entry *e, enum vmemcache_reason reason)
+vmc_cache_call_on_remove(struct vmemcache *cache, struct vmemcache *space,
+	struct vmc_stripe *stripe, struct vmc_entry *e,
+	enum vmemcache_reason reason)
 {
 	vmc_cleanup(end_of_showing) struct showing showing = {.cache = cache};
 
 	vmc_item_show(cache, stripe, e, &showing.item);
-	cache->on_remove(cache, e->key, vmc_entry_key_size(e), &showing.item,
-		reason, cache->on_remove_arg);
+	space->on_remove(space, e->key, vmc_entry_key_size(e), &showing.item,
+		reason, space->on_remove_arg);
 }
 
 /* An entry that callbacks are called for; the rest of the victims comes after.
@@ -63,7 +65,8 @@ struct leaving {
 	struct vmemcache *cache;
 	struct vmc_stripe *stripe;
 	struct vmc_entry *entry;
-	struct vmc_claim *rest; /* NULL: none */
+	struct vmc_claim *rest;  /* NULL: none */
+	struct vmemcache *space; /* whose callbacks */
 	bool returned;
 };
 
@@ -78,6 +81,7 @@ end_of_callbacks(struct leaving *leaving)
 	struct vmemcache *cache = leaving->cache;
 
 	leaving->stripe->nested--;
+	vmc_space_called(leaving->space);
 	if (leaving->returned || vmc_cache_is_foreign(cache))
 		return;
 	vmc_lock_acquire(&cache->policy_lock);
@@ -94,17 +98,21 @@ call_back(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, struct vmc_claim *rest,
 	enum vmemcache_reason reason)
 {
+	struct vmemcache *space = vmc_space_to_call(cache, e);
+
+	if (!space)
+		return 0;
 	vmc_stripe_in_callbacks(stripe, vmc_thread_self());
 	vmc_cleanup(end_of_callbacks) struct leaving leaving = {
-		cache, stripe, e, rest, false};
+		cache, stripe, e, rest, space, false};
 
 	stripe->nested++;
 	vmc_cache_work_ends(stripe); /* a callback takes as long as it likes */
-	if (cache->on_evict && reason != VMEMCACHE_REASON_CLEARED)
-		cache->on_evict(cache, e->key, vmc_entry_key_size(e),
-			cache->on_evict_arg);
-	if (cache->on_remove && !vmc_cache_is_foreign(cache))
-		vmc_cache_call_on_remove(cache, stripe, e, reason);
+	if (space->on_evict && reason != VMEMCACHE_REASON_CLEARED)
+		space->on_evict(space, e->key, vmc_entry_key_size(e),
+			space->on_evict_arg);
+	if (space->on_remove && !vmc_cache_is_foreign(cache))
+		vmc_cache_call_on_remove(cache, space, stripe, e, reason);
 	leaving.returned = true;
 	stripe->now = 0;
 	vmc_cache_work_begins(stripe);
@@ -117,7 +125,8 @@ take_out(
 {
 	int gone = vmc_index_remove(cache->index, vmc_cache_hash(cache, e), e);
 
-	if (__builtin_expect(cache->order != NULL, 0))
+	if (__builtin_expect(
+		    cache->order != NULL && !vmc_entry_is_marked(e), 0))
 		vmc_count(stripe, VMC_COUNT_METADATA,
 			vmc_order_remove(cache->order, vmc_thread_self(), e));
 	return gone;
@@ -138,7 +147,7 @@ vmc_cache_take_out(
  */
 static inline __attribute__((always_inline)) int
 remove_one(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_entry *e, struct vmc_claim *rest,
+	struct vmc_entry *e, struct vmc_claim *rest, bool of_space,
 	enum vmemcache_reason reason, vmc_runs *freed)
 {
 	vmc_lock_assert_none_held();
@@ -148,23 +157,36 @@ remove_one(struct vmemcache *cache, struct vmc_stripe *stripe,
 			return rc;
 	}
 	int gone = take_out(cache, stripe, e);
+	if (of_space)
+		reason = vmc_space_went(cache, e, reason);
 	vmc_count(stripe, vmc_count_of_removal(reason), 1);
 	vmc_count(stripe, VMC_COUNT_VALUES_GONE, vmc_entry_value_size(e));
 	vmc_expiry_stop(cache, e);
 	uint16_t state = vmc_fetch_add_acq_rel(
 		&e->state, VMC_ENTRY_DEAD - VMC_ENTRY_EVICTING);
 	*freed = __builtin_expect(state < VMC_ENTRY_PIN, 1)
-			 ? vmc_cache_let_go(cache, stripe, e)
+			 ? vmc_cache_let_go_of(cache, stripe, e, of_space)
 			 : VMC_RUNS_NONE;
 	return gone ? VMC_REPLACED : 0;
 }
 
 static __attribute__((noinline)) int
+remove_of_space(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, struct vmc_claim *rest,
+	enum vmemcache_reason reason, vmc_runs *freed)
+{
+	return remove_one(cache, stripe, e, rest, true, reason, freed);
+}
+
+/* What the cache itself has costs nothing for spaces. */
+static __attribute__((noinline)) int
 remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, struct vmc_claim *rest,
 	enum vmemcache_reason reason, vmc_runs *freed)
 {
-	return remove_one(cache, stripe, e, rest, reason, freed);
+	if (__builtin_expect(vmc_entry_is_marked(e), 0))
+		return remove_of_space(cache, stripe, e, rest, reason, freed);
+	return remove_one(cache, stripe, e, rest, false, reason, freed);
 }
 
 int
@@ -221,6 +243,22 @@ vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 		    0))
 		return make_more_room(
 			cache, stripe, blocks, bytes, e, reason, freed);
-	int rc = remove_one(cache, stripe, e, NULL, reason, freed);
+	/* those of spaces are never in reserve while there are spaces */
+	int rc = remove_one(cache, stripe, e, NULL, false, reason, freed);
 	return rc < 0 ? rc : 0;
+}
+
+int
+vmc_cache_make_room_for(struct vmemcache *cache, struct vmc_stripe *stripe,
+	const struct vmc_era *own, uint64_t blocks, uint64_t bytes,
+	enum vmemcache_reason reason, vmc_runs *freed)
+{
+	struct vmc_claim claim;
+
+	*freed = VMC_RUNS_NONE;
+	vmc_claim_begin(&claim, blocks, bytes, stripe->spared);
+	claim.own = own;
+	claim.only_own = reason == VMEMCACHE_REASON_EVICTED;
+	int rc = vmc_claim_victims(cache, stripe, &claim, NULL);
+	return rc ? rc : vmc_claim_remove(cache, stripe, &claim, reason, freed);
 }

@@ -273,7 +273,7 @@ vmc_expiry_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe)
 		return -ENOENT;
 	vmc_lock_acquire(&cache->policy_lock);
 	for (unsigned i = 0; i < claim.end; i++)
-		cache->policy->ops->remove(cache->policy, &claim.some[i]->node);
+		vmc_cache_let_go_of_node(cache, claim.some[i]);
 	vmc_cache_release_policy(cache);
 	int rc = vmc_claim_remove(
 		cache, stripe, &claim, VMEMCACHE_REASON_EXPIRED, &freed);

@@ -37,6 +37,7 @@ struct vmc_flight {
 	unsigned holders;
 	/* immutable */
 	const struct vmc_thread *loader; /* NULL: a reservation's flight */
+	const struct vmemcache *space;
 	uint64_t hash;
 	size_t key_size;
 	_Atomic uint32_t result;
@@ -97,7 +98,8 @@ find(const struct bucket *bucket, const struct vmc_key *key)
 {
 	struct vmc_flight *f = bucket->first;
 
-	while (f && (f->hash != key->hash || f->key_size != key->size ||
+	while (f && (f->hash != key->hash || f->space != key->space ||
+			    f->key_size != key->size ||
 			    vmc_load_relaxed(&f->result) != RUNNING ||
 			    (key->size > 0 &&
 				    memcmp(f->key, key->data, key->size) != 0)))
@@ -142,6 +144,7 @@ vmc_flight_begin(struct vmemcache *cache, struct vmc_stripe *stripe,
 		return -ENOMEM;
 	made->holders = 1;
 	made->loader = loads ? vmc_thread_self() : NULL;
+	made->space = key->space;
 	made->hash = key->hash;
 	made->key_size = key->size;
 	atomic_init(&made->result, RUNNING);

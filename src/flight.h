@@ -48,10 +48,10 @@ uint64_t vmc_flight_until(uint64_t timeout_ms);
 void vmc_flights_close(struct vmemcache *cache);
 
 /* As vmemcache_wait(), negative errno. */
-int vmc_cache_wait_for(struct vmemcache *cache, const void *key,
+int vmc_cache_wait_for(struct vmemcache *space, const void *key,
 	size_t key_size, uint64_t timeout_ms);
 /* As vmemcache_load(); how is complete. */
-int vmc_cache_load(struct vmemcache *cache, const void *key, size_t key_size,
+int vmc_cache_load(struct vmemcache *space, const void *key, size_t key_size,
 	vmemcache_loader *loader, void *arg, const struct vmemcache_store *how,
 	uint64_t timeout_ms, struct vmemcache_item *item);
 /* As vmemcache_loading_reserve(); how may be NULL. */

@@ -39,6 +39,7 @@
 #include "base/error.h"
 #include "base/prefetch.h"
 #include "expire.h"
+#include "space.h"
 #include "version.h"
 
 #include <errno.h>
@@ -116,21 +117,27 @@ prefetch_entry(const struct vmc_entry *e)
 /*
  * The copying get of the comment above. -ENOENT on a miss; -EAGAIN if the
  * entry was evicted while it was read. info: NULL, and peek: false, of a get.
+ * of_space: the key's space is one. The era that it is in is told within the
+ * epoch; with a key of the cache itself nothing of that is done.
  */
 static inline __attribute__((always_inline)) ssize_t
 read_once(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_key *key, void *buffer,
-	size_t buffer_size, size_t offset, size_t *value_size,
+	struct vmc_stripe *stripe, const struct vmc_key *given, bool of_space,
+	void *buffer, size_t buffer_size, size_t offset, size_t *value_size,
 	struct vmemcache_info *info, bool peek)
 {
+	struct vmc_key key = *given;
 	struct vmc_entry *e = NULL;
 	uint32_t pending = 1;
 
+	key.mark = 0;
 	vmc_epoch_enter(thread);
-	VMC_INDEX_FOR_EACH(c, cache->index, key->hash, true)
+	if (of_space)
+		vmc_key_look(&key);
+	VMC_INDEX_FOR_EACH(c, cache->index, key.hash, true)
 	{
 		prefetch_value(cache, &c, offset);
-		if (__builtin_expect(vmc_entry_match(c.leaf, key), 1)) {
+		if (__builtin_expect(vmc_entry_match(c.leaf, &key), 1)) {
 			e = c.leaf;
 			break;
 		}
@@ -156,7 +163,8 @@ read_once(struct vmemcache *cache, struct vmc_thread *thread,
 	if (__builtin_expect(
 		    state == VMC_ENTRY_LIVE && cache->wants_touches && !peek,
 		    1))
-		pending = vmc_cache_touch(cache, stripe, e);
+		pending = vmc_cache_touch(cache,
+			of_space ? key.era->policy : cache->policy, stripe, e);
 	vmc_epoch_exit(thread);
 	if (__builtin_expect(state == VMC_ENTRY_DEAD, 0))
 		return -EAGAIN;
@@ -177,10 +185,11 @@ ssize_t
 vmc_cache_read(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_stripe *stripe, const struct vmc_handover *request)
 {
+	bool of_space = vmc_is_space(request->key.space);
 	ssize_t n;
 
 	do
-		n = read_once(cache, thread, stripe, &request->key,
+		n = read_once(cache, thread, stripe, &request->key, of_space,
 			request->buffer, request->buffer_size, request->offset,
 			request->value_size, request->info, request->peek);
 	while (n == -EAGAIN);
@@ -206,12 +215,13 @@ vmc_cache_ask_on_miss(struct vmemcache *cache, const struct vmc_thread *thread,
 	vmc_stripe_in_callbacks(stripe, thread);
 	vmc_cleanup(end_of_on_miss) struct asking asking = {
 		stripe, stripe->handover};
+	struct vmemcache *space = handover->key.space;
 
 	handover->result = -ENOENT;
 	stripe->handover = handover;
 	vmc_lock_assert_none_held();
-	cache->on_miss(cache, handover->key.data, handover->key.size,
-		cache->on_miss_arg);
+	space->on_miss(space, handover->key.data, handover->key.size,
+		space->on_miss_arg);
 	stripe->now = 0;
 	if (vmc_cache_is_foreign(cache))
 		return vmc_cache_fail_foreign();
@@ -228,10 +238,10 @@ get_on(struct vmemcache *cache, struct vmc_thread *thread,
 	if (n == -EAGAIN)
 		n = vmc_cache_read(cache, thread, stripe, request);
 	if (!request->peek)
-		vmc_count(stripe, n >= 0 ? VMC_COUNT_HIT : VMC_COUNT_MISS, 1);
+		vmc_count_get(request->key.space, stripe, n >= 0);
 	if (n >= 0)
 		return n;
-	if (cache->on_miss && !request->no_callback) {
+	if (request->key.space->on_miss && !request->no_callback) {
 		n = vmc_cache_ask_on_miss(cache, thread, stripe, request);
 		if (n == -ENOENT) /* somebody else may have put it */
 			n = vmc_cache_read(cache, thread, stripe, request);
@@ -239,16 +249,26 @@ get_on(struct vmemcache *cache, struct vmc_thread *thread,
 	return n == -ENOENT ? vmc_fail_const(ENOENT, "no such key") : n;
 }
 
+static inline __attribute__((always_inline)) void
+count_get(const struct vmc_key *key, bool of_space, struct vmc_stripe *stripe,
+	bool hit)
+{
+	if (of_space)
+		vmc_count_get(key->space, stripe, hit);
+	else
+		vmc_count(stripe, hit ? VMC_COUNT_HIT : VMC_COUNT_MISS, 1);
+}
+
 static inline __attribute__((always_inline)) ssize_t
 get_key(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_key *key, void *buffer,
-	size_t buffer_size, size_t offset, size_t *value_size)
+	struct vmc_stripe *stripe, const struct vmc_key *key, bool of_space,
+	void *buffer, size_t buffer_size, size_t offset, size_t *value_size)
 {
-	ssize_t n = read_once(cache, thread, stripe, key, buffer, buffer_size,
-		offset, value_size, NULL, false);
+	ssize_t n = read_once(cache, thread, stripe, key, of_space, buffer,
+		buffer_size, offset, value_size, NULL, false);
 
-	if (n == -ENOENT && !cache->on_miss) {
-		vmc_count(stripe, VMC_COUNT_MISS, 1);
+	if (n == -ENOENT && !key->space->on_miss) {
+		count_get(key, of_space, stripe, false);
 		return vmc_fail_const(ENOENT, "no such key");
 	}
 	if (__builtin_expect(n < 0, 0))
@@ -259,13 +279,15 @@ get_key(struct vmemcache *cache, struct vmc_thread *thread,
 				.offset = offset,
 				.value_size = value_size},
 			n);
-	vmc_count(stripe, VMC_COUNT_HIT, 1);
+	count_get(key, of_space, stripe, true);
 	return n;
 }
 
+/* Of a space, or of the cache, which is the same then. */
 static inline __attribute__((always_inline)) ssize_t
-get(struct vmemcache *cache, const void *data, size_t key_size, void *buffer,
-	size_t buffer_size, size_t offset, size_t *value_size)
+get(struct vmemcache *cache, struct vmemcache *space, const void *data,
+	size_t key_size, void *buffer, size_t buffer_size, size_t offset,
+	size_t *value_size)
 {
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
@@ -273,10 +295,10 @@ get(struct vmemcache *cache, const void *data, size_t key_size, void *buffer,
 
 	if (__builtin_expect(!stripe, 0))
 		return vmc_cache_failed(-ENOMEM);
-	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	struct vmc_key key = vmc_cache_key(space, data, key_size);
 	stripe->now = 0;
-	ssize_t n = get_key(cache, thread, stripe, &key, buffer, buffer_size,
-		offset, value_size);
+	ssize_t n = get_key(cache, thread, stripe, &key, space != cache, buffer,
+		buffer_size, offset, value_size);
 	return __builtin_expect(n >= 0, 1) ? n : vmc_cache_failed(n);
 }
 
@@ -290,17 +312,30 @@ vmc_cache_get(struct vmemcache *cache, const void *data, size_t key_size,
 	void *buffer, size_t buffer_size, size_t offset, size_t *value_size)
 {
 	if (key_size == sizeof(uint64_t))
-		return get(cache, data, sizeof(uint64_t), buffer, buffer_size,
-			offset, value_size);
-	return get(
-		cache, data, key_size, buffer, buffer_size, offset, value_size);
+		return get(cache, cache, data, sizeof(uint64_t), buffer,
+			buffer_size, offset, value_size);
+	return get(cache, cache, data, key_size, buffer, buffer_size, offset,
+		value_size);
+}
+
+VMC_NO_CANARY __attribute__((aligned(64))) ssize_t
+vmc_cache_get_of_space(struct vmemcache *space, const void *data,
+	size_t key_size, void *buffer, size_t buffer_size, size_t offset,
+	size_t *value_size)
+{
+	if (key_size == sizeof(uint64_t))
+		return get(space->root, space, data, sizeof(uint64_t), buffer,
+			buffer_size, offset, value_size);
+	return get(space->root, space, data, key_size, buffer, buffer_size,
+		offset, value_size);
 }
 
 ssize_t
-vmc_cache_fetch(struct vmemcache *cache, const void *data, size_t key_size,
+vmc_cache_fetch(struct vmemcache *space, const void *data, size_t key_size,
 	void *buffer, size_t buffer_size, size_t offset, unsigned flags,
 	struct vmemcache_info *info)
 {
+	struct vmemcache *cache = space->root;
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
@@ -311,7 +346,7 @@ vmc_cache_fetch(struct vmemcache *cache, const void *data, size_t key_size,
 	if (info)
 		vmc_versions_ask(cache, stripe);
 	struct vmc_handover request = {
-		.key = vmc_cache_key(cache, data, key_size),
+		.key = vmc_cache_key(space, data, key_size),
 		.buffer = buffer,
 		.buffer_size = buffer_size,
 		.offset = offset,
@@ -348,9 +383,10 @@ vmc_cache_fetch_ahead(struct vmemcache *cache, struct vmc_thread *thread,
 }
 
 ssize_t
-vmc_cache_get_many(struct vmemcache *cache, struct vmemcache_request *requests,
+vmc_cache_get_many(struct vmemcache *space, struct vmemcache_request *requests,
 	size_t count)
 {
+	struct vmemcache *cache = space->root;
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
@@ -367,14 +403,14 @@ vmc_cache_get_many(struct vmemcache *cache, struct vmemcache_request *requests,
 		if (n > VMC_MANY_AT_ONCE)
 			n = VMC_MANY_AT_ONCE;
 		for (size_t i = 0; i < n; i++) {
-			keys[i] = vmc_cache_key(cache, r[i].key, r[i].key_size);
+			keys[i] = vmc_cache_key(space, r[i].key, r[i].key_size);
 			offsets[i] = r[i].offset;
 		}
 		vmc_cache_fetch_ahead(cache, thread, keys, offsets, n);
 		for (size_t i = 0; i < n; i++) {
 			r[i].result = get_key(cache, thread, stripe, &keys[i],
-				r[i].vbuf, r[i].vbufsize, r[i].offset,
-				&r[i].vsize);
+				space != cache, r[i].vbuf, r[i].vbufsize,
+				r[i].offset, &r[i].vsize);
 			hits += r[i].result >= 0;
 			if (r[i].result == -EBADF) /* as on_miss forked */
 				return -EBADF;
@@ -384,16 +420,18 @@ vmc_cache_get_many(struct vmemcache *cache, struct vmemcache_request *requests,
 }
 
 int
-vmc_cache_exists(struct vmemcache *cache, const void *data, size_t key_size,
+vmc_cache_exists(struct vmemcache *space, const void *data, size_t key_size,
 	size_t *value_size)
 {
+	struct vmemcache *cache = space->root;
 	struct vmc_thread *thread = vmc_thread_self();
 	uint64_t now = 0;
 
 	if (!thread)
 		return -ENOMEM;
-	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	struct vmc_key key = vmc_cache_key(space, data, key_size);
 	vmc_epoch_enter(thread);
+	vmc_key_look(&key);
 	struct vmc_entry *e =
 		vmc_index_find(cache->index, key.hash, vmc_entry_match, &key);
 	if (e && vmc_entry_is_over(e, &now))

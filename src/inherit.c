@@ -55,6 +55,7 @@
  * What threads had that the child has not: touches in rings are drained, what
  * is reserved is recalled, what waits in limbos is freed, as if they had ended.
  */
+#include "space.h"
 #include "visit.h"
 
 #include "base/cancel.h"
@@ -169,14 +170,17 @@ inherit(struct vmemcache *cache)
 		return -EBADF;
 	int rc = vmc_heritage_claim(&cache->heritage);
 	/* release: who finds it usable finds the owner as well */
-	if (rc == 0)
+	if (rc == 0) {
+		vmc_spaces_inherit(cache, vmc_process_mark());
 		vmc_store_release(&cache->usable_in, vmc_process_mark());
+	}
 	return rc;
 }
 
 int
-vmc_cache_inherit(struct vmemcache *cache)
+vmc_cache_inherit(struct vmemcache *space)
 {
+	struct vmemcache *cache = space->root;
 	int rc = 0;
 
 	VMC_NO_CANCEL;

@@ -47,7 +47,7 @@ vmc_item_join(struct vmemcache *cache, struct vmc_stripe *stripe,
 		&e->state, &state, (uint16_t)(state + VMC_ENTRY_PIN)));
 	if (vmc_entry_pins(state) < VMC_WORD_PINS) {
 		if (vmc_entry_pins(state) == 0)
-			vmc_item_count_first(stripe, e);
+			vmc_item_count_first(cache, stripe, e);
 		*kind = VMC_ITEM_PINNED;
 		return 0;
 	}
@@ -127,7 +127,7 @@ vmc_item_pin(struct vmemcache *cache, struct vmc_stripe *stripe,
 			    (uint16_t)(state + VMC_ENTRY_PIN)))
 			continue;
 		if (vmc_entry_pins(state) == 0)
-			vmc_item_count_first(stripe, e);
+			vmc_item_count_first(cache, stripe, e);
 		goto pinned;
 	}
 	spare = vmc_alloc(&cache->uncounted, sizeof(*spare));
@@ -179,14 +179,11 @@ vmc_item_show(struct vmemcache *cache, struct vmc_stripe *stripe,
 static __attribute__((noinline)) void
 unpark(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
 {
-	struct vmc_policy_node *node = &e->node;
-
 	vmc_fetch_sub_acq_rel(&cache->parked, 1);
 	if (!stripe) {
 		vmc_lock_acquire(&cache->policy_lock);
-		if (vmc_load_relaxed(&node->at) == 0)
-			cache->policy->ops->touch(
-				cache->policy, &node, &(uint32_t){0}, NULL, 1);
+		if (vmc_load_relaxed(&e->node.at) == 0)
+			vmc_cache_have_node(cache, e);
 		vmc_cache_release_policy(cache);
 		return;
 	}
@@ -244,8 +241,13 @@ static __attribute__((noinline)) void
 drop(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
 {
 	size_t value_size = vmc_entry_value_size(e);
+	struct vmc_era *era = NULL;
 	uint16_t state = vmc_load_acquire(&e->state);
 
+	if (vmc_entry_is_marked(e)) {
+		era = vmc_era_of(cache, e);
+		vmc_fetch_add_relaxed(&era->refs, 1);
+	}
 	for (;;) {
 		if (state & VMC_ENTRY_PARKED &&
 			(state & VMC_ENTRY_STATES) == VMC_ENTRY_LIVE &&
@@ -260,7 +262,10 @@ drop(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
 			break;
 		}
 	}
-	if (vmc_entry_pins(state) > 1)
+	bool last = vmc_entry_pins(state) == 1;
+	if (era)
+		vmc_space_unpinned(era, last, value_size);
+	if (!last)
 		return;
 	count_unpinned(cache, stripe, value_size);
 	if ((state & VMC_ENTRY_STATES) == VMC_ENTRY_DEAD)
@@ -299,7 +304,7 @@ vmc_cache_unpin(struct vmemcache *cache, struct vmemcache_item *item)
 	do {
 		if (__builtin_expect(
 			    state & (VMC_ENTRY_PARKED | VMC_ENTRY_STATES) ||
-				    !stripe,
+				    !stripe || vmc_entry_is_marked(e),
 			    0)) {
 			drop(cache, stripe, e);
 			return;

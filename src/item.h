@@ -8,6 +8,7 @@
 
 #include "cache.h"
 #include "expire.h"
+#include "space.h"
 
 /* What an item is; of vmemcache_item the member kind. */
 enum vmc_item_kind { VMC_ITEM_PINNED, VMC_ITEM_CROWDED, VMC_ITEM_RESERVED };
@@ -40,8 +41,11 @@ vmc_entry_pins(uint16_t state)
 
 /* The entry had no pin before. */
 static inline void
-vmc_item_count_first(struct vmc_stripe *stripe, const struct vmc_entry *e)
+vmc_item_count_first(struct vmemcache *cache, struct vmc_stripe *stripe,
+	const struct vmc_entry *e)
 {
+	if (__builtin_expect(vmc_entry_is_marked(e), 0))
+		vmc_space_pinned(vmc_era_of(cache, e), e);
 	vmc_count(stripe, VMC_COUNT_PINNED, 1);
 	vmc_count(stripe, VMC_COUNT_PINNED_BYTES, vmc_entry_value_size(e));
 }
@@ -98,20 +102,20 @@ vmc_item_clear(struct vmemcache_item *item)
 }
 
 /* As vmemcache_walk(), negative errno; -EBADF. */
-ssize_t vmc_cache_walk(struct vmemcache *cache, uint64_t *cursor,
+ssize_t vmc_cache_walk(struct vmemcache *space, uint64_t *cursor,
 	size_t at_most, vmemcache_on_item *on_item, void *arg);
-int vmc_cache_clear(struct vmemcache *cache); /* the same */
+int vmc_cache_clear(struct vmemcache *space); /* the same */
 /* As vmemcache_walk_prefix() and its like, negative errno; -EBADF (prefix.c) */
-ssize_t vmc_cache_walk_prefix(struct vmemcache *cache,
+ssize_t vmc_cache_walk_prefix(struct vmemcache *space,
 	struct vmc_order_key prefix, const struct vmc_order_key *after,
 	size_t at_most, vmemcache_on_item *on_item, void *arg);
 ssize_t vmc_cache_remove_prefix(
-	struct vmemcache *cache, struct vmc_order_key prefix);
+	struct vmemcache *space, struct vmc_order_key prefix);
 /*
  * Call on_item for an item that is pinned, evict that if it says so, and unpin
  * it. -EBADF: it has returned in a child; it may not return.
  */
-int vmc_item_offer(struct vmemcache *cache, struct vmc_stripe *stripe,
+int vmc_item_offer(struct vmemcache *space, struct vmc_stripe *stripe,
 	struct vmemcache_item *item, vmemcache_on_item *on_item, void *arg,
 	enum vmemcache_step *step);
 /*
@@ -122,16 +126,17 @@ int vmc_item_offer(struct vmemcache *cache, struct vmc_stripe *stripe,
 int vmc_item_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, enum vmemcache_reason reason, bool at_once);
 /* As vmemcache_reserve(), how is complete, and its like; negative errno. */
-int vmc_cache_reserve(struct vmemcache *cache, const void *key, size_t key_size,
+int vmc_cache_reserve(struct vmemcache *space, const void *key, size_t key_size,
 	size_t value_size, const struct vmemcache_store *how,
 	struct vmemcache_item *item);
-int vmc_cache_commit(struct vmemcache *cache, struct vmemcache_item *item,
+int vmc_cache_commit(struct vmemcache *space, struct vmemcache_item *item,
 	size_t value_size, uint64_t *version);
+/* Of the cache, whatever the space. */
 void vmc_cache_abort(struct vmemcache *cache, struct vmemcache_item *item);
 /* As vmemcache_pin() and _pin_many(), negative errno; -EBADF. */
-int vmc_cache_pin(struct vmemcache *cache, const void *key, size_t key_size,
+int vmc_cache_pin(struct vmemcache *space, const void *key, size_t key_size,
 	unsigned flags, struct vmemcache_item *item);
-ssize_t vmc_cache_pin_many(struct vmemcache *cache,
+ssize_t vmc_cache_pin_many(struct vmemcache *space,
 	const struct vmemcache_key *keys, size_t count, unsigned flags,
 	struct vmemcache_item *items);
 /*
@@ -144,14 +149,14 @@ int vmc_cache_pin_stale(struct vmemcache *cache, struct vmc_stripe *stripe,
 /* Pin what is there; no use of it, and not counted. -ENOENT, -ENOMEM. */
 int vmc_cache_pin_unused(struct vmemcache *cache, struct vmc_stripe *stripe,
 	const struct vmc_key *key, struct vmemcache_item *item);
-/* Of an item that is pinned. Never fails. */
+/* Of an item that is pinned, of the cache. Never fails. */
 void vmc_cache_unpin(struct vmemcache *cache, struct vmemcache_item *item);
 
 /*
- * Call on_remove for what goes; no lock held. It may not return, and may return
- * in another process.
+ * Call the space's on_remove for what goes; no lock held. It may not return,
+ * and may return in another process.
  */
-void vmc_cache_call_on_remove(struct vmemcache *cache,
+void vmc_cache_call_on_remove(struct vmemcache *cache, struct vmemcache *space,
 	struct vmc_stripe *stripe, struct vmc_entry *e,
 	enum vmemcache_reason reason);
 #endif

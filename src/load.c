@@ -29,6 +29,7 @@
 
 struct vmemcache_loading {
 	struct vmemcache *cache;
+	struct vmemcache *space; /* the key's */
 	struct vmc_stripe *stripe;
 	const struct vmc_key *key;
 	const struct vmemcache_store *how;
@@ -40,7 +41,7 @@ struct vmemcache_loading {
 struct vmemcache *
 vmc_loading_cache(const struct vmemcache_loading *loading)
 {
-	return loading->cache;
+	return loading->space;
 }
 
 int
@@ -52,7 +53,7 @@ vmc_loading_reserve(struct vmemcache_loading *loading, size_t value_size,
 
 	own.flags &= ~VMEMCACHE_EXCLUSIVE; /* the load's flight is that */
 	vmc_cache_abort(cache, &loading->item);
-	int rc = vmc_cache_reserve(cache, loading->key->data,
+	int rc = vmc_cache_reserve(loading->space, loading->key->data,
 		loading->key->size, value_size, &own, &loading->item);
 	if (rc)
 		return rc;
@@ -91,7 +92,7 @@ static int
 pin_loaded(struct vmemcache_loading *loading, struct vmemcache_item *item)
 {
 	loading->result = 0;
-	return vmc_cache_pin(loading->cache, loading->key->data,
+	return vmc_cache_pin(loading->space, loading->key->data,
 		loading->key->size, VMEMCACHE_PEEK | VMEMCACHE_NO_CALLBACK,
 		item);
 }
@@ -110,7 +111,7 @@ conclude(struct vmemcache_loading *loading, int answer,
 	}
 	loading->result = 0; /* what on_remove may leave is committed */
 	if (reserved)
-		rc = vmc_cache_commit(loading->cache, &loading->item,
+		rc = vmc_cache_commit(loading->space, &loading->item,
 			loading->item.info.value_size, NULL);
 	if (rc == -EBADF)
 		return rc;
@@ -136,6 +137,7 @@ load_alone(struct vmemcache *cache, struct vmc_stripe *stripe,
 	vmc_cache_begin_change(cache, stripe);
 	vmc_cleanup(end_of_loading) struct vmemcache_loading loading = {
 		.cache = cache,
+		.space = key->space,
 		.stripe = stripe,
 		.key = key,
 		.how = how,
@@ -148,7 +150,7 @@ load_alone(struct vmemcache *cache, struct vmc_stripe *stripe,
 	loading.result = VMC_FLIGHT_GONE;
 	vmc_count(stripe, VMC_COUNT_LOADS, 1);
 	vmc_lock_assert_none_held();
-	int answer = loader(cache, key->data, key->size, &loading, arg);
+	int answer = loader(key->space, key->data, key->size, &loading, arg);
 	if (vmc_cache_is_foreign(cache))
 		return vmc_cache_fail_foreign();
 	return conclude(&loading, answer, item);
@@ -184,22 +186,23 @@ fail_deadlock(void)
 }
 
 int
-vmc_cache_load(struct vmemcache *cache, const void *data, size_t key_size,
+vmc_cache_load(struct vmemcache *space, const void *data, size_t key_size,
 	vmemcache_loader *loader, void *arg, const struct vmemcache_store *how,
 	uint64_t timeout_ms, struct vmemcache_item *item)
 {
+	struct vmemcache *cache = space->root;
 	unsigned flags = VMEMCACHE_NO_CALLBACK;
 	uint64_t until = 0;
 	int rc;
 
 	for (;;) {
 		struct vmc_flight *flight;
-		rc = vmc_cache_pin(cache, data, key_size, flags, item);
+		rc = vmc_cache_pin(space, data, key_size, flags, item);
 		if (rc != -ENOENT)
 			return rc;
 		struct vmc_stripe *stripe =
 			vmc_stripe_of(&cache->stripes, vmc_thread_self());
-		struct vmc_key key = vmc_cache_key(cache, data, key_size);
+		struct vmc_key key = vmc_cache_key(space, data, key_size);
 		rc = vmc_flight_begin(cache, stripe, &key, true, &flight);
 		if (rc == 0)
 			return load_alone(cache, stripe, &key, flight, loader,
@@ -221,9 +224,10 @@ vmc_cache_load(struct vmemcache *cache, const void *data, size_t key_size,
 }
 
 int
-vmc_cache_wait_for(struct vmemcache *cache, const void *data, size_t key_size,
+vmc_cache_wait_for(struct vmemcache *space, const void *data, size_t key_size,
 	uint64_t timeout_ms)
 {
+	struct vmemcache *cache = space->root;
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
@@ -231,7 +235,7 @@ vmc_cache_wait_for(struct vmemcache *cache, const void *data, size_t key_size,
 
 	if (!stripe)
 		return -ENOMEM;
-	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	struct vmc_key key = vmc_cache_key(space, data, key_size);
 	int rc = vmc_flight_join(cache, stripe, &key, &flight);
 	if (rc == -EDEADLK)
 		return fail_deadlock();

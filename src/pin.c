@@ -61,7 +61,7 @@
 /* The slow way of find_and_pin(): there may be more pins than the word has. */
 static __attribute__((noinline)) int
 pin_in_crowd(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_key *key,
+	struct vmc_stripe *stripe, struct vmc_key *key,
 	struct vmc_entry **entry, enum vmc_item_kind *kind)
 {
 	struct vmc_crowd *spare = vmc_alloc(&cache->uncounted, sizeof(*spare));
@@ -71,6 +71,7 @@ pin_in_crowd(struct vmemcache *cache, struct vmc_thread *thread,
 		return -ENOMEM;
 	while (rc == -EAGAIN) {
 		vmc_epoch_enter(thread);
+		vmc_key_look(key);
 		*entry = vmc_index_find(
 			cache->index, key->hash, vmc_entry_match, key);
 		if (!*entry || vmc_entry_is_over(*entry, &stripe->now)) {
@@ -97,12 +98,17 @@ pin_in_crowd(struct vmemcache *cache, struct vmc_thread *thread,
  */
 static inline __attribute__((always_inline)) int
 find_and_pin(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_key *key, unsigned flags,
-	struct vmc_entry **entry, uint32_t *pending)
+	struct vmc_stripe *stripe, const struct vmc_key *given, bool of_space,
+	unsigned flags, struct vmc_entry **entry, uint32_t *pending)
 {
+	struct vmc_key key = *given;
+
+	key.mark = 0;
 	vmc_epoch_enter(thread);
+	if (of_space)
+		vmc_key_look(&key);
 	struct vmc_entry *e =
-		vmc_index_find(cache->index, key->hash, vmc_entry_match, key);
+		vmc_index_find(cache->index, key.hash, vmc_entry_match, &key);
 	if (__builtin_expect(!e || vmc_entry_is_over(e, &stripe->now), 0)) {
 		vmc_epoch_exit(thread);
 		return -ENOENT;
@@ -122,23 +128,25 @@ find_and_pin(struct vmemcache *cache, struct vmc_thread *thread,
 				     cache->wants_touches &&
 				     !(flags & VMEMCACHE_PEEK),
 		    1))
-		*pending = vmc_cache_touch(cache, stripe, e);
+		*pending = vmc_cache_touch(cache,
+			of_space ? key.era->policy : cache->policy, stripe, e);
 	vmc_epoch_exit(thread);
 	*entry = e;
 	if (vmc_entry_pins(state) == 0)
-		vmc_item_count_first(stripe, e);
+		vmc_item_count_first(cache, stripe, e);
 	return 0;
 }
 
 /* The common case, without a call: -ENOENT, -EAGAIN, -EMLINK, -ENOMEM. */
 static inline __attribute__((always_inline)) int
 pin_once(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_key *key, unsigned flags,
-	struct vmemcache_item *item)
+	struct vmc_stripe *stripe, const struct vmc_key *key, bool of_space,
+	unsigned flags, struct vmemcache_item *item)
 {
 	struct vmc_entry *e;
 	uint32_t pending = 1;
-	int rc = find_and_pin(cache, thread, stripe, key, flags, &e, &pending);
+	int rc = find_and_pin(
+		cache, thread, stripe, key, of_space, flags, &e, &pending);
 
 	if (__builtin_expect(rc != 0, 0))
 		return rc;
@@ -157,16 +165,18 @@ pin_there(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_stripe *stripe, const struct vmc_key *key, unsigned flags,
 	struct vmemcache_item *item)
 {
+	struct vmc_key own = *key;
 	struct vmc_entry *e;
 	enum vmc_item_kind kind;
 	int rc;
 
 	do
-		rc = pin_once(cache, thread, stripe, key, flags, item);
+		rc = pin_once(cache, thread, stripe, key,
+			vmc_is_space(key->space), flags, item);
 	while (rc == -EAGAIN);
 	if (rc != -EMLINK)
 		return rc;
-	rc = pin_in_crowd(cache, thread, stripe, key, &e, &kind);
+	rc = pin_in_crowd(cache, thread, stripe, &own, &e, &kind);
 	if (rc)
 		return rc;
 	rc = vmc_item_tell(cache, e, kind, item, &stripe->now);
@@ -189,12 +199,12 @@ pin_on(struct vmemcache *cache, struct vmc_thread *thread,
 		rc = pin_there(cache, thread, stripe, key, flags, item);
 	if (rc != -ENOENT) {
 		if (rc == 0 && counts)
-			vmc_count(stripe, VMC_COUNT_HIT, 1);
+			vmc_count_get(key->space, stripe, true);
 		return rc;
 	}
 	if (counts)
-		vmc_count(stripe, VMC_COUNT_MISS, 1);
-	if (cache->on_miss && !(flags & VMEMCACHE_NO_CALLBACK)) {
+		vmc_count_get(key->space, stripe, false);
+	if (key->space->on_miss && !(flags & VMEMCACHE_NO_CALLBACK)) {
 		if (vmc_cache_ask_on_miss(cache, thread, stripe,
 			    &(struct vmc_handover){.key = *key}) == -EBADF)
 			return -EBADF;
@@ -205,21 +215,25 @@ pin_on(struct vmemcache *cache, struct vmc_thread *thread,
 
 static inline __attribute__((always_inline)) int
 pin_key(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_key *key, unsigned flags,
-	struct vmemcache_item *item)
+	struct vmc_stripe *stripe, const struct vmc_key *key, bool of_space,
+	unsigned flags, struct vmemcache_item *item)
 {
-	int rc = pin_once(cache, thread, stripe, key, flags, item);
+	int rc = pin_once(cache, thread, stripe, key, of_space, flags, item);
 
 	if (__builtin_expect(rc != 0, 0))
 		return pin_on(cache, thread, stripe, key, flags, item, rc);
-	if (__builtin_expect(!(flags & VMEMCACHE_PEEK), 1))
-		vmc_count(stripe, VMC_COUNT_HIT, 1);
+	if (__builtin_expect(!(flags & VMEMCACHE_PEEK), 1)) {
+		if (of_space)
+			vmc_count_get(key->space, stripe, true);
+		else
+			vmc_count(stripe, VMC_COUNT_HIT, 1);
+	}
 	return 0;
 }
 
 static inline __attribute__((always_inline)) int
-pin(struct vmemcache *cache, const void *data, size_t key_size, unsigned flags,
-	struct vmemcache_item *item)
+pin(struct vmemcache *cache, struct vmemcache *space, const void *data,
+	size_t key_size, unsigned flags, struct vmemcache_item *item)
 {
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
@@ -229,36 +243,40 @@ pin(struct vmemcache *cache, const void *data, size_t key_size, unsigned flags,
 		return -ENOMEM;
 	stripe->now = 0;
 	vmc_versions_ask(cache, stripe);
-	struct vmc_key key = vmc_cache_key(cache, data, key_size);
-	return pin_key(cache, thread, stripe, &key, flags, item);
+	struct vmc_key key = vmc_cache_key(space, data, key_size);
+	return pin_key(
+		cache, thread, stripe, &key, space != cache, flags, item);
 }
 
 /* Twice the same, once for keys of a word, as vmc_cache_get(). */
 VMC_NO_CANARY int
-vmc_cache_pin(struct vmemcache *cache, const void *data, size_t key_size,
+vmc_cache_pin(struct vmemcache *space, const void *data, size_t key_size,
 	unsigned flags, struct vmemcache_item *item)
 {
+	if (__builtin_expect(vmc_is_space(space), 0))
+		return pin(space->root, space, data, key_size, flags, item);
 	if (key_size == sizeof(uint64_t))
-		return pin(cache, data, sizeof(uint64_t), flags, item);
-	return pin(cache, data, key_size, flags, item);
+		return pin(space, space, data, sizeof(uint64_t), flags, item);
+	return pin(space, space, data, key_size, flags, item);
 }
 
 /* Hash the first of these keys, and fetch what pinning them will need. */
 static void
-fetch_batch(struct vmemcache *cache, struct vmc_thread *thread,
+fetch_batch(struct vmemcache *space, struct vmc_thread *thread,
 	const struct vmemcache_key *keys, size_t count, struct vmc_key *batch)
 {
 	if (count > VMC_MANY_AT_ONCE)
 		count = VMC_MANY_AT_ONCE;
 	for (size_t i = 0; i < count; i++)
-		batch[i] = vmc_cache_key(cache, keys[i].key, keys[i].key_size);
-	vmc_cache_fetch_ahead(cache, thread, batch, NULL, count);
+		batch[i] = vmc_cache_key(space, keys[i].key, keys[i].key_size);
+	vmc_cache_fetch_ahead(space->root, thread, batch, NULL, count);
 }
 
 ssize_t
-vmc_cache_pin_many(struct vmemcache *cache, const struct vmemcache_key *keys,
+vmc_cache_pin_many(struct vmemcache *space, const struct vmemcache_key *keys,
 	size_t count, unsigned flags, struct vmemcache_item *items)
 {
+	struct vmemcache *cache = space->root;
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
@@ -274,9 +292,10 @@ vmc_cache_pin_many(struct vmemcache *cache, const struct vmemcache_key *keys,
 		if (rc == -ENOENT && flags & VMEMCACHE_LEADING)
 			break;
 		if (i % VMC_MANY_AT_ONCE == 0)
-			fetch_batch(cache, thread, keys + i, count - i, batch);
+			fetch_batch(space, thread, keys + i, count - i, batch);
 		rc = pin_key(cache, thread, stripe,
-			&batch[i % VMC_MANY_AT_ONCE], flags, &items[i]);
+			&batch[i % VMC_MANY_AT_ONCE], space != cache, flags,
+			&items[i]);
 		pinned += rc == 0;
 	}
 	if (rc != -EBADF && rc != -ENOMEM)

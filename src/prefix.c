@@ -11,7 +11,8 @@
  * Where the keys come from. A cache that is ordered has a trie of them
  * (order/order.c): a batch is copied in one epoch, and the next one begins
  * behind its last key. Any other cache is walked whole, once for each call; the
- * keys that match are kept in a heap, the least at_most of them.
+ * keys that match are kept in a heap, the least at_most of them. So is one for
+ * a space of it: the trie has what is the cache's own.
  *
  * The trie has every key that is in the index, and a few more. A put sets its
  * entry in the trie before it publishes it in the index, both under the latch
@@ -29,6 +30,7 @@
 #include "item.h"
 
 #include "base/error.h"
+#include "space.h"
 #include "version.h"
 
 #include <errno.h>
@@ -47,7 +49,9 @@ struct batch {
 };
 
 struct search {
-	struct vmemcache *cache;
+	struct vmemcache *cache, *space;
+	struct vmc_key of; /* the era of this */
+	bool ordered;
 	struct vmc_thread *thread;
 	struct vmc_stripe *stripe;
 	key prefix, from;
@@ -237,7 +241,8 @@ keep_key(void *leaf, void *arg)
 	key k = key_of(leaf);
 	void *copy = NULL;
 
-	if (s->failed || !has_prefix(k, s->prefix) ||
+	if (s->failed || !vmc_key_is_of_same(&s->of, leaf) ||
+		!has_prefix(k, s->prefix) ||
 		compare(k, s->from) < (s->behind ? 1 : 0))
 		return;
 	bool full = s->count == s->at_most;
@@ -308,6 +313,7 @@ end_search(struct search *s)
 
 	if (vmc_cache_is_foreign(s->cache))
 		return;
+	vmc_key_let_go(&s->of);
 	if (s->item.entry)
 		vmc_cache_unpin(s->cache, &s->item);
 	for (unsigned i = 0; i < 2; i++)
@@ -333,6 +339,9 @@ start(struct search *s, const key *after)
 	vmc_item_clear(&s->item);
 	if (!s->stripe)
 		return -ENOMEM;
+	s->ordered = s->cache->order && !vmc_is_space(s->space);
+	s->of = vmc_cache_key(s->space, NULL, 0);
+	vmc_key_hold(s->thread, &s->of);
 	s->stripe->now = 0;
 	vmc_versions_ask(s->cache, s->stripe);
 	return 0;
@@ -346,11 +355,10 @@ next(struct search *s)
 	int rc;
 
 	do {
-		rc = s->cache->order ? next_in_order(s, &k)
-				     : next_of_all(s, &k);
+		rc = s->ordered ? next_in_order(s, &k) : next_of_all(s, &k);
 		if (rc)
 			return rc;
-		struct vmc_key hashed = vmc_cache_key(s->cache, k.data, k.size);
+		struct vmc_key hashed = vmc_cache_key(s->space, k.data, k.size);
 		rc = vmc_cache_pin_unused(
 			s->cache, s->stripe, &hashed, &s->item);
 	} while (rc == -ENOENT);
@@ -358,12 +366,14 @@ next(struct search *s)
 }
 
 ssize_t
-vmc_cache_walk_prefix(struct vmemcache *cache, struct vmc_order_key prefix,
+vmc_cache_walk_prefix(struct vmemcache *space, struct vmc_order_key prefix,
 	const struct vmc_order_key *after, size_t at_most,
 	vmemcache_on_item *on_item, void *arg)
 {
-	vmc_cleanup(end_search) struct search s = {
-		.cache = cache, .prefix = prefix, .at_most = at_most};
+	vmc_cleanup(end_search) struct search s = {.cache = space->root,
+		.space = space,
+		.prefix = prefix,
+		.at_most = at_most};
 	enum vmemcache_step step = VMEMCACHE_WALK_ON;
 	size_t shown = 0;
 	int rc = start(&s, after);
@@ -373,7 +383,7 @@ vmc_cache_walk_prefix(struct vmemcache *cache, struct vmc_order_key prefix,
 		if (rc)
 			break;
 		rc = vmc_item_offer(
-			cache, s.stripe, &s.item, on_item, arg, &step);
+			space, s.stripe, &s.item, on_item, arg, &step);
 		if (rc)
 			break;
 		shown++;
@@ -382,10 +392,13 @@ vmc_cache_walk_prefix(struct vmemcache *cache, struct vmc_order_key prefix,
 }
 
 ssize_t
-vmc_cache_remove_prefix(struct vmemcache *cache, struct vmc_order_key prefix)
+vmc_cache_remove_prefix(struct vmemcache *space, struct vmc_order_key prefix)
 {
-	vmc_cleanup(end_search) struct search s = {
-		.cache = cache, .prefix = prefix, .at_most = SIZE_MAX};
+	struct vmemcache *cache = space->root;
+	vmc_cleanup(end_search) struct search s = {.cache = cache,
+		.space = space,
+		.prefix = prefix,
+		.at_most = SIZE_MAX};
 	ssize_t removed = 0;
 	int rc = start(&s, NULL);
 

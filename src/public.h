@@ -40,8 +40,9 @@ int vmc_why_unusable(VMEMcache *cache);
  */
 int vmc_check_how(const struct vmemcache_store **how, unsigned flags);
 
-/* A child that may go on with the cache of a parent that has gone does so. */
-bool vmc_cache_inherits(VMEMcache *cache);
+/* May a cache or a space have that name? The failure if not: -EINVAL. */
+bool vmc_is_name(const char *name);
+int vmc_fail_name(void);
 
 /* One test for the hot path; a key of no bytes may be NULL. */
 static inline bool

@@ -133,7 +133,8 @@ vmemcache_callback_on_remove(
 	cache->on_remove = on_remove;
 	cache->on_remove_arg = arg;
 	if (on_remove) /* it is told versions */
-		vmc_store_relaxed(&cache->versions_wanted, true);
+		vmc_store_relaxed(&cache->root->versions_wanted, true);
+	vmc_space_may_call(cache);
 }
 
 VMC_EXPORT ssize_t
@@ -228,7 +229,7 @@ vmemcache_abort(VMEMcache *cache, struct vmemcache_item *item)
 	if (!cache || !item)
 		return;
 	if (vmc_is_usable(cache, NULL, 0))
-		vmc_cache_abort(cache, item);
+		vmc_cache_abort(cache->root, item);
 	else
 		vmc_item_clear(item);
 }

@@ -57,9 +57,9 @@ vmemcache_unpin(VMEMcache *cache, struct vmemcache_item *item)
 	if (!vmc_is_usable(cache, NULL, 0))
 		vmc_item_clear(item);
 	else if (item->kind == VMC_ITEM_RESERVED)
-		vmc_cache_abort(cache, item);
+		vmc_cache_abort(cache->root, item);
 	else
-		vmc_cache_unpin(cache, item);
+		vmc_cache_unpin(cache->root, item);
 }
 
 VMC_EXPORT int
@@ -69,13 +69,14 @@ vmemcache_region(VMEMcache *cache, void **base, size_t *size, int *fd)
 
 	if (!vmc_is_usable(cache, NULL, 0))
 		return (int)vmc_operation_result(vmc_why_unusable(cache));
+	const struct vmc_pool *pool = &cache->root->pool;
 	if (fd)
-		rc = vmc_pool_descriptor(&cache->pool, fd);
+		rc = vmc_pool_descriptor(pool, fd);
 	if (rc)
 		return (int)vmc_result(vmc_fail(-rc, "!region: no descriptor"));
 	if (base)
-		*base = cache->pool.base;
+		*base = pool->base;
 	if (size)
-		*size = vmc_load_relaxed(&cache->pool.size);
+		*size = vmc_load_relaxed(&pool->size);
 	return 0;
 }

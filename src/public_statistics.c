@@ -78,8 +78,8 @@ vmemcache_format_statistics(VMEMcache *cache, enum vmemcache_format format,
 }
 
 /* No character needs more than a backslash before it, in any format. */
-static bool
-is_name(const char *name)
+bool
+vmc_is_name(const char *name)
 {
 	size_t length = strnlen(name, VMEMCACHE_NAME_MAX + 1);
 
@@ -89,8 +89,8 @@ is_name(const char *name)
 	return length > 0 && length <= VMEMCACHE_NAME_MAX;
 }
 
-static int
-fail_name(void)
+int
+vmc_fail_name(void)
 {
 	return vmc_fail(EINVAL, "a name has 1 to %d printable ASCII characters",
 		VMEMCACHE_NAME_MAX);
@@ -101,8 +101,8 @@ vmemcache_set_name(VMEMcache *cache, const char *name)
 {
 	if (!cache)
 		return (int)vmc_result(vmc_why_unusable(cache));
-	if (!name || !is_name(name))
-		return (int)vmc_result(fail_name());
+	if (!name || !vmc_is_name(name))
+		return (int)vmc_result(vmc_fail_name());
 	vmc_rename(cache, name);
 	return 0;
 }
@@ -115,8 +115,8 @@ vmemcache_publish(VMEMcache *cache, const char *name)
 	VMC_NO_CANCEL;
 	if (!vmc_is_usable(cache, NULL, 0))
 		return (int)vmc_result(vmc_why_unusable(cache));
-	if (name && !is_name(name))
-		return (int)vmc_result(fail_name());
+	if (name && !vmc_is_name(name))
+		return (int)vmc_result(vmc_fail_name());
 	if (name)
 		rc = vmc_publish(cache, name);
 	else

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "expire.h"
 #include "room.h"
+#include "space.h"
 #include "version.h"
 
 #include <errno.h>
@@ -84,56 +85,6 @@ vmc_put_note(const struct vmemcache *cache, const vmc_runs *runs)
 	return vmc_run_first(*run) | log << VMC_BAG_NOTE_BITS;
 }
 
-static bool
-overlap(const void *a, size_t a_size, const void *b, size_t b_size)
-{
-	return (uintptr_t)a < (uintptr_t)b + b_size &&
-	       (uintptr_t)b < (uintptr_t)a + a_size;
-}
-
-/*
- * A put with that offer: does the innermost get on this thread wait for the
- * key? It gets a value in any case: what is there, if another thread has put
- * the key, and else what this put has, kept or not. A get has missed the key
- * before it asks on_miss; so it may return what on_miss would put there, or
- * what it finds after that.
- *
- * Looking for what is there writes to the get's buffer, also where in the end
- * nothing is found: so not where the value to put is in it.
- */
-__attribute__((noinline)) void
-vmc_put_hand_over(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_key *key,
-	const struct vmc_offer *offer)
-{
-	vmc_stripe_in_callbacks(stripe, thread);
-	struct vmc_handover *to = stripe->handover;
-
-	if (!to || to->key.hash != key->hash || to->key.size != key->size ||
-		(key->size && memcmp(to->key.data, key->data, key->size) != 0))
-		return;
-	if ((offer->exists || (offer->stored && to->info)) &&
-		!overlap(to->buffer, to->buffer_size, offer->value,
-			offer->value_size)) {
-		to->result = vmc_cache_read(cache, thread, stripe, to);
-		if (to->result >= 0)
-			return;
-	}
-	size_t n = vmc_bytes_wanted(
-		offer->value_size, to->buffer, to->buffer_size, to->offset);
-	if (n > 0)
-		memmove(to->buffer, (const char *)offer->value + to->offset, n);
-	if (to->value_size)
-		*to->value_size = offer->value_size;
-	if (to->info) {
-		to->info->value_size = offer->value_size;
-		to->info->version = 0;
-		to->info->ttl_ms = VMEMCACHE_FOREVER;
-		to->info->tag = 0;
-	}
-	to->result = (ssize_t)n;
-}
-
 /*
  * The part of a thread's latest values that are in several runs, of CUT_ALL: an
  * average in which each put counts for a 64th.
@@ -179,7 +130,8 @@ free_for(const struct vmemcache *cache, const struct vmc_thread *thread,
 /* Blocks for the entry's value, evicting as needed. */
 static inline __attribute__((always_inline)) int
 take_blocks(struct vmemcache *cache, const struct vmc_thread *thread,
-	struct vmc_stripe *stripe, uint64_t blocks, struct vmc_entry *e)
+	struct vmc_stripe *stripe, bool of_space, uint64_t blocks,
+	struct vmc_entry *e)
 {
 	int64_t have = vmc_room(cache);
 	uint64_t wanted =
@@ -188,8 +140,8 @@ take_blocks(struct vmemcache *cache, const struct vmc_thread *thread,
 	uint64_t missing;
 	int rc;
 
-	if (have < (int64_t)wanted && vmc_load_relaxed(&cache->expiry)) {
-		rc = vmc_room_of_expired(cache, stripe, e, wanted);
+	if (have < (int64_t)wanted && vmc_room_may_be_useless(cache)) {
+		rc = vmc_room_of_useless(cache, stripe, e, wanted);
 		if (rc)
 			return rc;
 		have = vmc_room(cache);
@@ -199,7 +151,10 @@ take_blocks(struct vmemcache *cache, const struct vmc_thread *thread,
 		missing = wanted - (uint64_t)have;
 		if (missing > 2 * blocks)
 			missing = 2 * blocks;
-		rc = vmc_room_make(cache, stripe, e, missing, 0, &freed);
+		rc = of_space ? vmc_room_make_in_space(
+					cache, stripe, e, missing, 0, &freed)
+			      : vmc_room_make_own(
+					cache, stripe, e, missing, 0, &freed);
 		if (__builtin_expect(rc != 0, 0)) {
 			if (rc != -ENOSPC)
 				return rc;
@@ -215,27 +170,32 @@ take_blocks(struct vmemcache *cache, const struct vmc_thread *thread,
 	return rc;
 }
 
-static inline struct vmc_entry *
+static inline __attribute__((always_inline)) struct vmc_entry *
 make_entry_of(struct vmemcache *cache, struct vmc_stripe *stripe,
-	const struct vmc_key *key, size_t value_size, size_t size)
+	const struct vmc_key *key, bool of_space, size_t value_size,
+	size_t size)
 {
 	struct vmc_entry *e = NULL;
 
 	/* counted here, where the stripe is known */
-	if (key->size <= UINT32_MAX)
+	if (key->size <= VMC_ENTRY_KEY_MAX)
 		e = vmc_alloc(&cache->uncounted, size);
 	if (!e)
 		return NULL;
 	vmc_count(stripe, VMC_COUNT_METADATA, size);
 	vmc_store_relaxed(&e->state, VMC_ENTRY_LIVE);
 	vmc_store_relaxed(&e->node.at, 0);
-	e->node.of_user = (uint32_t)key->size;
+	e->node.of_user = (uint32_t)key->size | (of_space ? VMC_ENTRY_MARK : 0);
 	e->value_size_low = (uint32_t)value_size;
 	e->value_size_high = (uint8_t)(value_size >> 32 & ~VMC_ENTRY_EXTRA);
 	vmc_store_relaxed(&e->used, 0);
 	e->runs = VMC_RUNS_NONE;
 	if (key->size)
 		memcpy(e->key, key->data, key->size);
+	if (of_space) {
+		memcpy(e->key + key->size, &key->era_id, sizeof(key->era_id));
+		vmc_fetch_add_relaxed(&key->era->refs, 1);
+	}
 	return e;
 }
 
@@ -244,17 +204,18 @@ vmc_put_make_entry(struct vmemcache *cache, struct vmc_stripe *stripe,
 	const struct vmc_key *key, size_t value_size,
 	const struct vmc_extras *extras)
 {
-	size_t size = sizeof(struct vmc_entry) + key->size;
+	size_t tail = vmc_entry_tail(key->size, key->mark);
+	size_t size = sizeof(struct vmc_entry) + tail;
 
 	if (extras)
-		size = vmc_entry_extra_offset(key->size) +
+		size = vmc_entry_extra_offset(tail) +
 		       vmc_extra_size(vmc_extras_fields(extras));
-	struct vmc_entry *e =
-		make_entry_of(cache, stripe, key, value_size, size);
+	struct vmc_entry *e = make_entry_of(
+		cache, stripe, key, key->mark != 0, value_size, size);
 	if (e && extras) {
 		e->value_size_high |= VMC_ENTRY_EXTRA;
-		vmc_extra_fill(vmc_entry_extra(e), extras,
-			vmc_entry_extra_mark(key->size));
+		vmc_extra_fill(
+			vmc_entry_extra(e), extras, vmc_entry_extra_mark(tail));
 	}
 	return e;
 }
@@ -275,22 +236,24 @@ make_entry_with_extras(struct vmemcache *cache, struct vmc_stripe *stripe,
 }
 
 /* A put's. NULL: no memory. */
-static inline struct vmc_entry *
+static inline __attribute__((always_inline)) struct vmc_entry *
 make_entry(struct vmemcache *cache, struct vmc_stripe *stripe,
-	const struct vmc_key *key, size_t value_size)
+	const struct vmc_key *key, bool of_space, size_t value_size)
 {
-	uint64_t ttl_ms = vmc_load_relaxed(&cache->ttl_ms);
+	uint64_t ttl_ms = vmc_load_relaxed(&key->space->ttl_ms);
 
 	if (__builtin_expect((ttl_ms | vmc_versions_wanted(cache)) != 0, 0))
 		return make_entry_with_extras(
 			cache, stripe, key, value_size, ttl_ms);
-	return make_entry_of(cache, stripe, key, value_size,
-		sizeof(struct vmc_entry) + key->size);
+	return make_entry_of(cache, stripe, key, of_space, value_size,
+		sizeof(struct vmc_entry) + key->size +
+			(of_space ? sizeof(uint32_t) : 0));
 }
 
 void
 vmc_put_free_entry(struct vmemcache *cache, struct vmc_entry *e)
 {
+	vmc_cache_forget(cache, e);
 	vmc_free(&cache->memory, e, vmc_entry_size(e));
 }
 
@@ -301,6 +264,12 @@ add_version(struct vmemcache *cache, struct vmc_stripe *stripe,
 {
 	struct vmc_key key = {
 		.data = (*e)->key, .size = vmc_entry_key_size(*e)};
+
+	if (vmc_entry_is_marked(*e)) {
+		key.era = vmc_era_of(cache, *e);
+		key.mark = VMC_ENTRY_MARK;
+		key.era_id = key.era->id;
+	}
 	struct vmc_entry *with = vmc_put_make_entry(cache, stripe, &key,
 		vmc_entry_value_size(*e),
 		&(struct vmc_extras){
@@ -357,7 +326,8 @@ make_ready_again(struct vmemcache *cache, struct vmc_stripe *stripe,
 
 static inline __attribute__((always_inline)) int
 take_room(struct vmemcache *cache, const struct vmc_thread *thread,
-	struct vmc_stripe *stripe, size_t value_size, struct vmc_entry **e)
+	struct vmc_stripe *stripe, bool of_space, size_t value_size,
+	struct vmc_entry **e)
 {
 	uint64_t blocks = vmc_cache_blocks_for(cache, value_size);
 	int rc;
@@ -371,6 +341,8 @@ take_room(struct vmemcache *cache, const struct vmc_thread *thread,
 	if (__builtin_expect(vmc_load_relaxed(&cache->waiting), 0))
 		let_others_first(cache, thread, stripe);
 	vmc_cache_work_begins(stripe);
+	if (of_space)
+		stripe->admitted = 0;
 	rc = 0;
 	if (__builtin_expect(
 		    !vmc_cache_is_stocked(cache) ||
@@ -378,10 +350,15 @@ take_room(struct vmemcache *cache, const struct vmc_thread *thread,
 				    vmc_load_relaxed(&cache->metadata_limit)),
 		    0))
 		rc = make_ready(cache, stripe, *e);
+	uint64_t admitted = 0;
+	if (of_space && rc == 0) {
+		rc = vmc_room_admit(cache, stripe, *e, blocks);
+		admitted = rc == 0 ? stripe->admitted : 0;
+	}
 	if (__builtin_expect(rc == 0 && value_size == 0, 0))
 		rc = vmc_room_for_empty(cache, stripe, *e);
 	else if (rc == 0)
-		rc = take_blocks(cache, thread, stripe, blocks, *e);
+		rc = take_blocks(cache, thread, stripe, of_space, blocks, *e);
 	if (__builtin_expect(
 		    ((uintptr_t)cache->order | vmc_versions_wanted(cache)) != 0,
 		    0) &&
@@ -394,6 +371,8 @@ take_room(struct vmemcache *cache, const struct vmc_thread *thread,
 		return 0;
 	}
 	vmc_cache_work_ends(stripe);
+	if (of_space)
+		vmc_room_dismiss(cache, *e, admitted);
 	vmc_put_free_entry(cache, *e);
 	return rc;
 }
@@ -402,13 +381,15 @@ int
 vmc_put_take_room(struct vmemcache *cache, const struct vmc_thread *thread,
 	struct vmc_stripe *stripe, size_t value_size, struct vmc_entry **e)
 {
-	return take_room(cache, thread, stripe, value_size, e);
+	return take_room(
+		cache, thread, stripe, vmc_entry_is_marked(*e), value_size, e);
 }
 
 void
 vmc_put_give_back(
 	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
 {
+	vmc_room_dismiss(cache, e, vmc_entry_blocks(e));
 	vmc_cache_uncount_empty(cache, e);
 	vmc_extent_free(cache->extent, &e->runs);
 	vmc_cache_work_ends(stripe);
@@ -419,7 +400,7 @@ vmc_put_give_back(
 static inline __attribute__((always_inline)) void
 publish(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_stripe *stripe, const struct vmc_key *key,
-	struct vmc_entry *e, const struct vmc_index_place *where,
+	struct vmc_entry *e, bool of_space, const struct vmc_index_place *where,
 	enum vmc_counter counts_as)
 {
 	uint32_t pending = 0;
@@ -432,9 +413,11 @@ publish(struct vmemcache *cache, struct vmc_thread *thread,
 		vmc_count(stripe, counts_as, 1);
 		vmc_count(stripe, VMC_COUNT_EXTENTS, runs);
 		vmc_count(stripe, VMC_COUNT_VALUES, vmc_entry_value_size(e));
+		if (of_space)
+			vmc_space_came(cache, key->space, e, counts_as);
 	}
 	/* before it is in the index: see prefix.c */
-	if (__builtin_expect(cache->order != NULL, 0))
+	if (!of_space && __builtin_expect(cache->order != NULL, 0))
 		vmc_count(stripe, VMC_COUNT_METADATA,
 			vmc_order_set(
 				cache->order, thread, &stripe->order_stock, e));
@@ -444,8 +427,9 @@ publish(struct vmemcache *cache, struct vmc_thread *thread,
 	if (__builtin_expect(vmc_entry_has_extra(e), 0))
 		vmc_expiry_start(cache, e, &stripe->now);
 	if (cache->wants_touches)
-		pending = vmc_ring_push(
-			&stripe->ring, &e->node, vmc_cache_tick(cache, stripe));
+		pending = vmc_ring_push(&stripe->ring, &e->node,
+			vmc_cache_tick(cache, stripe,
+				of_space ? key->era->policy : cache->policy));
 	vmc_epoch_exit(thread);
 	if (__builtin_expect(pending >= VMC_DRAIN_AT, 0))
 		vmc_cache_feed(cache, &stripe->ring, false);
@@ -457,18 +441,19 @@ vmc_put_publish(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_entry *e, const struct vmc_index_place *where,
 	enum vmc_counter counts_as)
 {
-	publish(cache, thread, stripe, key, e, where, counts_as);
+	publish(cache, thread, stripe, key, e, key->mark != 0, where,
+		counts_as);
 }
 
 /* Put that entry into the cache; it is freed if that fails. */
 static inline __attribute__((always_inline)) int
 insert(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_stripe *stripe, const struct vmc_key *key,
-	struct vmc_index_spot spot, struct vmc_entry *e, const void *value,
-	size_t value_size, enum vmc_counter counts_as)
+	struct vmc_index_spot spot, struct vmc_entry *e, bool of_space,
+	const void *value, size_t value_size, enum vmc_counter counts_as)
 {
 	struct vmc_index_place where;
-	int rc = take_room(cache, thread, stripe, value_size, &e);
+	int rc = take_room(cache, thread, stripe, of_space, value_size, &e);
 
 	if (rc)
 		return rc;
@@ -489,7 +474,7 @@ insert(struct vmemcache *cache, struct vmc_thread *thread,
 	}
 	if (small)
 		write_value(cache, e, value, value_size);
-	publish(cache, thread, stripe, key, e, &where, counts_as);
+	publish(cache, thread, stripe, key, e, of_space, &where, counts_as);
 	vmc_cache_work_ends(stripe);
 	return 0;
 }
@@ -500,14 +485,14 @@ vmc_put_insert(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_index_spot spot, struct vmc_entry *e, const void *value,
 	size_t value_size, enum vmc_counter counts_as)
 {
-	return insert(cache, thread, stripe, key, spot, e, value, value_size,
-		counts_as);
+	return insert(cache, thread, stripe, key, spot, e, key->mark != 0,
+		value, value_size, counts_as);
 }
 
-static int
+static inline __attribute__((always_inline)) int
 put(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_key *key, const void *value,
-	size_t value_size)
+	struct vmc_stripe *stripe, const struct vmc_key *key, bool of_space,
+	const void *value, size_t value_size)
 {
 	/* the bag first: what else is fetched here it would have to wait for */
 	vmc_epoch_enter(thread);
@@ -522,7 +507,8 @@ put(struct vmemcache *cache, struct vmc_thread *thread,
 	 * entry, though the key may turn out to be there
 	 */
 	vmc_cache_reclaim(cache, stripe);
-	struct vmc_entry *e = make_entry(cache, stripe, key, value_size);
+	struct vmc_entry *e =
+		make_entry(cache, stripe, key, of_space, value_size);
 	vmc_epoch_enter(thread);
 	spot = vmc_index_refresh(cache->index, key->hash, spot);
 	const struct vmc_entry *old = vmc_index_find_from(
@@ -530,8 +516,8 @@ put(struct vmemcache *cache, struct vmc_thread *thread,
 	bool over = old && vmc_entry_is_over(old, &stripe->now);
 	vmc_epoch_exit(thread);
 	if (!old)
-		return e ? insert(cache, thread, stripe, key, spot, e, value,
-				   value_size,
+		return e ? insert(cache, thread, stripe, key, spot, e, of_space,
+				   value, value_size,
 				   vmc_count_of_store(VMC_MODE_OF_PUT,
 					   VMEMCACHE_OUTCOME_INSERTED))
 			 : -ENOMEM;
@@ -542,31 +528,27 @@ put(struct vmemcache *cache, struct vmc_thread *thread,
 		    : -EEXIST;
 }
 
-int
-vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
+static inline __attribute__((always_inline)) int
+put_key(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key, bool of_space,
 	const void *value, size_t value_size)
 {
-	struct vmc_thread *thread = vmc_thread_self();
-	struct vmc_stripe *stripe =
-		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
-
-	if (!stripe)
-		return -ENOMEM;
-	struct vmc_key key = vmc_cache_key(cache, data, key_size);
 	unsigned failed = 0;
 	int rc;
+
 	stripe->now = 0;
 	vmc_cache_begin_change(cache, stripe);
 	/* where memory is short, once more with what had not been given back */
 	do
-		rc = put(cache, thread, stripe, &key, value, value_size);
+		rc = put(cache, thread, stripe, key, of_space, value,
+			value_size);
 	while (__builtin_expect(rc == -ENOMEM, 0) && failed++ == 0 &&
 		vmc_cache_reclaim_all(cache, stripe));
 	if (rc == -EBADF) /* on_evict has returned in a child */
 		return rc;
 	vmc_cache_end_change(stripe);
 	if (stripe->handover)
-		vmc_put_hand_over(cache, thread, stripe, &key,
+		vmc_put_hand_over(cache, thread, stripe, key,
 			&(struct vmc_offer){.value = value,
 				.value_size = value_size,
 				.stored = rc == 0,
@@ -574,6 +556,39 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 	if (rc == -EEXIST)
 		vmc_fail_const(EEXIST, "the key is in the cache already");
 	if (__builtin_expect(rc != 0, 0))
-		vmc_cache_count_failure(stripe, VMC_MODE_OF_PUT, rc);
+		vmc_cache_count_failure(
+			key->space, stripe, VMC_MODE_OF_PUT, rc);
 	return rc;
+}
+
+static __attribute__((noinline)) int
+put_in_space(struct vmemcache *space, const void *data, size_t key_size,
+	const void *value, size_t value_size)
+{
+	struct vmemcache *cache = space->root;
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+
+	if (!stripe)
+		return -ENOMEM;
+	vmc_cleanup(vmc_key_let_go) struct vmc_key key =
+		vmc_cache_key(space, data, key_size);
+	vmc_key_hold(thread, &key);
+	return put_key(cache, thread, stripe, &key, true, value, value_size);
+}
+
+int
+vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
+	const void *value, size_t value_size)
+{
+	if (__builtin_expect(vmc_is_space(cache), 0))
+		return put_in_space(cache, data, key_size, value, value_size);
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+	if (!stripe)
+		return -ENOMEM;
+	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	return put_key(cache, thread, stripe, &key, false, value, value_size);
 }

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "expire.h"
+#include "space.h"
 #include "version.h"
 
 #include <errno.h>
@@ -42,7 +43,7 @@ claim_key(struct vmemcache *cache, struct vmc_thread *thread,
 	if (*rc)
 		return NULL;
 	vmc_lock_acquire(&cache->policy_lock);
-	cache->policy->ops->remove(cache->policy, &e->node);
+	vmc_cache_let_go_of_node(cache, e);
 	vmc_cache_release_policy(cache);
 	return e;
 }
@@ -81,16 +82,19 @@ evict_key(struct vmemcache *cache, struct vmc_thread *thread,
 }
 
 int
-vmc_cache_evict(struct vmemcache *cache, const void *data, size_t key_size,
+vmc_cache_evict(struct vmemcache *space, const void *data, size_t key_size,
 	uint64_t if_version)
 {
+	struct vmemcache *cache = space->root;
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
 
 	if (!stripe)
 		return -ENOMEM;
-	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	vmc_cleanup(vmc_key_let_go) struct vmc_key key =
+		vmc_cache_key(space, data, key_size);
+	vmc_key_hold(thread, &key);
 	stripe->now = 0;
 	vmc_cache_begin_change(cache, stripe);
 	if (if_version)
@@ -107,8 +111,9 @@ vmc_cache_evict(struct vmemcache *cache, const void *data, size_t key_size,
 }
 
 int
-vmc_cache_evict_victim(struct vmemcache *cache)
+vmc_cache_evict_victim(struct vmemcache *space)
 {
+	struct vmemcache *cache = space->root;
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
@@ -116,13 +121,19 @@ vmc_cache_evict_victim(struct vmemcache *cache)
 
 	if (!stripe)
 		return -ENOMEM;
+	vmc_cleanup(vmc_key_let_go) struct vmc_key none =
+		vmc_cache_key(space, NULL, 0);
+	vmc_key_hold(thread, &none);
 	stripe->now = 0;
 	vmc_cache_begin_change(cache, stripe);
 	vmc_cache_work_begins(stripe);
 	int rc;
 	do {
-		rc = vmc_cache_make_room(
-			cache, stripe, 0, 0, VMEMCACHE_REASON_EVICTED, &freed);
+		rc = none.mark
+			     ? vmc_cache_make_room_for(cache, stripe, none.era,
+				       0, 0, VMEMCACHE_REASON_EVICTED, &freed)
+			     : vmc_cache_make_room(cache, stripe, 0, 0,
+				       VMEMCACHE_REASON_EVICTED, &freed);
 		if (rc == -EBADF)
 			return rc;
 		vmc_extent_free(cache->extent, &freed);

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "expire.h"
+#include "space.h"
 
 #include <errno.h>
 
@@ -79,7 +80,8 @@ renew(struct vmemcache *cache, struct vmc_thread *thread,
 	if (rc == 0 && cache->wants_touches &&
 		(vmc_load_acquire(&e->state) & VMC_ENTRY_STATES) ==
 			VMC_ENTRY_LIVE)
-		pending = vmc_cache_touch(cache, stripe, e);
+		pending = vmc_cache_touch(
+			cache, vmc_cache_policy_of(cache, e), stripe, e);
 	vmc_index_cancel_exchange(cache->index, key->hash);
 	if (pending - 1 >= VMC_DRAIN_AT - 1)
 		vmc_cache_look_around(cache, stripe, pending);
@@ -87,9 +89,10 @@ renew(struct vmemcache *cache, struct vmc_thread *thread,
 }
 
 int
-vmc_cache_renew(struct vmemcache *cache, const void *data, size_t key_size,
+vmc_cache_renew(struct vmemcache *space, const void *data, size_t key_size,
 	uint64_t ttl_ms)
 {
+	struct vmemcache *cache = space->root;
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
@@ -97,10 +100,11 @@ vmc_cache_renew(struct vmemcache *cache, const void *data, size_t key_size,
 
 	if (!stripe || vmc_expiry_prepare(cache) != 0)
 		return -ENOMEM;
-	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	struct vmc_key key = vmc_cache_key(space, data, key_size);
+	vmc_key_hold(thread, &key);
 	stripe->now = 0;
 	if (ttl_ms == 0)
-		ttl_ms = vmc_load_relaxed(&cache->ttl_ms);
+		ttl_ms = vmc_load_relaxed(&space->ttl_ms);
 	if (ttl_ms != 0)
 		deadline = vmc_deadline_of(ttl_ms, &stripe->now);
 	vmc_cache_begin_change(cache, stripe);
@@ -108,6 +112,7 @@ vmc_cache_renew(struct vmemcache *cache, const void *data, size_t key_size,
 	if (rc == 0)
 		vmc_cache_reclaim(cache, stripe);
 	vmc_cache_end_change(stripe);
+	vmc_key_let_go(&key);
 	if (rc == -ENOENT)
 		vmc_fail_const(ENOENT, "no such key");
 	if (rc == -EAGAIN)

@@ -18,6 +18,7 @@
 #include "expire.h"
 #include "flight.h"
 #include "item.h"
+#include "space.h"
 #include "store.h"
 #include "version.h"
 
@@ -27,6 +28,7 @@
 
 struct vmc_reservation {
 	struct vmc_entry *entry;
+	struct vmemcache *space;
 	struct vmemcache_store how;
 	struct vmc_flight *flight; /* NULL: it is not exclusive */
 };
@@ -52,8 +54,9 @@ take(struct vmc_storing *s)
 		vmc_epoch_enter(s->thread);
 		const struct vmc_entry *old = vmc_index_find(
 			s->cache->index, s->key->hash, vmc_entry_match, s->key);
+		uint64_t blocks = old ? vmc_entry_blocks(old) : 0;
 		vmc_epoch_exit(s->thread);
-		rc = vmc_store_take_room(s, old);
+		rc = vmc_store_take_room(s, old, blocks);
 	}
 	if (rc == -EBADF)
 		return rc;
@@ -79,6 +82,15 @@ count_end(struct vmc_stripe *stripe, const struct vmc_entry *e)
 		stripe, VMC_COUNT_RESERVED_BYTES_GONE, vmc_entry_value_size(e));
 }
 
+/* They are not its space's any more. */
+static inline void
+give_blocks_back(
+	struct vmemcache *cache, const struct vmc_entry *e, uint64_t blocks)
+{
+	if (__builtin_expect(vmc_entry_is_marked(e), 0))
+		vmc_era_give_back(vmc_era_of(cache, e), blocks);
+}
+
 /* A reservation that was taken goes. */
 static void
 give_up(struct vmemcache *cache, struct vmc_stripe *stripe,
@@ -86,6 +98,7 @@ give_up(struct vmemcache *cache, struct vmc_stripe *stripe,
 {
 	vmc_cache_begin_change(cache, stripe);
 	count_end(stripe, r->entry);
+	give_blocks_back(cache, r->entry, vmc_entry_blocks(r->entry));
 	vmc_cache_uncount_empty(cache, r->entry);
 	vmc_extent_free(cache->extent, &r->entry->runs);
 	vmc_put_free_entry(cache, r->entry);
@@ -113,10 +126,11 @@ end_of_reserving(struct reserving *reserving)
 }
 
 int
-vmc_cache_reserve(struct vmemcache *cache, const void *data, size_t key_size,
+vmc_cache_reserve(struct vmemcache *space, const void *data, size_t key_size,
 	size_t value_size, const struct vmemcache_store *how,
 	struct vmemcache_item *item)
 {
+	struct vmemcache *cache = space->root;
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
@@ -125,12 +139,14 @@ vmc_cache_reserve(struct vmemcache *cache, const void *data, size_t key_size,
 
 	if (!r)
 		return -ENOMEM;
-	*r = (struct vmc_reservation){.how = *how};
+	*r = (struct vmc_reservation){.space = space, .how = *how};
 	vmc_cleanup(end_of_reserving) struct reserving reserving = {
 		cache, stripe, r};
 	stripe->now = 0;
 	vmc_versions_ask(cache, stripe);
-	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	vmc_cleanup(vmc_key_let_go) struct vmc_key key =
+		vmc_cache_key(space, data, key_size);
+	vmc_key_hold(thread, &key);
 	struct vmc_storing s = {
 		cache, thread, stripe, &key, NULL, value_size, how, NULL};
 	if (how->flags & VMEMCACHE_EXCLUSIVE) {
@@ -177,6 +193,9 @@ shorten(struct vmemcache *cache, struct vmc_entry *e, size_t value_size)
 		return;
 	vmc_runs rest = vmc_runs_one(vmc_run_make(
 		vmc_run_first(run) + blocks, vmc_run_count(run) - blocks));
+	/* an empty one counts as one */
+	give_blocks_back(
+		cache, e, vmc_run_count(run) - (blocks > 0 ? blocks : 1));
 	e->runs =
 		blocks ? vmc_runs_one(vmc_run_make(vmc_run_first(run), blocks))
 		       : VMC_RUNS_NONE;
@@ -201,9 +220,10 @@ end_of_commit(struct committing *c)
 }
 
 int
-vmc_cache_commit(struct vmemcache *cache, struct vmemcache_item *item,
+vmc_cache_commit(struct vmemcache *space, struct vmemcache_item *item,
 	size_t value_size, uint64_t *version)
 {
+	struct vmemcache *cache = space->root;
 	struct vmc_reservation *r = reservation_of(item);
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
@@ -211,6 +231,9 @@ vmc_cache_commit(struct vmemcache *cache, struct vmemcache_item *item,
 
 	if (!r)
 		return vmc_fail_const(EINVAL, "the item is not reserved");
+	if (r->space != space)
+		return vmc_fail_const(
+			EINVAL, "the item is reserved in another space");
 	if (value_size > vmc_entry_value_size(r->entry))
 		return vmc_fail_const(EINVAL, "commit: more than was reserved");
 	if (!stripe)
@@ -221,8 +244,11 @@ vmc_cache_commit(struct vmemcache *cache, struct vmemcache_item *item,
 	vmc_item_end(cache, item);
 	vmc_free(&cache->uncounted, r, sizeof(*r));
 	struct vmc_entry *e = own.r.entry;
-	struct vmc_key key =
-		vmc_cache_key(cache, e->key, vmc_entry_key_size(e));
+	vmc_cleanup(vmc_key_let_go) struct vmc_key key =
+		vmc_cache_key(space, e->key, vmc_entry_key_size(e));
+	vmc_key_hold(thread, &key);
+	if (key.mark != 0)
+		vmc_space_renew_entry(cache, e, key.era);
 	struct vmc_storing s = {
 		cache, thread, stripe, &key, NULL, value_size, &own.r.how, e};
 	uint64_t stored = vmc_entry_version(e);
@@ -245,7 +271,7 @@ vmc_cache_commit(struct vmemcache *cache, struct vmemcache_item *item,
 	vmc_cache_end_change(stripe);
 	if (rc) {
 		own.result = VMC_FLIGHT_GONE;
-		vmc_cache_count_failure(stripe, own.r.how.mode, rc);
+		vmc_cache_count_failure(space, stripe, own.r.how.mode, rc);
 	} else if (version) {
 		*version = stored;
 	}

@@ -59,6 +59,7 @@
 #include "expire.h"
 #include "put.h"
 #include "room.h"
+#include "space.h"
 
 #include "base/error.h"
 
@@ -132,8 +133,10 @@ evict(struct shrinking *s, uint64_t blocks)
 {
 	struct vmemcache *cache = s->cache;
 	vmc_runs freed;
-	int rc = vmc_expiry_reclaim(cache, s->stripe);
+	int rc = vmc_share_reclaim(cache, s->stripe);
 
+	if (rc == -ENOENT)
+		rc = vmc_expiry_reclaim(cache, s->stripe);
 	if (rc == -ENOENT) {
 		rc = vmc_cache_make_room(cache, s->stripe,
 			least(blocks, EVICT_AT_ONCE), 0,
@@ -316,6 +319,9 @@ exchange(struct shrinking *s, const struct found *found, struct moving *m)
 	}
 	/* before it can go with them, and that is counted */
 	vmc_count(s->stripe, VMC_COUNT_EXTENTS, m->made);
+	if (vmc_entry_is_marked(e))
+		vmc_fetch_add_acq_rel(
+			&vmc_era_of(cache, e)->pieces, m->made - found->runs);
 	vmc_entry_set_runs(e, m->new);
 	vmc_store_release(&e->state, VMC_ENTRY_LIVE);
 	vmc_index_publish(cache->index, found->hash, e,

@@ -20,15 +20,63 @@
 
 #include <errno.h>
 
+/* Callbacks of others may put within, and change what the stripe says. */
+static uint64_t
+admitted_of(const struct vmc_stripe *stripe, const struct vmc_entry *e)
+{
+	return vmc_entry_is_marked(e) ? stripe->admitted : 0;
+}
+
 int
-vmc_room_of_expired(struct vmemcache *cache, struct vmc_stripe *stripe,
+vmc_room_admit(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, uint64_t blocks)
+{
+	vmc_cleanup(vmc_unseen_free) struct vmc_unseen unseen = {cache, e, 0};
+	uint64_t credit = stripe->spared ? stripe->spared_blocks : 0;
+	uint64_t counts_as = vmc_entry_value_size(e) > 0 ? blocks : 1;
+	/* where that is not a search */
+	int rc = cache->wants_touches && vmc_share_may_reclaim(cache)
+			 ? vmc_share_reclaim(cache, stripe)
+			 : 0;
+
+	if (rc == 0 || rc == -ENOENT)
+		rc = vmc_share_admit(
+			cache, stripe, vmc_era_of(cache, e), counts_as, credit);
+	unseen.entry = NULL;
+	stripe->admitted = counts_as;
+	return rc;
+}
+
+int
+vmc_room_make_in_space(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, uint64_t blocks, uint64_t bytes, vmc_runs *freed)
+{
+	uint64_t admitted = admitted_of(stripe, e);
+	vmc_cleanup(vmc_unseen_free) struct vmc_unseen unseen = {
+		cache, e, admitted};
+	int rc = vmc_cache_make_room_for(cache, stripe, vmc_era_of(cache, e),
+		blocks, bytes, VMEMCACHE_REASON_CAPACITY, freed);
+
+	unseen.entry = NULL;
+	stripe->admitted = admitted;
+	return rc;
+}
+
+int
+vmc_room_of_useless(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, uint64_t wanted)
 {
-	vmc_cleanup(vmc_unseen_free) struct vmc_unseen unseen = {cache, e};
+	uint64_t admitted = admitted_of(stripe, e);
+	vmc_cleanup(vmc_unseen_free) struct vmc_unseen unseen = {
+		cache, e, admitted};
 	int rc = 0;
 
-	while (rc == 0 && !vmc_has_room(cache, wanted))
-		rc = vmc_expiry_reclaim(cache, stripe);
+	while (rc == 0 && !vmc_has_room(cache, wanted)) {
+		rc = vmc_share_reclaim(cache, stripe);
+		if (rc == -ENOENT)
+			rc = vmc_expiry_reclaim(cache, stripe);
+	}
+	stripe->admitted = admitted;
 	unseen.entry = NULL;
 	return rc == -ENOENT ? 0 : rc;
 }
@@ -56,8 +104,8 @@ make_missing(struct vmemcache *cache, struct vmc_stripe *stripe,
 {
 	int rc = 0;
 
-	if (vmc_load_relaxed(&cache->expiry))
-		rc = vmc_room_of_expired(cache, stripe, e, counts_as);
+	if (vmc_room_may_be_useless(cache))
+		rc = vmc_room_of_useless(cache, stripe, e, counts_as);
 	if (rc == 0 && !vmc_has_room(cache, counts_as))
 		rc = vmc_room_make(cache, stripe, e, missing, 0, freed);
 	return rc == -ENOSPC && vmc_has_room(cache, counts_as) ? 0 : rc;

@@ -10,7 +10,7 @@
 #ifndef VMC_ROOM_H
 #define VMC_ROOM_H
 
-#include "cache.h"
+#include "space.h"
 
 /*
  * For how many more blocks, or empty values, there is room. Below 0: puts that
@@ -53,22 +53,47 @@ vmc_room_exchange(struct vmemcache *cache, vmc_runs *freed, uint64_t blocks,
 struct vmc_unseen {
 	struct vmemcache *cache;
 	struct vmc_entry *entry; /* NULL: there is nothing to do */
+	uint64_t admitted;       /* blocks that its space counts as held */
 };
+
+/* Blocks that were admitted for it are not its space's any more. */
+static inline void
+vmc_room_dismiss(
+	struct vmemcache *cache, const struct vmc_entry *e, uint64_t admitted)
+{
+	if (__builtin_expect(vmc_entry_is_marked(e), 0))
+		vmc_era_give_back(vmc_era_of(cache, e), admitted);
+}
 
 static inline void
 vmc_unseen_free(struct vmc_unseen *unseen)
 {
-	if (unseen->entry && !vmc_cache_is_foreign(unseen->cache))
-		vmc_free(&unseen->cache->memory, unseen->entry,
-			vmc_entry_size(unseen->entry));
+	struct vmemcache *cache = unseen->cache;
+
+	if (!unseen->entry || vmc_cache_is_foreign(cache))
+		return;
+	vmc_room_dismiss(cache, unseen->entry, unseen->admitted);
+	vmc_cache_forget(cache, unseen->entry);
+	vmc_free(&cache->memory, unseen->entry, vmc_entry_size(unseen->entry));
 }
 
-/* As vmc_cache_make_room(). */
+/*
+ * The quota of its space, of which the blocks, or one of an empty value, are
+ * admitted from now on; and a bounded part of what was cleared goes.
+ */
+int vmc_room_admit(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, uint64_t blocks);
+
+/* As vmc_cache_make_room_for(), after that. */
+int vmc_room_make_in_space(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, uint64_t blocks, uint64_t bytes, vmc_runs *freed);
+
+/* As vmc_cache_make_room(), of no space. */
 static inline int
-vmc_room_make(struct vmemcache *cache, struct vmc_stripe *stripe,
+vmc_room_make_own(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, uint64_t blocks, uint64_t bytes, vmc_runs *freed)
 {
-	vmc_cleanup(vmc_unseen_free) struct vmc_unseen unseen = {cache, e};
+	vmc_cleanup(vmc_unseen_free) struct vmc_unseen unseen = {cache, e, 0};
 	int rc = vmc_cache_make_room(
 		cache, stripe, blocks, bytes, VMEMCACHE_REASON_CAPACITY, freed);
 
@@ -76,8 +101,24 @@ vmc_room_make(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return rc;
 }
 
-/* What is over goes, until there is so much room, or nothing is over. */
-int vmc_room_of_expired(struct vmemcache *cache, struct vmc_stripe *stripe,
+static inline int
+vmc_room_make(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, uint64_t blocks, uint64_t bytes, vmc_runs *freed)
+{
+	return (vmc_entry_is_marked(e) ? vmc_room_make_in_space
+				       : vmc_room_make_own)(
+		cache, stripe, e, blocks, bytes, freed);
+}
+
+/* Is there perhaps something that is there for nobody? */
+static inline bool
+vmc_room_may_be_useless(const struct vmemcache *cache)
+{
+	return vmc_load_relaxed(&cache->expiry) || vmc_share_may_reclaim(cache);
+}
+
+/* That goes, cleared or over, until there is so much room, or no more of it. */
+int vmc_room_of_useless(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, uint64_t wanted);
 
 /*

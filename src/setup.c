@@ -19,6 +19,7 @@
 #include "base/os.h"
 #include "expire.h"
 #include "flight.h"
+#include "space.h"
 
 #include <errno.h>
 
@@ -146,22 +147,22 @@ hash_of_node(const struct vmc_policy_node *node, const void *cache)
 	return vmc_cache_hash(cache, vmc_entry_of_const(node));
 }
 
-static int
-create_policy(struct vmemcache *cache)
+int
+vmc_cache_create_policy(struct vmemcache *cache, uint64_t blocks,
+	struct vmc_policy *first, struct vmc_policy **policy)
 {
-	const struct vmc_policy_user user = {
-		.blocks = vmc_load_relaxed(&cache->blocks),
+	const struct vmc_policy_user user = {.blocks = blocks,
 		.most_blocks = cache->pool.mapped / cache->block_size,
 		.uses = offsetof(struct vmc_entry, used) -
 			offsetof(struct vmc_entry, node),
 		.blocks_of = blocks_of_node,
 		.hash_of = hash_of_node,
-		.ctx = cache};
+		.ctx = cache,
+		.first = first};
 
 	cache->wants_touches = cache->policy_ops->wants_touches;
 	cache->counts = cache->policy_ops->counts;
-	return cache->policy_ops->create(
-		&cache->policy, &cache->uncounted, &user);
+	return cache->policy_ops->create(policy, &cache->uncounted, &user);
 }
 
 static void
@@ -222,8 +223,10 @@ void
 vmc_cache_close(struct vmemcache *cache)
 {
 	cache->closing = true;
+	vmc_spaces_withdraw(cache);
 	vmc_cache_strike_off(cache);
-	if (vmc_cache_is_open(cache) && vmc_cache_is_foreign(cache))
+	bool is_lost = vmc_cache_is_open(cache) && vmc_cache_is_foreign(cache);
+	if (is_lost)
 		forget_metadata(cache);
 	else if (vmc_cache_is_open(cache))
 		drop_what_was_pinned(cache);
@@ -231,6 +234,7 @@ vmc_cache_close(struct vmemcache *cache)
 		delete_order(cache);
 	if (cache->index)
 		vmc_index_delete(cache->index, drop_entry, cache);
+	vmc_spaces_close(cache, is_lost);
 	if (cache->policy)
 		cache->policy->ops->destroy(cache->policy);
 	if (cache->extent)
@@ -428,7 +432,8 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 		goto close;
 	if (vmc_index_new(&cache->index, cache->index_kind, blocks,
 		    hash_of_leaf, cache, &cache->memory) ||
-		create_order(cache) || create_policy(cache)) {
+		create_order(cache) ||
+		vmc_cache_create_policy(cache, blocks, NULL, &cache->policy)) {
 		rc = out_of_memory();
 		goto close;
 	}
@@ -490,6 +495,13 @@ add_if_empty(void *leaf, void *count)
 	*(uint64_t *)count += vmc_entry_is_empty(leaf);
 }
 
+/* vmc_index_visit_fn */
+static void
+add_if_of_space(void *leaf, void *count)
+{
+	*(uint64_t *)count += vmc_entry_is_marked(leaf);
+}
+
 static uint64_t
 count_if(struct vmemcache *cache, vmc_index_visit_fn *add)
 {
@@ -510,14 +522,16 @@ count_parked(struct vmemcache *cache)
 	return count <= vmc_load_relaxed(&cache->parked) ? count : 0;
 }
 
-/* All that is in the index is in order, and nothing else. */
+/* All that is in the index and of no space is in order, and nothing else. */
 static int
 check_order(struct vmemcache *cache)
 {
 	uint64_t count = 0;
 	int rc = cache->order ? vmc_order_check(cache->order, &count) : 0;
 
-	if (rc == 0 && cache->order && vmc_index_count(cache->index) != count)
+	if (rc == 0 && cache->order &&
+		vmc_index_count(cache->index) !=
+			count + count_if(cache, add_if_of_space))
 		rc = vmc_fail_const(EINVAL, "cache: order and index differ");
 	return rc;
 }
@@ -537,6 +551,8 @@ vmc_cache_check(struct vmemcache *cache)
 		(s = vmc_stripe_next(&cache->stripes, s)) != NULL;)
 		vmc_cache_let_go_of_replaced(cache, own_stripe(cache), s);
 	int rc = cache->policy->ops->check(cache->policy, &held);
+	if (rc == 0)
+		rc = vmc_spaces_check(cache, &held);
 	held += count_reserved(cache);
 	held += count_parked(cache);
 	vmc_cache_release_policy(cache);

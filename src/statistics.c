@@ -5,10 +5,15 @@
  * Counters are per thread (stripe.h), and summed when somebody asks. Everything
  * else is asked of the module that knows it. Nothing here is on the way of an
  * operation.
+ *
+ * Those of the cache are of all that is in it, whatever the space; what was
+ * cleared and is still there for nobody counts as removed. Those of a space are
+ * its own (space.c).
  */
 #include "cache.h"
 
 #include "memkind/malloc.h"
+#include "space.h"
 
 #include <string.h>
 
@@ -34,9 +39,16 @@ metadata_in(struct vmemcache *cache, enum vmemcache_metadata where)
 }
 
 static uint64_t
-block_bytes(const struct vmemcache *cache)
+less(uint64_t a, uint64_t b)
 {
-	return vmc_extent_used_blocks(cache->extent) * cache->block_size;
+	return a > b ? a - b : 0; /* beside other calls */
+}
+
+static uint64_t
+block_bytes(struct vmemcache *cache, const struct vmc_nobodys *nobodys)
+{
+	return less(vmc_extent_used_blocks(cache->extent), nobodys->blocks) *
+	       cache->block_size;
 }
 
 static bool
@@ -53,6 +65,7 @@ statistic(struct vmemcache *cache, enum vmemcache_statistic stat)
 {
 	struct vmc_stripes *all = &cache->stripes;
 	uint64_t sums[VMC_COUNTERS];
+	struct vmc_nobodys nobodys = vmc_spaces_nobodys(cache);
 
 	switch (stat) {
 	case VMEMCACHE_STAT_PUT:
@@ -67,11 +80,12 @@ statistic(struct vmemcache *cache, enum vmemcache_statistic stat)
 		return vmc_stripes_sum(all, VMC_COUNT_MISS);
 	case VMEMCACHE_STAT_EVICT: /* a replacement is a put, no eviction */
 		vmc_stripes_sum_all(all, sums);
-		return vmc_entries_went(sums) -
+		return vmc_entries_went(sums) + nobodys.items -
 		       sums[vmc_count_of_removal(VMEMCACHE_REASON_REPLACED)];
 	case VMEMCACHE_STAT_ENTRIES:
 		vmc_stripes_sum_all(all, sums);
-		return vmc_entries_came(sums) - vmc_entries_went(sums);
+		return less(vmc_entries_came(sums) - vmc_entries_went(sums),
+			nobodys.items);
 	case VMEMCACHE_STAT_DRAM_SIZE_USED:
 		return metadata_in(cache, VMEMCACHE_METADATA_DRAM);
 	case VMEMCACHE_STAT_PMEM_SIZE_USED:
@@ -79,12 +93,13 @@ statistic(struct vmemcache *cache, enum vmemcache_statistic stat)
 	case VMEMCACHE_STAT_KMEM_SIZE_USED:
 		return metadata_in(cache, VMEMCACHE_METADATA_KMEM);
 	case VMEMCACHE_STAT_POOL_SIZE_USED:
-		return block_bytes(cache);
+		return block_bytes(cache, &nobodys);
 	case VMEMCACHE_STAT_HEAP_ENTRIES:
 		return vmc_extent_free_runs(cache->extent);
 	case VMEMCACHE_STAT_EXTENTS:
-		return vmc_stripes_left(
-			all, VMC_COUNT_EXTENTS, VMC_COUNT_EXTENTS_GONE);
+		return less(vmc_stripes_left(all, VMC_COUNT_EXTENTS,
+				    VMC_COUNT_EXTENTS_GONE),
+			nobodys.pieces);
 	case VMEMCACHE_STAT_PAGE_SIZE:
 		return cache->pool.page_size;
 	case VMEMCACHE_STAT_POOL_SIZE:
@@ -99,18 +114,60 @@ statistic(struct vmemcache *cache, enum vmemcache_statistic stat)
 	return 0;
 }
 
+/* What a space has of its own; else that of the cache. */
+static uint64_t
+statistic_of_space(struct vmemcache *space, enum vmemcache_statistic stat)
+{
+	struct vmemcache_statistics s;
+	uint64_t puts = 0, went = 0;
+
+	vmc_space_statistics(space, &s);
+	for (unsigned mode = 0; mode < VMEMCACHE_MODES; mode++)
+		puts += s.stores[mode][VMEMCACHE_OUTCOME_INSERTED] +
+			s.stores[mode][VMEMCACHE_OUTCOME_REPLACED];
+	for (unsigned i = 0; i < VMEMCACHE_REASONS; i++)
+		if (i != VMEMCACHE_REASON_REPLACED)
+			went += s.removals[i];
+	switch (stat) {
+	case VMEMCACHE_STAT_PUT:
+		return puts;
+	case VMEMCACHE_STAT_GET:
+		return s.gets;
+	case VMEMCACHE_STAT_HIT:
+		return s.hits;
+	case VMEMCACHE_STAT_MISS:
+		return s.misses;
+	case VMEMCACHE_STAT_EVICT:
+		return went;
+	case VMEMCACHE_STAT_ENTRIES:
+		return s.items;
+	case VMEMCACHE_STAT_POOL_SIZE_USED:
+		return s.block_bytes;
+	case VMEMCACHE_STAT_EXTENTS:
+		return s.pieces;
+	default:
+		return statistic(space->root, stat);
+	}
+}
+
 int
 vmc_cache_stat(
-	struct vmemcache *cache, enum vmemcache_statistic stat, uint64_t *value)
+	struct vmemcache *space, enum vmemcache_statistic stat, uint64_t *value)
 {
 	if (!is_statistic(stat))
 		return -EINVAL;
-	*value = vmc_cache_is_open(cache) ? statistic(cache, stat) : 0;
+	if (!vmc_cache_is_open(space))
+		*value = 0;
+	else if (vmc_is_space(space))
+		*value = statistic_of_space(space, stat);
+	else
+		*value = statistic(space, stat);
 	return 0;
 }
 
 void
-vmc_cache_count_failure(struct vmc_stripe *stripe, unsigned mode, int rc)
+vmc_cache_count_failure(struct vmemcache *space, struct vmc_stripe *stripe,
+	unsigned mode, int rc)
 {
 	static const struct {
 		int rc;
@@ -124,10 +181,14 @@ vmc_cache_count_failure(struct vmc_stripe *stripe, unsigned mode, int rc)
 	};
 
 	for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++)
-		if (outcomes[i].rc == rc)
-			vmc_count(stripe,
-				vmc_count_of_store(mode, outcomes[i].outcome),
-				1);
+		if (outcomes[i].rc == rc) {
+			enum vmemcache_outcome outcome = outcomes[i].outcome;
+			vmc_count(stripe, vmc_count_of_store(mode, outcome), 1);
+			if (vmc_is_space(space))
+				vmc_fetch_add_relaxed(
+					&space->counted.stores[mode][outcome],
+					1);
+		}
 }
 
 uint64_t
@@ -142,13 +203,19 @@ vmc_cache_pinned_items(struct vmemcache *cache)
 
 void
 vmc_cache_own_statistics(
-	struct vmemcache *cache, struct vmemcache_statistics *s)
+	struct vmemcache *space, struct vmemcache_statistics *s)
 {
+	struct vmemcache *cache = space->root;
 	uint64_t sums[VMC_COUNTERS];
 
 	*s = (struct vmemcache_statistics){.struct_size = sizeof(*s)};
 	if (!vmc_cache_is_open(cache))
 		return;
+	if (vmc_is_space(space)) {
+		vmc_space_statistics(space, s);
+		return;
+	}
+	struct vmc_nobodys nobodys = vmc_spaces_nobodys(cache);
 	/* what has gone first, as in there */
 	uint64_t unpinned_items = vmc_load_acquire(&cache->unpinned_items);
 	uint64_t unpinned_bytes = vmc_load_acquire(&cache->unpinned_bytes);
@@ -162,9 +229,14 @@ vmc_cache_own_statistics(
 	s->loads_failed = sums[VMC_COUNT_LOADS_FAILED];
 	s->loads_shared = sums[VMC_COUNT_LOADS_SHARED];
 	s->touches_lost = sums[VMC_COUNT_TOUCHES_LOST];
-	s->items = vmc_entries_came(sums) - vmc_entries_went(sums);
-	s->value_bytes = sums[VMC_COUNT_VALUES] - sums[VMC_COUNT_VALUES_GONE];
-	s->pieces = sums[VMC_COUNT_EXTENTS] - sums[VMC_COUNT_EXTENTS_GONE];
+	s->removals[VMEMCACHE_REASON_CLEARED] += nobodys.items;
+	s->items = less(
+		vmc_entries_came(sums) - vmc_entries_went(sums), nobodys.items);
+	s->value_bytes =
+		less(sums[VMC_COUNT_VALUES] - sums[VMC_COUNT_VALUES_GONE],
+			nobodys.value_bytes);
+	s->pieces = less(sums[VMC_COUNT_EXTENTS] - sums[VMC_COUNT_EXTENTS_GONE],
+		nobodys.pieces);
 	s->metadata_bytes = metadata_bytes(
 		cache, sums[VMC_COUNT_METADATA], sums[VMC_COUNT_METADATA_GONE]);
 	s->pinned_items = sums[VMC_COUNT_PINNED] - sums[VMC_COUNT_PINNED_GONE] -
@@ -176,7 +248,7 @@ vmc_cache_own_statistics(
 	s->reserved_bytes = sums[VMC_COUNT_RESERVED_BYTES] -
 			    sums[VMC_COUNT_RESERVED_BYTES_GONE];
 	s->metadata_limit_bytes = vmc_load_relaxed(&cache->metadata_limit);
-	s->block_bytes = block_bytes(cache);
+	s->block_bytes = block_bytes(cache, &nobodys);
 	s->pool_bytes = vmc_load_relaxed(&cache->pool.size);
 	s->most_bytes = cache->pool.mapped;
 	s->free_runs = vmc_extent_free_runs(cache->extent);
@@ -184,9 +256,11 @@ vmc_cache_own_statistics(
 }
 
 void
-vmc_cache_statistics(struct vmemcache *cache, struct vmemcache_statistics *s)
+vmc_cache_statistics(struct vmemcache *space, struct vmemcache_statistics *s)
 {
-	vmc_cache_own_statistics(cache, s);
+	struct vmemcache *cache = space->root;
+
+	vmc_cache_own_statistics(space, s);
 	if (!vmc_cache_is_open(cache))
 		return;
 	s->pool_huge_bytes = vmc_pool_huge_bytes(&cache->pool);

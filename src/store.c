@@ -42,6 +42,7 @@
 
 #include "base/error.h"
 #include "expire.h"
+#include "space.h"
 #include "item.h"
 #include "claim.h"
 #include "version.h"
@@ -77,7 +78,8 @@ vmc_cache_let_go_of_replaced(
 	while (s->replaced_count > 0) {
 		struct vmc_entry *e = s->replaced[--s->replaced_count];
 		size_t size = vmc_entry_size(e);
-		cache->policy->ops->remove(cache->policy, &e->node);
+		vmc_cache_let_go_of_node(cache, e);
+		vmc_cache_forget(cache, e);
 		if (vmc_limbo_add(&own->limbo, &cache->uncounted, e, size))
 			continue;
 		/* no reader has it any more, and no ring must */
@@ -111,15 +113,19 @@ vmc_cache_finish_replaced(struct vmemcache *cache, struct vmc_stripe *stripe,
 {
 	uint16_t state = VMC_ENTRY_EVICTING;
 
+	enum vmemcache_reason reason = VMEMCACHE_REASON_REPLACED;
+
 	vmc_expiry_stop(cache, e);
-	vmc_count(stripe, vmc_count_of_removal(VMEMCACHE_REASON_REPLACED), 1);
+	if (__builtin_expect(vmc_entry_is_marked(e), 0))
+		reason = vmc_space_went(cache, e, reason);
+	vmc_count(stripe, vmc_count_of_removal(reason), 1);
 	vmc_count(stripe, VMC_COUNT_VALUES_GONE, vmc_entry_value_size(e));
 	if (__builtin_expect(
 		    !vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_DEAD), 0)) {
 		/* once it is DEAD it is the pins' to retire it */
 		if (!locked)
 			vmc_lock_acquire(&cache->policy_lock);
-		cache->policy->ops->remove(cache->policy, &e->node);
+		vmc_cache_let_go_of_node(cache, e);
 		if (!locked)
 			vmc_cache_release_policy(cache);
 		state = vmc_fetch_add_acq_rel(
@@ -165,7 +171,7 @@ remove_expired(struct vmc_storing *s, struct vmc_entry *old)
 	vmc_runs freed;
 
 	vmc_lock_acquire(&cache->policy_lock);
-	cache->policy->ops->remove(cache->policy, &old->node);
+	vmc_cache_let_go_of_node(cache, old);
 	vmc_cache_release_policy(cache);
 	int rc = vmc_cache_remove(
 		cache, s->stripe, old, VMEMCACHE_REASON_EXPIRED, &freed);
@@ -180,6 +186,7 @@ struct replaced {
 	struct vmemcache *cache;
 	struct vmc_stripe *stripe;
 	struct vmc_entry *old;
+	struct vmemcache *space; /* whose on_remove; NULL: nobody's */
 	bool returned;
 };
 
@@ -190,6 +197,7 @@ end_of_on_remove(struct replaced *replaced)
 	struct vmemcache *cache = replaced->cache;
 
 	replaced->stripe->nested--;
+	vmc_space_called(replaced->space);
 	if (vmc_cache_is_foreign(cache))
 		return;
 	if (replaced->returned)
@@ -208,12 +216,14 @@ tell_of_replaced(struct vmc_storing *s, struct vmc_entry *old)
 	vmc_stripe_in_callbacks(s->stripe, s->thread);
 	{
 		vmc_cleanup(end_of_on_remove) struct replaced replaced = {
-			s->cache, s->stripe, old, false};
+			s->cache, s->stripe, old,
+			vmc_space_to_call(s->cache, old), false};
 		s->stripe->nested++;
 		vmc_cache_work_ends(s->stripe);
 		vmc_lock_assert_none_held();
-		vmc_cache_call_on_remove(
-			s->cache, s->stripe, old, VMEMCACHE_REASON_REPLACED);
+		if (replaced.space && replaced.space->on_remove)
+			vmc_cache_call_on_remove(s->cache, replaced.space,
+				s->stripe, old, VMEMCACHE_REASON_REPLACED);
 		replaced.returned = true;
 		s->stripe->now = 0;
 	}
@@ -256,7 +266,7 @@ exchange(struct vmc_storing *s)
 		return 0; /* its evictor's */
 	if (over)
 		return remove_expired(s, old);
-	if (cache->on_remove)
+	if (s->key->space->on_remove)
 		return tell_of_replaced(s, old);
 	vmc_cache_finish_replaced(cache, s->stripe, old, false);
 	let_go_of_many(cache, s->stripe);
@@ -308,22 +318,26 @@ vmc_store_place(struct vmc_storing *s)
 struct sparing {
 	struct vmc_stripe *stripe;
 	const struct vmc_entry *outer;
+	uint64_t outer_blocks;
 };
 
 static void
 end_sparing(struct sparing *sparing)
 {
 	sparing->stripe->spared = sparing->outer;
+	sparing->stripe->spared_blocks = sparing->outer_blocks;
 }
 
 int
-vmc_store_take_room(struct vmc_storing *s, const struct vmc_entry *old)
+vmc_store_take_room(
+	struct vmc_storing *s, const struct vmc_entry *old, uint64_t blocks)
 {
 	vmc_stripe_in_callbacks(s->stripe, s->thread);
 	vmc_cleanup(end_sparing) struct sparing sparing = {
-		s->stripe, s->stripe->spared};
+		s->stripe, s->stripe->spared, s->stripe->spared_blocks};
 
 	s->stripe->spared = old;
+	s->stripe->spared_blocks = blocks;
 	return vmc_put_take_room(
 		s->cache, s->thread, s->stripe, s->value_size, &s->e);
 }
@@ -337,7 +351,7 @@ vmc_store_make_entry(struct vmc_storing *s)
 	uint64_t ttl_ms = s->how->ttl_ms;
 
 	if (ttl_ms == 0)
-		ttl_ms = vmc_load_relaxed(&cache->ttl_ms);
+		ttl_ms = vmc_load_relaxed(&s->key->space->ttl_ms);
 	if (ttl_ms != 0 && ttl_ms != VMEMCACHE_FOREVER) {
 		extras.deadline = vmc_deadline_of(ttl_ms, &s->stripe->now);
 		if (vmc_expiry_prepare(cache) != 0)
@@ -375,6 +389,7 @@ store(struct vmc_storing *s, uint64_t *version)
 		cache->index, hash, spot, vmc_entry_match, s->key);
 	bool over = old && vmc_entry_is_over(old, &s->stripe->now);
 	int rc = judge(s, old);
+	uint64_t old_blocks = old && !over ? vmc_entry_blocks(old) : 0;
 	vmc_epoch_exit(s->thread);
 	if (rc == 0 && !s->e)
 		rc = -ENOMEM;
@@ -393,7 +408,7 @@ store(struct vmc_storing *s, uint64_t *version)
 		return rc == -EEXIST ? -ERESTART : rc;
 	}
 	/* what is over need not be spared */
-	rc = vmc_store_take_room(s, over ? NULL : old);
+	rc = vmc_store_take_room(s, over ? NULL : old, old_blocks);
 	if (rc)
 		return rc;
 	return vmc_store_place(s);
@@ -455,24 +470,28 @@ store_key(struct vmc_storing *s, uint64_t *version)
 	if (rc == 0 && version)
 		*version = stored;
 	else if (rc)
-		vmc_cache_count_failure(stripe, s->how->mode, rc);
+		vmc_cache_count_failure(
+			s->key->space, stripe, s->how->mode, rc);
 	return vmc_store_failed(rc);
 }
 
 int
-vmc_cache_store(struct vmemcache *cache, const void *data, size_t key_size,
+vmc_cache_store(struct vmemcache *space, const void *data, size_t key_size,
 	const void *value, size_t value_size, const struct vmemcache_store *how,
 	uint64_t *version)
 {
+	struct vmemcache *cache = space->root;
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
 
 	if (!stripe)
 		return -ENOMEM;
-	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	vmc_cleanup(vmc_key_let_go) struct vmc_key key =
+		vmc_cache_key(space, data, key_size);
 	struct vmc_storing s = {
 		cache, thread, stripe, &key, value, value_size, how, NULL};
+	vmc_key_hold(thread, &key);
 	stripe->now = 0;
 	if (version || how->mode == VMEMCACHE_IF_VERSION)
 		vmc_versions_ask(cache, stripe);
@@ -510,9 +529,10 @@ fetch_all(struct vmemcache *cache, struct vmc_thread *thread,
 }
 
 ssize_t
-vmc_cache_store_many(struct vmemcache *cache,
+vmc_cache_store_many(struct vmemcache *space,
 	struct vmemcache_store_request *requests, size_t count)
 {
+	struct vmemcache *cache = space->root;
 	static const struct vmemcache_store defaults = {.mode = VMEMCACHE_SET};
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
@@ -530,12 +550,15 @@ vmc_cache_store_many(struct vmemcache *cache,
 		if (n > MANY_AT_ONCE)
 			n = MANY_AT_ONCE;
 		for (size_t i = 0; i < n; i++)
-			keys[i] = vmc_cache_key(cache, r[i].key, r[i].key_size);
+			keys[i] = vmc_cache_key(space, r[i].key, r[i].key_size);
 		fetch_all(cache, thread, keys, n);
 		for (size_t i = 0; i < n; i++) {
-			struct vmc_storing s = {cache, thread, stripe, &keys[i],
+			vmc_cleanup(vmc_key_let_go) struct vmc_key key =
+				keys[i];
+			struct vmc_storing s = {cache, thread, stripe, &key,
 				r[i].value, r[i].value_size,
 				r[i].how ? r[i].how : &defaults, NULL};
+			vmc_key_hold(thread, &key);
 			r[i].result = store_key(&s, &r[i].version);
 			stored += r[i].result == 0;
 			if (r[i].result == -EBADF)

@@ -21,8 +21,9 @@ struct vmc_storing {
 /* NULL: no memory. */
 struct vmc_entry *vmc_store_make_entry(struct vmc_storing *s);
 
-/* As vmc_put_take_room(), but that entry is not evicted for it. */
-int vmc_store_take_room(struct vmc_storing *s, const struct vmc_entry *old);
+/* As vmc_put_take_room(), but that entry, of so many blocks, is not evicted. */
+int vmc_store_take_room(
+	struct vmc_storing *s, const struct vmc_entry *old, uint64_t blocks);
 
 /*
  * With its blocks: into the index, whatever is there, if the mode says so. In

@@ -44,20 +44,23 @@ group_length(unsigned k)
 }
 
 static size_t
-group_bytes(unsigned k)
+pages(size_t bytes)
 {
 	size_t page = vmc_os_page_size();
 
-	return (group_length(k) * sizeof(struct vmc_stripe *) + page - 1) &
-	       ~(page - 1);
+	return (bytes + page - 1) & ~(page - 1);
+}
+
+static size_t
+group_bytes(unsigned k)
+{
+	return pages(group_length(k) * sizeof(struct vmc_stripe *));
 }
 
 static size_t
 stripe_bytes(void)
 {
-	size_t page = vmc_os_page_size();
-
-	return (sizeof(struct vmc_stripe) + page - 1) & ~(page - 1);
+	return pages(sizeof(struct vmc_stripe));
 }
 
 /* Where the pointer to the slot's stripe is; NULL if its group is missing. */
@@ -244,6 +247,40 @@ vmc_entries_went(const uint64_t sums[VMC_COUNTERS])
 	return went;
 }
 
+struct vmc_tally *
+vmc_tally_make(struct vmc_stripe *s, uint32_t number)
+{
+	struct vmc_tallies *all = vmc_load_relaxed(&s->tallies);
+
+	if (!all) {
+		all = vmc_os_map_anonymous(pages(sizeof(*all)));
+		if (!all)
+			return NULL;
+		vmc_store_release(&s->tallies, all);
+	}
+	if (!vmc_load_relaxed(&all->group[number / VMC_TALLIES])) {
+		struct vmc_tally *group = vmc_os_map_anonymous(
+			pages(VMC_TALLIES * sizeof(struct vmc_tally)));
+		if (!group)
+			return NULL;
+		vmc_store_release(&all->group[number / VMC_TALLIES], group);
+	}
+	return vmc_tally_of(s, number);
+}
+
+static void
+free_tallies(struct vmc_tallies *all)
+{
+	for (unsigned i = 0; all && i < VMC_TALLIES; i++) {
+		struct vmc_tally *group = vmc_load_relaxed(&all->group[i]);
+		if (group)
+			vmc_os_unmap(group,
+				pages(VMC_TALLIES * sizeof(struct vmc_tally)));
+	}
+	if (all)
+		vmc_os_unmap(all, pages(sizeof(*all)));
+}
+
 void
 vmc_stripes_delete(struct vmc_stripes *stripes, const struct vmc_memory *memory)
 {
@@ -253,6 +290,7 @@ vmc_stripes_delete(struct vmc_stripes *stripes, const struct vmc_memory *memory)
 		struct vmc_stripe *older = s->older;
 		vmc_limbo_free(s->ripe, memory);
 		vmc_limbo_flush(&s->limbo, memory);
+		free_tallies(vmc_load_relaxed(&s->tallies));
 		vmc_os_unmap(s, stripe_bytes());
 		s = older;
 	}

@@ -87,7 +87,9 @@ struct vmc_stripe {
 	unsigned cut; /* how many of its values are, of late (put.c) */
 	/* what it is about to replace, and so does not evict (store.c) */
 	const struct vmc_entry *spared;
-	uint64_t version; /* the latest that it has drawn (version.h) */
+	uint64_t spared_blocks;
+	uint64_t admitted; /* for its put under way, in a space (room.c) */
+	uint64_t version;  /* the latest that it has drawn (version.h) */
 	/* of the call under way, in milliseconds; 0: not read yet (expire.h) */
 	uint64_t now;
 	/* of the owner, or under the policy's lock if that has gone */
@@ -107,8 +109,39 @@ struct vmc_stripe {
 	unsigned unseen; /* so often in turn there were none */
 	/* see there */
 	struct vmc_reserve reserve;
+	/* gets through spaces, by their numbers; release, acquire */
+	struct vmc_tallies *_Atomic tallies;
 	struct vmc_ring ring;
 };
+
+/* Gets through one space. */
+struct vmc_tally {
+	_Atomic uint64_t hits, misses;
+};
+
+/* Of so many spaces, in groups of as many. */
+#define VMC_TALLIES 256u
+
+struct vmc_tallies {
+	struct vmc_tally *_Atomic group[VMC_TALLIES];
+};
+
+/*
+ * That of the owner; NULL: there is no memory. Of any stripe, as far as there
+ * is one.
+ */
+struct vmc_tally *vmc_tally_make(struct vmc_stripe *stripe, uint32_t number);
+
+static inline struct vmc_tally *
+vmc_tally_of(const struct vmc_stripe *stripe, uint32_t number)
+{
+	struct vmc_tallies *all = vmc_load_acquire(&stripe->tallies);
+	struct vmc_tally *group =
+		all ? vmc_load_acquire(&all->group[number / VMC_TALLIES])
+		    : NULL;
+
+	return group ? &group[number % VMC_TALLIES] : NULL;
+}
 
 #define VMC_STRIPE_GROUPS 20
 #define VMC_STRIPE_GROUP_FIRST 64u

@@ -37,6 +37,7 @@
  * nobody else has called since.
  */
 #include "cache.h"
+#include "space.h"
 
 /* Parts of the entries that there are, of which as many are put in one. */
 #define GENERATIONS 16
@@ -52,14 +53,58 @@ choose_generation(struct vmemcache *cache, unsigned inserted)
 {
 	uint8_t next = vmc_load_relaxed(&cache->generation) + 1;
 
+	bool shared = vmc_spaces_are_active(cache);
+	uint64_t nodes = shared ? cache->generation_nodes
+				: vmc_load_relaxed(&cache->policy->nodes);
+
 	cache->inserted += inserted;
-	if (cache->inserted == 0 ||
-		cache->inserted <
-			vmc_load_relaxed(&cache->policy->nodes) / GENERATIONS)
+	if (cache->inserted == 0 || cache->inserted < nodes / GENERATIONS)
 		return;
 	cache->inserted = 0;
+	/* of all policies, as of now */
+	if (shared)
+		cache->generation_nodes = vmc_index_count(cache->index);
 	/* new entries have 0 */
 	vmc_store_relaxed(&cache->generation, next ? next : 1);
+}
+
+/* Touches of one batch. */
+struct batch {
+	struct vmc_policy_node *nodes[VMC_DRAIN_AT];
+	uint32_t ats[VMC_DRAIN_AT], ticks[VMC_DRAIN_AT];
+	unsigned count;
+};
+
+static struct vmc_era *
+era_of(struct vmemcache *cache, struct vmc_policy_node *node)
+{
+	const struct vmc_entry *e = vmc_entry_of(node);
+
+	return vmc_entry_is_marked(e) ? vmc_era_of(cache, e) : NULL;
+}
+
+/*
+ * Where there are spaces: those that follow each other and are of one policy go
+ * to it together. Policies of spaces settle after each.
+ */
+static __attribute__((noinline)) void
+pass_by_era(struct vmemcache *cache, const struct batch *b)
+{
+	unsigned end;
+
+	for (unsigned i = 0; i < b->count; i = end) {
+		struct vmc_era *era = era_of(cache, b->nodes[i]);
+		struct vmc_policy *policy = era ? era->policy : cache->policy;
+		end = i + 1;
+		while (end < b->count && era_of(cache, b->nodes[end]) == era)
+			end++;
+		policy->ops->touch(policy, b->nodes + i, b->ats + i,
+			b->ticks + i, end - i);
+		if (!era)
+			continue;
+		policy->ops->settle(policy);
+		vmc_share_link(vmc_load_acquire(&cache->spaces), era);
+	}
 }
 
 /*
@@ -69,29 +114,56 @@ choose_generation(struct vmemcache *cache, unsigned inserted)
 void
 vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring)
 {
-	struct vmc_policy_node *nodes[VMC_DRAIN_AT];
-	uint32_t ats[VMC_DRAIN_AT], ticks[VMC_DRAIN_AT];
+	struct batch b;
 	unsigned taken;
 
-	while ((taken = vmc_ring_take(ring, nodes, ticks, VMC_DRAIN_AT)) > 0) {
+	while ((taken = vmc_ring_take(ring, b.nodes, b.ticks, VMC_DRAIN_AT)) >
+		0) {
 		uint8_t generation = vmc_load_relaxed(&cache->generation);
 		unsigned kept = 0, inserted = 0;
 		for (unsigned i = 0; i < taken; i++) {
-			struct vmc_entry *e = vmc_entry_of(nodes[i]);
-			nodes[kept] = nodes[i];
-			ticks[kept] = ticks[i];
-			ats[kept] = vmc_load_acquire(&nodes[i]->at);
-			inserted += ats[kept] == 0;
+			struct vmc_entry *e = vmc_entry_of(b.nodes[i]);
+			b.nodes[kept] = b.nodes[i];
+			b.ticks[kept] = b.ticks[i];
+			b.ats[kept] = vmc_load_acquire(&b.nodes[i]->at);
+			inserted += b.ats[kept] == 0;
 			if (vmc_load_acquire(&e->state) & VMC_ENTRY_STATES)
 				continue;
 			if (cache->counts == 0)
 				vmc_store_relaxed(&e->used, generation);
 			kept++;
 		}
-		cache->policy->ops->touch(
-			cache->policy, nodes, ats, ticks, kept);
+		b.count = kept;
+		if (__builtin_expect(vmc_spaces_are_active(cache), 0))
+			pass_by_era(cache, &b);
+		else
+			cache->policy->ops->touch(
+				cache->policy, b.nodes, b.ats, b.ticks, kept);
 		choose_generation(cache, inserted);
 	}
+}
+
+void
+vmc_cache_restore_node(struct vmemcache *cache, struct vmc_entry *e)
+{
+	struct vmc_policy *policy = vmc_cache_policy_of(cache, e);
+
+	policy->ops->restore(policy, &e->node);
+	if (__builtin_expect(vmc_entry_is_marked(e), 0))
+		vmc_share_link(
+			vmc_load_acquire(&cache->spaces), vmc_era_of(cache, e));
+}
+
+void
+vmc_cache_have_node(struct vmemcache *cache, struct vmc_entry *e)
+{
+	struct vmc_policy *policy = vmc_cache_policy_of(cache, e);
+	struct vmc_policy_node *node = &e->node;
+
+	policy->ops->touch(policy, &node, &(uint32_t){0}, NULL, 1);
+	if (__builtin_expect(vmc_entry_is_marked(e), 0))
+		vmc_share_link(
+			vmc_load_acquire(&cache->spaces), vmc_era_of(cache, e));
 }
 
 /*
@@ -100,14 +172,19 @@ vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring)
  * what is parked, which comes back in rings.
  */
 #define STOCK (VMC_RING_SIZE / VMC_POLICY_ROW + 1 + VMC_RESERVE_ROWS + 1)
+/* Where there are spaces, each may be of another policy. */
+#define STOCK_OF_SPACES (VMC_RING_SIZE + 1 + VMC_RESERVE_ROWS + 1)
 
 int
 vmc_cache_release_policy(struct vmemcache *cache)
 {
 	unsigned count = vmc_load_relaxed(&cache->stripes.count);
 	unsigned parked = vmc_load_relaxed(&cache->parked);
-	int rc = cache->policy->ops->stock(cache->policy,
-		count * STOCK + (parked + VMC_POLICY_ROW - 1) / VMC_POLICY_ROW);
+	unsigned rows =
+		count * STOCK + (parked + VMC_POLICY_ROW - 1) / VMC_POLICY_ROW;
+	if (vmc_spaces_are_active(cache))
+		rows = count * STOCK_OF_SPACES + parked;
+	int rc = cache->policy->ops->stock(cache->policy, rows);
 
 	if (rc)
 		count = 0;
@@ -142,7 +219,8 @@ void
 vmc_cache_push(
 	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
 {
-	uint32_t tick = vmc_cache_tick(cache, stripe);
+	uint32_t tick =
+		vmc_cache_tick(cache, stripe, vmc_cache_policy_of(cache, e));
 
 	while (!vmc_ring_push(&stripe->ring, &e->node, tick))
 		vmc_cache_feed(cache, &stripe->ring, true);

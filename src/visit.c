@@ -22,6 +22,8 @@
  */
 #include "visit.h"
 
+#include "space.h"
+
 #include "room.h"
 
 /* What part of the nodes all threads may reserve with one row each. */
@@ -33,6 +35,8 @@
 void
 vmc_visit_fill_reserve(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
+	if (vmc_spaces_are_active(cache))
+		return;
 	uint64_t nodes = vmc_load_relaxed(&cache->policy->nodes);
 	unsigned reserving = cache->reserving + !stripe->reserves;
 	uint64_t most = nodes / RESERVE_SHARE / reserving;

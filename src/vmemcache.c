@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "public.h"
 #include "room.h"
+#include "space.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -75,6 +76,7 @@ vmemcache_new(void)
 			      -alignof(VMEMcache));
 	memset(cache, 0, sizeof(*cache));
 	cache->allocated = allocated;
+	cache->root = cache;
 	vmc_store_relaxed(&cache->usable_in, VMC_OF_NO_PROCESS);
 	cache->block_size = VMEMCACHE_MIN_EXTENT;
 	cache->policy_ops = &vmc_policy_lru;
@@ -123,7 +125,9 @@ vmemcache_resize(VMEMcache *cache, size_t size)
 		rc = vmc_fail(EINVAL, "size %zu is not from %zu to 2^56 - 1",
 			size, VMEMCACHE_MIN_POOL);
 	else
-		rc = vmc_cache_resize(cache, size);
+		rc = vmc_is_space(cache)
+			     ? vmc_fail_const(EINVAL, "a space has no pool")
+			     : vmc_cache_resize(cache, size);
 	return (int)vmc_operation_result(rc);
 }
 
@@ -184,7 +188,7 @@ vmemcache_set_metadata_limit(VMEMcache *cache, uint64_t bytes)
 	if (!cache ||
 		(vmc_cache_is_open(cache) && !vmc_is_usable(cache, NULL, 0)))
 		return (int)vmc_result(vmc_why_unusable(cache));
-	vmc_limit_set(cache, bytes);
+	vmc_limit_set(cache->root, bytes);
 	return 0;
 }
 
@@ -257,8 +261,12 @@ vmemcache_delete(VMEMcache *cache)
 		return;
 	if (cache->publisher.object)
 		vmc_withdraw(cache);
-	vmc_cache_close(cache);
-	free(cache->allocated);
+	if (vmc_is_space(cache)) {
+		vmc_space_delete(cache);
+	} else {
+		vmc_cache_close(cache);
+		free(cache->allocated);
+	}
 	errno = saved;
 }
 
@@ -270,6 +278,7 @@ vmemcache_callback_on_evict(
 		return;
 	cache->on_evict = evict;
 	cache->on_evict_arg = arg;
+	vmc_space_may_call(cache);
 }
 
 VMC_EXPORT void
@@ -303,7 +312,7 @@ get_if_inherited(VMEMcache *cache, const void *key, size_t key_size, void *vbuf,
 {
 	if (!vmc_is_usable(cache, key, key_size))
 		return vmc_operation_result(vmc_why_unusable(cache));
-	return vmc_cache_get(
+	return (vmc_is_space(cache) ? vmc_cache_get_of_space : vmc_cache_get)(
 		cache, key, key_size, vbuf, vbufsize, offset, vsize);
 }
 
@@ -315,6 +324,9 @@ vmemcache_get(VMEMcache *cache, const void *key, size_t key_size, void *vbuf,
 		return get_if_inherited(
 			cache, key, key_size, vbuf, vbufsize, offset, vsize);
 	/* a jump: what it returns goes to the program as it is */
+	if (__builtin_expect(vmc_is_space(cache), 0))
+		return vmc_cache_get_of_space(
+			cache, key, key_size, vbuf, vbufsize, offset, vsize);
 	return vmc_cache_get(
 		cache, key, key_size, vbuf, vbufsize, offset, vsize);
 }
@@ -368,6 +380,7 @@ vmemcache_bench_set(VMEMcache *cache, enum vmemcache_bench_cfg cfg, size_t val)
 
 	if (!cache || (unsigned)cfg > VMEMCACHE_BENCH_PREFAULT)
 		return;
+	cache = cache->root;
 	cache->bench[cfg] = val != 0;
 	if (vmc_cache_is_open(cache) && cache->bench[VMEMCACHE_BENCH_PREFAULT])
 		vmc_cache_prefault(cache);

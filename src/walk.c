@@ -13,8 +13,13 @@
  * then they are let go of, and it is done again with more room. So no entry is
  * forgotten for lack of memory, and no callback sees one twice.
  *
- * Clearing is a walk that removes. It does not wait for callbacks of others
- * that are evicting an entry: that leaves the index at once.
+ * Clearing the cache is a walk that removes. It does not wait for callbacks of
+ * others that are evicting an entry: that leaves the index at once. Clearing a
+ * space ends its era, and there is nothing left to remove (space.c); but if
+ * somebody is to be told of each, it is walked after that.
+ *
+ * All spaces are in one index. A walk of one meets what the others have, too,
+ * and passes it over.
  *
  * What goes after it was pinned is shown all the same: it was there. What comes
  * is met if its position is still to come.
@@ -24,6 +29,7 @@
 #include "base/error.h"
 #include "expire.h"
 #include "item.h"
+#include "space.h"
 #include "version.h"
 
 #include <errno.h>
@@ -39,6 +45,7 @@ enum { ROOM_FIRST = 32 };
 struct batch {
 	struct vmemcache *cache;
 	struct vmc_stripe *stripe;
+	const struct vmc_key *of; /* the era of this */
 	struct met *met;
 	size_t next, count, room;
 	bool full; /* there were more */
@@ -89,7 +96,7 @@ meet(void *leaf, void *arg)
 	struct batch *batch = arg;
 	struct vmc_entry *e = leaf;
 
-	if (batch->error ||
+	if (batch->error || !vmc_key_is_of_same(batch->of, e) ||
 		(!batch->all && vmc_entry_is_over(e, &batch->stripe->now)))
 		return;
 	batch->full |= batch->count == batch->room;
@@ -156,7 +163,7 @@ vmc_item_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
 	bool claimed = vmc_claim_entry(cache, e, &state);
 	if (claimed) {
 		vmc_lock_acquire(&cache->policy_lock);
-		cache->policy->ops->remove(cache->policy, &e->node);
+		vmc_cache_let_go_of_node(cache, e);
 		vmc_cache_release_policy(cache);
 		int rc = vmc_cache_remove(cache, stripe, e, reason, &freed);
 		if (rc < 0)
@@ -172,14 +179,15 @@ vmc_item_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
 }
 
 int
-vmc_item_offer(struct vmemcache *cache, struct vmc_stripe *stripe,
+vmc_item_offer(struct vmemcache *space, struct vmc_stripe *stripe,
 	struct vmemcache_item *item, vmemcache_on_item *on_item, void *arg,
 	enum vmemcache_step *step)
 {
+	struct vmemcache *cache = space->root;
 	struct vmc_entry *e = item->entry;
 
 	vmc_lock_assert_none_held();
-	*step = on_item(cache, e->key, vmc_entry_key_size(e), item, arg);
+	*step = on_item(space, e->key, vmc_entry_key_size(e), item, arg);
 	stripe->now = 0;
 	if (vmc_cache_is_foreign(cache))
 		return vmc_cache_fail_foreign();
@@ -194,9 +202,10 @@ vmc_item_offer(struct vmemcache *cache, struct vmc_stripe *stripe,
 }
 
 ssize_t
-vmc_cache_walk(struct vmemcache *cache, uint64_t *cursor, size_t at_most,
+vmc_cache_walk(struct vmemcache *space, uint64_t *cursor, size_t at_most,
 	vmemcache_on_item *on_item, void *arg)
 {
+	struct vmemcache *cache = space->root;
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
@@ -207,8 +216,11 @@ vmc_cache_walk(struct vmemcache *cache, uint64_t *cursor, size_t at_most,
 		return -ENOMEM;
 	stripe->now = 0;
 	vmc_versions_ask(cache, stripe);
+	vmc_cleanup(vmc_key_let_go) struct vmc_key of =
+		vmc_cache_key(space, NULL, 0);
+	vmc_key_hold(thread, &of);
 	vmc_cleanup(end_batch) struct batch batch = {
-		.cache = cache, .stripe = stripe};
+		.cache = cache, .stripe = stripe, .of = &of};
 	do {
 		uint64_t after = *cursor;
 		int rc = next_batch(&batch, &after);
@@ -223,7 +235,7 @@ vmc_cache_walk(struct vmemcache *cache, uint64_t *cursor, size_t at_most,
 				return (ssize_t)shown;
 			}
 			*cursor = position;
-			rc = vmc_item_offer(cache, stripe,
+			rc = vmc_item_offer(space, stripe,
 				&batch.met[batch.next].item, on_item, arg,
 				&step);
 			if (rc)
@@ -237,20 +249,16 @@ vmc_cache_walk(struct vmemcache *cache, uint64_t *cursor, size_t at_most,
 	return (ssize_t)shown;
 }
 
-int
-vmc_cache_clear(struct vmemcache *cache)
+/* All that is of that era. */
+static int
+remove_all(struct vmemcache *cache, struct vmc_stripe *stripe,
+	const struct vmc_key *of)
 {
-	struct vmc_thread *thread = vmc_thread_self();
-	struct vmc_stripe *stripe =
-		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
 	uint64_t position = 0;
 	int rc;
 
-	if (!stripe)
-		return -ENOMEM;
-	stripe->now = 0;
 	vmc_cleanup(end_batch) struct batch batch = {
-		.cache = cache, .stripe = stripe, .all = true};
+		.cache = cache, .stripe = stripe, .of = of, .all = true};
 	do {
 		rc = next_batch(&batch, &position);
 		while (rc == 0 && batch.next < batch.count) {
@@ -266,4 +274,56 @@ vmc_cache_clear(struct vmemcache *cache)
 		}
 	} while (rc == 0 && position != 0);
 	return rc;
+}
+
+/* An era that has ended, of which its space is to hear. */
+static void
+end_of_era(struct vmc_key *of)
+{
+	if (vmc_cache_is_foreign(of->space))
+		return;
+	vmc_space_dismiss(of->era);
+	vmc_key_let_go(of);
+}
+
+static int
+clear_space(struct vmemcache *space, struct vmc_stripe *stripe)
+{
+	struct vmemcache *cache = space->root;
+	struct vmc_era *ended;
+
+	vmc_cache_begin_change(cache, stripe);
+	int rc = vmc_space_clear(space, &ended);
+	if (rc == 0 && !vmc_cache_calls_back(cache)) {
+		/* a few for each: so eras that have ended become no more */
+		vmc_cache_work_begins(stripe);
+		(void)vmc_share_reclaim(cache, stripe);
+		vmc_cache_work_ends(stripe);
+		vmc_cache_reclaim(cache, stripe);
+	}
+	vmc_cache_end_change(stripe);
+	if (rc)
+		return rc;
+	vmc_cleanup(end_of_era) struct vmc_key of = {.space = space,
+		.era = ended,
+		.mark = VMC_ENTRY_MARK,
+		.era_id = ended->id};
+	return space->on_remove ? remove_all(cache, stripe, &of) : 0;
+}
+
+int
+vmc_cache_clear(struct vmemcache *space)
+{
+	struct vmemcache *cache = space->root;
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+
+	if (!stripe)
+		return -ENOMEM;
+	stripe->now = 0;
+	if (vmc_is_space(space))
+		return clear_space(space, stripe);
+	const struct vmc_key of = {.space = cache};
+	return remove_all(cache, stripe, &of);
 }

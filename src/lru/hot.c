@@ -137,7 +137,7 @@ vmc_hot_add(struct vmc_hot *hot, struct vmc_policy_node *node, uint32_t tick)
 	hot->node[slot] = node;
 	vmc_store_relaxed(stamp_of(hot, slot), tick);
 	hot->count++;
-	vmc_owner_add(&hot->policy->bytes, VMC_HOT_SIZE);
+	vmc_policy_add_bytes(hot->policy, VMC_HOT_SIZE);
 	/* after its stamp, for whoever stamps it then */
 	vmc_store_release(&node->at, VMC_POLICY_HOT + slot);
 	return true;
@@ -163,7 +163,7 @@ vmc_hot_remove(struct vmc_hot *hot, uint32_t at)
 	hot->spare = slot + 1;
 	hot->count--;
 	hot->left++;
-	vmc_owner_add(&hot->policy->bytes, -VMC_HOT_SIZE);
+	vmc_policy_add_bytes(hot->policy, -VMC_HOT_SIZE);
 }
 
 /* --- the order --- */

@@ -96,16 +96,16 @@ static __attribute__((noinline)) bool
 open_row(struct vmc_lru *lru, bool needed)
 {
 	row *full = lru->open;
-	row *r = vmc_rows_take(&lru->rows, needed);
+	row *r = vmc_rows_take(lru->rows, needed);
 
 	if (!r)
 		return false;
-	if (full && *vmc_rows_live(&lru->rows, full) == 0)
+	if (full && *vmc_rows_live(lru->rows, full) == 0)
 		vmc_lru_discard(lru, full);
 	else if (full)
-		vmc_owner_add(&lru->base.bytes, VMC_ROWS_SIZE);
+		vmc_policy_add_bytes(&lru->base, VMC_ROWS_SIZE);
 	link_before(r, &lru->ends);
-	r->live = ++lru->opened;
+	r->live = ++lru->rows->opened;
 	lru->open = r;
 	lru->next = vmc_rows_first(r);
 	lru->end = lru->next + PLACES;
@@ -120,19 +120,19 @@ open_row(struct vmc_lru *lru, bool needed)
 static inline bool
 leave(struct vmc_lru *lru, struct vmc_policy_node *node, uint32_t at)
 {
-	uint32_t *live = &lru->rows.live[vmc_policy_row_number(at)];
+	uint32_t *live = &lru->rows->live[vmc_policy_row_number(at)];
 	uint32_t others = *live & ~vmc_rows_bit(at);
 
 	if (__builtin_expect(others == *live, 0)) {
 		if (!vmc_policy_win_back(
-			    vmc_rows_at(&lru->rows, at), at % PLACES, node))
+			    vmc_rows_at(lru->rows, at), at % PLACES, node))
 			return false;
 		vmc_owner_add(&lru->base.nodes, 1);
 		return true;
 	}
 	*live = others;
 	if (__builtin_expect(others == 0, 0))
-		emptied(lru, vmc_rows_at(&lru->rows, at));
+		emptied(lru, vmc_rows_at(lru->rows, at));
 	return true;
 }
 
@@ -148,10 +148,10 @@ moved_to(const struct vmc_lru *lru, const struct vmc_policy_node *node)
 
 	if (vmc_hot_has(&lru->hot, at, node))
 		return at;
-	if (!vmc_rows_have(&lru->rows, at))
+	if (!vmc_rows_have(lru->rows, at))
 		return 0;
-	const row *r = vmc_rows_at(&lru->rows, at);
-	return (*vmc_rows_live(&lru->rows, r) & vmc_rows_bit(at)) &&
+	const row *r = vmc_rows_at(lru->rows, at);
+	return (*vmc_rows_live(lru->rows, r) & vmc_rows_bit(at)) &&
 			       vmc_policy_node_at(r, at % PLACES) == node
 		       ? at
 		       : 0;
@@ -169,7 +169,7 @@ cool(struct vmc_lru *lru, uint32_t count, uint32_t tick)
 		if (lru->next == lru->end && !open_row(lru, false))
 			return;
 		vmc_hot_remove(&lru->hot, vmc_load_relaxed(&node->at));
-		vmc_rows_place(&lru->rows, lru->open, lru->next++, node);
+		vmc_rows_place(lru->rows, lru->open, lru->next++, node);
 	}
 }
 
@@ -190,8 +190,9 @@ keep_score(struct vmc_lru *lru, const struct vmc_policy_node *node)
 {
 	uint32_t at = vmc_load_relaxed(&node->at);
 
-	if (at != 0 && vmc_rows_have(&lru->rows, at) &&
-		lru->opened - vmc_rows_at(&lru->rows, at)->live <= HOT_ROWS)
+	if (at != 0 && vmc_rows_have(lru->rows, at) &&
+		lru->rows->opened - vmc_rows_at(lru->rows, at)->live <=
+			HOT_ROWS)
 		lru->score++;
 	else
 		lru->score -= lru->score < 3 ? lru->score : 3;
@@ -233,7 +234,7 @@ touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
 	struct vmc_lru *lru = lru_of(policy);
 	uint32_t tick = 0;
 
-	vmc_lru_tend(lru, (count + EVERY - 1) / EVERY);
+	vmc_lru_tend(vmc_lru_first(lru), (count + EVERY - 1) / EVERY);
 	if (!lru->hot.active && ticks && count > 0 && ticks[0] != 0)
 		keep_score(lru, nodes[0]);
 	for (unsigned i = 0; i < count; i++) {
@@ -260,8 +261,7 @@ touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
 		if (hot)
 			vmc_hot_add(&lru->hot, node, tick);
 		else
-			vmc_rows_place(
-				&lru->rows, lru->open, lru->next++, node);
+			vmc_rows_place(lru->rows, lru->open, lru->next++, node);
 	}
 }
 
@@ -270,7 +270,7 @@ remove_node(struct vmc_policy *policy, struct vmc_policy_node *node)
 {
 	struct vmc_lru *lru = lru_of(policy);
 
-	vmc_lru_tend(lru, 1); /* which may move it */
+	vmc_lru_tend(vmc_lru_first(lru), 1); /* which may move it */
 	uint32_t at = vmc_load_acquire(&node->at);
 	bool hot = vmc_hot_has(&lru->hot, at, node);
 	if (hot)
@@ -286,7 +286,7 @@ oldest(struct vmc_lru *lru)
 {
 	row *r = lru->ends.next;
 
-	return r != &lru->ends && *vmc_rows_live(&lru->rows, r) ? r : NULL;
+	return r != &lru->ends && *vmc_rows_live(lru->rows, r) ? r : NULL;
 }
 
 /* The oldest of the hot set leaves it; NULL: it is empty. */
@@ -315,7 +315,7 @@ victim(struct vmc_policy *policy)
 	row *r = oldest(lru);
 
 	if (r) {
-		uint32_t *live = vmc_rows_live(&lru->rows, r);
+		uint32_t *live = vmc_rows_live(lru->rows, r);
 		node = vmc_policy_node_at(r, vmc_rows_lowest(*live));
 		*live &= *live - 1;
 		if (*live == 0)
@@ -335,17 +335,17 @@ restore(struct vmc_policy *policy, struct vmc_policy_node *node)
 {
 	struct vmc_lru *lru = lru_of(policy);
 	row *r = oldest(lru);
-	unsigned i = r ? vmc_rows_lowest(*vmc_rows_live(&lru->rows, r)) : 0;
+	unsigned i = r ? vmc_rows_lowest(*vmc_rows_live(lru->rows, r)) : 0;
 
 	if (i == 0) {
-		r = vmc_rows_take(&lru->rows, true);
+		r = vmc_rows_take(lru->rows, true);
 		if (!r) /* more than the stock: see stock() */
 			return;
 		link_before(r, lru->ends.next);
-		vmc_owner_add(&lru->base.bytes, VMC_ROWS_SIZE);
+		vmc_policy_add_bytes(&lru->base, VMC_ROWS_SIZE);
 		i = PLACES;
 	}
-	vmc_rows_place(&lru->rows, r, vmc_rows_first(r) + i - 1, node);
+	vmc_rows_place(lru->rows, r, vmc_rows_first(r) + i - 1, node);
 	vmc_owner_add(&lru->base.nodes, 1);
 }
 
@@ -353,13 +353,13 @@ restore(struct vmc_policy *policy, struct vmc_policy_node *node)
 static row *
 row_of_hot(struct vmc_lru *lru, unsigned most)
 {
-	row *r = lru->hot.count > 0 ? vmc_rows_take(&lru->rows, false) : NULL;
+	row *r = lru->hot.count > 0 ? vmc_rows_take(lru->rows, false) : NULL;
 
 	for (unsigned i = 0; r && i < most; i++) {
 		struct vmc_policy_node *node = take_hot(lru);
 		if (!node)
 			break;
-		vmc_rows_place(&lru->rows, r, vmc_rows_first(r) + i, node);
+		vmc_rows_place(lru->rows, r, vmc_rows_first(r) + i, node);
 	}
 	return r;
 }
@@ -368,15 +368,33 @@ row_of_hot(struct vmc_lru *lru, unsigned most)
 static row *
 part_of(struct vmc_lru *lru, row *r, unsigned most)
 {
-	uint32_t live = *vmc_rows_live(&lru->rows, r), rest = live;
-	row *part = vmc_rows_take(&lru->rows, false);
+	uint32_t live = *vmc_rows_live(lru->rows, r), rest = live;
+	row *part = vmc_rows_take(lru->rows, false);
 
 	if (!part)
 		return NULL;
 	for (unsigned n = 0; n < most; n++)
 		rest &= rest - 1;
-	vmc_rows_move(&lru->rows, r, live & ~rest, part, 0);
+	vmc_rows_move(lru->rows, r, live & ~rest, part, 0);
 	return part;
+}
+
+/* As if the places of a row had been filled at equal times. */
+static uint32_t
+age(struct vmc_policy *policy)
+{
+	struct vmc_lru *lru = lru_of(policy);
+	row *r = oldest(lru);
+
+	if (!r)
+		return lru->hot.count > 0;
+	uint32_t now = lru->rows->opened;
+	uint32_t until = r->next == &lru->ends ? now : r->next->live;
+	uint32_t filled =
+		r == lru->open ? lru->next - vmc_rows_first(r) : PLACES;
+	uint32_t first = vmc_rows_lowest(*vmc_rows_live(lru->rows, r));
+	return now - r->live + 1 -
+	       (uint32_t)((uint64_t)(until - r->live) * first / filled);
 }
 
 static row *
@@ -387,14 +405,14 @@ hand_over(struct vmc_policy *policy, unsigned most)
 
 	if (!r)
 		r = row_of_hot(lru, most);
-	else if (vmc_rows_count(*vmc_rows_live(&lru->rows, r)) > most)
+	else if (vmc_rows_count(*vmc_rows_live(lru->rows, r)) > most)
 		r = part_of(lru, r, most);
 	else
 		vmc_lru_unlink(lru, r);
 	if (!r)
 		return NULL;
-	r->live = *vmc_rows_live(&lru->rows, r);
-	*vmc_rows_live(&lru->rows, r) = 0;
+	r->live = *vmc_rows_live(lru->rows, r);
+	*vmc_rows_live(lru->rows, r) = 0;
 	vmc_owner_add(&lru->base.nodes, -(uint64_t)vmc_rows_count(r->live));
 	vmc_rows_prefetch_places(r);
 	return r;
@@ -403,7 +421,7 @@ hand_over(struct vmc_policy *policy, unsigned most)
 static void
 give_up(struct vmc_policy *policy, row *r)
 {
-	vmc_rows_give_back(&lru_of(policy)->rows, r);
+	vmc_rows_give_back(lru_of(policy)->rows, r);
 }
 
 /* --- the whole --- */
@@ -412,14 +430,21 @@ static int
 create(struct vmc_policy **policy, const struct vmc_memory *memory,
 	const struct vmc_policy_user *user)
 {
+	struct vmc_policy *first = user ? user->first : NULL;
 	struct vmc_lru *lru = vmc_alloc(memory, sizeof(*lru));
 
-	(void)user;
 	if (!lru)
 		return -ENOMEM;
 	memset(lru, 0, sizeof(*lru));
 	lru->base.ops = &vmc_policy_lru;
-	vmc_rows_init(&lru->rows, memory);
+	lru->base.first = first ? first : &lru->base;
+	lru->rows = first ? vmc_rows_share(lru_of(first)->rows)
+			  : vmc_rows_new(memory);
+	if (!lru->rows) {
+		vmc_free(memory, lru, sizeof(*lru));
+		return -ENOMEM;
+	}
+	lru->memory = *memory;
 	vmc_hot_init(&lru->hot, &lru->base, memory);
 	lru->ends.prev = lru->ends.next = &lru->ends;
 	*policy = &lru->base;
@@ -430,26 +455,28 @@ static void
 destroy(struct vmc_policy *policy)
 {
 	struct vmc_lru *lru = lru_of(policy);
-	struct vmc_memory memory = lru->rows.memory;
+	struct vmc_memory memory = lru->memory;
 
 	vmc_hot_fini(&lru->hot);
-	vmc_rows_fini(&lru->rows);
+	if (lru->open && *vmc_rows_live(lru->rows, lru->open) == 0)
+		vmc_lru_discard(lru, lru->open);
+	vmc_rows_delete(lru->rows);
 	vmc_free(&memory, lru, sizeof(*lru));
 }
 
 static int
 stock(struct vmc_policy *policy, unsigned rows)
 {
-	return vmc_rows_stock(&lru_of(policy)->rows, rows);
+	return vmc_rows_stock(lru_of(policy)->rows, rows);
 }
 
 static bool
 row_check(const struct vmc_lru *lru, const row *r)
 {
-	uint32_t live = *vmc_rows_live(&lru->rows, r);
+	uint32_t live = *vmc_rows_live(lru->rows, r);
 
 	if (r->next->prev != r ||
-		vmc_rows_at(&lru->rows, vmc_rows_first(r)) != r ||
+		vmc_rows_at(lru->rows, vmc_rows_first(r)) != r ||
 		(live == 0 && r != lru->open))
 		return false;
 	for (; live; live &= live - 1) {
@@ -468,8 +495,8 @@ held_in_all(const struct vmc_lru *lru)
 {
 	uint64_t held = 0;
 
-	for (uint32_t i = 0; i < lru->rows.groups * VMC_ROWS_GROUP; i++)
-		held += vmc_rows_count(lru->rows.live[i]);
+	for (uint32_t i = 0; i < lru->rows->groups * VMC_ROWS_GROUP; i++)
+		held += vmc_rows_count(lru->rows->live[i]);
 	return held;
 }
 
@@ -483,14 +510,15 @@ check(struct vmc_policy *policy, uint64_t *held)
 	for (row *r = lru->ends.next; r != &lru->ends; r = r->next) {
 		if (!row_check(lru, r))
 			return vmc_fail_const(EINVAL, "lru: a row is broken");
-		*held += vmc_rows_count(*vmc_rows_live(&lru->rows, r));
+		*held += vmc_rows_count(*vmc_rows_live(lru->rows, r));
 		rows += r != lru->open;
 	}
 	uint64_t hot = lru->hot.count;
+	bool alone = lru->rows->users == 1;
 	if (*held + hot != vmc_load_relaxed(&policy->nodes) ||
-		*held != held_in_all(lru) ||
-		rows * VMC_ROWS_SIZE + hot * VMC_HOT_SIZE !=
-			vmc_load_relaxed(&policy->bytes))
+		(alone && *held != held_in_all(lru)) ||
+		(alone && rows * VMC_ROWS_SIZE + hot * VMC_HOT_SIZE !=
+				  vmc_load_relaxed(&policy->bytes)))
 		return vmc_fail_const(EINVAL, "lru: miscounted");
 	*held += hot;
 	if (lru->open && lru->open != lru->ends.prev)
@@ -508,6 +536,7 @@ const struct vmc_policy_ops vmc_policy_lru = {
 	.settle = settle,
 	.remove = remove_node,
 	.victim = victim,
+	.age = age,
 	.restore = restore,
 	.hand_over = hand_over,
 	.give_up = give_up,

@@ -12,12 +12,14 @@
 
 struct vmc_lru {
 	struct vmc_policy base;
-	struct vmc_rows rows;
+	struct vmc_memory memory;
+	struct vmc_rows *rows; /* those of the first */
 	struct vmc_policy_row ends;
 	struct vmc_policy_row
 		*open; /* the newest, until another is opened; NULL: none */
 	uint32_t next; /* of its places, the first that was not used yet */
 	uint32_t end;  /* the one behind its last; next: none is left */
+	/* of all rows, and so of the first alone: */
 	struct tended {
 		struct vmc_policy_row *row;
 		enum stage {
@@ -29,7 +31,6 @@ struct vmc_lru {
 	} tended[VMC_LRU_TENDED];
 	unsigned tended_count;
 	uint32_t looked_at; /* the row, by number */
-	uint32_t opened;    /* rows; when it was, a row's live tells */
 	unsigned score;     /* see HOT_SCORE */
 	struct vmc_hot hot;
 };
@@ -43,7 +44,7 @@ vmc_lru_unlink(struct vmc_lru *lru, struct vmc_policy_row *r)
 		lru->open = NULL;
 		lru->next = lru->end;
 	} else {
-		vmc_owner_add(&lru->base.bytes, -VMC_ROWS_SIZE);
+		vmc_policy_add_bytes(&lru->base, -VMC_ROWS_SIZE);
 	}
 }
 
@@ -52,12 +53,18 @@ static inline void
 vmc_lru_discard(struct vmc_lru *lru, struct vmc_policy_row *r)
 {
 	vmc_lru_unlink(lru, r);
-	vmc_rows_give_back(&lru->rows, r);
+	vmc_rows_give_back(lru->rows, r);
+}
+
+static inline struct vmc_lru *
+vmc_lru_first(struct vmc_lru *lru)
+{
+	return (struct vmc_lru *)lru->base.first;
 }
 
 /*
- * So many rows more are looked at, whether they may be merged, and of those
- * that were a step further is done; nodes may be moved.
+ * By the first: so many rows more are looked at, whether they may be merged,
+ * and of those that were a step further is done; nodes may be moved.
  */
 void vmc_lru_tend(struct vmc_lru *lru, unsigned looks);
 

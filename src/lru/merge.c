@@ -7,6 +7,10 @@
  * merging reads of one that has few is fetched before, a step each batch of
  * touches: its links, the places of both rows, their nodes. Whether it is still
  * to be merged is asked at each step, as rows come and go meanwhile.
+ *
+ * Where several policies have rows in common the first one looks at all of
+ * them: neighbours are of one list. The ends of a list have no places, and the
+ * open row is the last one.
  */
 #include "lru_internal.h"
 
@@ -17,19 +21,26 @@ enum {
 	MERGED = 24 /* nodes, in a row merged of two */
 };
 
+/* Is it, or may it be, one that is being filled? */
+static bool
+may_be_open(const struct vmc_lru *lru, const row *r)
+{
+	return r == lru->open || (lru->rows->users > 1 && !r->next->places);
+}
+
 /* The older of two neighbours that can be merged, of which this is one. */
 static row *
 pair_of(const struct vmc_lru *lru, row *r)
 {
 	row *other[2] = {r->next, r->prev};
-	uint32_t live = *vmc_rows_live(&lru->rows, r);
+	uint32_t live = *vmc_rows_live(lru->rows, r);
 
-	if (live == 0 || r == lru->open)
+	if (live == 0 || may_be_open(lru, r))
 		return NULL;
 	for (unsigned i = 0; i < 2; i++)
-		if (other[i] != &lru->ends && other[i] != lru->open &&
+		if (other[i]->places && !may_be_open(lru, other[i]) &&
 			vmc_rows_count(live) + vmc_rows_count(*vmc_rows_live(
-						       &lru->rows, other[i])) <=
+						       lru->rows, other[i])) <=
 				MERGED)
 			return i == 0 ? r : other[i];
 	return NULL;
@@ -42,14 +53,14 @@ look_at(struct vmc_lru *lru, unsigned count)
 	uint32_t number = lru->looked_at;
 
 	for (; count > 0 && lru->tended_count < VMC_LRU_TENDED; count--) {
-		if (number == lru->rows.groups * VMC_ROWS_GROUP) {
+		if (number == lru->rows->groups * VMC_ROWS_GROUP) {
 			number = 0;
 			break;
 		}
-		uint32_t live = lru->rows.live[number++];
+		uint32_t live = lru->rows->live[number++];
 		if (live == 0 || vmc_rows_count(live) > MERGED / 2)
 			continue;
-		row *r = vmc_rows_at(&lru->rows, (number - 1) * PLACES);
+		row *r = vmc_rows_at(lru->rows, (number - 1) * PLACES);
 		__builtin_prefetch(r);
 		lru->tended[lru->tended_count++] = (struct tended){r, FOUND};
 	}
@@ -71,11 +82,11 @@ tend_to(struct vmc_lru *lru, struct tended *t)
 			vmc_rows_prefetch_places(older);
 			vmc_rows_prefetch_places(older->next);
 		} else if (t->stage == FETCHED) {
-			vmc_rows_prefetch_nodes(&lru->rows, older);
-			vmc_rows_prefetch_nodes(&lru->rows, older->next);
+			vmc_rows_prefetch_nodes(lru->rows, older);
+			vmc_rows_prefetch_nodes(lru->rows, older->next);
 		} else {
 			row *newer = older->next;
-			vmc_rows_merge(&lru->rows, older, newer);
+			vmc_rows_merge(lru->rows, older, newer);
 			vmc_lru_discard(lru, newer);
 			return false;
 		}

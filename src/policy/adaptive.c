@@ -92,8 +92,11 @@ regret(struct vmc_queues *q, int kind)
 static void
 tick(struct vmc_queues *q, const struct vmc_policy_node *node)
 {
-	q->came += q->user.blocks_of(node, q->user.ctx);
-	q->now = (uint32_t)(q->came >> q->tick_log) % VMC_QUEUES_TIMES;
+	struct vmc_queues *clock = vmc_queues_of(q->base.first);
+
+	clock->came += q->user.blocks_of(node, q->user.ctx);
+	clock->now =
+		(uint32_t)(clock->came >> clock->tick_log) % VMC_QUEUES_TIMES;
 }
 
 static void
@@ -156,6 +159,14 @@ victim(struct vmc_policy *policy)
 	return node;
 }
 
+static uint32_t
+age(struct vmc_policy *policy)
+{
+	struct vmc_queues *q = vmc_queues_of(policy);
+
+	return vmc_queues_oldest(q, next_queue(q));
+}
+
 static int
 create(struct vmc_policy **policy, const struct vmc_memory *memory,
 	const struct vmc_policy_user *user)
@@ -164,6 +175,7 @@ create(struct vmc_policy **policy, const struct vmc_memory *memory,
 
 	if (rc == 0) {
 		struct vmc_queues *q = vmc_queues_of(*policy);
+		q->keeps_time = true;
 		q->ratio_log = RATIO_FIRST;
 		q->evicted[0] = q->evicted[1] = 1;
 		while (user->most_blocks >> q->tick_log >= 2 * TICKS)
@@ -183,6 +195,7 @@ const struct vmc_policy_ops vmc_policy_adaptive = {
 	.settle = vmc_queues_settle,
 	.remove = vmc_queues_remove,
 	.victim = victim,
+	.age = age,
 	.coming = vmc_queues_coming,
 	.restore = vmc_queues_restore,
 	.hand_over = vmc_queues_hand_over,

@@ -6,7 +6,8 @@
  */
 #include "policy.h"
 
-static struct vmc_policy instance = {.ops = &vmc_policy_none};
+static struct vmc_policy instance = {
+	.ops = &vmc_policy_none, .first = &instance};
 
 static int
 create(struct vmc_policy **policy, const struct vmc_memory *memory,
@@ -63,6 +64,13 @@ victim(struct vmc_policy *policy)
 	return NULL;
 }
 
+static uint32_t
+age(struct vmc_policy *policy)
+{
+	(void)policy;
+	return 0;
+}
+
 static struct vmc_policy_row *
 hand_over(struct vmc_policy *policy, unsigned most)
 {
@@ -96,6 +104,7 @@ const struct vmc_policy_ops vmc_policy_none = {
 	.settle = settle,
 	.remove = ignore,
 	.victim = victim,
+	.age = age,
 	.restore = ignore,
 	.hand_over = hand_over,
 	.give_up = give_up,

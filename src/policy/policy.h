@@ -42,7 +42,7 @@ struct vmc_policy_node {
  * entry that is new.
  */
 struct vmc_policy_user {
-	/* that all nodes may have together, now and ever */
+	/* that all nodes may have together, now and ever; 0: not known */
 	uint64_t blocks, most_blocks;
 	size_t uses; /* bytes from a node to that byte */
 	/* of a node that the policy holds: they do not change meanwhile */
@@ -51,6 +51,11 @@ struct vmc_policy_user {
 	uint64_t (*hash_of)(
 		const struct vmc_policy_node *node, const void *ctx);
 	const void *ctx;
+	/*
+	 * NULL, or one of the same kind under the same lock, of which this one
+	 * uses the rows, and which is destroyed after it
+	 */
+	struct vmc_policy *first;
 };
 
 static inline _Atomic uint8_t *
@@ -138,14 +143,16 @@ struct vmc_policy_ops {
 	int (*create)(struct vmc_policy **policy,
 		const struct vmc_memory *memory,
 		const struct vmc_policy_user *user);
-	/* The nodes it still holds are forgotten, and so are rows handed over.
+	/*
+	 * The nodes it still holds are forgotten, and so are rows handed over.
+	 * One that uses the rows of another holds none, or that goes as well.
 	 */
 	void (*destroy)(struct vmc_policy *policy);
 	/*
 	 * See to it that so many rows' worth of nodes can be touched for the
 	 * first time, or restored, without memory; and give back what is more
 	 * than that. -ENOMEM: it has not; -ENOSPC: and will not before others
-	 * have gone.
+	 * have gone. Of the first one, for all that use its rows.
 	 */
 	int (*stock)(struct vmc_policy *policy, unsigned rows);
 	/*
@@ -168,6 +175,11 @@ struct vmc_policy_ops {
 	void (*remove)(struct vmc_policy *policy, struct vmc_policy_node *node);
 	/* Let go of the node to evict next and return it; NULL: none. */
 	struct vmc_policy_node *(*victim)(struct vmc_policy *policy);
+	/*
+	 * How long ago, about, the next victim came to where it is: in steps
+	 * that are the same for all that use the same rows. 0: there is none.
+	 */
+	uint32_t (*age)(struct vmc_policy *policy);
 	/*
 	 * A guess, to fetch it: the node that will be the victim after so many
 	 * others. NULL: there are not so many. No guess is there (NULL) where
@@ -210,12 +222,21 @@ struct vmc_policy {
 	const struct vmc_policy_ops *ops; /* immutable */
 	/* written under the lock, read without: what it holds */
 	_Atomic uint64_t nodes;
-	_Atomic uint64_t bytes; /* of memory, for them; not for the latest */
+	/* of memory, for them; not for the latest. Of the first one: of all */
+	_Atomic uint64_t bytes;
+	struct vmc_policy *first; /* immutable: whose rows it uses, or itself */
 	/* written under the lock, or by the only user */
 	_Atomic uint32_t clock;
 	/* set once: release, acquire in vmc_policy_stamp(); NULL: no set */
 	_Atomic uint32_t *_Atomic stamps;
 };
+
+/* Of memory, more or less than before. */
+static inline void
+vmc_policy_add_bytes(struct vmc_policy *policy, uint64_t bytes)
+{
+	vmc_owner_add(&policy->first->bytes, bytes);
+}
 
 /* By the only user: the clock ticks. */
 static inline uint32_t

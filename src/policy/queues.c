@@ -88,19 +88,19 @@ discard(struct vmc_queues *q, row *r)
 		queue->open = NULL;
 		queue->next = queue->end;
 	} else {
-		vmc_owner_add(&q->base.bytes, -VMC_ROWS_SIZE);
+		vmc_policy_add_bytes(&q->base, -VMC_ROWS_SIZE);
 	}
-	vmc_rows_give_back(&q->rows, r);
+	vmc_rows_give_back(q->rows, r);
 }
 
 static row *
 take_row(struct vmc_queues *q, unsigned which, row *next, bool needed)
 {
-	row *r = vmc_rows_take(&q->rows, needed);
+	row *r = vmc_rows_take(q->rows, needed);
 
 	if (r) {
 		link_before(r, next);
-		r->live = which * VMC_QUEUES_TIMES + q->now;
+		r->live = which * VMC_QUEUES_TIMES + vmc_queues_now(q);
 	}
 	return r;
 }
@@ -115,10 +115,11 @@ open_row(struct vmc_queues *q, unsigned which, bool needed)
 
 	if (!r)
 		return false;
-	if (full && *vmc_rows_live(&q->rows, full) == 0)
+	if (full && *vmc_rows_live(q->rows, full) == 0)
 		discard(q, full);
 	else if (full)
-		vmc_owner_add(&q->base.bytes, VMC_ROWS_SIZE);
+		vmc_policy_add_bytes(&q->base, VMC_ROWS_SIZE);
+	q->rows->opened++;
 	queue->open = r;
 	queue->next = vmc_rows_first(r);
 	queue->end = queue->next + PLACES;
@@ -149,9 +150,9 @@ uncount(struct vmc_queues *q, struct vmc_queue *queue,
 static void
 fit_ghosts(struct vmc_queues *q)
 {
-	vmc_owner_add(&q->base.bytes, -vmc_ghost_bytes(&q->ghost));
+	vmc_policy_add_bytes(&q->base, -vmc_ghost_bytes(&q->ghost));
 	vmc_ghost_fit(&q->ghost, vmc_load_relaxed(&q->base.nodes));
-	vmc_owner_add(&q->base.bytes, vmc_ghost_bytes(&q->ghost));
+	vmc_policy_add_bytes(&q->base, vmc_ghost_bytes(&q->ghost));
 }
 
 /* --- for the policies --- */
@@ -164,7 +165,7 @@ vmc_queues_push(struct vmc_queues *q, unsigned which,
 
 	if (queue->next == queue->end && !open_row(q, which, needed))
 		return false;
-	vmc_rows_place(&q->rows, queue->open, queue->next++, node);
+	vmc_rows_place(q->rows, queue->open, queue->next++, node);
 	count(q, queue, node);
 	return true;
 }
@@ -179,7 +180,7 @@ vmc_queues_pop(struct vmc_queues *q, unsigned which)
 		return NULL;
 	q->latest = which;
 	/* only the open row is ever empty, and it is the last */
-	uint32_t *live = vmc_rows_live(&q->rows, r);
+	uint32_t *live = vmc_rows_live(q->rows, r);
 	struct vmc_policy_node *node =
 		vmc_policy_node_at(r, vmc_rows_lowest(*live));
 	*live &= *live - 1;
@@ -188,7 +189,7 @@ vmc_queues_pop(struct vmc_queues *q, unsigned which)
 		discard(q, r);
 		/* what comes a row later: nodes and, before them, places */
 		if (next->next != &queue->ends)
-			vmc_rows_prefetch_nodes(&q->rows, next->next);
+			vmc_rows_prefetch_nodes(q->rows, next->next);
 		if (next->next->next != &queue->ends)
 			vmc_rows_prefetch_places(next->next->next);
 	}
@@ -203,10 +204,10 @@ vmc_queues_age(const struct vmc_queues *q, unsigned which)
 {
 	const struct vmc_queue *queue = &q->queue[which];
 	const row *r = queue->ends.next;
-	uint32_t first = vmc_rows_lowest(*vmc_rows_live(&q->rows, r));
+	uint32_t first = vmc_rows_lowest(*vmc_rows_live(q->rows, r));
 	uint32_t filled =
 		r == queue->open ? queue->next - vmc_rows_first(r) : PLACES;
-	uint32_t age = (q->now - row_time(r)) % VMC_QUEUES_TIMES;
+	uint32_t age = (vmc_queues_now(q) - row_time(r)) % VMC_QUEUES_TIMES;
 	uint32_t took =
 		r->next == &queue->ends
 			? age
@@ -215,6 +216,14 @@ vmc_queues_age(const struct vmc_queues *q, unsigned which)
 	if (filled == PLACES) /* the usual, without a division */
 		return age - (uint32_t)((uint64_t)took * first / PLACES);
 	return age - (uint32_t)((uint64_t)took * first / filled);
+}
+
+uint32_t
+vmc_queues_oldest(const struct vmc_queues *q, unsigned which)
+{
+	if (q->queue[VMC_GIVEN_BACK].nodes > 0)
+		return VMC_QUEUES_TIMES;
+	return q->queue[which].nodes > 0 ? vmc_queues_age(q, which) + 1 : 0;
 }
 
 bool
@@ -283,7 +292,7 @@ vmc_queues_coming(struct vmc_policy *policy, unsigned ahead)
 	if (ahead >= queue->nodes)
 		return NULL;
 	for (const row *r = queue->ends.next;; r = r->next)
-		for (uint32_t live = *vmc_rows_live(&q->rows, r); live;
+		for (uint32_t live = *vmc_rows_live(q->rows, r); live;
 			live &= live - 1)
 			if (ahead-- == 0)
 				return vmc_policy_node_at(
@@ -299,7 +308,7 @@ vmc_queues_settle(struct vmc_policy *policy)
 int
 vmc_queues_stock(struct vmc_policy *policy, unsigned rows)
 {
-	return vmc_rows_stock(&vmc_queues_of(policy)->rows, rows + STOCK);
+	return vmc_rows_stock(vmc_queues_of(policy)->rows, rows + STOCK);
 }
 
 /* Has the row few nodes, and a neighbour as few? They become one. */
@@ -313,12 +322,12 @@ merge(struct vmc_queues *q, row *r)
 		row *older = pair[i][0], *newer = pair[i][1];
 		if (older == &queue->ends || newer == &queue->ends ||
 			newer == queue->open ||
-			vmc_rows_count(*vmc_rows_live(&q->rows, older)) +
+			vmc_rows_count(*vmc_rows_live(q->rows, older)) +
 					vmc_rows_count(*vmc_rows_live(
-						&q->rows, newer)) >
+						q->rows, newer)) >
 				MERGED)
 			continue;
-		vmc_rows_merge(&q->rows, older, newer);
+		vmc_rows_merge(q->rows, older, newer);
 		discard(q, newer);
 		return;
 	}
@@ -332,8 +341,8 @@ vmc_queues_remove(struct vmc_policy *policy, struct vmc_policy_node *node)
 
 	if (at == 0)
 		return;
-	row *r = vmc_rows_at(&q->rows, at);
-	uint32_t *live = vmc_rows_live(&q->rows, r);
+	row *r = vmc_rows_at(q->rows, at);
+	uint32_t *live = vmc_rows_live(q->rows, r);
 	if (!(*live & vmc_rows_bit(at))) {
 		vmc_policy_win_back(r, at % PLACES, node);
 		return;
@@ -358,17 +367,17 @@ vmc_queues_restore(struct vmc_policy *policy, struct vmc_policy_node *node)
 	struct vmc_queue *queue = &q->queue[VMC_GIVEN_BACK];
 	row *r = queue->ends.next;
 	unsigned i = queue->nodes > 0
-			     ? vmc_rows_lowest(*vmc_rows_live(&q->rows, r))
+			     ? vmc_rows_lowest(*vmc_rows_live(q->rows, r))
 			     : 0;
 
 	if (i == 0) {
 		r = take_row(q, VMC_GIVEN_BACK, r, true);
 		if (!r) /* more than the stock: see stock() */
 			return;
-		vmc_owner_add(&q->base.bytes, VMC_ROWS_SIZE);
+		vmc_policy_add_bytes(&q->base, VMC_ROWS_SIZE);
 		i = PLACES;
 	}
-	vmc_rows_place(&q->rows, r, vmc_policy_place(r, i - 1), node);
+	vmc_rows_place(q->rows, r, vmc_policy_place(r, i - 1), node);
 	count(q, queue, node);
 }
 
@@ -376,18 +385,18 @@ row *
 vmc_queues_hand_over(struct vmc_policy *policy, unsigned most)
 {
 	struct vmc_queues *q = vmc_queues_of(policy);
-	row *r = vmc_rows_take(&q->rows, false);
+	row *r = vmc_rows_take(q->rows, false);
 	struct vmc_policy_node *node;
 	unsigned i = 0;
 
 	if (!r)
 		return NULL;
 	while (i < most && (node = policy->ops->victim(policy)))
-		vmc_rows_place(&q->rows, r, vmc_policy_place(r, i++), node);
-	r->live = *vmc_rows_live(&q->rows, r);
-	*vmc_rows_live(&q->rows, r) = 0;
+		vmc_rows_place(q->rows, r, vmc_policy_place(r, i++), node);
+	r->live = *vmc_rows_live(q->rows, r);
+	*vmc_rows_live(q->rows, r) = 0;
 	if (i == 0) {
-		vmc_rows_give_back(&q->rows, r);
+		vmc_rows_give_back(q->rows, r);
 		return NULL;
 	}
 	return r;
@@ -405,7 +414,7 @@ vmc_queues_give_up(struct vmc_policy *policy, row *r)
 		used[n] = vmc_policy_take(r, vmc_rows_lowest(live));
 		n += used[n] != NULL;
 	}
-	vmc_rows_give_back(&q->rows, r);
+	vmc_rows_give_back(q->rows, r);
 	for (unsigned i = 0; i < n; i++) {
 		vmc_store_relaxed(vmc_policy_uses(&q->user, used[i]), 0);
 		vmc_queues_push(q, q->survivors, used[i], true);
@@ -422,10 +431,17 @@ vmc_queues_create(struct vmc_policy **policy, const struct vmc_memory *memory,
 		return -ENOMEM;
 	memset(q, 0, sizeof(*q));
 	q->base.ops = ops;
+	q->base.first = user->first ? user->first : &q->base;
+	q->rows = user->first ? vmc_rows_share(vmc_queues_of(user->first)->rows)
+			      : vmc_rows_new(memory);
+	if (!q->rows) {
+		vmc_free(memory, q, sizeof(*q));
+		return -ENOMEM;
+	}
+	q->memory = *memory;
 	q->user = *user;
 	q->survivors = VMC_QUEUE_B;
 	q->latest = VMC_QUEUE_A;
-	vmc_rows_init(&q->rows, memory);
 	vmc_ghost_init(&q->ghost, memory);
 	for (unsigned i = 0; i < VMC_QUEUES; i++)
 		q->queue[i].ends.prev = q->queue[i].ends.next =
@@ -438,10 +454,14 @@ void
 vmc_queues_destroy(struct vmc_policy *policy)
 {
 	struct vmc_queues *q = vmc_queues_of(policy);
-	struct vmc_memory memory = q->rows.memory;
+	struct vmc_memory memory = q->memory;
 
+	vmc_policy_add_bytes(policy, -vmc_ghost_bytes(&q->ghost));
 	vmc_ghost_fini(&q->ghost);
-	vmc_rows_fini(&q->rows);
+	for (unsigned i = 0; i < VMC_QUEUES; i++)
+		if (q->queue[i].open && q->queue[i].nodes == 0)
+			discard(q, q->queue[i].open);
+	vmc_rows_delete(q->rows);
 	vmc_free(&memory, q, sizeof(*q));
 }
 
@@ -450,7 +470,7 @@ static bool
 row_check(struct vmc_queues *q, unsigned which, const row *r, uint64_t *nodes,
 	uint64_t *blocks)
 {
-	uint32_t live = *vmc_rows_live(&q->rows, r);
+	uint32_t live = *vmc_rows_live(q->rows, r);
 
 	if (r->next->prev != r || row_queue(r) != which ||
 		(live == 0 && r != q->queue[which].open))
@@ -492,7 +512,8 @@ vmc_queues_check(struct vmc_policy *policy, uint64_t *held)
 		*held += nodes;
 	}
 	if (*held != vmc_load_relaxed(&policy->nodes) ||
-		bytes != vmc_load_relaxed(&policy->bytes))
+		(q->rows->users == 1 &&
+			bytes != vmc_load_relaxed(&policy->bytes)))
 		return vmc_fail_const(EINVAL, "queues: miscounted in all");
 	return 0;
 }

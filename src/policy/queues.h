@@ -37,8 +37,11 @@ enum {
 struct vmc_queues {
 	struct vmc_policy base;
 	struct vmc_policy_user user;
-	struct vmc_rows rows; /* see row_queue() */
-	uint32_t now;         /* the policy's clock, of VMC_QUEUES_TIME_BITS */
+	struct vmc_memory memory;
+	struct vmc_rows *rows; /* those of the first; see row_queue() */
+	/* of VMC_QUEUES_TIME_BITS. The first's clock, where it has one */
+	uint32_t now;
+	bool keeps_time;
 	struct vmc_queue queue[VMC_QUEUES];
 	unsigned survivors; /* the queue of what is found used */
 	unsigned latest;    /* the queue that was popped */
@@ -75,11 +78,22 @@ bool vmc_queues_push(struct vmc_queues *queues, unsigned which,
 struct vmc_policy_node *vmc_queues_pop(
 	struct vmc_queues *queues, unsigned which);
 
+/* By the policy's clock, or in rows opened. */
+static inline uint32_t
+vmc_queues_now(const struct vmc_queues *queues)
+{
+	return queues->keeps_time ? vmc_queues_of(queues->base.first)->now
+				  : queues->rows->opened % VMC_QUEUES_TIMES;
+}
+
 /*
  * How long ago its oldest came into the queue, about: a row tells when it was
  * opened. Of one that is not empty.
  */
 uint32_t vmc_queues_age(const struct vmc_queues *queues, unsigned which);
+
+/* The same, or what is older than all: one was given back. 0: no nodes. */
+uint32_t vmc_queues_oldest(const struct vmc_queues *queues, unsigned which);
 
 /*
  * A node that was popped is kept, as the newest of that queue, with so many

@@ -170,3 +170,32 @@ vmc_rows_fini(struct vmc_rows *rows)
 	if (rows->room)
 		free_arrays(rows);
 }
+
+struct vmc_rows *
+vmc_rows_new(const struct vmc_memory *memory)
+{
+	struct vmc_rows *rows = vmc_alloc(memory, sizeof(*rows));
+
+	if (!rows)
+		return NULL;
+	vmc_rows_init(rows, memory);
+	return vmc_rows_share(rows);
+}
+
+struct vmc_rows *
+vmc_rows_share(struct vmc_rows *rows)
+{
+	rows->users++;
+	return rows;
+}
+
+void
+vmc_rows_delete(struct vmc_rows *rows)
+{
+	struct vmc_memory memory = rows->memory;
+
+	if (--rows->users > 0)
+		return;
+	vmc_rows_fini(rows);
+	vmc_free(&memory, rows, sizeof(*rows));
+}

@@ -8,7 +8,8 @@
  *
  * A row that is not in use is spare, with its places, or blank, without. A
  * number of spare rows can be kept in stock: for what must not fail for lack of
- * memory. All calls come under the policy's lock.
+ * memory. All calls come under the policy's lock. Several policies under one
+ * lock may have their rows in common.
  */
 #ifndef VMC_ROWS_H
 #define VMC_ROWS_H
@@ -33,12 +34,20 @@ struct vmc_rows {
 	unsigned spares;
 	struct vmc_policy_row *spare; /* by next, as are the blank ones */
 	struct vmc_policy_row *blank;
+	/* their users' */
+	unsigned users;
+	uint32_t opened; /* rows, by all of them: a clock */
 };
 
 /* No rows, which takes no memory. */
 void vmc_rows_init(struct vmc_rows *rows, const struct vmc_memory *memory);
 /* Frees all rows, in use or not. */
 void vmc_rows_fini(struct vmc_rows *rows);
+
+/* Rows for one user, NULL: no memory; for one more; when one has gone. */
+struct vmc_rows *vmc_rows_new(const struct vmc_memory *memory);
+struct vmc_rows *vmc_rows_share(struct vmc_rows *rows);
+void vmc_rows_delete(struct vmc_rows *rows);
 
 /* Returns an unused row. If none can be allocated: NULL, or if needed is set a
  * row of the stock. */

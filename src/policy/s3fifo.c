@@ -76,7 +76,11 @@ from_main(struct vmc_queues *q)
 static unsigned
 next_queue(const struct vmc_queues *q)
 {
-	uint64_t share = q->user.blocks - q->user.blocks / SMALL_PART;
+	uint64_t blocks = q->user.blocks;
+
+	if (blocks == 0)
+		blocks = q->queue[SMALL].blocks + q->queue[MAIN].blocks;
+	uint64_t share = blocks - blocks / SMALL_PART;
 
 	return q->queue[MAIN].blocks > share || q->queue[SMALL].nodes == 0
 		       ? MAIN
@@ -103,14 +107,25 @@ resize(struct vmc_policy *policy, uint64_t blocks)
 	vmc_queues_of(policy)->user.blocks = blocks;
 }
 
+static uint32_t
+age(struct vmc_policy *policy)
+{
+	struct vmc_queues *q = vmc_queues_of(policy);
+
+	return vmc_queues_oldest(q, next_queue(q));
+}
+
 static int
 create(struct vmc_policy **policy, const struct vmc_memory *memory,
 	const struct vmc_policy_user *user)
 {
 	int rc = vmc_queues_create(policy, memory, user, &vmc_policy_s3fifo);
 
-	if (rc == 0)
-		vmc_queues_of(*policy)->queue[MAIN].weighs = true;
+	if (rc == 0) {
+		struct vmc_queue *queue = vmc_queues_of(*policy)->queue;
+		queue[MAIN].weighs = true;
+		queue[SMALL].weighs = user->blocks == 0;
+	}
 	return rc;
 }
 
@@ -125,6 +140,7 @@ const struct vmc_policy_ops vmc_policy_s3fifo = {
 	.settle = vmc_queues_settle,
 	.remove = vmc_queues_remove,
 	.victim = victim,
+	.age = age,
 	.coming = vmc_queues_coming,
 	.restore = vmc_queues_restore,
 	.hand_over = vmc_queues_hand_over,

@@ -57,6 +57,14 @@ victim(struct vmc_policy *policy)
 	return node;
 }
 
+static uint32_t
+age(struct vmc_policy *policy)
+{
+	struct vmc_queues *q = vmc_queues_of(policy);
+
+	return vmc_queues_oldest(q, ahead_of_hand(q));
+}
+
 static int
 create(struct vmc_policy **policy, const struct vmc_memory *memory,
 	const struct vmc_policy_user *user)
@@ -75,6 +83,7 @@ const struct vmc_policy_ops vmc_policy_sieve = {
 	.settle = vmc_queues_settle,
 	.remove = vmc_queues_remove,
 	.victim = victim,
+	.age = age,
 	.coming = vmc_queues_coming,
 	.restore = vmc_queues_restore,
 	.hand_over = vmc_queues_hand_over,

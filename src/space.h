@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * space.h -- several caches in one pool: spaces and their eras
+ *
+ * What a space holds is of one era, which begins with the space and after each
+ * clear of it, and ends with the next clear or with the space. Each entry of a
+ * space has the number of its era behind its key (entry.h). Space and era, how
+ * they end and who may still have them: space.c. How much of the pool each may
+ * have, and who has to make room: share.c.
+ */
+#ifndef VMC_SPACE_H
+#define VMC_SPACE_H
+
+#include "cache.h"
+
+/* In items: the era has ended, and what is in it counts as CLEARED. */
+#define VMC_ERA_ENDED (UINT64_C(1) << 63)
+
+struct vmc_era {
+	/* immutable while anybody has it */
+	uint32_t id;
+	uint64_t seed; /* that of its space */
+	struct vmc_policy *policy;
+	uint64_t quota, reserved; /* blocks, as of the space */
+	struct vmemcache *owner;  /* its space; stays as long as this */
+	/* NULL: nobody is told of what goes any more */
+	struct vmemcache *_Atomic space;
+	/* entries, and operations that are under way */
+	_Atomic uint64_t refs;
+	_Atomic uint64_t items; /* in the index; ENDED */
+	/* blocks of entries in the index, and of puts under way */
+	_Atomic uint64_t held;
+	_Atomic uint64_t claimed; /* of these, those of victims */
+	_Atomic uint64_t value_bytes, pieces;
+	_Atomic uint64_t pinned_items, pinned_bytes;
+	/* under the policy's lock: */
+	struct vmc_era *next, *prev; /* of those with nodes; or of the ended */
+	bool is_linked;
+	uint64_t stamp; /* when it ended */
+};
+
+#define VMC_ERA_GROUPS 20
+#define VMC_ERA_GROUP_FIRST 64u
+
+/* Of a cache that has had spaces; under the policy's lock but for the groups */
+struct vmc_spaces {
+	/* eras by number: 64 << k in group k. Release, acquire */
+	struct vmc_era *_Atomic group[VMC_ERA_GROUPS];
+	uint32_t eras;         /* that were ever made, at once */
+	struct vmc_era *spare; /* by next */
+	struct vmc_era *ended; /* a ring, of which this is the oldest */
+	unsigned ended_count;
+	struct vmemcache *first;       /* spaces, by next_space */
+	struct vmemcache *spare_space; /* deleted ones */
+	unsigned count;                /* of spaces */
+	uint32_t numbers;              /* that spaces have had */
+	uint64_t reserved;             /* blocks, for all */
+	/* share.c: what the cache itself has is one of the ring */
+	struct vmc_era own;
+	struct vmc_era *ring;     /* those with nodes; NULL: none */
+	struct vmc_era *best;     /* of which the last victim was; NULL: none */
+	_Atomic bool reclaimable; /* something ended may be found */
+	_Atomic bool active;      /* there are spaces, or ended eras */
+	uint64_t swept;           /* where the search for ended ones is */
+};
+
+static inline struct vmc_era *
+vmc_era_at(const struct vmc_spaces *spaces, uint32_t id)
+{
+	unsigned k =
+		31u - (unsigned)__builtin_clz(id / VMC_ERA_GROUP_FIRST + 1);
+
+	return &vmc_load_acquire(&spaces->group[k])[id + VMC_ERA_GROUP_FIRST -
+						    (VMC_ERA_GROUP_FIRST << k)];
+}
+
+/* Of an entry that is marked. */
+static inline struct vmc_era *
+vmc_era_of(const struct vmemcache *cache, const struct vmc_entry *e)
+{
+	return vmc_era_at(
+		vmc_load_acquire(&cache->spaces), vmc_entry_era_id(e));
+}
+
+/* Are there spaces, or is something left of them? */
+static inline bool
+vmc_spaces_are_active(const struct vmemcache *cache)
+{
+	const struct vmc_spaces *spaces = vmc_load_acquire(&cache->spaces);
+
+	return __builtin_expect(spaces != NULL, 0) &&
+	       vmc_load_relaxed(&spaces->active);
+}
+
+/* Has it ended, and so is there for nobody? */
+static inline bool
+vmc_era_has_ended(const struct vmc_era *era)
+{
+	return (vmc_load_acquire(&era->items) & VMC_ERA_ENDED) != 0;
+}
+
+static inline uint64_t
+vmc_era_items(const struct vmc_era *era)
+{
+	return vmc_load_acquire(&era->items) & ~VMC_ERA_ENDED;
+}
+
+/*
+ * Within an epoch, before the key is compared: of a space, the era that it is
+ * in. It is valid as long as the epoch.
+ */
+static inline void
+vmc_key_look(struct vmc_key *key)
+{
+	if (__builtin_expect(!vmc_is_space(key->space), 1))
+		return;
+	/* acquire: pairs with the release by who began it */
+	key->era = vmc_load_acquire(&key->space->era);
+	key->mark = VMC_ENTRY_MARK;
+	key->era_id = key->era->id;
+}
+
+/* Of such a key: is the entry of the same era? */
+static inline bool
+vmc_key_is_of_same(const struct vmc_key *key, const struct vmc_entry *e)
+{
+	return key->mark == (e->node.of_user & VMC_ENTRY_MARK) &&
+	       (key->mark == 0 || key->era_id == vmc_entry_era_id(e));
+}
+
+/* The same for an operation that leaves the epoch; until it lets go. */
+void vmc_key_hold_era(struct vmc_thread *thread, struct vmc_key *key);
+
+static inline void
+vmc_key_hold(struct vmc_thread *thread, struct vmc_key *key)
+{
+	if (__builtin_expect(vmc_is_space(key->space), 0))
+		vmc_key_hold_era(thread, key);
+}
+
+static inline void
+vmc_key_let_go(struct vmc_key *key)
+{
+	if (__builtin_expect(key->mark != 0, 0))
+		vmc_fetch_sub_acq_rel(&key->era->refs, 1);
+	key->mark = 0;
+}
+
+/* A get through a space has found its key, or not. */
+void vmc_space_count_get(
+	struct vmemcache *space, struct vmc_stripe *stripe, bool hit);
+
+static inline void
+vmc_count_get(struct vmemcache *space, struct vmc_stripe *stripe, bool hit)
+{
+	vmc_count(stripe, hit ? VMC_COUNT_HIT : VMC_COUNT_MISS, 1);
+	if (__builtin_expect(vmc_is_space(space), 0))
+		vmc_space_count_get(space, stripe, hit);
+}
+
+/* An entry of a space comes into the index, and goes out of it. */
+void vmc_space_came(struct vmemcache *cache, struct vmemcache *space,
+	const struct vmc_entry *e, enum vmc_counter counts_as);
+/* What it counts as: CLEARED, whatever the reason, if its era has ended. */
+enum vmemcache_reason vmc_space_went(struct vmemcache *cache,
+	const struct vmc_entry *e, enum vmemcache_reason reason);
+
+/*
+ * An entry that nobody knows, with its blocks, is of that era now: it was made
+ * for one that may have ended.
+ */
+void vmc_space_renew_entry(
+	struct vmemcache *cache, struct vmc_entry *e, struct vmc_era *era);
+
+/* Its first pin. */
+static inline void
+vmc_space_pinned(struct vmc_era *era, const struct vmc_entry *e)
+{
+	vmc_fetch_add_relaxed(&era->pinned_items, 1);
+	vmc_fetch_add_relaxed(&era->pinned_bytes, vmc_entry_value_size(e));
+}
+
+/* By who has a ref as well, which goes: a pin has gone, the last one or not. */
+static inline void
+vmc_space_unpinned(struct vmc_era *era, bool last, size_t value_size)
+{
+	if (last) {
+		vmc_fetch_sub_acq_rel(&era->pinned_items, 1);
+		vmc_fetch_sub_acq_rel(&era->pinned_bytes, value_size);
+	}
+	vmc_fetch_sub_acq_rel(&era->refs, 1);
+}
+
+/*
+ * Whose callbacks are to be called for an entry, from here to
+ * vmc_space_called(); NULL: nobody's.
+ */
+struct vmemcache *vmc_space_to_call(
+	struct vmemcache *cache, const struct vmc_entry *e);
+static inline void
+vmc_space_called(struct vmemcache *space)
+{
+	if (space && vmc_is_space(space))
+		vmc_fetch_sub_acq_rel(&space->calling, 1);
+}
+
+/* As vmemcache_new_space(): how is complete, the name is one. Negative errno */
+int vmc_space_new(struct vmemcache *cache, const struct vmemcache_space *how,
+	struct vmemcache **space);
+/* Nobody else may be using it; callbacks of others are waited for. */
+void vmc_space_delete(struct vmemcache *space);
+/* A new era begins, and *ended ends, of which vmc_space_dismiss() is due. */
+int vmc_space_clear(struct vmemcache *space, struct vmc_era **ended);
+void vmc_space_dismiss(struct vmc_era *ended);
+/* Under the policy's lock: a bounded number of eras is free again. */
+void vmc_spaces_free_some(struct vmemcache *cache);
+/* They are that process's. */
+void vmc_spaces_inherit(struct vmemcache *cache, unsigned mark);
+/* Nobody publishes them any more. */
+void vmc_spaces_withdraw(struct vmemcache *cache);
+/* All of them go with the cache; is_lost: what they had is not looked at. */
+void vmc_spaces_close(struct vmemcache *cache, bool is_lost);
+/* Gets that were counted under the number, whatever the space. */
+void vmc_space_sum_gets(struct vmemcache *cache, uint32_t number,
+	uint64_t *hits, uint64_t *misses);
+/* The statistics of a space, and what is in the cache for nobody. */
+void vmc_space_statistics(
+	struct vmemcache *space, struct vmemcache_statistics *s);
+struct vmc_nobodys {
+	uint64_t items, value_bytes, pieces, blocks;
+};
+struct vmc_nobodys vmc_spaces_nobodys(struct vmemcache *cache);
+/* Under the policy's lock: -EINVAL with a message; what their policies hold. */
+int vmc_spaces_check(struct vmemcache *cache, uint64_t *held);
+
+/* --- share.c --- */
+
+/*
+ * Blocks of a put are the era's from now on, if its quota allows it, and so
+ * many more, as others are about to go; evicting in it. -ENOSPC, -EBADF,
+ * -ENOMEM.
+ */
+int vmc_share_admit(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_era *era, uint64_t blocks, uint64_t credit);
+
+/* Blocks that it holds, and will if nothing that is claimed is given back. */
+static inline uint64_t
+vmc_era_stays(const struct vmc_era *era)
+{
+	uint64_t claimed = vmc_load_acquire(&era->claimed);
+	uint64_t held = vmc_load_acquire(&era->held);
+
+	return held > claimed ? held - claimed : 0;
+}
+
+/* Blocks are the era's, if it holds no more than `most` then. */
+static inline bool
+vmc_era_admits(struct vmc_era *era, uint64_t blocks, uint64_t most)
+{
+	uint64_t held = vmc_load_relaxed(&era->held);
+
+	do
+		if (blocks > most || held > most - blocks)
+			return false;
+	while (!vmc_cas_acq_rel(&era->held, &held, held + blocks));
+	return true;
+}
+
+static inline void
+vmc_era_give_back(struct vmc_era *era, uint64_t blocks)
+{
+	vmc_fetch_sub_acq_rel(&era->held, blocks);
+}
+
+/* Under the policy's lock: a policy has got a node. */
+void vmc_share_link(struct vmc_spaces *spaces, struct vmc_era *era);
+void vmc_share_unlink(struct vmc_spaces *spaces, struct vmc_era *era);
+/* Under it, where spaces are active: the next victim for a put of that era. */
+struct vmc_policy_node *vmc_share_victim(
+	struct vmemcache *cache, const struct vmc_era *own);
+
+/*
+ * Free some of what nobody can find any more. 0: some has gone; -ENOENT: there
+ * is nothing, or it is in the hands of others; -EBADF, -ENOMEM.
+ */
+int vmc_share_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe);
+
+static inline bool
+vmc_share_may_reclaim(const struct vmemcache *cache)
+{
+	const struct vmc_spaces *spaces = vmc_load_acquire(&cache->spaces);
+
+	return __builtin_expect(spaces != NULL, 0) &&
+	       vmc_load_relaxed(&spaces->reclaimable);
+}
+
+#endif
