@@ -336,9 +336,9 @@ int memkind_stats_print(void (*write_cb)(void *, const char *), void *cbopaque,
 /*
  * Updates the cached statistics, and passes them to write_cb as text that
  * Prometheus reads: memkind_resident_bytes, memkind_active_bytes and
- * memkind_allocated_bytes of each kind that has been used, with its name and its
- * number as labels. If write_cb is NULL, prints it to standard error. Not in
- * memkind 1.14.
+ * memkind_allocated_bytes of each kind that has been used, with its name and
+ * its number as labels. If write_cb is NULL, prints it to standard error. Not
+ * in memkind 1.14.
  */
 int memkind_stats_print_prometheus(
 	void (*write_cb)(void *, const char *), void *cbopaque);
