@@ -46,9 +46,8 @@
  * looks whether the node is GONE and the word still the same, and else begins
  * again.
  *
- * Rejected: one latch for all, which two threads that put would wait for a
- * third of their time; nodes that are copied at each change, which takes
- * memory from the limbo twice as often.
+ * Rejected: one latch for all, for which threads that put would wait; nodes that
+ * are copied at each change, which takes an allocation and a retirement for each.
  */
 #include "order_internal.h"
 
