@@ -304,8 +304,10 @@ static const struct kind {
 	const char *name;
 	unsigned gets; /* of 100 */
 	bool there;
-} kinds[] = {{"get", 100, true}, {"miss", 100, false}, {"put", 0, true},
-	{"mixed", 90, true}};
+	bool pins; /* in place of gets */
+} kinds[] = {{"get", 100, true, false}, {"miss", 100, false, false},
+	{"put", 0, true, false}, {"mixed", 90, true, false},
+	{"pin", 100, true, true}};
 
 struct work {
 	VMEMcache *cache;
@@ -351,6 +353,12 @@ operate(struct work *w)
 	uint64_t key = w->kind->there
 			       ? w->next_key - 1 - age
 			       : bench_random(&w->random) | UINT64_C(1) << 63;
+	if (w->kind->pins) {
+		struct vmemcache_item item;
+		vmemcache_pin(w->cache, &key, sizeof(key), 0, &item);
+		vmemcache_unpin(w->cache, &item);
+		return;
+	}
 	vmemcache_get(
 		w->cache, &key, sizeof(key), value, sizeof(value), 0, NULL);
 }

@@ -46,8 +46,9 @@
  * looks whether the node is GONE and the word still the same, and else begins
  * again.
  *
- * Rejected: one latch for all, for which threads that put would wait; nodes that
- * are copied at each change, which takes an allocation and a retirement for each.
+ * Rejected: one latch for all, for which threads that put would wait; nodes
+ * that are copied at each change, which takes an allocation and a retirement
+ * for each.
  */
 #include "order_internal.h"
 
