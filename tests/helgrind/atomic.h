@@ -27,6 +27,7 @@
 
 /* What a sanitizer cannot see is left out here, too. */
 #define VMC_TSAN 1
+#define VMC_HIDDEN __attribute__((visibility("hidden")))
 
 #ifdef HELGRIND_RELAXED
 #define TELL_RELEASE(p) ((void)(p))
