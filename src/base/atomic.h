@@ -15,6 +15,8 @@
 #ifndef VMC_BASE_ATOMIC_H
 #define VMC_BASE_ATOMIC_H
 
+#include "attributes.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,12 +28,6 @@
 #define VMC_TSAN 1
 #endif
 #endif
-
-/*
- * Of a variable that every call looks at: declared so, it is addressed without
- * the detour over a table of addresses that a variable of a library may need.
- */
-#define VMC_HIDDEN __attribute__((visibility("hidden")))
 
 #define vmc_load_relaxed(p) atomic_load_explicit((p), memory_order_relaxed)
 #define vmc_load_acquire(p) atomic_load_explicit((p), memory_order_acquire)
@@ -121,15 +117,5 @@ vmc_prefetch_write(const void *p)
 	__builtin_prefetch(p, 1);
 #endif
 }
-
-/*
- * For calls that have no array on their stack; a canary is 7 of the 250
- * instructions of a get. Not all compilers know how to do without.
- */
-#if __has_attribute(no_stack_protector)
-#define VMC_NO_CANARY __attribute__((no_stack_protector))
-#else
-#define VMC_NO_CANARY
-#endif
 
 #endif

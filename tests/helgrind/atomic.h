@@ -18,6 +18,8 @@
 #ifndef VMC_TESTS_HELGRIND_ATOMIC_H
 #define VMC_TESTS_HELGRIND_ATOMIC_H
 
+#include "base/attributes.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
