@@ -26,7 +26,7 @@ vmc_cache_calls_back(const struct vmemcache *cache)
 {
 	/* one branch, as each put asks */
 	return ((uintptr_t)cache->on_evict | (uintptr_t)cache->on_remove |
-		       cache->spaces_call_back) != 0;
+		       vmc_load_relaxed(&cache->spaces_call_back)) != 0;
 }
 
 static inline bool
@@ -40,7 +40,7 @@ static inline void
 vmc_space_may_call(struct vmemcache *space)
 {
 	if (vmc_is_space(space))
-		space->root->spaces_call_back = true;
+		vmc_store_relaxed(&space->root->spaces_call_back, true);
 }
 
 /* There is no process of that mark: the cache has no medium. */

@@ -105,7 +105,8 @@ struct vmemcache {
 
 	/* once there has been one (space.c) */
 	struct vmc_spaces *_Atomic spaces;
-	bool spaces_call_back; /* one of them has had a callback */
+	/* one of them has had a callback; at any time */
+	_Atomic bool spaces_call_back;
 
 	/* see version.c: how many stripes have taken some */
 	_Atomic uint64_t versions;

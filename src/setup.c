@@ -160,8 +160,6 @@ vmc_cache_create_policy(struct vmemcache *cache, uint64_t blocks,
 		.ctx = cache,
 		.first = first};
 
-	cache->wants_touches = cache->policy_ops->wants_touches;
-	cache->counts = cache->policy_ops->counts;
 	return cache->policy_ops->create(policy, &cache->uncounted, &user);
 }
 
@@ -430,6 +428,8 @@ vmc_cache_open(struct vmemcache *cache, const char *path)
 	rc = vmc_extent_new(&cache->extent, blocks, &cache->memory);
 	if (rc)
 		goto close;
+	cache->wants_touches = cache->policy_ops->wants_touches;
+	cache->counts = cache->policy_ops->counts;
 	if (vmc_index_new(&cache->index, cache->index_kind, blocks,
 		    hash_of_leaf, cache, &cache->memory) ||
 		create_order(cache) ||

@@ -41,7 +41,8 @@
  * callbacks, while it is deleted. It says so in `calling`, then looks whether
  * the era has the space still; who deletes takes the space away from the era,
  * then waits until nobody is calling. A fence on either side sees to it that
- * one of them sees the other.
+ * one of them sees the other. spaces_call_back is set before what the functions
+ * are to be told of is stored: who has claimed that sees it.
  */
 #include "space.h"
 
@@ -56,9 +57,6 @@
 
 /* What a space has of struct vmemcache. */
 #define HEAD_SIZE offsetof(struct vmemcache, blocks)
-
-/* That can be counted (stripe.h). */
-#define SPACES_MAX (VMC_TALLIES * VMC_TALLIES)
 
 /* Ended eras that are looked at by a call, whether they are free. */
 #define LOOKS 16
@@ -298,10 +296,13 @@ void
 vmc_space_count_get(
 	struct vmemcache *space, struct vmc_stripe *stripe, bool hit)
 {
-	struct vmc_tally *tally = vmc_tally_of(stripe, space->number);
+	struct vmc_tally *tally = NULL;
 
-	if (__builtin_expect(!tally, 0))
-		tally = vmc_tally_make(stripe, space->number);
+	if (__builtin_expect(space->number < VMC_SPACES_MAX, 1)) {
+		tally = vmc_tally_of(stripe, space->number);
+		if (__builtin_expect(!tally, 0))
+			tally = vmc_tally_make(stripe, space->number);
+	}
 	if (__builtin_expect(!tally, 0))
 		vmc_fetch_add_relaxed(
 			hit ? &space->counted.hits : &space->counted.misses, 1);
@@ -398,9 +399,9 @@ make_space(struct vmemcache *cache, const struct vmemcache *model,
 	if (!spaces)
 		return out_of_memory();
 	vmc_spaces_free_some(cache);
-	if (spaces->count == SPACES_MAX)
+	if (spaces->count == VMC_SPACES_MAX)
 		return vmc_fail(
-			ENOSPC, "a cache has up to %u spaces", SPACES_MAX);
+			ENOSPC, "a cache has up to %u spaces", VMC_SPACES_MAX);
 	uint64_t blocks = vmc_load_relaxed(&cache->blocks);
 	if (model->reserved > blocks ||
 		spaces->reserved > blocks - model->reserved)
@@ -586,7 +587,7 @@ vmc_spaces_close(struct vmemcache *cache, bool is_lost)
 	struct vmc_spaces *spaces = vmc_load_relaxed(&cache->spaces);
 
 	vmc_store_relaxed(&cache->spaces, NULL);
-	cache->spaces_call_back = false;
+	vmc_store_relaxed(&cache->spaces_call_back, false);
 	if (!spaces)
 		return;
 	if (!is_lost) {

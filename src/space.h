@@ -39,6 +39,13 @@ struct vmc_era {
 	uint64_t stamp; /* when it ended */
 };
 
+/*
+ * At a time, of a cache. Those that are deleted keep their numbers as long as
+ * their eras are had: gets of a space with a number from there on have no tally
+ * (stripe.h).
+ */
+#define VMC_SPACES_MAX (VMC_TALLIES * VMC_TALLIES)
+
 #define VMC_ERA_GROUPS 20
 #define VMC_ERA_GROUP_FIRST 64u
 

@@ -20,6 +20,8 @@ vmc_space_sum_gets(struct vmemcache *cache, uint32_t number, uint64_t *hits,
 	uint64_t *misses)
 {
 	*hits = *misses = 0;
+	if (number >= VMC_SPACES_MAX)
+		return;
 	for (struct vmc_stripe *s = NULL;
 		(s = vmc_stripe_older(&cache->stripes, s)) != NULL;) {
 		const struct vmc_tally *tally = vmc_tally_of(s, number);

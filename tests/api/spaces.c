@@ -5,7 +5,7 @@
  */
 #include "items.h"
 
-#include <stdlib.h>
+#include "space.h"
 
 #define BLOCK ((size_t)VMEMCACHE_MIN_EXTENT)
 #define POOL ((size_t)4 << 20)
@@ -439,22 +439,19 @@ test_walk(void **state)
 	vmemcache_delete(cache);
 }
 
-#define MANY 65536u
+#define MANY 3000u
 
 static void
 test_many(void **state)
 {
-	VMEMcache *cache =
-		fixture_open((size_t)32 << 20, 0, VMEMCACHE_REPLACEMENT_LRU);
-	VMEMcache **space = malloc(MANY * sizeof(*space));
+	VMEMcache *cache = fixture_open(POOL, 0, VMEMCACHE_REPLACEMENT_LRU);
+	VMEMcache *space[MANY];
 
 	(void)state;
-	assert_non_null(space);
 	for (unsigned i = 0; i < MANY; i++) {
 		space[i] = new_space(cache, NULL, 0, 0);
 		assert_int_equal(put(space[i], 1, i), 0);
 	}
-	fails(cache, NULL, ENOSPC);
 	for (unsigned i = 0; i < MANY; i++)
 		assert_true(has(space[i], 1, i));
 	for (unsigned i = 0; i < MANY; i += 2)
@@ -467,7 +464,54 @@ test_many(void **state)
 	for (unsigned i = 1; i < MANY; i += 2)
 		assert_true(has(space[i], 1, i));
 	fixture_check(cache);
-	free(space);
+	vmemcache_delete(cache);
+}
+
+/*
+ * As many as there may be, of which all but a few are only said to be there.
+ * Some are deleted while what they had is pinned, which keeps their numbers:
+ * others take their place, and count.
+ */
+static void
+test_as_many_as_may_be(void **state)
+{
+	enum { FEW = 300, PINNED = 20 };
+	VMEMcache *cache = fixture_open(POOL, 0, VMEMCACHE_REPLACEMENT_LRU);
+	VMEMcache *space[FEW];
+	struct vmemcache_item item[PINNED];
+	const uint64_t key = 1;
+
+	(void)state;
+	vmemcache_delete(new_space(cache, NULL, 0, 0));
+	struct vmc_spaces *spaces = vmc_load_acquire(&cache->spaces);
+	spaces->count = spaces->numbers = VMC_SPACES_MAX - FEW;
+	for (unsigned i = 0; i < FEW; i++) {
+		space[i] = new_space(cache, NULL, 0, 0);
+		assert_int_equal(put(space[i], key, i), 0);
+	}
+	fails(cache, NULL, ENOSPC);
+	for (unsigned i = 0; i < PINNED; i++) {
+		assert_int_equal(
+			vmemcache_pin(space[i], &key, sizeof(key), 0, &item[i]),
+			0);
+		vmemcache_delete(space[i]);
+	}
+	for (unsigned i = 0; i < PINNED; i++) {
+		space[i] = new_space(cache, NULL, 0, 0);
+		assert_false(has(space[i], key, i));
+		assert_int_equal(put(space[i], key, FEW + i), 0);
+		assert_true(has(space[i], key, FEW + i));
+		struct vmemcache_statistics s = statistics(space[i]);
+		assert_int_equal(s.hits, 1);
+		assert_int_equal(s.misses, 1);
+	}
+	fails(cache, NULL, ENOSPC);
+	assert_true(spaces->numbers > VMC_SPACES_MAX);
+	for (unsigned i = 0; i < PINNED; i++)
+		vmemcache_unpin(cache, &item[i]);
+	assert_int_equal(statistics(cache).pinned_items, 0);
+	assert_int_equal(statistics(cache).hits, (size_t)2 * PINNED);
+	fixture_check(cache);
 	vmemcache_delete(cache);
 }
 
@@ -484,6 +528,7 @@ main(void)
 		cmocka_unit_test(test_oldest_first),
 		cmocka_unit_test(test_walk),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_as_many_as_may_be),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
