@@ -115,8 +115,8 @@ sample(struct vmemcache *cache, bool ask)
 
 	strcpy(s.name, cache->name);
 	vmc_cache_own_statistics(cache, &s.statistics);
-	if (ask) {
-		p->pool_huge_bytes = vmc_pool_huge_bytes(&cache->root->pool);
+	if (ask && !vmc_is_space(cache)) {
+		p->pool_huge_bytes = vmc_pool_huge_bytes(&cache->pool);
 		p->metadata_huge_bytes = vmc_memkind_huge_bytes();
 	}
 	s.statistics.pool_huge_bytes = p->pool_huge_bytes;

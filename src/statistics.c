@@ -261,7 +261,7 @@ vmc_cache_statistics(struct vmemcache *space, struct vmemcache_statistics *s)
 	struct vmemcache *cache = space->root;
 
 	vmc_cache_own_statistics(space, s);
-	if (!vmc_cache_is_open(cache))
+	if (!vmc_cache_is_open(cache) || vmc_is_space(space))
 		return;
 	s->pool_huge_bytes = vmc_pool_huge_bytes(&cache->pool);
 	s->metadata_huge_bytes = vmc_memkind_huge_bytes();
