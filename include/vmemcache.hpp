@@ -176,6 +176,13 @@ class cache_ref
 		return static_cast<std::size_t>(count);
 	}
 
+	/* Removes all entries; of a space in constant time. */
+	void
+	clear()
+	{
+		check(vmemcache_clear(native()));
+	}
+
 	unsigned long long
 	stat(vmemcache_statistic which)
 	{
@@ -263,10 +270,10 @@ class pinned
 };
 
 /*
- * A cache, deleted with this object. One that was moved from can be destroyed
- * or assigned to, nothing else.
+ * A handle that is deleted with this object, and functions that it calls. One
+ * that was moved from can be destroyed or assigned to, nothing else.
  */
-class cache : public cache_ref
+class owned_ref : public cache_ref
 {
       public:
 	/* Called with the key of an entry before it is evicted. */
@@ -274,24 +281,15 @@ class cache : public cache_ref
 	/* Called with a key that was not found; may put it. */
 	using miss_callback = std::function<void(cache_ref, std::string_view)>;
 
-	/* path: a directory, or a /dev/dax device; see vmemcache_add(). */
-	explicit cache(const std::string &path, const options &options = {})
-	    : cache_ref(create()), _owned(native()), _callbacks(new callbacks)
+	owned_ref(owned_ref &&) = default;
+	owned_ref &
+	operator=(owned_ref &&other) noexcept
 	{
-		if (options.size)
-			check(vmemcache_set_size(native(), options.size));
-		if (options.extent_size)
-			check(vmemcache_set_extent_size(
-				native(), options.extent_size));
-		check(vmemcache_set_eviction_policy(native(), options.policy));
-		check(vmemcache_set_metadata(native(), options.metadata));
-		check(vmemcache_set_metadata_limit(
-			native(), options.metadata_limit));
-		check(vmemcache_set_most(native(), options.most));
-		check(vmemcache_set_prefault(
-			native(), options.prefault_threads, nullptr, nullptr));
-		check(vmemcache_set_ordered(native(), options.ordered));
-		check(vmemcache_add(native(), path.c_str()));
+		cache_ref::operator=(other);
+		/* in this order: others may call until it is deleted */
+		_owned = std::move(other._owned);
+		_callbacks = std::move(other._callbacks);
+		return *this;
 	}
 
 	/* Not while another thread uses the cache. */
@@ -314,6 +312,15 @@ class cache : public cache_ref
 			_callbacks.get());
 	}
 
+      protected:
+	/* NULL: the library has failed to make it. */
+	explicit owned_ref(VMEMcache *made)
+	    : cache_ref(made), _callbacks(new callbacks), _owned(made)
+	{
+		if (!made)
+			fail();
+	}
+
       private:
 	struct callbacks {
 		evict_callback evict;
@@ -326,16 +333,6 @@ class cache : public cache_ref
 			vmemcache_delete(cache);
 		}
 	};
-
-	static VMEMcache *
-	create()
-	{
-		VMEMcache *cache = vmemcache_new();
-
-		if (!cache)
-			fail();
-		return cache;
-	}
 
 	/* An exception may pass through the library: libvmemcache.h. */
 	static void
@@ -354,9 +351,69 @@ class cache : public cache_ref
 			{static_cast<const char *>(key), key_size});
 	}
 
-	std::unique_ptr<VMEMcache, deleter> _owned;
-	/* The library has their address: they do not move with the object. */
+	/*
+	 * The library has their address: they do not move with the object. They
+	 * go after who may call them.
+	 */
 	std::unique_ptr<callbacks> _callbacks;
+	std::unique_ptr<VMEMcache, deleter> _owned;
+};
+
+/* A cache, deleted with this object. */
+class cache : public owned_ref
+{
+      public:
+	/* path: a directory, or a /dev/dax device; see vmemcache_add(). */
+	explicit cache(const std::string &path, const options &options = {})
+	    : owned_ref(vmemcache_new())
+	{
+		if (options.size)
+			check(vmemcache_set_size(native(), options.size));
+		if (options.extent_size)
+			check(vmemcache_set_extent_size(
+				native(), options.extent_size));
+		check(vmemcache_set_eviction_policy(native(), options.policy));
+		check(vmemcache_set_metadata(native(), options.metadata));
+		check(vmemcache_set_metadata_limit(
+			native(), options.metadata_limit));
+		check(vmemcache_set_most(native(), options.most));
+		check(vmemcache_set_prefault(
+			native(), options.prefault_threads, nullptr, nullptr));
+		check(vmemcache_set_ordered(native(), options.ordered));
+		check(vmemcache_add(native(), path.c_str()));
+	}
+};
+
+struct space_options {
+	std::string name = "space";
+	std::size_t quota = 0;    /* bytes that it has at most; 0: any */
+	std::size_t reserved = 0; /* bytes that others leave it */
+};
+
+/*
+ * A space of a cache, with keys of its own, deleted with this object, which
+ * must be before the cache is; see vmemcache_space(3).
+ *
+ *     libvmemcache::space ann(cache, {.name = "ann", .quota = 1 << 20});
+ *     ann.put("key", "value");
+ */
+class space : public owned_ref
+{
+      public:
+	explicit space(cache_ref cache, const space_options &options = {})
+	    : owned_ref(make(cache, options))
+	{
+	}
+
+      private:
+	static VMEMcache *
+	make(cache_ref cache, const space_options &options)
+	{
+		const vmemcache_space how = {sizeof(how), options.name.c_str(),
+			options.quota, options.reserved};
+
+		return vmemcache_new_space(cache.native(), &how);
+	}
 };
 
 } // namespace libvmemcache

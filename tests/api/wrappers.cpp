@@ -119,6 +119,39 @@ test_callbacks(const char *directory)
 }
 
 static void
+test_spaces(const char *directory)
+{
+	cache c(directory);
+	libvmemcache::space a(c, {.name = "a", .quota = 102400});
+	unsigned evicted = 0;
+
+	assert(c.put("key", "of the cache") && a.put("key", "of a"));
+	{
+		libvmemcache::space b(c);
+		assert(!b.get("key") && b.put("key", "of b"));
+		assert(b.get("key") == "of b");
+		b.on_miss([](cache_ref space, std::string_view key) {
+			space.put(key, "loaded");
+		});
+		libvmemcache::space moved(std::move(b));
+		assert(moved.get("another") == "loaded");
+		assert(moved.get("key") == "of b" && !a.contains("another"));
+		assert(c.stat(VMEMCACHE_STAT_ENTRIES) == 4);
+	}
+	assert(c.stat(VMEMCACHE_STAT_ENTRIES) == 2);
+	a.on_evict([&](cache_ref, std::string_view key) {
+		assert(key == "key");
+		evicted++;
+	});
+	assert(a.put("large", std::string(102400, 'x')) && evicted == 1);
+	assert(thrown([&] { a.put("k", std::string(102401, 'x')); }) == ENOSPC);
+	a.clear();
+	assert(!a.contains("large") && c.get("key") == "of the cache");
+	assert(thrown([&] { libvmemcache::space{cache_ref(a)}; }) == EINVAL);
+	assert(thrown([&] { libvmemcache::space(c, {.quota = 1}); }) == EINVAL);
+}
+
+static void
 test_resources(const char *directory)
 {
 	libmemkind::pmem_resource pmem(directory, 32 << 20);
@@ -158,6 +191,7 @@ main(int argc, char *argv[])
 	test_replacing_and_pins(argv[1]);
 	test_failures(argv[1]);
 	test_callbacks(argv[1]);
+	test_spaces(argv[1]);
 	test_resources(argv[1]);
 	return 0;
 }
