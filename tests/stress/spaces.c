@@ -416,7 +416,7 @@ run(enum vmemcache_repl_p policy)
 
 	s = (struct scene){.cache = fixture_open(POOL, 0, policy),
 		.seed = testing_seed() << 8,
-		.operations = testing_operations(20000)};
+		.operations = testing_operations(80000)};
 	for (unsigned i = 0; i < PLACES; i++) {
 		s.place[i].number = i;
 		pthread_rwlock_init(&s.place[i].lock, NULL);
