@@ -4,7 +4,8 @@
  *
  * Fills a small cache, then carries out one kind of call many times in a
  * function of its own, to which the counting is limited. Built a second time
- * with CALL_COSTS_SLOWED for the test of that script.
+ * with CALL_COSTS_SLOWED for the test of that script. Of operations whose names
+ * begin with "space_", all calls are of a space of the cache.
  *
  * Usage: call_costs OPERATION CALLS [POLICY], where OPERATION is one of those
  * below, and POLICY a number as in the header: LRU, unless it is given
@@ -35,15 +36,22 @@ static const struct operation {
 		RESERVE
 	} call;
 } operations[] = {
-	{"get_256", 256, GET}, {"get_1k", 1024, GET}, {"miss", 256, MISS},
-	{"put_256", 256, PUT}, {"put_1k", 1024, PUT},
-	{"ordered_256", 256, ORDERED}, {"ordered_1k", 1024, ORDERED},
+	{"get_256", 256, GET},
+	{"get_1k", 1024, GET},
+	{"miss", 256, MISS},
+	{"put_256", 256, PUT},
+	{"put_1k", 1024, PUT},
+	{"ordered_256", 256, ORDERED},
+	{"ordered_1k", 1024, ORDERED},
 	{"store_1k", 1024, STORE},     /* of a new key */
 	{"replace_1k", 1024, REPLACE}, /* of one that is there */
 	{"expire_1k", 1024, EXPIRE},   /* of a new key, for 1 to 100 s */
 	{"many_1k", 1024, MANY},       /* of new keys, 16 at once: each */
 	{"pin_256", 256, PIN},         /* and its unpin */
 	{"reserve_1k", 1024, RESERVE}, /* of a new key, and its commit */
+	{"space_get_256", 256, GET},
+	{"space_miss", 256, MISS},
+	{"space_put_256", 256, PUT},
 };
 
 static uint64_t random_state = 1;
@@ -154,6 +162,7 @@ main(int argc, char **argv)
 			op = &operations[i];
 	}
 	VMEMcache *cache = vmemcache_new();
+	VMEMcache *space = cache;
 	if (argc > 3 && vmemcache_set_eviction_policy(
 				cache, (enum vmemcache_repl_p)atoi(argv[3])))
 		op = NULL;
@@ -165,14 +174,20 @@ main(int argc, char **argv)
 				   : vmemcache_errormsg());
 		return 2;
 	}
+	if (strncmp(op->name, "space_", 6) == 0)
+		space = vmemcache_new_space(cache, NULL);
+	if (!space) {
+		fprintf(stderr, "call_costs: %s\n", vmemcache_errormsg());
+		return 2;
+	}
 	uint64_t held = POOL / op->size;
 	struct operation put = {.size = op->size, .call = PUT};
 	while (next_key < held)
-		call(cache, &put, held);
+		call(space, &put, held);
 	/* what the first calls of a kind allocate is not of the steady state */
 	for (unsigned i = 0; i < 2000; i++)
-		call(cache, op, held);
-	measured(cache, op, held, strtoul(argv[2], NULL, 10));
+		call(space, op, held);
+	measured(space, op, held, strtoul(argv[2], NULL, 10));
 	vmemcache_delete(cache);
 	return 0;
 }

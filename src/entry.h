@@ -376,15 +376,22 @@ vmc_key_equal(const unsigned char *a, const unsigned char *b, size_t size)
 	return ((a_first ^ b_first) | (a_last ^ b_last)) == 0;
 }
 
+/* Is it of that key, and of the era of that number, if there is a mark? */
+static inline bool
+vmc_entry_is_of(const struct vmc_entry *entry, const struct vmc_key *key,
+	uint32_t mark, uint32_t era_id)
+{
+	return entry->node.of_user == (key->size | mark) &&
+	       vmc_key_equal(entry->key, key->data, key->size) &&
+	       (mark == 0 || vmc_entry_era_id(entry) == era_id);
+}
+
 static inline bool
 vmc_entry_match(const void *leaf, const void *key_arg)
 {
-	const struct vmc_entry *entry = leaf;
 	const struct vmc_key *key = key_arg;
 
-	return entry->node.of_user == (key->size | key->mark) &&
-	       vmc_key_equal(entry->key, key->data, key->size) &&
-	       (key->mark == 0 || vmc_entry_era_id(entry) == key->era_id);
+	return vmc_entry_is_of(leaf, key, key->mark, key->era_id);
 }
 
 #endif

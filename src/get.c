@@ -117,27 +117,36 @@ prefetch_entry(const struct vmc_entry *e)
 /*
  * The copying get of the comment above. -ENOENT on a miss; -EAGAIN if the
  * entry was evicted while it was read. info: NULL, and peek: false, of a get.
- * of_space: the key's space is one. The era that it is in is told within the
- * epoch; with a key of the cache itself nothing of that is done.
+ *
+ * of_space: the key's space is one; of a key of the cache nothing is done for
+ * that. The era of the space is loaded once, within the epoch. While the epoch
+ * lasts the era is not freed, and its number is no other's (space.c): an entry
+ * with the same number is of this very era, and the policy of the era is there
+ * for the touch. A clear that stores another era after the load comes after the
+ * get: the get overlaps it, and so does the put of whatever it finds that is
+ * stored later. After a clear that has returned, the load gives another era,
+ * and the number tells its entries from those that are cleared.
  */
 static inline __attribute__((always_inline)) ssize_t
 read_once(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_key *given, bool of_space,
+	struct vmc_stripe *stripe, const struct vmc_key *key, bool of_space,
 	void *buffer, size_t buffer_size, size_t offset, size_t *value_size,
 	struct vmemcache_info *info, bool peek)
 {
-	struct vmc_key key = *given;
+	const uint32_t mark = of_space ? VMC_ENTRY_MARK : 0;
+	const struct vmc_era *era = NULL;
 	struct vmc_entry *e = NULL;
 	uint32_t pending = 1;
 
-	key.mark = 0;
 	vmc_epoch_enter(thread);
 	if (of_space)
-		vmc_key_look(&key);
-	VMC_INDEX_FOR_EACH(c, cache->index, key.hash, true)
+		era = vmc_space_era(key->space);
+	VMC_INDEX_FOR_EACH(c, cache->index, key->hash, true)
 	{
+		uint32_t id = of_space ? era->id : 0;
 		prefetch_value(cache, &c, offset);
-		if (__builtin_expect(vmc_entry_match(c.leaf, &key), 1)) {
+		if (__builtin_expect(
+			    vmc_entry_is_of(c.leaf, key, mark, id), 1)) {
 			e = c.leaf;
 			break;
 		}
@@ -164,7 +173,7 @@ read_once(struct vmemcache *cache, struct vmc_thread *thread,
 		    state == VMC_ENTRY_LIVE && cache->wants_touches && !peek,
 		    1))
 		pending = vmc_cache_touch(cache,
-			of_space ? key.era->policy : cache->policy, stripe, e);
+			of_space ? era->policy : cache->policy, stripe, e);
 	vmc_epoch_exit(thread);
 	if (__builtin_expect(state == VMC_ENTRY_DEAD, 0))
 		return -EAGAIN;
@@ -228,13 +237,18 @@ vmc_cache_ask_on_miss(struct vmemcache *cache, const struct vmc_thread *thread,
 	return handover->result;
 }
 
-/* The rest of a get that did not succeed at once: look again, ask, look. */
+/*
+ * The rest of a get that did not succeed at once: look again, ask, look. The
+ * key is hashed here, so that what succeeds at once need not keep the hash.
+ */
 static __attribute__((noinline)) ssize_t
 get_on(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_stripe *stripe, struct vmc_handover *request, ssize_t so_far)
 {
 	ssize_t n = so_far;
 
+	request->key = vmc_cache_key(
+		request->key.space, request->key.data, request->key.size);
 	if (n == -EAGAIN)
 		n = vmc_cache_read(cache, thread, stripe, request);
 	if (!request->peek)
@@ -253,10 +267,9 @@ static inline __attribute__((always_inline)) void
 count_get(const struct vmc_key *key, bool of_space, struct vmc_stripe *stripe,
 	bool hit)
 {
+	vmc_count(stripe, hit ? VMC_COUNT_HIT : VMC_COUNT_MISS, 1);
 	if (of_space)
-		vmc_count_get(key->space, stripe, hit);
-	else
-		vmc_count(stripe, hit ? VMC_COUNT_HIT : VMC_COUNT_MISS, 1);
+		vmc_space_count_get(key->space, stripe, hit);
 }
 
 static inline __attribute__((always_inline)) ssize_t
@@ -273,7 +286,9 @@ get_key(struct vmemcache *cache, struct vmc_thread *thread,
 	}
 	if (__builtin_expect(n < 0, 0))
 		return get_on(cache, thread, stripe,
-			&(struct vmc_handover){.key = *key,
+			&(struct vmc_handover){.key = {.data = key->data,
+						       .size = key->size,
+						       .space = key->space},
 				.buffer = buffer,
 				.buffer_size = buffer_size,
 				.offset = offset,
@@ -283,11 +298,11 @@ get_key(struct vmemcache *cache, struct vmc_thread *thread,
 	return n;
 }
 
-/* Of a space, or of the cache, which is the same then. */
+/* Of a space: of_space; or of the cache, which is the same then. */
 static inline __attribute__((always_inline)) ssize_t
-get(struct vmemcache *cache, struct vmemcache *space, const void *data,
-	size_t key_size, void *buffer, size_t buffer_size, size_t offset,
-	size_t *value_size)
+get(struct vmemcache *cache, struct vmemcache *space, bool of_space,
+	const void *data, size_t key_size, void *buffer, size_t buffer_size,
+	size_t offset, size_t *value_size)
 {
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
@@ -297,7 +312,7 @@ get(struct vmemcache *cache, struct vmemcache *space, const void *data,
 		return vmc_cache_failed(-ENOMEM);
 	struct vmc_key key = vmc_cache_key(space, data, key_size);
 	stripe->now = 0;
-	ssize_t n = get_key(cache, thread, stripe, &key, space != cache, buffer,
+	ssize_t n = get_key(cache, thread, stripe, &key, of_space, buffer,
 		buffer_size, offset, value_size);
 	return __builtin_expect(n >= 0, 1) ? n : vmc_cache_failed(n);
 }
@@ -312,10 +327,10 @@ vmc_cache_get(struct vmemcache *cache, const void *data, size_t key_size,
 	void *buffer, size_t buffer_size, size_t offset, size_t *value_size)
 {
 	if (key_size == sizeof(uint64_t))
-		return get(cache, cache, data, sizeof(uint64_t), buffer,
+		return get(cache, cache, false, data, sizeof(uint64_t), buffer,
 			buffer_size, offset, value_size);
-	return get(cache, cache, data, key_size, buffer, buffer_size, offset,
-		value_size);
+	return get(cache, cache, false, data, key_size, buffer, buffer_size,
+		offset, value_size);
 }
 
 VMC_NO_CANARY __attribute__((aligned(64))) ssize_t
@@ -324,10 +339,10 @@ vmc_cache_get_of_space(struct vmemcache *space, const void *data,
 	size_t *value_size)
 {
 	if (key_size == sizeof(uint64_t))
-		return get(space->root, space, data, sizeof(uint64_t), buffer,
-			buffer_size, offset, value_size);
-	return get(space->root, space, data, key_size, buffer, buffer_size,
-		offset, value_size);
+		return get(space->root, space, true, data, sizeof(uint64_t),
+			buffer, buffer_size, offset, value_size);
+	return get(space->root, space, true, data, key_size, buffer,
+		buffer_size, offset, value_size);
 }
 
 ssize_t
@@ -346,7 +361,7 @@ vmc_cache_fetch(struct vmemcache *space, const void *data, size_t key_size,
 	if (info)
 		vmc_versions_ask(cache, stripe);
 	struct vmc_handover request = {
-		.key = vmc_cache_key(space, data, key_size),
+		.key = {.data = data, .size = key_size, .space = space},
 		.buffer = buffer,
 		.buffer_size = buffer_size,
 		.offset = offset,

@@ -293,7 +293,7 @@ vmc_space_went(struct vmemcache *cache, const struct vmc_entry *e,
 }
 
 void
-vmc_space_count_get(
+vmc_space_count_first(
 	struct vmemcache *space, struct vmc_stripe *stripe, bool hit)
 {
 	struct vmc_tally *tally = NULL;
@@ -303,11 +303,14 @@ vmc_space_count_get(
 		if (__builtin_expect(!tally, 0))
 			tally = vmc_tally_make(stripe, space->number);
 	}
-	if (__builtin_expect(!tally, 0))
+	if (__builtin_expect(!tally, 0)) {
 		vmc_fetch_add_relaxed(
 			hit ? &space->counted.hits : &space->counted.misses, 1);
-	else
-		vmc_owner_add(hit ? &tally->hits : &tally->misses, 1);
+		return;
+	}
+	stripe->tallied = space;
+	stripe->tally = tally;
+	vmc_space_count_get(space, stripe, hit);
 }
 
 struct vmemcache *

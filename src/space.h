@@ -112,17 +112,21 @@ vmc_era_items(const struct vmc_era *era)
 	return vmc_load_acquire(&era->items) & ~VMC_ERA_ENDED;
 }
 
-/*
- * Within an epoch, before the key is compared: of a space, the era that it is
- * in. It is valid as long as the epoch.
- */
+/* Of a space, within an epoch: the era that it is in, valid as long as that. */
+static inline struct vmc_era *
+vmc_space_era(const struct vmemcache *space)
+{
+	/* acquire: pairs with the release by who began it */
+	return vmc_load_acquire(&space->era);
+}
+
+/* Within an epoch, before the key is compared: of a space, its era. */
 static inline void
 vmc_key_look(struct vmc_key *key)
 {
 	if (__builtin_expect(!vmc_is_space(key->space), 1))
 		return;
-	/* acquire: pairs with the release by who began it */
-	key->era = vmc_load_acquire(&key->space->era);
+	key->era = vmc_space_era(key->space);
 	key->mark = VMC_ENTRY_MARK;
 	key->era_id = key->era->id;
 }
@@ -153,9 +157,26 @@ vmc_key_let_go(struct vmc_key *key)
 	key->mark = 0;
 }
 
-/* A get through a space has found its key, or not. */
-void vmc_space_count_get(
+/* The same as below, for a space that is not the last that was counted. */
+void vmc_space_count_first(
 	struct vmemcache *space, struct vmc_stripe *stripe, bool hit);
+
+/*
+ * A get through a space has found its key, or not. A thread that goes on with
+ * the same space finds its tally where it left it: a handle has one number, and
+ * a stripe one tally for that, as long as there is the cache.
+ */
+static inline void
+vmc_space_count_get(
+	struct vmemcache *space, struct vmc_stripe *stripe, bool hit)
+{
+	struct vmc_tally *tally = stripe->tally;
+
+	if (__builtin_expect(stripe->tallied == space, 1))
+		vmc_owner_add(hit ? &tally->hits : &tally->misses, 1);
+	else
+		vmc_space_count_first(space, stripe, hit);
+}
 
 static inline void
 vmc_count_get(struct vmemcache *space, struct vmc_stripe *stripe, bool hit)

@@ -111,6 +111,9 @@ struct vmc_stripe {
 	struct vmc_reserve reserve;
 	/* gets through spaces, by their numbers; release, acquire */
 	struct vmc_tallies *_Atomic tallies;
+	/* the owner's: that of the space that it got from last (space.h) */
+	const struct vmemcache *tallied;
+	struct vmc_tally *tally;
 	struct vmc_ring ring;
 };
 

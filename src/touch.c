@@ -75,12 +75,14 @@ struct batch {
 	unsigned count;
 };
 
-static struct vmc_era *
-era_of(struct vmemcache *cache, struct vmc_policy_node *node)
+/* Are both of one era, or both the cache's own? */
+static inline bool
+are_of_one(const struct vmc_entry *a, const struct vmc_entry *b)
 {
-	const struct vmc_entry *e = vmc_entry_of(node);
-
-	return vmc_entry_is_marked(e) ? vmc_era_of(cache, e) : NULL;
+	if (vmc_entry_is_marked(a))
+		return vmc_entry_is_marked(b) &&
+		       vmc_entry_era_id(a) == vmc_entry_era_id(b);
+	return !vmc_entry_is_marked(b);
 }
 
 /*
@@ -93,11 +95,13 @@ pass_by_era(struct vmemcache *cache, const struct batch *b)
 	unsigned end;
 
 	for (unsigned i = 0; i < b->count; i = end) {
-		struct vmc_era *era = era_of(cache, b->nodes[i]);
+		const struct vmc_entry *e = vmc_entry_of(b->nodes[i]);
+		struct vmc_era *era =
+			vmc_entry_is_marked(e) ? vmc_era_of(cache, e) : NULL;
 		struct vmc_policy *policy = era ? era->policy : cache->policy;
-		end = i + 1;
-		while (end < b->count && era_of(cache, b->nodes[end]) == era)
-			end++;
+		for (end = i + 1; end < b->count; end++)
+			if (!are_of_one(e, vmc_entry_of(b->nodes[end])))
+				break;
 		policy->ops->touch(policy, b->nodes + i, b->ats + i,
 			b->ticks + i, end - i);
 		if (!era)
