@@ -511,6 +511,7 @@ do_anything(VMEMcache *cache, uint64_t *random)
 	struct vmemcache_item item;
 	size_t size =
 		testing_below(random, testing_below(random, 20) ? 3000 : 60000);
+	bool was_there;
 
 	switch (testing_below(random, 6)) {
 	case 0:
@@ -525,9 +526,9 @@ do_anything(VMEMcache *cache, uint64_t *random)
 		model[key].size = size;
 		break;
 	case 2:
-		assert_int_equal(
-			fixture_evict(cache, key) == 0, model[key].there);
-		model[key].there = false;
+		was_there = model[key].there; /* before it is told */
+		assert_int_equal(fixture_evict(cache, key) == 0, was_there);
+		assert_false(model[key].there);
 		break;
 	case 3:
 		if (vmemcache_pin(cache, &key, sizeof(key), 0, &item) == 0) {
