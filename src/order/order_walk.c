@@ -55,9 +55,13 @@ push_from(struct pending *pending, struct node *node, unsigned symbol)
 		unsigned k = count;
 		if (!word || symbol_of(word) < symbol)
 			continue;
-		count++;
-		for (; k > 0 && symbol_of(found[k - 1]) > symbol_of(word); k--)
-			found[k] = found[k - 1];
+		while (k > 0 && symbol_of(found[k - 1]) > symbol_of(word))
+			k--;
+		/* it went and came again, into another word, meanwhile */
+		if (k > 0 && symbol_of(found[k - 1]) == symbol_of(word))
+			continue;
+		memmove(found + k + 1, found + k,
+			(count++ - k) * sizeof(*found));
 		found[k] = word;
 	}
 	while (count > 0)
