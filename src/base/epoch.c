@@ -168,12 +168,32 @@ give_back(struct vmc_thread *t)
 
 void (*_Atomic vmc_thread_has_left)(unsigned slot);
 
+/*
+ * Where a thread ends by pthread_exit(3) or a cancellation, address sanitizer
+ * still has marks on the stack of the functions that were left, and would take
+ * what runs there now for a fault.
+ */
+static void
+forget_left_frames(void)
+{
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+	enum { BELOW = 64 << 10 };
+	void __asan_unpoison_memory_region(void const volatile *, size_t);
+	char *frame = __builtin_frame_address(0);
+
+	__asan_unpoison_memory_region(frame - BELOW, BELOW);
+#endif
+#endif
+}
+
 static void
 leave(void *arg)
 {
 	unsigned slot = ((struct vmc_thread *)arg)->slot;
 	void (*then)(unsigned) = vmc_load_acquire(&vmc_thread_has_left);
 
+	forget_left_frames();
 	vmc_thread_cached = NULL;
 	left = true;
 	vmc_lock_acquire(&registry);
