@@ -28,7 +28,8 @@ lowest_bits(const void *key, size_t size)
 {
 	uint64_t number = 0;
 
-	memcpy(&number, key, size < 8 ? size : 8);
+	if (size)
+		memcpy(&number, key, size < 8 ? size : 8);
 	return UINT64_C(0xfedcba9876543210) + number % 4;
 }
 
