@@ -71,8 +71,8 @@ struct vmemcache {
 	uint64_t reserved;        /* blocks */
 	_Atomic unsigned calling; /* threads that are in callbacks of it */
 	/* under the policy's lock: */
-	unsigned eras; /* that have it as owner */
-	struct vmemcache *next_space;
+	unsigned eras;                              /* that have it as owner */
+	struct vmemcache *next_space, **space_link; /* what leads to it */
 	struct vmc_space_counts counted;
 
 	/* --- what follows the cache alone has --- */

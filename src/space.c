@@ -392,10 +392,10 @@ take_handle(struct vmemcache *cache, struct vmc_spaces *spaces)
 	return space;
 }
 
-/* Under the lock. */
+/* Under the lock; quota and reserved in blocks. */
 static int
-make_space(struct vmemcache *cache, const struct vmemcache *model,
-	struct vmemcache **made)
+make_space(struct vmemcache *cache, const char *name, uint64_t quota,
+	uint64_t reserved, struct vmemcache **made)
 {
 	struct vmc_spaces *spaces = prepare(cache);
 
@@ -406,8 +406,7 @@ make_space(struct vmemcache *cache, const struct vmemcache *model,
 		return vmc_fail(
 			ENOSPC, "a cache has up to %u spaces", VMC_SPACES_MAX);
 	uint64_t blocks = vmc_load_relaxed(&cache->blocks);
-	if (model->reserved > blocks ||
-		spaces->reserved > blocks - model->reserved)
+	if (reserved > blocks || spaces->reserved > blocks - reserved)
 		return vmc_fail_const(
 			ENOSPC, "not so much of the pool can be reserved");
 	struct vmemcache *space = take_handle(cache, spaces);
@@ -415,9 +414,9 @@ make_space(struct vmemcache *cache, const struct vmemcache *model,
 		return out_of_memory();
 	space->block_size = cache->block_size;
 	space->seed = vmc_os_random64();
-	space->quota = model->quota;
-	space->reserved = model->reserved;
-	strcpy(space->name, model->name);
+	space->quota = quota;
+	space->reserved = reserved;
+	strcpy(space->name, name ? name : "space");
 	vmc_space_sum_gets(cache, space->number, &space->counted.hits_before,
 		&space->counted.misses_before);
 	struct vmc_era *era = begin_era(cache, space);
@@ -433,6 +432,9 @@ make_space(struct vmemcache *cache, const struct vmemcache *model,
 	set_active(spaces);
 	vmc_store_release(&space->era, era);
 	space->next_space = spaces->first;
+	space->space_link = &spaces->first;
+	if (spaces->first)
+		spaces->first->space_link = &space->next_space;
 	spaces->first = space;
 	vmc_store_release(
 		&space->usable_in, vmc_load_relaxed(&cache->usable_in));
@@ -447,22 +449,20 @@ vmc_space_new(struct vmemcache *cache, const struct vmemcache_space *how,
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
-	struct vmemcache model = {
-		.quota = how->quota ? how->quota / cache->block_size
-				    : UINT64_MAX,
-		.reserved = how->reserved / cache->block_size +
-			    (how->reserved % cache->block_size != 0)};
+	uint64_t quota =
+		how->quota ? how->quota / cache->block_size : UINT64_MAX;
+	uint64_t reserved = how->reserved / cache->block_size +
+			    (how->reserved % cache->block_size != 0);
 
 	if (!stripe)
 		return out_of_memory();
-	strcpy(model.name, how->name ? how->name : "space");
-	if (model.quota == 0 || model.reserved > model.quota)
+	if (quota == 0 || reserved > quota)
 		return vmc_fail_const(EINVAL,
 			"the quota is less than a block, or than what is "
 			"reserved");
 	vmc_cache_begin_change(cache, stripe);
 	vmc_lock_acquire(&cache->policy_lock);
-	int rc = make_space(cache, &model, space);
+	int rc = make_space(cache, how->name, quota, reserved, space);
 	vmc_cache_release_policy(cache);
 	vmc_cache_end_change(stripe);
 	return rc;
@@ -500,11 +500,9 @@ vmc_space_dismiss(struct vmc_era *ended)
 static void
 unlink_space(struct vmc_spaces *spaces, struct vmemcache *space)
 {
-	struct vmemcache **at = &spaces->first;
-
-	while (*at != space)
-		at = &(*at)->next_space;
-	*at = space->next_space;
+	*space->space_link = space->next_space;
+	if (space->next_space)
+		space->next_space->space_link = space->space_link;
 	spaces->count--;
 	spaces->reserved -= space->reserved;
 }
