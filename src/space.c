@@ -9,12 +9,13 @@
  *
  * What a space holds is of its current era. An era has an instance of the
  * cache's policy, which orders its nodes; the instances have their rows in
- * common (policy/rows.h), so a small space takes about a kilobyte. To clear a
- * space is to give it another era: one store. From then on no call finds what
- * is of the old one, as each compares numbers. What the old one holds is still
- * in the index, and its policy says where: it is taken before anything is
- * evicted (share.c). Rejected: a list of the space's entries to be walked, time
- * in proportion to them; an index for each, which takes 16 KiB and more.
+ * common (policy/rows.h), so a small space takes less than two kilobytes. To
+ * clear a space is to give it another era: one store. From then on no call
+ * finds what is of the old one, as each compares numbers. What the old one
+ * holds is still in the index, and its policy says where: it is taken before
+ * anything is evicted (share.c). Rejected: a list of the space's entries to be
+ * walked, time in proportion to them; an index for each, which takes 16 KiB and
+ * more.
  *
  * Who may have an era. Its memory is never given back before the cache is
  * closed, and neither is that of a space; their numbers are used again:
