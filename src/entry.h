@@ -172,7 +172,7 @@ vmc_entry_settled(const struct vmc_entry *entry)
 	return state;
 }
 
-/* DEAD or MOVING: no pin can be added, for ever or for now. */
+/* DEAD or MOVING: no pin can be added, ever or at this moment. */
 static inline bool
 vmc_entry_takes_no_pin(uint16_t state)
 {

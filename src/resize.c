@@ -197,7 +197,7 @@ meet(void *leaf, void *arg)
 	closed = vmc_extent_count_closed(s->cache->extent, &runs);
 	if (closed == 0 || s->count == BATCH ||
 		vmc_load_acquire(&e->state) != VMC_ENTRY_LIVE)
-		return; /* where it is for now */
+		return; /* a later round meets it again */
 	s->found[s->count++] =
 		(struct found){e, vmc_cache_hash(s->cache, e), count, closed};
 }
