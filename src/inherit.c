@@ -68,8 +68,8 @@
  * Who only follows the list holds the first where it takes other locks
  * meanwhile; fork handlers, which run with the heap's locks held, the second.
  */
-static struct vmc_lock caches;
-static struct vmc_lock lock;
+static struct vmc_lock caches = VMC_LOCK_INITIALIZER(VMC_RANK_CACHES);
+static struct vmc_lock lock = VMC_LOCK_INITIALIZER(VMC_RANK_THREADS);
 static struct vmemcache *_Atomic first;
 static unsigned forks; /* that have begun, under the lock */
 /* of the fork that this thread is in */
@@ -202,8 +202,6 @@ vmc_cache_inherit(struct vmemcache *space)
 __attribute__((constructor)) static void
 start(void)
 {
-	vmc_lock_init(&lock, VMC_RANK_THREADS);
-	vmc_lock_init(&caches, VMC_RANK_CACHES);
 	pthread_atfork(before_fork, NULL, after_fork_in_child);
 	vmc_store_release(&vmc_thread_has_left, leave_caches);
 }

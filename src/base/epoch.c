@@ -97,7 +97,7 @@ static _Atomic unsigned slots;
 static _Atomic unsigned taken_slots;
 static unsigned free_from; /* no slot below is free; under the lock */
 
-static struct vmc_lock registry;
+static struct vmc_lock registry = VMC_LOCK_INITIALIZER(VMC_RANK_THREADS);
 static unsigned late_ones; /* under it: records that are */
 static _Thread_local bool left;
 static pthread_key_t exit_key;
@@ -369,7 +369,6 @@ vmc_epoch_after_fork(bool by_survivor)
 static void
 start(void)
 {
-	vmc_lock_init(&registry, VMC_RANK_THREADS);
 	exit_key_made = pthread_key_create(&exit_key, leave) == 0;
 	vmc_store_relaxed(
 		&vmc_epoch_readers_fence, !vmc_os_membarrier_register());

@@ -52,6 +52,12 @@ struct vmc_lock {
 	enum vmc_lock_rank rank;
 };
 
+/* Of a lock that may be needed before any constructor has run. */
+#define VMC_LOCK_INITIALIZER(rank)                                             \
+	{                                                                      \
+		PTHREAD_MUTEX_INITIALIZER, (rank)                              \
+	}
+
 /* Cannot fail: a default mutex needs no resources on Linux. */
 void vmc_lock_init(struct vmc_lock *lock, enum vmc_lock_rank rank);
 void vmc_lock_destroy(struct vmc_lock *lock);

@@ -113,7 +113,7 @@ on_small_stack(void *(*go)(void *), struct dive *d)
 	size_t stack = STACK;
 
 #ifdef VMC_TESTING_SANITIZED
-	stack *= 8; /* frames are padded */
+	stack *= 16; /* frames are padded */
 #endif
 	assert_int_equal(pthread_attr_init(&attr), 0);
 	assert_int_equal(pthread_attr_setstacksize(&attr, stack), 0);

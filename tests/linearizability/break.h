@@ -15,7 +15,6 @@
 #include "cache.h"
 
 #include <sched.h>
-#include <stdlib.h>
 
 #if defined(BREAK_RECHECK)
 /* A get does not notice that the entry died during the copy. */
@@ -74,6 +73,9 @@ break_match(const void *leaf, const void *key)
 
 #elif defined(BREAK_GAP)
 /* What is replaced is taken out before the new value is put in. */
+static _Thread_local void *break_taken;
+static _Thread_local struct vmc_index_place break_place;
+
 static inline void *
 break_exchange(struct vmc_index *index, uint64_t hash,
 	vmc_index_match_fn *match, const void *key,
@@ -89,11 +91,19 @@ break_exchange(struct vmc_index *index, uint64_t hash,
 	if (vmc_index_begin(index, hash, (struct vmc_index_spot){0}, match, key,
 		    where) != 0)
 		return NULL;
+	break_taken = leaf;
+	break_place = *where;
 	return leaf;
 }
+
+/* Given up: it goes back in. */
+static inline void
+break_cancel(struct vmc_index *index, uint64_t hash)
+{
+	vmc_index_publish(index, hash, break_taken, 0, &break_place);
+}
 #define vmc_index_begin_exchange(...) break_exchange(__VA_ARGS__)
-/* which leaves nothing latched that could be given up */
-#define vmc_index_cancel_exchange(index, hash) abort()
+#define vmc_index_cancel_exchange(index, hash) break_cancel(index, hash)
 
 #elif defined(BREAK_VERSION)
 /* A store does not look which version it replaces. */
