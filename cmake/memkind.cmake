@@ -50,15 +50,27 @@ list(TRANSFORM MEMKIND_STATIC_LIBS PREPEND "-l" OUTPUT_VARIABLE
 list(JOIN MEMKIND_PC_PRIVATE " " MEMKIND_PC_PRIVATE)
 vmc_pkg_config(memkind memkind-dev)
 
-# libmemtier: preloaded, it makes a program's malloc() one of libmemkind's. Not
-# below a sanitizer, which has a malloc() of its own.
+# libmemtier: preloaded, or linked into it, it makes a program's malloc() one of
+# libmemkind's. Not below a sanitizer, which has a malloc() of its own.
+if(NOT VMC_SANITIZE)
+	set(MEMTIER_MAP ${PROJECT_SOURCE_DIR}/src/libmemtier.map)
+	add_library(memtier_calls OBJECT memtier/preload.c)
+	target_compile_options(memtier_calls PRIVATE -fno-builtin)
+	target_link_libraries(memtier_calls PUBLIC memtier_variables)
+	vmc_static_library(memtier_static memtier ${MEMTIER_MAP} memkind_static
+		"memtier_calls;memtier_variables"
+		$<TARGET_OBJECTS:memtier_calls>
+		$<TARGET_OBJECTS:memtier_variables>)
+	if(VMC_INSTALL)
+		install(TARGETS memtier_static
+			ARCHIVE COMPONENT memkind-dev)
+	endif()
+endif()
 if(VMC_SHARED AND NOT VMC_SANITIZE)
-	add_library(memtier SHARED memtier/preload.c)
-	target_compile_options(memtier PRIVATE -fno-builtin)
-	target_link_libraries(memtier PRIVATE memtier_variables memkind
-		Threads::Threads ${CMAKE_DL_LIBS})
-	target_include_directories(memtier PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
-	vmc_shared_library(memtier ${PROJECT_SOURCE_DIR}/src/libmemtier.map 0.0.0)
+	add_library(memtier SHARED)
+	target_link_libraries(memtier PRIVATE memtier_calls memtier_variables
+		memkind Threads::Threads ${CMAKE_DL_LIBS})
+	vmc_shared_library(memtier ${MEMTIER_MAP} 0.0.0)
 	set_target_properties(memtier PROPERTIES INSTALL_RPATH "$ORIGIN")
 	file(RELATIVE_PATH MEMTIER_LIBRARIES /${CMAKE_INSTALL_BINDIR}
 		/${CMAKE_INSTALL_LIBDIR})

@@ -34,7 +34,7 @@ library=$(dirname "$(find "$prefix" -name libvmemcache.so)")
 export LD_LIBRARY_PATH="$library" PKG_CONFIG_PATH="$library/pkgconfig"
 for file in "$library/libvmemcache.so.0" "$library/libvmemcache.a" \
 	"$library/libmemkind.so.0" "$library/libmemkind.a" \
-	"$library/libmemtier.so.0" "$prefix/include/memkind_memtier.h" \
+	"$library/libmemtier.so.0" "$library/libmemtier.a" "$prefix/include/memkind_memtier.h" \
 	"$prefix/share/man/man3/memtier_malloc.3" \
 	"$prefix/share/man/man7/libmemtier.7" \
 	"$prefix/include/libvmemcache.h" \
@@ -100,4 +100,18 @@ for name in shared static kinds-shared kinds-static; do
 		*static) [ "$linked" = 0 ] ;;
 		esac
 	done
+done
+
+echo "libmemtier"
+flags=$(pkg-config --define-prefix --cflags --static --libs memkind)
+tiers="KIND:DRAM,RATIO:1;POLICY:STATIC_RATIO"
+# shellcheck disable=SC2086 # words are meant
+gcc tiers.c -o "$scratch/tiers" $flags
+! "$scratch/tiers"
+LD_PRELOAD="$library/libmemtier.so.0" MEMKIND_MEM_TIERS=$tiers "$scratch/tiers"
+for memkind in "$library/libmemkind.a" "$library/libmemkind.so"; do
+	# shellcheck disable=SC2086 # words are meant
+	gcc tiers.c -o "$scratch/tiers" "$library/libmemtier.a" "$memkind" \
+		${flags%% -lmemkind*} ${flags#* -lmemkind}
+	MEMKIND_MEM_TIERS=$tiers "$scratch/tiers"
 done

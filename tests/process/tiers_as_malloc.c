@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tiers_as_malloc.c -- processes whose malloc() is libmemtier's, which is
- * argv[1]: all calls, threads, children, and what the environment may say
+ * tiers_as_malloc.c -- processes whose malloc() is libmemtier's: all calls,
+ * threads, children, and what the environment may say
+ *
+ * argv[1] is the shared library; without it, the program is linked with the
+ * static one.
  */
 #include "testing.h"
 
@@ -198,7 +201,8 @@ run(const char *const *argv, const char *tiers, const char *thresholds,
 		dup2(ends[1], STDERR_FILENO);
 		close(ends[0]);
 		close(ends[1]);
-		setenv("LD_PRELOAD", library, 1);
+		if (library)
+			setenv("LD_PRELOAD", library, 1);
 		setenv("MEMKIND_DAX_KMEM_NODES", "0", 1);
 		if (tiers)
 			setenv("MEMKIND_MEM_TIERS", tiers, 1);
@@ -319,9 +323,12 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_mistakes),
 	};
+	const struct CMUnitTest linked[] = {cmocka_unit_test(test_tiers)};
 
 	if (argc > 1 && strcmp(argv[1], "--work") == 0)
 		return work_in_threads(argc, argv);
-	library = argv[argc - 1];
+	library = argv[1];
+	if (!library) /* the same code, which need not do all of it again */
+		return cmocka_run_group_tests(linked, NULL, NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
