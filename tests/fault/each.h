@@ -8,9 +8,8 @@
  * call any more. In each process the scenario follows once without a failure:
  * that must succeed, and leave what the same left where nothing ever failed.
  *
- * The first calls of a scenario (200; 40 in a sanitizer's build) all have their
- * turn, of the later ones, which are ever the same, about every 50th (10th) of
- * what came before; $VMC_FAULT_ALL=1: all of them.
+ * The first 60 calls of a scenario all have their turn. Later ones are much the
+ * same: after call n comes one about n / 10 later; $VMC_FAULT_ALL=1: all.
  */
 #ifndef VMC_TESTS_EACH_H
 #define VMC_TESTS_EACH_H
@@ -34,20 +33,11 @@
 #else
 #define EACH_COMPARE 1
 #endif
-#if defined(VMC_COVERAGE) || defined(VMC_TESTING_SANITIZED)
-#define EACH_RARELY 10
-#else
-#define EACH_RARELY 50
-#endif
-
 /* A watchdog's patience in seconds; hanging is a failure. */
 #define EACH_PATIENCE 240
 
-#ifdef VMC_TESTING_SANITIZED
-#define EACH_FIRST 40
-#else
-#define EACH_FIRST 200
-#endif
+#define EACH_FIRST 60
+#define EACH_RARELY 10
 
 struct each {
 	const char *name;
@@ -201,12 +191,12 @@ each_call(const struct each *scenario)
 	each_now = scenario;
 	assert_int_equal(each_process(0, 0, clean), EACH_FINE);
 	for (int mode = 0; mode < 2; mode++) {
-		long n = 1, runs = 0, every = mode ? 10 : EACH_RARELY;
+		long n = 1, runs = 0;
 		int result = EACH_FINE;
 		for (; result != EACH_NOT_REACHED && wrong < 10; runs++) {
 			result = each_process(n, mode ? LONG_MAX : 1, clean);
 			wrong += result == EACH_WRONG;
-			n += 1 + (n > EACH_FIRST && !all ? n / every : 0);
+			n += 1 + (n > EACH_FIRST && !all ? n / EACH_RARELY : 0);
 		}
 		printf("%s: %ld calls, %ld runs\n", scenario->name, n, runs);
 	}

@@ -118,7 +118,7 @@ test_evicted_by_key(void **state)
 	sleeper_start(&s);
 	for (uint64_t key = 1; key < BLOCKS; key++) {
 		assert_int_equal(fixture_evict(s.cache, key), 0);
-		if (key < 40)
+		if (key < 16)
 			fixture_check(s.cache);
 	}
 	assert_int_equal(count_reserved(s.cache), 0);
