@@ -63,6 +63,9 @@
  * the middle of a change perhaps; but each step of one is a store after which
  * it is whole but for `taken` and the lock, which are made anew.
  *
+ * Nothing is given up when the process ends: other threads may still be
+ * running, and the code stays where it is until then (stay.c).
+ *
  * Rejected: hazard pointers (a fence and a store per pointer followed), a
  * record per cache and thread (registration on the path of each first call),
  * userspace-rcu (LGPL, and its registration does not survive dlclose).
@@ -378,35 +381,4 @@ __attribute__((constructor)) static void
 start_at_load(void)
 {
 	start_once();
-}
-
-/*
- * dlclose or the process's end. Without the key no thread runs leave() in
- * code that is gone. Chunks are unmapped only where no other thread is known:
- * at the process's end others may still be running, and looking at all records
- * (vmc_epoch_safe()).
- */
-__attribute__((destructor)) static void
-stop(void)
-{
-	if (exit_key_made)
-		pthread_key_delete(exit_key);
-	exit_key_made = false;
-
-	vmc_lock_acquire(&registry);
-	unsigned own = vmc_thread_cached ? vmc_thread_cached->slot : 0;
-	bool alone = vmc_load_relaxed(&vmc_threads_alive) ==
-		     (vmc_thread_cached != NULL);
-	for (unsigned k = CHUNKS - 1; alone && own < chunk_start(k); k--) {
-		struct vmc_thread *chunk = vmc_load_relaxed(&chunks[k]);
-		if (!chunk)
-			continue;
-		vmc_store_release(&slots, chunk_start(k));
-		if (vmc_load_relaxed(&taken_slots) > chunk_start(k))
-			vmc_store_release(&taken_slots, chunk_start(k));
-		vmc_store_relaxed(&chunks[k], NULL);
-		vmc_os_unmap(
-			chunk, sizeof(struct vmc_thread) * FIRST_CHUNK << k);
-	}
-	vmc_lock_release(&registry);
 }

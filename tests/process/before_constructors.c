@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * before_constructors.c -- kinds and a cache are used by threads before the
- * library's own constructors have run
+ * library's own constructors have run, and after its destructors
  *
  * A kind divided by zero, memkind_check_available() answered for another kind,
- * and vmemcache_add() said that there is no memory.
+ * and vmemcache_add() said that there is no memory. Threads that were new at
+ * the end were told the same by every call.
  */
 #include "fixture.h"
 
@@ -12,6 +13,7 @@
 #include "memkind/malloc.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 static int refused, available, cached;
 static void *object;
@@ -29,12 +31,30 @@ use_kinds(void *unused)
 	return NULL;
 }
 
+static bool
+use_cache(void)
+{
+	VMEMcache *cache = fixture_new(0, 0, VMEMCACHE_REPLACEMENT_LRU);
+	bool used = vmemcache_add(cache, FIXTURE_DIR) == 0 &&
+		    fixture_put(cache, 1, 1, 100) == 0 &&
+		    fixture_has(cache, 1, 1, 100);
+
+	vmemcache_delete(cache);
+	return used;
+}
+
+static void *
+use_all(void *unused)
+{
+	use_kinds(unused);
+	return use_cache() ? unused : NULL;
+}
+
 /* Other constructors have the default priority, which is later. */
 static __attribute__((constructor(101))) void
 first_of_all(void)
 {
 	pthread_t threads[3];
-	VMEMcache *cache;
 
 	for (int i = 0; i < 3; i++)
 		testing_expect(pthread_create(&threads[i], NULL, use_kinds,
@@ -44,11 +64,21 @@ first_of_all(void)
 	object = vmc_memkind_malloc(MEMKIND_REGULAR, 1000);
 	for (int i = 0; i < 3; i++)
 		pthread_join(threads[i], NULL);
-	cache = fixture_new(0, 0, VMEMCACHE_REPLACEMENT_LRU);
-	cached = vmemcache_add(cache, FIXTURE_DIR) == 0 &&
-		 fixture_put(cache, 1, 1, 100) == 0 &&
-		 fixture_has(cache, 1, 1, 100);
-	vmemcache_delete(cache);
+	cached = use_cache();
+}
+
+/* Other destructors are run before. */
+static __attribute__((destructor(101))) void
+last_of_all(void)
+{
+	static char used;
+	pthread_t thread;
+	void *result = NULL;
+
+	if (pthread_create(&thread, NULL, use_all, &used) != 0 ||
+		pthread_join(thread, &result) != 0 || result != &used ||
+		testing_failures > 0)
+		_exit(EXIT_FAILURE);
 }
 
 static void
