@@ -424,8 +424,17 @@ struct vmemcache_store {
 	uint64_t stale_ms;   /* for VMEMCACHE_STALE */
 	uint32_t tag;        /* any number, stored with the value; 0 takes no
 				memory */
-	uint32_t cost;       /* of a miss; ignored so far */
+	uint32_t cost;       /* of a miss, in any unit; 0: as others' */
 };
+
+/*
+ * cost: with VMEMCACHE_REPLACEMENT_ADAPTIVE a cache prefers to keep what costs
+ * much for its blocks. Only the ratios of costs count: a value that costs 20
+ * times as much as others of its size that are evicted stays about 20 times as
+ * long without a use (32 times at most). One without a cost is neither
+ * preferred nor put at a disadvantage. A cost takes 4 to 16 bytes of metadata;
+ * other policies ignore it, and then it takes none.
+ */
 
 /*
  * Stores a copy of the value under a copy of the key, in one step: at any

@@ -69,18 +69,27 @@ class cache_ref
 		return put(key, std::as_bytes(std::span(value)));
 	}
 
-	/* Stores a copy, in the place of the value that is there, if one is. */
+	/*
+	 * Stores a copy, in the place of the value that is there, if one is.
+	 * cost: of a miss, as in struct vmemcache_store.
+	 */
 	void
-	set(std::string_view key, std::span<const std::byte> value)
+	set(std::string_view key, std::span<const std::byte> value,
+		std::uint32_t cost = 0)
 	{
+		struct vmemcache_store how = {};
+
+		how.struct_size = sizeof(how);
+		how.cost = cost;
 		check(vmemcache_store(native(), key.data(), key.size(),
-			value.data(), value.size(), nullptr, nullptr));
+			value.data(), value.size(), &how, nullptr));
 	}
 
 	void
-	set(std::string_view key, std::string_view value)
+	set(std::string_view key, std::string_view value,
+		std::uint32_t cost = 0)
 	{
-		set(key, std::as_bytes(std::span(value)));
+		set(key, std::as_bytes(std::span(value)), cost);
 	}
 
 	/*

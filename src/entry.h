@@ -285,6 +285,14 @@ vmc_entry_tag(const struct vmc_entry *entry)
 		       : 0;
 }
 
+static inline uint32_t
+vmc_entry_cost(const struct vmc_entry *entry)
+{
+	return vmc_entry_has_extra(entry)
+		       ? vmc_extra_cost(vmc_entry_extra(entry))
+		       : 0;
+}
+
 static inline size_t
 vmc_entry_size_with_tail(const struct vmc_entry *entry, size_t tail)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * extra.h -- what an entry has only if it is used: version, expiry, tag
+ * extra.h -- what an entry has only if it is used: version, expiry, tag, cost
  *
- *   ...key | (to a multiple of 8) | head | timer | tag
+ *   ...key | (to a multiple of 8) | head | timer | tag | cost
  *
  * Behind the key bytes, of entries that say so (entry.h). The head has the
  * version in its low 56 bits, 0 if there is none, and above it which of the
@@ -18,7 +18,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum vmc_extra_field { VMC_EXTRA_TIMER = 1, VMC_EXTRA_TAG = 2 };
+enum vmc_extra_field {
+	VMC_EXTRA_TIMER = 1,
+	VMC_EXTRA_TAG = 2,
+	VMC_EXTRA_COST = 4
+};
 
 #define VMC_EXTRA_VERSION_BITS 56
 
@@ -36,13 +40,15 @@ struct vmc_extras {
 	bool expires;      /* it has a timer */
 	uint64_t deadline; /* of that */
 	uint32_t tag;      /* 0: none */
+	uint32_t cost;     /* 0: none */
 };
 
 static inline unsigned
 vmc_extras_fields(const struct vmc_extras *extras)
 {
 	return (extras->expires ? VMC_EXTRA_TIMER : 0) |
-	       (extras->tag ? VMC_EXTRA_TAG : 0);
+	       (extras->tag ? VMC_EXTRA_TAG : 0) |
+	       (extras->cost ? VMC_EXTRA_COST : 0);
 }
 
 /* Where the tag is, or would be. */
@@ -53,11 +59,19 @@ vmc_extra_tag_offset(unsigned fields)
 					: offsetof(struct vmc_extra, timer);
 }
 
+/* The same of the cost. */
 static inline size_t
-vmc_extra_size(unsigned fields)
+vmc_extra_cost_offset(unsigned fields)
 {
 	return vmc_extra_tag_offset(fields) +
 	       (fields & VMC_EXTRA_TAG ? sizeof(uint32_t) : 0);
+}
+
+static inline size_t
+vmc_extra_size(unsigned fields)
+{
+	return vmc_extra_cost_offset(fields) +
+	       (fields & VMC_EXTRA_COST ? sizeof(uint32_t) : 0);
 }
 
 static inline unsigned
@@ -87,6 +101,21 @@ vmc_extra_tag(const struct vmc_extra *extra)
 {
 	return vmc_extra_fields(extra) & VMC_EXTRA_TAG
 		       ? *vmc_extra_tag_at(extra)
+		       : 0;
+}
+
+static inline uint32_t *
+vmc_extra_cost_at(const struct vmc_extra *extra)
+{
+	return (uint32_t *)((uintptr_t)extra +
+			    vmc_extra_cost_offset(vmc_extra_fields(extra)));
+}
+
+static inline uint32_t
+vmc_extra_cost(const struct vmc_extra *extra)
+{
+	return vmc_extra_fields(extra) & VMC_EXTRA_COST
+		       ? *vmc_extra_cost_at(extra)
 		       : 0;
 }
 
@@ -130,6 +159,8 @@ vmc_extra_fill(
 		vmc_timer_init(&extra->timer, extras->deadline, mark);
 	if (fields & VMC_EXTRA_TAG)
 		*vmc_extra_tag_at(extra) = extras->tag;
+	if (fields & VMC_EXTRA_COST)
+		*vmc_extra_cost_at(extra) = extras->cost;
 }
 
 #endif

@@ -5,11 +5,11 @@
  * The key's entry is latched in the index, so nobody takes it out meanwhile. If
  * it has a timer, that gets another deadline. If it has none, as it was stored
  * without expiry, there is no room for one in it: another entry, with the same
- * version, tag and blocks, takes its place (store.c). The value itself is not
- * touched. The old one must not be pinned then, as its blocks are the new one's
- * alone: so it goes from LIVE without pins to DEAD in one step, after which
- * nobody can pin it, and before the new one is there. Who finds it DEAD in
- * between looks the key up again, as ever.
+ * version, tag, cost and blocks, takes its place (store.c). The value itself is
+ * not touched. The old one must not be pinned then, as its blocks are the new
+ * one's alone: so it goes from LIVE without pins to DEAD in one step, after
+ * which nobody can pin it, and before the new one is there. Who finds it DEAD
+ * in between looks the key up again, as ever.
  */
 #include "put.h"
 
@@ -31,7 +31,8 @@ exchange(struct vmemcache *cache, struct vmc_thread *thread,
 			vmc_entry_has_extra(old) ? vmc_entry_version(old) : 0,
 		.expires = true,
 		.deadline = deadline,
-		.tag = vmc_entry_tag(old)};
+		.tag = vmc_entry_tag(old),
+		.cost = vmc_entry_cost(old)};
 	uint16_t state = VMC_ENTRY_LIVE;
 	struct vmc_entry *e = vmc_put_make_entry(
 		cache, stripe, key, vmc_entry_value_size(old), &extras);

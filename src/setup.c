@@ -147,6 +147,13 @@ hash_of_node(const struct vmc_policy_node *node, const void *cache)
 	return vmc_cache_hash(cache, vmc_entry_of_const(node));
 }
 
+static uint32_t
+cost_of_node(const struct vmc_policy_node *node, const void *cache)
+{
+	(void)cache;
+	return vmc_entry_cost(vmc_entry_of_const(node));
+}
+
 int
 vmc_cache_create_policy(struct vmemcache *cache, uint64_t blocks,
 	struct vmc_policy *first, struct vmc_policy **policy)
@@ -157,6 +164,7 @@ vmc_cache_create_policy(struct vmemcache *cache, uint64_t blocks,
 			offsetof(struct vmc_entry, node),
 		.blocks_of = blocks_of_node,
 		.hash_of = hash_of_node,
+		.cost_of = cost_of_node,
 		.ctx = cache,
 		.first = first};
 

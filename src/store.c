@@ -360,7 +360,10 @@ vmc_store_make_entry(struct vmc_storing *s)
 	extras.expires = extras.deadline != VMC_WHEEL_NEVER ||
 			 (s->how->flags & VMEMCACHE_KEEP_TTL &&
 				 vmc_load_relaxed(&cache->expiry));
-	if (!extras.tag && !extras.expires && !vmc_versions_wanted(cache))
+	if (cache->policy_ops->weighs_costs)
+		extras.cost = s->how->cost;
+	if (!extras.tag && !extras.cost && !extras.expires &&
+		!vmc_versions_wanted(cache))
 		return vmc_put_make_entry(
 			cache, s->stripe, s->key, s->value_size, NULL);
 	extras.version = vmc_version_draw(cache, s->stripe);

@@ -42,8 +42,9 @@ enum model_kind { MODEL_SIEVE, MODEL_S3FIFO, MODEL_ADAPTIVE };
 
 struct model {
 	enum model_kind kind;
-	uint64_t capacity; /* blocks */
-	uint64_t blocks[MODEL_ITEMS];
+	uint64_t capacity;            /* blocks */
+	uint64_t blocks[MODEL_ITEMS]; /* at least 1 */
+	uint32_t cost[MODEL_ITEMS];
 	uint64_t hash[MODEL_ITEMS];
 	uint8_t uses[MODEL_ITEMS];
 	struct model_list back; /* victims that came back */
@@ -57,6 +58,9 @@ struct model {
 	uint64_t came;       /* blocks */
 	uint64_t evicted[2]; /* of each queue, of late */
 	uint64_t ratio_log;
+	bool knows_worth;
+	int64_t worth_log; /* of a block that was evicted of late */
+	uint64_t random;
 	/* S3-FIFO and ADAPTIVE */
 	struct vmc_ghost ghost;
 };
@@ -269,6 +273,41 @@ model_regret(struct model *m, int queue)
 		m->ratio_log = 5 * 65536;
 }
 
+/* In 65536ths; between powers of two as if it was a straight line. */
+static inline int64_t
+model_log(uint64_t n)
+{
+	int64_t whole = 0;
+
+	while (n >> whole > 1)
+		whole++;
+	return whole * 65536 +
+	       (int64_t)floor(ldexp((double)n, 16 - (int)whole)) - 65536;
+}
+
+/* ADAPTIVE: what was not used stays for its cost. */
+static inline bool
+model_is_dear(struct model *m, unsigned item)
+{
+	if (m->cost[item] == 0)
+		return false;
+	int64_t worth = model_log(m->cost[item]) - model_log(m->blocks[item]);
+	if (!m->knows_worth)
+		m->worth_log = worth;
+	m->knows_worth = true;
+	int64_t more = worth - m->worth_log;
+	int64_t most = more < 5 * 65536 ? more : 5 * 65536;
+	if (more > 0) {
+		int64_t times = (65536 + most % 65536) << most / 65536;
+		m->random = m->random * 6364136223846793005u + 1;
+		/* all but one of so many times */
+		if ((double)(m->random >> 48) * (double)times / 65536 >= 65536)
+			return true;
+	}
+	m->worth_log += more / 64;
+	return false;
+}
+
 /* One that is new. */
 static inline void
 model_add(struct model *m, unsigned item)
@@ -355,6 +394,8 @@ model_adaptive(struct model *m)
 				<< m->ratio_log / 65536) /
 		       65536;
 
+	unsigned spared = 0;
+
 	while (model_in_rows(&m->queue[0]) + model_in_rows(&m->queue[1]) > 0) {
 		unsigned from = model_in_rows(&m->queue[0]) == 0;
 		if (model_in_rows(&m->queue[0]) > 0 &&
@@ -366,6 +407,11 @@ model_adaptive(struct model *m)
 		if (m->uses[item] > 0) {
 			m->uses[item] = from == 0 ? 0 : m->uses[item] - 1;
 			model_push(&m->queue[1], item, m->came);
+			continue;
+		}
+		if (spared < 64 && model_is_dear(m, item)) {
+			spared++;
+			model_push(&m->queue[from], item, m->came);
 			continue;
 		}
 		unsigned nodes = model_count(m);

@@ -27,11 +27,20 @@
  * comes back is enough to get from one end to the other. There is nothing to
  * climb, no period, and no start: the first victims begin at a ratio of 2.
  *
+ * Costs. What is dear for its blocks waits longer, in the queue where it is: at
+ * the end it goes round unless a random number says no, which it does less
+ * often the more it is worth. What others are worth that are evicted is the
+ * measure, so costs may be in any unit, and what has none is left alone. Where
+ * every tenth key costs 20 times as much, misses cost 42 % less in all, and are
+ * 4 % more (tests/api/costs.c).
+ *
  * Rejected, by the traces of the benchmark: shares of the blocks in place of
  * ages, as ARC has them. No share is right where what comes in changes its
  * kind, and a share cannot say "as LRU". Steps of one node, as ARC's: too slow
  * for caches as large as these traces fill a few times. Uses in the new queue
- * that are two before they count, as in S3-FIFO: no better at any ratio.
+ * that are two before they count, as in S3-FIFO: no better at any ratio. Dear
+ * values that go from the new queue to the main one: where every second value
+ * is dear, misses grow by 18 % then, and their cost does not fall.
  */
 #include "queues.h"
 
@@ -42,22 +51,40 @@ enum {
 	MAIN = VMC_QUEUE_B,
 	USES_MAX = 3,
 	/* of logarithms: 1 */
-	ONE = 1 << 16,
+	ONE_LOG = 16,
+	ONE = 1 << ONE_LOG,
 	RATIO_FIRST = 1 * ONE,
 	RATIO_MAX = 5 * ONE,
 	STEP = 32,
-	TICKS = 1
-		<< 16 /* of the clock at least, while a large pool is filled */
+	DEAR_MAX = 5 * ONE,
+	SPARED_MAX = 64, /* dear ones, for one victim */
+	WORTH_STEP = 64, /* part that the latest victim has in what is usual */
+	/* of the clock at least, while a large pool is filled */
+	TICKS = 1 << 16
 };
+
+#define WORTH_UNKNOWN INT64_MAX
+
+/* Between powers of two a straight line. */
+static uint64_t
+power_of_two(uint64_t log)
+{
+	return (ONE + log % ONE) << log / ONE;
+}
+
+static int64_t
+log_of(uint64_t n)
+{
+	int whole = 63 - __builtin_clzll(n);
+
+	return (int64_t)((n << ONE_LOG) >> whole) + (whole - 1) * ONE;
+}
 
 static bool
 is_new_older(const struct vmc_queues *q)
 {
-	uint64_t log = q->ratio_log;
-	/* between powers of two a straight line */
-	uint64_t ratio = (ONE + log % ONE) << log / ONE;
-
-	return vmc_queues_age(q, NEW) * ratio / ONE > vmc_queues_age(q, MAIN);
+	return vmc_queues_age(q, NEW) * power_of_two(q->ratio_log) / ONE >
+	       vmc_queues_age(q, MAIN);
 }
 
 static unsigned
@@ -68,6 +95,35 @@ next_queue(const struct vmc_queues *q)
 	if (q->queue[MAIN].nodes == 0)
 		return NEW;
 	return is_new_older(q) ? NEW : MAIN;
+}
+
+/*
+ * At the end of a queue, and not used: is it kept for what a miss of it costs?
+ * On average it goes round as often as it is worth more, for its blocks, than
+ * what is evicted.
+ */
+static bool
+is_dear(struct vmc_queues *q, const struct vmc_policy_node *node)
+{
+	uint32_t cost = q->user.cost_of(node, q->user.ctx);
+
+	if (cost == 0)
+		return false;
+	int64_t worth =
+		log_of(cost) - log_of(q->user.blocks_of(node, q->user.ctx));
+	if (q->worth_log == WORTH_UNKNOWN)
+		q->worth_log = worth;
+	int64_t more = worth - q->worth_log;
+	if (more > 0) {
+		uint64_t times = power_of_two(
+			(uint64_t)(more < DEAR_MAX ? more : DEAR_MAX));
+		q->random = q->random * UINT64_C(6364136223846793005) + 1;
+		/* of as many times, all but one */
+		if ((q->random >> (64 - ONE_LOG)) * times / ONE >= ONE)
+			return true;
+	}
+	q->worth_log += more / WORTH_STEP;
+	return false;
 }
 
 /* A ghost of that kind has come back: 0 is of the new queue. */
@@ -141,6 +197,7 @@ victim(struct vmc_policy *policy)
 	struct vmc_policy_node *node = vmc_queues_again(q);
 	/* others may use all of them meanwhile */
 	uint64_t looks = (USES_MAX + 1) * vmc_load_relaxed(&policy->nodes);
+	unsigned spared = 0;
 
 	while (!node) {
 		unsigned which = next_queue(q);
@@ -152,8 +209,13 @@ victim(struct vmc_policy *policy)
 			vmc_queues_keep(
 				q, MAIN, node, which == NEW ? 0 : uses - 1))
 			node = NULL;
-		else
+		else if (uses == 0 && spared < SPARED_MAX && is_dear(q, node) &&
+			 vmc_queues_keep(q, which, node, 0)) {
+			node = NULL;
+			spared++;
+		} else {
 			leave(q, node, which);
+		}
 	}
 	vmc_queues_chosen(q);
 	return node;
@@ -177,6 +239,7 @@ create(struct vmc_policy **policy, const struct vmc_memory *memory,
 		struct vmc_queues *q = vmc_queues_of(*policy);
 		q->keeps_time = true;
 		q->ratio_log = RATIO_FIRST;
+		q->worth_log = WORTH_UNKNOWN;
 		q->evicted[0] = q->evicted[1] = 1;
 		while (user->most_blocks >> q->tick_log >= 2 * TICKS)
 			q->tick_log++;
@@ -188,6 +251,7 @@ const struct vmc_policy_ops vmc_policy_adaptive = {
 	.name = "adaptive",
 	.wants_touches = true,
 	.counts = USES_MAX,
+	.weighs_costs = true,
 	.create = create,
 	.destroy = vmc_queues_destroy,
 	.stock = vmc_queues_stock,

@@ -45,10 +45,13 @@ struct vmc_policy_user {
 	/* that all nodes may have together, now and ever; 0: not known */
 	uint64_t blocks, most_blocks;
 	size_t uses; /* bytes from a node to that byte */
-	/* of a node that the policy holds: they do not change meanwhile */
+	/* of a node that the policy holds: 1 or more, as long as it does */
 	uint64_t (*blocks_of)(
 		const struct vmc_policy_node *node, const void *ctx);
 	uint64_t (*hash_of)(
+		const struct vmc_policy_node *node, const void *ctx);
+	/* of a miss; 0: as much as that of others */
+	uint32_t (*cost_of)(
 		const struct vmc_policy_node *node, const void *ctx);
 	const void *ctx;
 	/*
@@ -138,6 +141,8 @@ struct vmc_policy_ops {
 	 * used is to be left in its row.
 	 */
 	uint8_t counts;
+	/* false: costs change nothing and need not be kept */
+	bool weighs_costs;
 
 	/* -ENOMEM */
 	int (*create)(struct vmc_policy **policy,

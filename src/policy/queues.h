@@ -51,6 +51,8 @@ struct vmc_queues {
 	unsigned tick_log;
 	uint64_t evicted[2]; /* by the kind of their ghosts, of late */
 	uint64_t ratio_log;
+	int64_t worth_log; /* of a block that was evicted of late */
+	uint64_t random;
 };
 
 static inline struct vmc_queues *

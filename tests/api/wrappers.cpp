@@ -64,7 +64,7 @@ test_replacing_and_pins(const char *directory)
 	{
 		libvmemcache::pinned value(c, "key"), none(c, "none");
 		assert(value && !none);
-		c.set("key", "a new one");
+		c.set("key", "a new one", 20);
 		assert(value.info().value_size == 3);
 		assert(value.pieces().size() == 1);
 		assert(value.pieces()[0].iov_len == 3);

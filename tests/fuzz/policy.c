@@ -44,7 +44,17 @@ static uint64_t
 blocks_of(const struct vmc_policy_node *node, const void *unused)
 {
 	(void)unused;
-	return number_of(node) % 5;
+	return 1 + number_of(node) % 5;
+}
+
+/* 0 and the largest ones among them */
+static uint32_t
+cost_of(const struct vmc_policy_node *node, const void *unused)
+{
+	unsigned number = number_of(node);
+
+	(void)unused;
+	return number % 3 == 0 ? 0 : UINT32_MAX >> number % 32;
 }
 
 static uint64_t
@@ -187,7 +197,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.most_blocks = NODES,
 		.uses = offsetof(struct item, uses),
 		.blocks_of = blocks_of,
-		.hash_of = hash_of};
+		.hash_of = hash_of,
+		.cost_of = cost_of};
 	struct vmc_policy *policy;
 
 	memset(items, 0, sizeof(items));

@@ -20,6 +20,7 @@ enum { NODES = 400, BATCH = 80, BLOCKS = 1000 };
 struct item {
 	struct vmc_policy_node node;
 	uint64_t blocks;
+	uint32_t cost;
 	_Atomic uint8_t uses;
 };
 
@@ -53,6 +54,13 @@ blocks_of(const struct vmc_policy_node *node, const void *items)
 	return item_of(node)->blocks;
 }
 
+static inline uint32_t
+cost_of(const struct vmc_policy_node *node, const void *items)
+{
+	(void)items;
+	return item_of(node)->cost;
+}
+
 static inline uint64_t
 hash_of(const struct vmc_policy_node *node, const void *items)
 {
@@ -70,6 +78,7 @@ create(struct fixture *f, struct vmc_policy **policy, const struct item *items)
 		.uses = offsetof(struct item, uses),
 		.blocks_of = blocks_of,
 		.hash_of = hash_of,
+		.cost_of = cost_of,
 		.ctx = items};
 
 	return f->ops->create(policy, &f->memory, &user);
@@ -89,13 +98,25 @@ fixture_start(struct fixture *f, const struct vmc_policy_ops *ops)
 					    : MODEL_ADAPTIVE,
 		BLOCKS, &f->model_memory);
 	for (unsigned i = 0; i < NODES; i++) {
-		f->items[i].blocks = testing_below(&f->random, 8);
+		f->items[i].blocks = 1 + testing_below(&f->random, 8);
 		f->model.blocks[i] = f->items[i].blocks;
 		f->model.hash[i] = hash_of(&f->items[i].node, f->items);
 	}
 	assert_int_equal(create(f, &f->policy, f->items), 0);
 	assert_ptr_equal(f->policy->ops, ops);
 	assert_int_equal(ops->counts, model_most(&f->model));
+}
+
+/* From 0 on, over all powers of two. */
+static inline void
+give_costs(struct fixture *f)
+{
+	for (unsigned i = 0; i < NODES; i++) {
+		f->items[i].cost =
+			(uint32_t)(testing_random(&f->random) >>
+				   (32 + testing_below(&f->random, 33)));
+		f->model.cost[i] = f->items[i].cost;
+	}
 }
 
 static inline void

@@ -57,11 +57,13 @@ step(struct fixture *f)
 }
 
 static void
-against_model(const struct vmc_policy_ops *ops)
+against_model(const struct vmc_policy_ops *ops, bool costs)
 {
 	static struct fixture f;
 
 	fixture_start(&f, ops);
+	if (costs)
+		give_costs(&f);
 	check(&f);
 	uint64_t steps = testing_operations(30000);
 	for (uint64_t i = 0; i < steps; i++)
@@ -80,21 +82,32 @@ static void
 test_sieve_against_model(void **state)
 {
 	(void)state;
-	against_model(&vmc_policy_sieve);
+	against_model(&vmc_policy_sieve, false);
 }
 
 static void
 test_s3fifo_against_model(void **state)
 {
 	(void)state;
-	against_model(&vmc_policy_s3fifo);
+	against_model(&vmc_policy_s3fifo, false);
 }
 
 static void
 test_adaptive_against_model(void **state)
 {
 	(void)state;
-	against_model(&vmc_policy_adaptive);
+	against_model(&vmc_policy_adaptive, false);
+}
+
+/* The others do not ask for them. */
+static void
+test_costs_against_model(void **state)
+{
+	(void)state;
+	assert_true(vmc_policy_adaptive.weighs_costs);
+	assert_false(vmc_policy_sieve.weighs_costs);
+	assert_false(vmc_policy_s3fifo.weighs_costs);
+	against_model(&vmc_policy_adaptive, true);
 }
 
 int
@@ -104,6 +117,7 @@ main(void)
 		cmocka_unit_test(test_sieve_against_model),
 		cmocka_unit_test(test_s3fifo_against_model),
 		cmocka_unit_test(test_adaptive_against_model),
+		cmocka_unit_test(test_costs_against_model),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
