@@ -167,10 +167,12 @@ vmc_engine_mmap(void *addr, size_t size, int protection, int flags, int fd,
 	/*
 	 * Else as the system does it. Not for a single chunk, with which each
 	 * arena begins, and for its metadata: there is an arena for every few
-	 * threads, and most of what they begin with is never used.
+	 * threads, and most of what they begin with is never used. Nor for the
+	 * last chunk, where jemalloc does not use all of it: the rest of a huge
+	 * page would take memory as well.
 	 */
-	if (vmc_load_relaxed(&huge_pages) && whole > VMC_OS_CHUNK)
-		madvise(start, whole, MADV_HUGEPAGE);
+	if (vmc_load_relaxed(&huge_pages) && size > VMC_OS_CHUNK)
+		madvise(start, size & ~(VMC_OS_CHUNK - 1), MADV_HUGEPAGE);
 	errno = saved;
 	if (vmc_map_set(start, whole, &vmc_map_default, 0) < 0) {
 		munmap(start, whole);
