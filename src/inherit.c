@@ -96,6 +96,7 @@ vmc_cache_strike_off(struct vmemcache *cache)
 
 	if (!cache->enrolled)
 		return;
+	vmc_process_notice();
 	cache->enrolled = false;
 	vmc_lock_acquire(&caches);
 	vmc_lock_acquire(&lock);
@@ -135,11 +136,17 @@ before_fork(void)
 	fenced = vmc_epoch_fence();
 }
 
+/* vmc_process_is_another: nobody holds what other threads held. */
 static void
-after_fork_in_child(void)
+renew_locks(void)
 {
 	vmc_lock_init(&lock, VMC_RANK_THREADS);
 	vmc_lock_init(&caches, VMC_RANK_CACHES);
+}
+
+static void
+after_fork_in_child(void)
+{
 	for (struct vmemcache *c = vmc_load_acquire(&first); c;
 		c = vmc_load_acquire(&c->next)) {
 		vmc_heritage_after_fork_in_child(&c->heritage);
@@ -203,5 +210,6 @@ __attribute__((constructor)) static void
 start(void)
 {
 	pthread_atfork(before_fork, NULL, after_fork_in_child);
+	vmc_store_release(&vmc_process_is_another, renew_locks);
 	vmc_store_release(&vmc_thread_has_left, leave_caches);
 }

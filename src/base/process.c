@@ -28,6 +28,7 @@
 alignas(VMC_PROCESS_PAGE) _Atomic unsigned vmc_process_page[VMC_PROCESS_PAGE /
 							    sizeof(unsigned)];
 
+void (*_Atomic vmc_process_is_another)(void);
 static struct vmc_latch noticing;
 static unsigned latest = 1; /* mark */
 static unsigned untold;     /* the latest mark of a child without handlers */
@@ -35,8 +36,12 @@ static unsigned untold;     /* the latest mark of a child without handlers */
 static void
 become_another(bool by_survivor)
 {
+	void (*then)(void) = vmc_load_acquire(&vmc_process_is_another);
+
 	latest++;
 	vmc_epoch_after_fork(by_survivor);
+	if (then)
+		then();
 	vmc_store_release(vmc_process_page, latest);
 }
 

@@ -45,6 +45,12 @@ vmc_process_notice(void)
 		vmc_process_notice_fork();
 }
 
+/*
+ * Called in every child, once, before anything else of it: for whoever has
+ * locks that other threads of the parent may have held. One, set at start.
+ */
+extern void (*_Atomic vmc_process_is_another)(void);
+
 /* Did all forks since that mark was given go by handlers? */
 bool vmc_process_was_told(unsigned since);
 

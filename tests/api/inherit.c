@@ -340,6 +340,46 @@ clone_without_handlers(int to)
 	if (syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) == 0)
 		tell_and_end(to, cache);
 }
+
+static _Atomic bool has_put, may_end;
+static unsigned slot_of_other;
+
+static void *
+put_one(void *cache)
+{
+	testing_expect(fixture_put(cache, 1000000, 1, SIZE) == 0);
+	slot_of_other = vmc_thread_self()->slot;
+	vmc_store_release(&has_put, true);
+	while (!vmc_load_acquire(&may_end))
+		usleep(10);
+	return NULL;
+}
+
+/* As before, while a thread ends that has the list of caches. */
+static void
+clone_while_thread_ends(int to)
+{
+	VMEMcache *cache = filled(VMEMCACHE_METADATA_DRAM);
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, put_one, cache);
+	while (!vmc_load_acquire(&has_put))
+		usleep(10);
+	pthread_mutex_lock(&cache->policy_lock.mutex);
+	vmc_store_release(&may_end, true);
+	while (vmc_thread_has(slot_of_other))
+		usleep(10);
+	usleep(100000); /* it waits for the policy now, with what it holds */
+	if (syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) == 0) {
+		alarm(20);
+		pthread_mutex_unlock(&cache->policy_lock.mutex);
+		vmemcache_delete(cache);
+		tell(to, REFUSED);
+		_exit(0);
+	}
+	pthread_mutex_unlock(&cache->policy_lock.mutex);
+	pthread_join(thread, NULL);
+}
 #endif
 
 static void
@@ -364,6 +404,7 @@ test_who_owns_it(void **state)
 		{fork_within_loader, REFUSED},
 #ifndef VMC_TESTING_SANITIZED
 		{clone_without_handlers, REFUSED},
+		{clone_while_thread_ends, REFUSED},
 #endif
 	};
 	int got[2] = {-1, -1};
