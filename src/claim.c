@@ -456,21 +456,21 @@ fetch_victim(struct vmemcache *cache, const struct vmc_entry *victim)
 	vmc_index_prefetch_latch(cache->index, hash);
 }
 
-/* Fetch what the next evictions may need, as below. Under the policy's lock. */
+/*
+ * Fetch what the next eviction may need, as below. Under the policy's lock. The
+ * policy itself has fetched the nodes that come after.
+ */
 static void
 fetch_coming(struct vmemcache *cache)
 {
 	struct vmc_policy *policy = cache->policy;
 	struct vmc_policy_node *node = policy->ops->coming(policy, 1);
 
-	if (node) {
-		vmc_epoch_enter(vmc_thread_self());
-		fetch_victim(cache, vmc_entry_of(node));
-		vmc_epoch_exit(vmc_thread_self());
-	}
-	node = policy->ops->coming(policy, 3);
-	if (node)
-		vmc_prefetch_write(node);
+	if (!node)
+		return;
+	vmc_epoch_enter(vmc_thread_self());
+	fetch_victim(cache, vmc_entry_of(node));
+	vmc_epoch_exit(vmc_thread_self());
 }
 
 /*
@@ -486,6 +486,21 @@ put_back_spared(struct vmemcache *cache, struct vmc_stripe *stripe,
 	vmc_visit_recall(cache, stripe);
 	vmc_cache_restore_node(cache, vmc_entry_of(claim->met));
 	claim->met = NULL;
+}
+
+struct vmc_entry *
+vmc_claim_late(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	struct vmc_claim claim;
+
+	vmc_claim_begin(&claim, 1, 0, stripe->spared);
+	vmc_lock_acquire(&cache->policy_lock);
+	vmc_visit_policy(cache, stripe);
+	claim_held(cache, &claim);
+	put_back_spared(cache, stripe, &claim);
+	fetch_coming(cache);
+	vmc_cache_release_policy(cache);
+	return claim.end > 0 ? claim.some[0] : NULL;
 }
 
 int

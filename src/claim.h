@@ -83,6 +83,13 @@ struct vmc_entry *vmc_claim_reserved(
 	struct vmemcache *cache, struct vmc_stripe *stripe);
 
 /*
+ * Claim the policy's next victim, for a thread that chooses late. NULL: there
+ * is none, or claiming several is to look for it.
+ */
+struct vmc_entry *vmc_claim_late(
+	struct vmemcache *cache, struct vmc_stripe *stripe);
+
+/*
  * Claim victims, at least one, that hold as many blocks and as much metadata as
  * are wanted. The first one is claimed already, unless NULL. -ENOSPC: there are
  * not enough, and nothing changed; -ENOMEM, likewise.

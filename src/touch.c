@@ -143,7 +143,8 @@ vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring)
 		else
 			cache->policy->ops->touch(
 				cache->policy, b.nodes, b.ats, b.ticks, kept);
-		choose_generation(cache, inserted);
+		if (cache->counts == 0)
+			choose_generation(cache, inserted);
 	}
 }
 

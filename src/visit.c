@@ -163,7 +163,8 @@ vmc_visit_policy(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
 	stripe->touched = false;
 	vmc_cache_drain(cache, &stripe->ring);
-	vmc_cache_let_go_of_replaced(cache, stripe, stripe);
+	if (stripe->replaced_count > 0)
+		vmc_cache_let_go_of_replaced(cache, stripe, stripe);
 	if (stripe->visits++ % LOOK_EVERY == 0)
 		vmc_cache_look_at_others(cache, stripe);
 	cache->policy->ops->settle(cache->policy);

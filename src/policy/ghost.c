@@ -18,9 +18,10 @@
 
 enum {
 	SLOTS_MAX = 32, /* less than that in each of several buckets */
-	SLACK = 8,      /* part of the slots that may be too many, or too few */
-	LANES = 4       /* slots that are looked at together */
+	LANES = 8       /* slots that are looked at together */
 };
+
+typedef uint16_t lanes __attribute__((vector_size(LANES * sizeof(uint16_t))));
 
 void
 vmc_ghost_init(struct vmc_ghost *ghost, const struct vmc_memory *memory)
@@ -76,10 +77,9 @@ fill(struct vmc_ghost *to, uint32_t bucket, const struct vmc_ghost *from)
 void
 vmc_ghost_fit(struct vmc_ghost *ghost, uint64_t count)
 {
-	uint64_t have = (uint64_t)ghost->buckets * ghost->slots;
 	struct vmc_ghost fit = {.memory = ghost->memory, .buckets = 1};
 
-	if (count <= have + have / SLACK && count >= have - have / SLACK)
+	if (vmc_ghost_fits(ghost, count))
 		return;
 	while (count / fit.buckets >= SLOTS_MAX)
 		fit.buckets *= 2;
@@ -106,21 +106,17 @@ vmc_ghost_add(struct vmc_ghost *ghost, uint64_t hash, unsigned kind)
 	tags[0] = (uint16_t)(tag_of(hash) | kind);
 }
 
-/*
- * The first slot from i on of the four there that has that tag, of either kind,
- * and may be at its end; LANES: none. A lane of x is 0 where it has, and of the
- * lowest of these the carries tell for sure.
- */
-static inline unsigned
-match(const uint16_t *tags, uint64_t tag)
+/* Has one of these that tag, of either kind? Some may be past the last slot. */
+static inline bool
+match(const uint16_t *tags, uint16_t tag)
 {
-	const uint64_t ones = UINT64_C(0x0001000100010001);
-	uint64_t x;
+	lanes x;
+	uint64_t same[sizeof(x) / sizeof(uint64_t)];
 
 	memcpy(&x, tags, sizeof(x));
-	x = (x ^ tag * ones) & ~ones;
-	x = (x - ones) & ~x & ones << 15;
-	return x ? (unsigned)__builtin_ctzll(x) / 16 : LANES;
+	x = (lanes)((x & 0xfffe) == tag);
+	memcpy(same, &x, sizeof(same));
+	return (same[0] | same[1]) != 0;
 }
 
 int
@@ -131,18 +127,16 @@ vmc_ghost_take(struct vmc_ghost *ghost, uint64_t hash)
 	if (!ghost->tags)
 		return -1;
 	uint16_t *tags = bucket_of(ghost, hash);
-	for (uint32_t i = 0; i < ghost->slots; i += LANES) {
-		unsigned lane = match(tags + i, tag);
-		uint32_t at = i + lane;
-		if (lane == LANES)
-			continue;
-		if (at >= ghost->slots)
-			break;
-		int kind = tags[at] ^ tag;
-		memmove(tags + at, tags + at + 1,
-			(ghost->slots - at - 1) * sizeof(*tags));
-		tags[ghost->slots - 1] = 0;
-		return kind;
-	}
-	return -1;
+	uint32_t at = 0;
+	while (at < ghost->slots && !match(tags + at, tag))
+		at += LANES;
+	while (at < ghost->slots && (tags[at] & 0xfffe) != tag)
+		at++;
+	if (at >= ghost->slots)
+		return -1;
+	int kind = tags[at] ^ tag;
+	memmove(tags + at, tags + at + 1,
+		(ghost->slots - at - 1) * sizeof(*tags));
+	tags[ghost->slots - 1] = 0;
+	return kind;
 }

@@ -16,6 +16,7 @@
 
 #include "base/memory.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct vmc_ghost {
@@ -27,6 +28,18 @@ struct vmc_ghost {
 
 void vmc_ghost_init(struct vmc_ghost *ghost, const struct vmc_memory *memory);
 void vmc_ghost_fini(struct vmc_ghost *ghost);
+
+/* Part of the slots that may be too many, or too few. */
+#define VMC_GHOST_SLACK 8
+
+static inline bool
+vmc_ghost_fits(const struct vmc_ghost *ghost, uint64_t count)
+{
+	uint64_t have = (uint64_t)ghost->buckets * ghost->slots;
+
+	return count <= have + have / VMC_GHOST_SLACK &&
+	       count >= have - have / VMC_GHOST_SLACK;
+}
 
 /*
  * Have about so many slots, an eighth more or less; without memory it stays as

@@ -150,6 +150,8 @@ uncount(struct vmc_queues *q, struct vmc_queue *queue,
 static void
 fit_ghosts(struct vmc_queues *q)
 {
+	if (vmc_ghost_fits(&q->ghost, vmc_load_relaxed(&q->base.nodes)))
+		return;
 	vmc_policy_add_bytes(&q->base, -vmc_ghost_bytes(&q->ghost));
 	vmc_ghost_fit(&q->ghost, vmc_load_relaxed(&q->base.nodes));
 	vmc_policy_add_bytes(&q->base, vmc_ghost_bytes(&q->ghost));

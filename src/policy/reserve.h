@@ -52,6 +52,13 @@ vmc_reserve_is_low(const struct vmc_reserve *r)
 	return r->left[0] == 0 || r->left[1] == 0;
 }
 
+/* By the owner: has it claimed, or passed over, all of it? */
+static inline bool
+vmc_reserve_is_empty(const struct vmc_reserve *r)
+{
+	return (r->left[0] | r->left[1]) == 0;
+}
+
 /* By the owner, under the lock: the next victims, if it is low. */
 static inline void
 vmc_reserve_fill(
