@@ -55,7 +55,7 @@ vmc_pkg_config(memkind memkind-dev)
 if(NOT VMC_SANITIZE)
 	set(MEMTIER_MAP ${PROJECT_SOURCE_DIR}/src/libmemtier.map)
 	add_library(memtier_calls OBJECT memtier/preload.c)
-	target_compile_options(memtier_calls PRIVATE -fno-builtin)
+	target_compile_options(memtier_calls PRIVATE -fno-builtin -fno-plt)
 	target_link_libraries(memtier_calls PUBLIC memtier_variables)
 	vmc_static_library(memtier_static memtier ${MEMTIER_MAP} memkind_static
 		"memtier_calls;memtier_variables"

@@ -324,6 +324,16 @@ vmc_engine_arena_stat(unsigned arena, const char *name, size_t *value)
 	return vmc_engine_stat(path, value);
 }
 
+const uint64_t *
+vmc_engine_freed_by_thread(void)
+{
+	const uint64_t *freed = NULL;
+	size_t size = sizeof(freed);
+
+	je_mallctl("thread.deallocatedp", &freed, &size, NULL, 0);
+	return freed;
+}
+
 int
 vmc_engine_refresh_stats(void)
 {

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define JEMALLOC_NO_DEMANGLE
 #include <vmc_jemalloc.h>
@@ -73,6 +74,12 @@ void vmc_engine_tcache_destroy(unsigned tcache);
 
 /* Is nothing allocated in it, not even for a thread cache? */
 bool vmc_engine_arena_is_empty(unsigned arena);
+
+/*
+ * Where jemalloc counts the bytes that the calling thread frees, in whichever
+ * arena: it knows the size of each object when it frees it. NULL: nowhere.
+ */
+const uint64_t *vmc_engine_freed_by_thread(void);
 
 /* mallctl of one size_t, "stats.arenas.<arena>." before the name. */
 int vmc_engine_arena_stat(unsigned arena, const char *name, size_t *value);

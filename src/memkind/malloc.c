@@ -162,21 +162,6 @@ vmc_memkind_malloc_counted(memkind_t kind, size_t size, size_t *bytes)
 	return ptr;
 }
 
-void *
-vmc_memkind_malloc_default(size_t size)
-{
-	return default_malloc(size);
-}
-
-size_t
-vmc_memkind_free_default(void *ptr)
-{
-	size_t bytes = default_usable_size(ptr);
-
-	default_free_sized(ptr, bytes);
-	return bytes;
-}
-
 memkind_t
 vmc_memkind_free_counted(void *ptr, size_t *bytes)
 {

@@ -41,16 +41,14 @@ void *vmc_memkind_malloc_counted(memkind_t kind, size_t size, size_t *bytes);
 memkind_t vmc_memkind_free_counted(void *ptr, size_t *bytes);
 
 /*
- * The default kind alone. Are the sizes of its objects those of the classes, so
- * that none need be asked for? Free one: how many bytes that was.
+ * Are objects of the default kind the private jemalloc's, whose sizes are those
+ * of the classes?
  */
 #ifdef VMC_MEMKIND_LIBC
 #define VMC_DEFAULT_HAS_CLASSES false
 #else
 #define VMC_DEFAULT_HAS_CLASSES true
 #endif
-void *vmc_memkind_malloc_default(size_t size); /* above zero */
-size_t vmc_memkind_free_default(void *ptr);
 
 /*
  * From now on ask for transparent huge pages under the default arenas, where

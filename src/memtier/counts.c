@@ -30,6 +30,7 @@
  */
 #include "counts.h"
 
+#include "memkind/engine.h"
 #include "memkind/malloc.h"
 
 #include "base/cancel.h"
@@ -158,6 +159,7 @@ vmc_counts_find(void)
 		return NULL;
 	}
 	self->plan.memory = 0;
+	self->freed = vmc_engine_freed_by_thread();
 	/* first: the next call may allocate, and so lead here once more */
 	vmc_counts_self = self;
 	if (pthread_setspecific(exit_key, self) != 0) {

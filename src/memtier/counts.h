@@ -31,6 +31,7 @@ struct vmc_counts {
 	struct vmc_count kinds[MEMKIND_MAX_KIND];
 	/* the owner's alone */
 	int64_t step;
+	const uint64_t *freed; /* vmc_engine_freed_by_thread() */
 	/* what the policy decided for the next allocations (policy.c) */
 	struct {
 		uint64_t memory;

@@ -5,12 +5,11 @@
 #ifndef VMC_MEMTIER_INSIDE_H
 #define VMC_MEMTIER_INSIDE_H
 
-#include <stdbool.h>
-
 /*
- * memtier_free() of what is not NULL, and false for what is of no kind, which
- * is left alone: memtier_free() would turn to free(), which is libmemtier's.
+ * memtier_free() of what is not NULL. What is of no kind goes to otherwise,
+ * while memtier_free() would turn to free(), which is libmemtier's.
  */
-__attribute__((visibility("default"))) bool memtier_try_free(void *ptr);
+__attribute__((visibility("default"))) void memtier_free_or(
+	void *ptr, void (*otherwise)(void *));
 
 #endif

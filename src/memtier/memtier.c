@@ -12,6 +12,7 @@
 #include "inside.h"
 #include "policy.h"
 
+#include "memkind/engine.h"
 #include "memkind/heap_fast.h"
 #include "memkind/malloc.h"
 
@@ -48,6 +49,13 @@ allocate_slowly(memkind_t kind, size_t size)
 	return ptr;
 }
 
+static __attribute__((noinline)) void *
+no_default(struct vmc_counts *self, size_t bytes)
+{
+	vmc_counts_add(self, MEMKIND_PARTITION_DEFAULT, -(int64_t)bytes);
+	return NULL;
+}
+
 static inline void *
 allocate(struct vmc_counts *self, memkind_t kind, size_t size)
 {
@@ -56,12 +64,14 @@ allocate(struct vmc_counts *self, memkind_t kind, size_t size)
 
 	if (VMC_DEFAULT_HAS_CLASSES && class != VMC_BEYOND &&
 		number == MEMKIND_PARTITION_DEFAULT) {
-		ptr = vmc_memkind_malloc_default(size);
-		if (!likely(ptr != NULL))
-			return NULL;
-	} else if (!likely(vmc_heap_pop(number, class, &ptr))) {
-		return allocate_slowly(kind, size);
+		/* counted before: there is less to keep during the call */
+		size_t bytes = vmc_class_sizes[class];
+		vmc_counts_add(self, number, (int64_t)bytes);
+		ptr = je_malloc(size);
+		return likely(ptr != NULL) ? ptr : no_default(self, bytes);
 	}
+	if (!likely(vmc_heap_pop(number, class, &ptr)))
+		return allocate_slowly(kind, size);
 	vmc_counts_add(self, number, (int64_t)vmc_class_sizes[class]);
 	return ptr;
 }
@@ -72,14 +82,22 @@ memtier_kind_malloc(memkind_t kind, size_t size)
 	return kind ? allocate(vmc_counts_self, kind, size) : fail(EINVAL);
 }
 
+static __attribute__((noinline)) void *
+choose_and_allocate(struct memtier_memory *memory, size_t size)
+{
+	return memtier_kind_malloc(
+		memory ? vmc_policy_kind(memory, vmc_counts_self, size) : NULL,
+		size);
+}
+
 void *
 memtier_malloc(struct memtier_memory *memory, size_t size)
 {
 	struct vmc_counts *self = vmc_counts_self;
 
-	if (!memory)
-		return fail(EINVAL);
-	return allocate(self, vmc_policy_kind(memory, self, size), size);
+	if (likely(memory && self && vmc_policy_planned(memory, self, size)))
+		return allocate(self, self->plan.kind, size);
+	return choose_and_allocate(memory, size);
 }
 
 void *
@@ -171,43 +189,57 @@ memtier_usable_size(void *ptr)
 				    : malloc_usable_size(ptr);
 }
 
-static __attribute__((noinline)) bool
-free_slowly(void *ptr)
+static __attribute__((noinline)) void
+free_slowly(void *ptr, void (*otherwise)(void *))
 {
 	size_t bytes;
 	memkind_t kind = vmc_memkind_free_counted(ptr, &bytes);
 
 	if (kind)
 		vmc_counts_add(vmc_counts_self, kind->number, -(int64_t)bytes);
-	return kind != NULL;
+	else
+		otherwise(ptr);
 }
 
-static __attribute__((noinline)) bool
-free_default(void *ptr)
+static __attribute__((noinline)) void
+free_default(void *ptr, void (*otherwise)(void *))
 {
-	vmc_counts_add(vmc_counts_self, MEMKIND_PARTITION_DEFAULT,
-		-(int64_t)vmc_memkind_free_default(ptr));
-	return true;
+	struct vmc_counts *self = vmc_counts_self;
+	uint64_t before;
+
+	if (!VMC_DEFAULT_HAS_CLASSES || !likely(self && self->freed)) {
+		free_slowly(ptr, otherwise);
+		return;
+	}
+	before = *self->freed;
+	je_free(ptr);
+	vmc_counts_add(self, MEMKIND_PARTITION_DEFAULT,
+		(int64_t)(before - *self->freed));
 }
 
-bool
-memtier_try_free(void *ptr)
+void
+memtier_free_or(void *ptr, void (*otherwise)(void *))
 {
 	const struct vmc_chunk *chunk = vmc_map_find(ptr);
 	unsigned number, class;
 
-	if (chunk == &vmc_map_default)
-		return free_default(ptr);
+	if (chunk == &vmc_map_default) {
+		free_default(ptr, otherwise);
+		return;
+	}
 	number = chunk ? chunk->owner - 1 : MEMKIND_MAX_KIND;
 	/* not of one kind alone: no number */
-	if (!likely(number < MEMKIND_MAX_KIND))
-		return free_slowly(ptr);
+	if (!likely(number < MEMKIND_MAX_KIND)) {
+		free_slowly(ptr, otherwise);
+		return;
+	}
 	class = vmc_load_relaxed(&chunk->classes[vmc_map_page(ptr)]);
-	if (!likely(vmc_heap_push(number, class, ptr)))
-		return free_slowly(ptr);
+	if (!likely(vmc_heap_push(number, class, ptr))) {
+		free_slowly(ptr, otherwise);
+		return;
+	}
 	vmc_counts_add(
 		vmc_counts_self, number, -(int64_t)vmc_class_sizes[class]);
-	return true;
 }
 
 /* The address tells the kind, whatever the caller says. */
@@ -215,8 +247,8 @@ void
 memtier_kind_free(memkind_t kind, void *ptr)
 {
 	(void)kind;
-	if (ptr && !memtier_try_free(ptr))
-		free(ptr);
+	if (ptr)
+		memtier_free_or(ptr, free);
 }
 
 size_t

@@ -160,6 +160,7 @@ check_now_and_then(struct memtier_memory *memory)
 		unsigned count = memory->settings.check_count;
 		bool here = self->plan.memory == memory->number;
 		self->plan.memory = memory->number;
+		self->plan.budget = 0;
 		self->plan.to_check = count > 0 ? count - 1 : 0;
 		if (!here)
 			return;

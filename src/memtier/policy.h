@@ -43,6 +43,22 @@ struct memtier_memory {
 memkind_t vmc_policy_by_ratio(const struct memtier_memory *memory, size_t size);
 memkind_t vmc_policy_by_size(struct memtier_memory *memory, size_t size);
 
+/*
+ * Does the allocation go where the last one went? False for no bytes, and if
+ * the size decides: then the budget is 0.
+ */
+static inline bool
+vmc_policy_planned(const struct memtier_memory *memory, struct vmc_counts *self,
+	size_t size)
+{
+	if (__builtin_expect(self->plan.memory != memory->number ||
+				     size - 1 >= self->plan.budget,
+		    0))
+		return false;
+	self->plan.budget -= size;
+	return true;
+}
+
 /* self: the calling thread's record, or NULL. */
 static inline memkind_t
 vmc_policy_kind(
@@ -50,12 +66,8 @@ vmc_policy_kind(
 {
 	if (memory->policy == MEMTIER_POLICY_DYNAMIC_THRESHOLD)
 		return vmc_policy_by_size(memory, size);
-	if (__builtin_expect(self && self->plan.memory == memory->number &&
-				     self->plan.budget >= size,
-		    1)) {
-		self->plan.budget -= size;
+	if (self && vmc_policy_planned(memory, self, size))
 		return self->plan.kind;
-	}
 	return vmc_policy_by_ratio(memory, size);
 }
 

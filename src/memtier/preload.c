@@ -191,8 +191,8 @@ calloc(size_t count, size_t size)
 void
 free(void *ptr)
 {
-	if (ptr && !memtier_try_free(ptr))
-		__libc_free(ptr);
+	if (likely(ptr != NULL))
+		memtier_free_or(ptr, __libc_free);
 }
 
 void *
