@@ -5,9 +5,9 @@
  * As calls.c is. Not asked is where memkind 1.14 crashes: NULL for a builder, a
  * heap or a kind, and what the C library has allocated. Nor what it counts
  * wrong: what could not be aligned, objects that could not be reallocated, or
- * were to 0 bytes by memtier_realloc(), and those that come from memkind.h. It
- * says nothing in errno of builders, and accepts a trigger that is not a
- * number.
+ * were to 0 bytes by memtier_realloc(), and those that come from memkind.h.
+ * It says nothing in errno of builders, accepts a trigger that is not a number,
+ * and its calloc does not see when the product is too large for a size_t.
  */
 #include <errno.h>
 #include <memkind_memtier.h>
@@ -173,6 +173,8 @@ heap(void)
 	memtier_free(NULL);
 	memtier_kind_free(kind, NULL);
 	HEAP(memtier_malloc(memory, SIZE_MAX / 2) != NULL);
+	HEAP(memtier_calloc(memory, 1, SIZE_MAX / 2) != NULL);
+	HEAP(memtier_realloc(memory, NULL, SIZE_MAX / 2) != NULL);
 	HEAP(memtier_posix_memalign(memory, &ptr, 24, 100));
 	HEAP(memtier_posix_memalign(memory, &ptr, 4, 100));
 	HEAP(memtier_posix_memalign(memory, &ptr, 64, SIZE_MAX / 2));
@@ -204,6 +206,14 @@ on_kind(memkind_t kind)
 
 	HEAP(memtier_kind_malloc(kind, 0) != NULL);
 	HEAP(memtier_kind_malloc(kind, SIZE_MAX / 2) != NULL);
+	HEAP(memtier_kind_calloc(kind, 0, 8) != NULL);
+	HEAP(memtier_kind_calloc(kind, 1, SIZE_MAX / 2) != NULL);
+	HEAP(memtier_kind_realloc(kind, NULL, 0) != NULL);
+	HEAP(memtier_kind_realloc(kind, NULL, SIZE_MAX / 2) != NULL);
+	HEAP(memtier_kind_posix_memalign(kind, &ptr, 64, 0));
+	HEAP(memtier_kind_posix_memalign(kind, &ptr, 24, 100));
+	HEAP(memtier_kind_posix_memalign(kind, &ptr, 4, 100));
+	HEAP(memtier_kind_posix_memalign(kind, &ptr, 64, SIZE_MAX / 2));
 	HEAP((ptr = memtier_kind_malloc(kind, 50)) != NULL);
 	SAY(memtier_kind_allocated_size(kind));
 	if (!ptr)
@@ -221,6 +231,27 @@ on_kind(memkind_t kind)
 	SAY(memtier_kind_allocated_size(kind));
 	memtier_free(ptr);
 	SAY(memtier_kind_allocated_size(kind));
+}
+
+/* A tier that is full, or too small, says so. */
+static void
+full(const char *directory)
+{
+	enum { LIMIT = MEMKIND_PMEM_MIN_SIZE, OBJECT = 65536 };
+	memkind_t kind;
+	void *ptr;
+
+	where = "full";
+	SAY(memkind_create_pmem(directory, LIMIT, &kind));
+	HEAP(memtier_kind_malloc(kind, 2 * LIMIT) != NULL);
+	HEAP(memtier_kind_calloc(kind, 2, LIMIT) != NULL);
+	HEAP(memtier_kind_realloc(kind, NULL, 2 * LIMIT) != NULL);
+	HEAP(memtier_kind_posix_memalign(kind, &ptr, 64, 2 * LIMIT));
+	SAY(memtier_kind_allocated_size(kind));
+	for (int i = 0; i < LIMIT / OBJECT; i++)
+		memtier_kind_malloc(kind, OBJECT);
+	HEAP(memtier_kind_malloc(kind, OBJECT) != NULL);
+	SAY(memkind_destroy_kind(kind));
 }
 
 /* Each tier has its share, within a tenth of it. */
@@ -290,7 +321,7 @@ threads(void)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	builders();
 	properties();
@@ -302,5 +333,7 @@ main(void)
 	threads();
 	sides();
 	shares();
+	if (argc > 1)
+		full(argv[1]);
 	return 0;
 }
