@@ -5,7 +5,7 @@
  * What memkind_bench compares the kinds with: they too are behind a library's
  * border, where calls and thread-local storage cost more than in a program.
  */
-#include "memkind/engine.h"
+#include "memkind/heap/engine.h"
 
 #pragma GCC visibility push(default)
 void *engine_malloc(size_t size);

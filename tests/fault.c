@@ -33,8 +33,8 @@
 #include <unistd.h>
 
 #include "memkind.h"
-#include "memkind/engine.h"
-#include "memkind/space.h"
+#include "memkind/heap/engine.h"
+#include "memkind/space/space.h"
 
 struct rule {
 	/* immutable while armed */
@@ -443,18 +443,19 @@ WRAP_UNCOUNTED(int, vmc_map_set,
 
 /* So do the addresses of static kinds, which are never given up. */
 int __real_vmc_space_grow(struct vmc_space *space, struct vmc_arena *arena,
-	size_t size, size_t align, struct vmc_piece **piece);
+	unsigned number, size_t size, size_t align, struct vmc_piece **piece);
 int __wrap_vmc_space_grow(struct vmc_space *space, struct vmc_arena *arena,
-	size_t size, size_t align, struct vmc_piece **piece);
+	unsigned number, size_t size, size_t align, struct vmc_piece **piece);
 
 int
 __wrap_vmc_space_grow(struct vmc_space *space, struct vmc_arena *arena,
-	size_t size, size_t align, struct vmc_piece **piece)
+	unsigned number, size_t size, size_t align, struct vmc_piece **piece)
 {
 	bool was = is_uncounted;
 
 	is_uncounted = was || space->owner <= MEMKIND_NUM_BASE_KIND;
-	int result = __real_vmc_space_grow(space, arena, size, align, piece);
+	int result =
+		__real_vmc_space_grow(space, arena, number, size, align, piece);
 	is_uncounted = was;
 	return result;
 }

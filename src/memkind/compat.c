@@ -3,8 +3,7 @@
  * compat.c -- calls that memkind never documented, or has dropped, and that
  * some programs make nevertheless
  */
-#include "heap.h"
-#include "kind.h"
+#include "heap/start.h"
 
 #include <errno.h>
 

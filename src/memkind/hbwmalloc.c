@@ -9,7 +9,7 @@
  */
 #include "hbwmalloc.h"
 
-#include "kind.h"
+#include "heap/start.h"
 #include "malloc.h"
 
 #include "base/os.h"

@@ -4,7 +4,7 @@
  *
  * MEMKIND_DEFAULT is the private jemalloc's own heap with its own thread
  * caches; all that is added to its price is the comparison of two addresses.
- * Every other kind goes to heap.c.
+ * Every other kind goes to heap/heap.c.
  *
  * In builds with a sanitizer the default kind is the C library's malloc
  * instead: the sanitizers put their own there, and see use after free, leaks
@@ -15,9 +15,11 @@
  */
 #include "malloc.h"
 
-#include "engine.h"
-#include "heap.h"
-#include "kind.h"
+#include "heap/engine.h"
+#include "heap/heap.h"
+#include "heap/kind.h"
+#include "heap/recall.h"
+#include "space/size_class.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -214,4 +216,16 @@ vmc_memkind_give_back(memkind_t kind)
 		vmc_engine_give_back();
 	else
 		vmc_heap_give_back(kind);
+}
+
+void
+vmc_memkind_prefer_huge_pages(void)
+{
+	vmc_engine_prefer_huge_pages();
+}
+
+size_t
+vmc_memkind_huge_bytes(void)
+{
+	return vmc_engine_huge_bytes();
 }

@@ -4,9 +4,9 @@
  *
  * Validates, calls the modules below, and translates their negative errno
  * into the codes of memkind.h. The heap calls are in decorators.c and
- * malloc.c, what concerns NUMA in static_kinds.c, statistics in stats.c.
+ * malloc.c, the kinds of NUMA nodes in static_kinds.c, statistics in stats.c.
  */
-#include "kind.h"
+#include "kinds.h"
 
 #include "base/cancel.h"
 #include "base/error.h"

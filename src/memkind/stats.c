@@ -13,10 +13,11 @@
  * Nothing here is called on the way of an allocation. Arenas are listed under
  * vmc_kinds_lock.
  */
-#include "engine.h"
-#include "heap.h"
-#include "kind.h"
-#include "settings.h"
+#include "heap/engine.h"
+#include "heap/heap.h"
+#include "heap/recall.h"
+#include "heap/start.h"
+#include "topology/settings.h"
 
 #include "base/cancel.h"
 #include "base/os.h"

@@ -9,7 +9,7 @@
  * another thread may create and destroy some meanwhile. Such a kind is in the
  * lines of some figures and not in others.
  */
-#include "kind.h"
+#include "heap/kind.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -30,7 +30,7 @@
  */
 #include "counts.h"
 
-#include "memkind/engine.h"
+#include "memkind/heap/engine.h"
 #include "memkind/malloc.h"
 
 #include "base/cancel.h"

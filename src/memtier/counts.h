@@ -10,7 +10,7 @@
 #ifndef VMC_MEMTIER_COUNTS_H
 #define VMC_MEMTIER_COUNTS_H
 
-#include "memkind/kind.h"
+#include "memkind/kinds.h"
 
 #include "base/atomic.h"
 

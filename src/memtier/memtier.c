@@ -12,8 +12,8 @@
 #include "inside.h"
 #include "policy.h"
 
-#include "memkind/engine.h"
-#include "memkind/heap_fast.h"
+#include "memkind/heap/engine.h"
+#include "memkind/heap/fast.h"
 #include "memkind/malloc.h"
 
 #include <errno.h>

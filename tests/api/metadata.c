@@ -10,7 +10,7 @@
 #include "fixture.h"
 #include "process.h"
 
-#include "memkind/kind.h"
+#include "memkind/kinds.h"
 
 #include <sys/wait.h>
 

@@ -11,7 +11,7 @@
  */
 #include "fixture.h"
 
-#include "memkind/kind.h"
+#include "memkind/kinds.h"
 #include "process.h"
 
 #include <numaif.h>

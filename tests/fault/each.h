@@ -18,7 +18,7 @@
 
 #include "base/error.h"
 #include "fault.h"
-#include "memkind/engine.h"
+#include "memkind/heap/engine.h"
 #include "process.h"
 
 #include <errno.h>

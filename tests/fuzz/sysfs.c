@@ -7,7 +7,7 @@
  * above 31 are left out, or an input would take a second.
  */
 #include "memkind.h"
-#include "memkind/nodes.h"
+#include "memkind/topology/nodes.h"
 #include "variables.h"
 
 #include <ctype.h>

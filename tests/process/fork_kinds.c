@@ -7,7 +7,7 @@
 
 #include "base/os_space.h"
 #include "memkind.h"
-#include "memkind/kind.h"
+#include "memkind/kinds.h"
 #include "memkind/malloc.h"
 #include "process.h"
 

@@ -7,7 +7,7 @@
  */
 #include "testing.h"
 
-#include "memkind/engine.h"
+#include "memkind/heap/engine.h"
 
 static void *
 no_memory(extent_hooks_t *hooks, void *at, size_t size, size_t alignment,

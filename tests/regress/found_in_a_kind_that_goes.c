@@ -6,7 +6,7 @@
  */
 #include "testing.h"
 
-#include "memkind/kind.h"
+#include "memkind/kinds.h"
 #include "memkind/malloc.h"
 
 #include <pthread.h>

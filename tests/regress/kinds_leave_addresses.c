@@ -7,7 +7,7 @@
  */
 #include "testing.h"
 
-#include "memkind/kind.h"
+#include "memkind/kinds.h"
 #include "memkind/malloc.h"
 
 #include "process.h"

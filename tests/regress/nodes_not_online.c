@@ -10,7 +10,7 @@
 
 #include "machine.h"
 #include "memkind.h"
-#include "memkind/nodes.h"
+#include "memkind/topology/nodes.h"
 
 #include <unistd.h>
 

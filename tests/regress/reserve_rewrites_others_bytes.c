@@ -8,7 +8,7 @@
 #include "testing.h"
 
 #include "memkind.h"
-#include "memkind/space.h"
+#include "memkind/heap/arena.h"
 
 #include "base/os_space.h"
 
@@ -59,7 +59,7 @@ test_bytes_of_others(void **state)
 	assert_int_equal(
 		vmc_space_file(&space, "/tmp", 256 * VMC_OS_CHUNK, 1), 0);
 	assert_int_equal(vmc_space_open(&space, MEMKIND_NUM_BASE_KIND + 1), 0);
-	assert_int_equal(vmc_space_grow(&space, &arena, VMC_OS_CHUNK,
+	assert_int_equal(vmc_space_grow(&space, &arena, 0, VMC_OS_CHUNK,
 				 VMC_OS_CHUNK, &piece),
 		0);
 	assert_int_equal(

@@ -12,8 +12,8 @@
 
 #include "fault.h"
 #include "memkind/malloc.h"
-#include "memkind/engine.h"
-#include "memkind/heap_internal.h"
+#include "memkind/heap/engine.h"
+#include "memkind/heap/magazines.h"
 #include "process.h"
 
 #include <errno.h>

@@ -5,8 +5,8 @@
  */
 #include "testing.h"
 
-#include "memkind/depot.h"
-#include "memkind/kind.h"
+#include "memkind/heap/depot.h"
+#include "memkind/kinds.h"
 #include "memkind/malloc.h"
 
 #include "base/os.h"

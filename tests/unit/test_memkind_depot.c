@@ -4,8 +4,8 @@
  */
 #include "testing.h"
 
-#include "memkind/depot.h"
-#include "memkind/kind.h"
+#include "memkind/heap/depot.h"
+#include "memkind/kinds.h"
 #include "memkind/malloc.h"
 
 #include <pthread.h>

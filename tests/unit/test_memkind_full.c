@@ -9,7 +9,7 @@
  */
 #include "testing.h"
 
-#include "memkind/kind.h"
+#include "memkind/kinds.h"
 #include "memkind/malloc.h"
 
 #include "base/os_space.h"

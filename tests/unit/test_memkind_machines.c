@@ -12,7 +12,7 @@
 #include "base/os.h"
 #include "machine.h"
 #include "memkind.h"
-#include "memkind/kind.h"
+#include "memkind/kinds.h"
 #include "memkind/malloc.h"
 #include "process.h"
 

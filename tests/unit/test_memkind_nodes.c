@@ -7,7 +7,7 @@
 
 #include "machine.h"
 #include "memkind.h"
-#include "memkind/nodes.h"
+#include "memkind/topology/nodes.h"
 
 #include <errno.h>
 #include <unistd.h>

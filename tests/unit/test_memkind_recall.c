@@ -5,7 +5,8 @@
  */
 #include "testing.h"
 
-#include "memkind/heap_internal.h"
+#include "memkind/heap/magazines.h"
+#include "memkind/kinds.h"
 #include "memkind/malloc.h"
 
 #include "base/os.h"

@@ -14,7 +14,7 @@
 #include "hbwmalloc.h"
 #include "machine.h"
 #include "memkind.h"
-#include "memkind/kind.h"
+#include "memkind/kinds.h"
 #include "memkind/malloc.h"
 #include "process.h"
 

@@ -5,9 +5,9 @@
  */
 #include "testing.h"
 
-#include "memkind/kind.h"
+#include "memkind/kinds.h"
 #include "memkind/malloc.h"
-#include "memkind/space.h"
+#include "memkind/space/space.h"
 
 #include "base/os.h"
 
@@ -43,12 +43,11 @@ open_pieces(struct model *model)
 {
 	static struct vmc_arena arena;
 
-	arena.space = &model->space;
 	assert_int_equal(
 		vmc_space_open(&model->space, MEMKIND_NUM_BASE_KIND + 1), 0);
 	for (int i = 0; i < PIECES; i++)
 		assert_int_equal(
-			vmc_space_grow(&model->space, &arena,
+			vmc_space_grow(&model->space, &arena, 0,
 				PIECE_PAGES * PAGE, PAGE, &model->pieces[i]),
 			0);
 }

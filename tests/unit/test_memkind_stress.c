@@ -14,8 +14,8 @@
  */
 #include "testing.h"
 
-#include "memkind/engine.h"
-#include "memkind/kind.h"
+#include "memkind/heap/engine.h"
+#include "memkind/kinds.h"
 #include "memkind/malloc.h"
 
 #include "base/os.h"

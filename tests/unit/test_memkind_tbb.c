@@ -9,7 +9,7 @@
 #include "testing.h"
 
 #include "heap.h"
-#include "memkind/kind.h"
+#include "memkind/kinds.h"
 
 #include <dlfcn.h>
 #include <pthread.h>

@@ -4,7 +4,8 @@
  */
 #include "testing.h"
 
-#include "memkind/heap_internal.h"
+#include "memkind/heap/magazines.h"
+#include "memkind/kinds.h"
 #include "memkind/malloc.h"
 
 #include <pthread.h>

@@ -35,8 +35,4 @@ size_t vmc_space_not_held(struct vmc_piece *piece, size_t offset, size_t size);
 bool vmc_space_is_used(
 	const struct vmc_space *space, struct vmc_piece *piece, size_t offset);
 
-/* The caller's memory into the address map, or out of it. */
-int vmc_space_enter_user(struct vmc_space *space);
-void vmc_space_leave_user(struct vmc_space *space);
-
 #endif

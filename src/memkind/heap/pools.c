@@ -18,8 +18,8 @@
  */
 #include "pools.h"
 
+#include "arena.h"
 #include "engine.h"
-#include "space.h"
 
 #include <dlfcn.h>
 #include <stdint.h>

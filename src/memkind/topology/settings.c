@@ -15,8 +15,6 @@
  */
 #include "settings.h"
 
-#include "kind.h"
-
 #include "base/os.h"
 
 #include <errno.h>
@@ -105,8 +103,6 @@ read_settings(void)
 			"taken as JEMALLOC",
 			manager);
 	settings.arenas = read_number("MEMKIND_ARENA_NUM_PER_KIND", 1);
-	if (settings.arenas > VMC_KIND_ARENAS)
-		settings.arenas = VMC_KIND_ARENAS;
 	settings.background_threads =
 		read_number("MEMKIND_BACKGROUND_THREAD_LIMIT", 0);
 	errno = saved;

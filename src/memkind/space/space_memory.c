@@ -15,6 +15,7 @@
  * them back as a whole. It gives back what is free between two objects, which
  * rarely begins and ends with a huge page, so nothing went back.
  */
+#include "size_class.h"
 #include "space_internal.h"
 
 #include "base/os.h"
@@ -142,8 +143,6 @@ const struct vmc_medium vmc_medium_huge = {
 	.discard = huge_discard,
 };
 
-const struct vmc_medium vmc_medium_user = {0};
-
 void
 vmc_space_anonymous(
 	struct vmc_space *space, unsigned arenas, unsigned page_shift)
@@ -178,9 +177,8 @@ vmc_space_user(
 	if (space->arenas > parts / SMALLEST_PART)
 		space->arenas = (unsigned)(parts / SMALLEST_PART) + 1;
 	if (space->arenas > 1)
-		space->part =
-			vmc_engine_class_below(parts / (space->arenas - 1)) &
-			~(VMC_OS_CHUNK - 1);
+		space->part = vmc_class_below(parts / (space->arenas - 1)) &
+			      ~(VMC_OS_CHUNK - 1);
 	return 0;
 }
 
@@ -224,8 +222,8 @@ enter_shared(uintptr_t at)
 	return -ENOMEM;
 }
 
-int
-vmc_space_enter_user(struct vmc_space *space)
+static int
+enter_user(struct vmc_space *space)
 {
 	uintptr_t first, base = (uintptr_t)space->base;
 	uintptr_t last = base + space->capacity - 1;
@@ -247,8 +245,8 @@ vmc_space_enter_user(struct vmc_space *space)
 	return vmc_map_set((void *)first, size, space->chunks, 1);
 }
 
-void
-vmc_space_leave_user(struct vmc_space *space)
+static void
+leave_user(struct vmc_space *space)
 {
 	uintptr_t first;
 	size_t size = whole_chunks(space, &first);
@@ -265,3 +263,8 @@ vmc_space_note_arena(void *addr, size_t size, struct vmc_arena *arena)
 	for (size_t at = 0; at < size; at += VMC_OS_CHUNK)
 		vmc_store_relaxed(&vmc_map_at((char *)addr + at)->arena, arena);
 }
+
+const struct vmc_medium vmc_medium_user = {
+	.enter = enter_user,
+	.leave = leave_user,
+};

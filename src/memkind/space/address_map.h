@@ -55,7 +55,7 @@ struct vmc_chunk {
 	uint64_t used[VMC_CHUNK_WORDS];
 	uint64_t held[VMC_CHUNK_WORDS];
 
-	/* for each page the class of the objects in it, see heap.c */
+	/* for each page the class of the objects in it, see heap/heap.c */
 	_Atomic uint8_t classes[VMC_CHUNK_PAGES];
 };
 

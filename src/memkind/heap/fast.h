@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * heap_fast.h -- the fast ways of malloc and free, inline, for heap.c and those
+ * fast.h -- the fast ways of malloc and free, inline, for heap.c and those
  * who do something beside on the way
  */
-#ifndef VMC_MEMKIND_HEAP_FAST_H
-#define VMC_MEMKIND_HEAP_FAST_H
+#ifndef VMC_MEMKIND_FAST_H
+#define VMC_MEMKIND_FAST_H
 
-#include "heap_internal.h"
-
-/* Sizes up to this find their class in a table. */
-#define VMC_TABLE_MAX ((size_t)4096)
-#define VMC_TABLE_CLASSES 30u
-
-extern uint8_t vmc_class_table[VMC_TABLE_MAX / 8 + 1];
+#include "magazines.h"
 
 /* BEYOND also for zero bytes, which are a case for the slow way. */
 static inline unsigned

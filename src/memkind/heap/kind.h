@@ -9,10 +9,11 @@
 #ifndef VMC_MEMKIND_KIND_H
 #define VMC_MEMKIND_KIND_H
 
-#include "address_map.h"
+#include "arena.h"
+
 #include "memkind.h"
-#include "nodes.h"
-#include "space.h"
+#include "memkind/space/address_map.h"
+#include "memkind/space/types.h"
 
 #include "base/heritage.h"
 #include "base/lock.h"
@@ -21,9 +22,6 @@
 
 /* What is free in a kind stays with it for this long before it goes back. */
 #define VMC_DECAY_MS 5000
-
-/* The most arenas of one kind: more threads than these share some. */
-#define VMC_KIND_ARENAS 64
 
 struct vmc_thread_heap;
 
@@ -35,18 +33,6 @@ vmc_keep_errno(int code, int saved)
 		errno = saved;
 	return code;
 }
-
-/* What makes one kind differ from another; data alone. */
-struct vmc_kind_type {
-	const char *name;
-	enum vmc_nodes nodes;
-	enum vmc_placement placement;
-	bool closest;       /* of the nodes, only those closest */
-	bool small_pages;   /* no transparent huge pages */
-	bool no_capacity;   /* memkind_get_capacity() says -1 */
-	uint8_t page_shift; /* of pages from a pool, 0: the usual ones */
-	int ambiguous;      /* the code for several nodes to prefer */
-};
 
 enum vmc_kind_state {
 	VMC_KIND_FREE = 0, /* no kind, or a static one not used yet */
@@ -100,7 +86,7 @@ bool vmc_kind_is_ours(struct memkind *kind);
 
 /*
  * Before what is allocated in the kind changes: no child that there is takes it
- * over then (kind.c).
+ * over then (start.c).
  */
 static inline void
 vmc_kind_changes(struct memkind *kind)
@@ -109,44 +95,8 @@ vmc_kind_changes(struct memkind *kind)
 		vmc_heritage_change(&kind->heritage);
 }
 
-/*
- * A space of anonymous memory as the type says, for the kind that has this
- * type. Returns 0 or a code of memkind.h.
- */
-int vmc_type_space(const struct vmc_kind_type *type, struct vmc_space *space);
-
-/* Can that be had? 0 or a code of memkind.h. */
-int vmc_type_available(const struct vmc_kind_type *type);
-
-/* Does the choice of nodes depend on the processor that asks? */
-static inline bool
-vmc_type_is_local(const struct vmc_kind_type *type)
-{
-	return type->closest || type->nodes >= VMC_NODES_LOCAL_CAPACITY;
-}
-
-/* The types of the static kinds, by their numbers. */
-extern const struct vmc_kind_type vmc_static_types[MEMKIND_NUM_BASE_KIND];
-
-/* How many arenas a kind may come to have, from the environment or not. */
-unsigned vmc_kind_arena_limit(void);
-
 /* Under vmc_kinds_lock: which arena a new heap of the calling thread gets. */
 unsigned vmc_kind_arena(const struct memkind *kind);
-
-/*
- * Make a kind of this type in a free place of the table, on this space, which
- * it takes over. On failure (-ENOMEM, -EUSERS: the table is full, -EEXIST:
- * some of this user memory is in a kind already) the space is destroyed.
- */
-int vmc_kind_create(const struct vmc_kind_type *type, struct vmc_space *space,
-	ssize_t decay, struct memkind **kind);
-
-/* Called with the number of a kind that is about to be destroyed. */
-extern void (*_Atomic vmc_kind_on_destroy)(unsigned number);
-
-/* Give up everything in it. Nobody uses it any more. */
-void vmc_kind_destroy(struct memkind *kind);
 
 /* The arena of this number, NULL: there is none, or it is vacant. */
 static inline struct vmc_arena *
@@ -156,6 +106,12 @@ vmc_kind_arena_at(const struct memkind *kind, unsigned number)
 
 	return arena && !vmc_load_acquire(&arena->vacant) ? arena : NULL;
 }
+
+/*
+ * The arenas there are, into room for VMC_KIND_ARENAS; how many. In kinds with
+ * parts they stay only under vmc_kinds_lock, or the latch of any heap.
+ */
+unsigned vmc_kind_arenas(const struct memkind *kind, struct vmc_arena **arenas);
 
 /* The arena that an object of the kind is from. */
 static inline struct vmc_arena *
@@ -175,10 +131,13 @@ struct memkind *vmc_kind_of(const void *ptr);
  */
 int vmc_kind_open(struct memkind *kind, const struct vmc_space *space);
 
+/* Under vmc_kinds_lock: the caller's memory that it was opened on is free. */
+void vmc_kind_close(struct memkind *kind);
+
 /*
- * Make the table and everything else ready for use. May be called often; by
- * every call that may be the first one of the process, before constructors.
+ * Under vmc_kinds_lock: is some of this user memory in a kind already? jemalloc
+ * has one book for all addresses, so no kind can lie in the memory of another.
  */
-void vmc_kinds_init(void);
+bool vmc_kind_overlaps(const struct vmc_space *space);
 
 #endif

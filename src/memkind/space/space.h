@@ -20,16 +20,18 @@
 #define VMC_MEMKIND_SPACE_H
 
 #include "address_map.h"
-#include "engine.h"
 
 #include "base/atomic.h"
 #include "base/lock.h"
 
 #include <stdint.h>
 
-struct vmc_depot;
 struct vmc_heritage;
+struct vmc_kind_type;
 struct vmc_space;
+
+/* The most arenas of one kind: more threads than these share some. */
+#define VMC_KIND_ARENAS 64
 
 /* A range of addresses, of one arena. */
 struct vmc_piece {
@@ -45,10 +47,19 @@ struct vmc_piece {
 
 /*
  * What is behind the addresses: one table of functions for each medium. They
- * are called with the lock of the space, on whole pages of a piece, and return
- * 0 or a negative errno.
+ * return 0 or a negative errno.
  */
 struct vmc_medium {
+	/*
+	 * What is there before any piece: into the address map, and out of it
+	 * at the end. NULL: nothing.
+	 */
+	int (*enter)(struct vmc_space *space);
+	void (*leave)(struct vmc_space *space);
+	/*
+	 * The rest is for media with pieces, and is called with the lock of the
+	 * space, on whole pages of a piece.
+	 */
 	/* addresses that nobody can touch; *offset: of the file */
 	int (*map)(struct vmc_space *space, size_t size, size_t align,
 		size_t *offset, void **addr);
@@ -77,7 +88,7 @@ struct vmc_medium {
 extern const struct vmc_medium vmc_medium_anonymous;
 extern const struct vmc_medium vmc_medium_huge;
 extern const struct vmc_medium vmc_medium_file;
-extern const struct vmc_medium vmc_medium_user; /* no functions */
+extern const struct vmc_medium vmc_medium_user;
 
 struct vmc_space {
 	/* immutable after creation */
@@ -95,8 +106,9 @@ struct vmc_space {
 	struct vmc_chunk *chunks; /* the records of whole chunks */
 	/*
 	 * Choose where the memory of a fresh piece for that arena comes from;
-	 * NULL: anywhere.
+	 * NULL: anywhere. type: for that function.
 	 */
+	const struct vmc_kind_type *type;
 	int (*place)(const struct vmc_space *space, unsigned arena, void *addr,
 		size_t size);
 
@@ -163,12 +175,12 @@ int vmc_space_open(struct vmc_space *space, unsigned owner);
 void vmc_space_destroy(struct vmc_space *space);
 
 /*
- * A fresh piece of at least so many bytes for that arena, at a multiple of
- * align, a power of two. -ENOMEM: the process has no more addresses, or the
- * medium does not give any.
+ * A fresh piece of at least so many bytes for that arena, which has this number
+ * within the kind, at a multiple of align, a power of two. -ENOMEM: the process
+ * has no more addresses, or the medium does not give any.
  */
 int vmc_space_grow(struct vmc_space *space, struct vmc_arena *arena,
-	size_t size, size_t align, struct vmc_piece **piece);
+	unsigned number, size_t size, size_t align, struct vmc_piece **piece);
 
 /*
  * Make pages of a piece usable, which read as zeros then, and give them back.
@@ -193,55 +205,5 @@ void vmc_space_note_arena(void *addr, size_t size, struct vmc_arena *arena);
  * does not (space.c).
  */
 int vmc_space_check(struct vmc_space *space);
-
-struct vmc_arena {
-	extent_hooks_t hooks; /* first: jemalloc gives us its address back */
-	/* immutable after creation */
-	struct vmc_space *space;
-	unsigned number;         /* within its kind */
-	unsigned index;          /* jemalloc's number of it */
-	void *pool;              /* of libtbbmalloc, on this arena; or NULL */
-	struct vmc_depot *depot; /* the heap's, of its objects; or NULL */
-	/* vmc_medium_user: its memory, of which so much has been granted */
-	bool is_part;
-	char *base;
-	size_t size;
-	_Atomic size_t granted;
-
-	/* while it is created: nobody touches what is granted */
-	bool seeding;
-	bool sealed; /* granted all that it will ever be */
-
-	/* bytes of the last piece that was not to be had */
-	_Atomic size_t refused;
-	/* the piece that is granted from now */
-	struct vmc_piece *_Atomic piece;
-	/*
-	 * A part that went back to the first arena: nothing of jemalloc's is
-	 * behind this arena until a thread needs it again. Changes under
-	 * vmc_kinds_lock, and says so before anything is taken away.
-	 */
-	_Atomic bool vacant;
-	/* under vmc_kinds_lock: of so many threads */
-	unsigned heaps;
-};
-
-/*
- * The arena of this number, at a lasting address, which is all zero at first.
- * first: that of number 0, NULL if it is this one. decay: milliseconds for
- * which free memory is kept. pools: with one of libtbbmalloc on it. -ENOMEM.
- */
-int vmc_arena_create(struct vmc_arena *arena, struct vmc_space *space,
-	unsigned number, const struct vmc_arena *first, ssize_t decay,
-	bool pools);
-
-/* With everything in it. Nobody uses it any more. The first goes last. */
-void vmc_arena_destroy(struct vmc_arena *arena);
-
-/*
- * jemalloc's object of that size from that arena, or with flags from where
- * they say. Unlike je_mallocx() it may make the space grow.
- */
-void *vmc_arena_malloc(size_t size, int flags);
 
 #endif

@@ -30,12 +30,12 @@
  * random sizes: 7.5 ns, not 12).
  *
  * A thread that only frees would gather objects in its tcache. So the tcache is
- * emptied at a tick (heap_ticks.c) if there was no refill since the last flush.
+ * emptied at a tick (ticks.c) if there was no refill since the last flush.
  * Objects that no thread took from the depot for a while are returned at a tick
  * as well.
  *
  * Before an allocation fails, free objects in depots and in all threads'
- * tcaches are recalled (heap_threads.c). A tcache has a latch for that, which
+ * tcaches are recalled (recall.c). A tcache has a latch for that, which
  * its owner takes once per batch. No other thread can look into a magazine,
  * whose fast path has no lock, so magazines are small if the kind is small.
  *
@@ -52,9 +52,11 @@
 #include "heap.h"
 
 #include "depot.h"
-#include "engine.h"
-#include "heap_fast.h"
+#include "fast.h"
 #include "pools.h"
+#include "recall.h"
+#include "start.h"
+#include "ticks.h"
 
 #include "base/os.h"
 
@@ -66,9 +68,6 @@
 #define SLAB_ALIGNMENT ((size_t)1 << VMC_PAGE_SHIFT)
 
 #define likely(x) __builtin_expect(!!(x), 1)
-
-size_t vmc_class_sizes[VMC_CLASSES];
-uint8_t vmc_class_table[VMC_TABLE_MAX / 8 + 1];
 
 static inline _Atomic uint8_t *
 page_class(const void *ptr)
@@ -82,72 +81,9 @@ note_class(const void *ptr, unsigned class)
 	vmc_store_relaxed(page_class(ptr), (uint8_t) class);
 }
 
-/* Through the thread's cache, under its latch. */
-static void
-give_back_latched(struct vmc_thread_heap *heap, unsigned class, void **objects,
-	unsigned count)
-{
-	for (unsigned i = 0; i < count; i++)
-		je_sdallocx(objects[i], vmc_class_sizes[class], heap->flags);
-	heap->cached = true;
-}
-
-static void
-give_back(struct vmc_thread_heap *heap, unsigned class, void **objects,
-	unsigned count)
-{
-	vmc_latch_acquire(&heap->latch, VMC_RANK_HEAP);
-	give_back_latched(heap, class, objects, count);
-	vmc_latch_release(&heap->latch, VMC_RANK_HEAP);
-}
-
-bool
-vmc_heap_flush(struct vmc_thread_heap *heap)
-{
-	vmc_latch_acquire(&heap->latch, VMC_RANK_HEAP);
-	bool any = heap->cached && heap->has_tcache;
-	if (any)
-		vmc_engine_tcache_flush(heap->tcache);
-	heap->cached = false;
-	vmc_latch_release(&heap->latch, VMC_RANK_HEAP);
-	return any;
-}
-
-void
-vmc_heap_drain(struct vmc_thread_heap *heap)
-{
-	if (heap->last)
-		give_back(heap, heap->last_class, &heap->last, 1);
-	heap->last = NULL;
-	heap->last_class = VMC_BEYOND;
-	for (unsigned class = 1; class < VMC_CLASSES; class ++) {
-		struct vmc_magazine *m = &heap->magazines[class];
-		unsigned count = vmc_magazine_count(m);
-		if (count > 0)
-			give_back(heap, class, m->slots, count);
-		vmc_magazine_set(m, 0, vmc_magazine_capacity(m));
-	}
-	vmc_heap_flush(heap);
-	heap->flushed = false;
-}
-
-void
-vmc_heap_return_all(struct vmc_thread_heap *heap, bool purge)
-{
-	struct vmc_arena *arenas[VMC_KIND_ARENAS];
-
-	vmc_lock_acquire(&vmc_kinds_lock);
-	unsigned count = vmc_heap_arenas(heap->kind, arenas);
-	vmc_heap_empty_depots(arenas, count);
-	vmc_heap_drain(heap);
-	for (unsigned i = 0; purge && i < count; i++)
-		vmc_engine_arena_purge(arenas[i]->index);
-	vmc_lock_release(&vmc_kinds_lock);
-}
-
 /*
  * Before anything is done with the arenas of a kind with parts, and after that:
- * see vacate() in heap_threads.c. Other kinds' arenas stay.
+ * see vacate() in recall.c. Other kinds' arenas stay.
  */
 static void
 enter_arenas(const struct memkind *kind, struct vmc_thread_heap *heap)
@@ -189,7 +125,7 @@ take_once(const struct memkind *kind, struct vmc_thread_heap *heap,
 	if (!vmc_load_relaxed(&arena->vacant))
 		ptr = vmc_arena_malloc(size, vmc_arena_flags(arena) | how);
 	if (!ptr && kind->space.part > 0)
-		count = vmc_heap_arenas(kind, arenas);
+		count = vmc_kind_arenas(kind, arenas);
 	for (unsigned i = 0; i < count && !ptr; i++)
 		ptr = vmc_arena_malloc(size, vmc_arena_flags(arenas[i]) | how);
 	leave_arenas(kind, heap);
@@ -449,7 +385,7 @@ shed(struct vmc_thread_heap *heap, unsigned class)
 	vmc_magazine_set(m, kept, capacity);
 	if (vmc_depot_put(home->depot, class, out, n))
 		return;
-	give_back(heap, class, out, n);
+	vmc_heap_put_back(heap, class, out, n);
 	heap->flushed = true;
 }
 
@@ -509,7 +445,7 @@ free_slow(struct memkind *kind, void *ptr, unsigned class)
 	if (!m->slots)
 		assign(heap, class);
 	if (vmc_magazine_capacity(m) == 0) {
-		give_back(heap, class, &ptr, 1);
+		vmc_heap_put_back(heap, class, &ptr, 1);
 		heap->flushed = true;
 		return;
 	}
@@ -576,27 +512,4 @@ vmc_heap_realloc(struct memkind *kind, void *ptr, size_t size)
 	memcpy(moved, ptr, old < size ? old : size);
 	vmc_heap_free(kind, ptr);
 	return moved;
-}
-
-/*
- * jemalloc's classes, as je_nallocx() has them once it has memory: four to
- * each power of two, from 16 to 128 one every 16 bytes.
- */
-void
-vmc_heap_init_classes(void)
-{
-	unsigned class = VMC_BEYOND;
-
-	for (size_t size = 8, step; size <= VMC_CACHED_MAX; size += step) {
-		vmc_class_sizes[++class] = size;
-		for (step = size < 16 ? 8 : 16; size >= 8 * step;)
-			step *= 2;
-	}
-	class = 1;
-	for (size_t i = 1; i <= VMC_TABLE_MAX / 8; i++) {
-		class += i * 8 > vmc_class_sizes[class];
-		vmc_class_table[i] = (uint8_t) class;
-	}
-	vmc_class_table[0] =
-		VMC_BEYOND; /* zero bytes are a case for the slow path */
 }

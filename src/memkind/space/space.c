@@ -17,7 +17,7 @@
  *   2. a chunk's used_pages is the number of its bits in used
  *   3. of a granule without used pages nothing is held
  *   4. space->held is the number of bits in held, in bytes
- *   5. vmc_medium_file: space->held is at most space->limit
+ *   5. space->held is at most space->limit, if there is one
  *
  * A medium that needs no reservation holds what is used. A file is reserved in
  * units, so it holds more; that slack is given back before a commit fails.
@@ -25,10 +25,10 @@
  * Concurrency. jemalloc commits and gives back disjoint ranges at once, under
  * whatever locks it has. All of it happens under the lock of the space, which
  * calls nothing of jemalloc's. It is the last in the order of locks, and is
- * held over a fork (kind.c), so the child finds the bits whole. These calls are
- * far from the path of an allocation: what is free stays committed for the
- * decay time of the kind, and the system calls behind it wait for each other in
- * the kernel in any case.
+ * held over a fork (heap/start.c), so the child finds the bits whole. These
+ * calls are far from the path of an allocation: what is free stays committed
+ * for the decay time of the kind, and the system calls behind it wait for each
+ * other in the kernel in any case.
  *
  * The address space that all pieces of the process take has a budget, so that
  * the program's own mappings always find room.
@@ -277,8 +277,8 @@ free_piece(struct vmc_piece *piece)
 }
 
 static int
-map_piece(struct vmc_space *space, struct vmc_arena *arena, size_t size,
-	size_t align, struct vmc_piece **made)
+map_piece(struct vmc_space *space, struct vmc_arena *arena, unsigned number,
+	size_t size, size_t align, struct vmc_piece **made)
 {
 	struct vmc_piece *piece = vmc_os_map_anonymous(record_size(size));
 	void *addr;
@@ -298,7 +298,7 @@ map_piece(struct vmc_space *space, struct vmc_arena *arena, size_t size,
 		vmc_store_relaxed(&chunk->arena, arena);
 	}
 	if (space->place)
-		err = space->place(space, arena->number, addr, size);
+		err = space->place(space, number, addr, size);
 	if (!err)
 		err = vmc_map_set(addr, size, piece->chunks, 1);
 	if (!err) {
@@ -312,8 +312,8 @@ no_addresses:
 }
 
 int
-vmc_space_grow(struct vmc_space *space, struct vmc_arena *arena, size_t size,
-	size_t align, struct vmc_piece **piece)
+vmc_space_grow(struct vmc_space *space, struct vmc_arena *arena,
+	unsigned number, size_t size, size_t align, struct vmc_piece **piece)
 {
 	int err = -ENOMEM;
 
@@ -325,7 +325,7 @@ vmc_space_grow(struct vmc_space *space, struct vmc_arena *arena, size_t size,
 	if (vmc_fetch_add_relaxed(&budget_used, size) + size <=
 		VMC_SPACE_BUDGET) {
 		vmc_lock_acquire(&space->lock);
-		err = map_piece(space, arena, size, align, piece);
+		err = map_piece(space, arena, number, size, align, piece);
 		if (!err) {
 			(*piece)->next = space->pieces;
 			space->pieces = *piece;
@@ -342,8 +342,7 @@ vmc_space_open(struct vmc_space *space, unsigned owner)
 {
 	space->owner = owner;
 	vmc_lock_init(&space->lock, VMC_RANK_SPACE);
-	return space->medium == &vmc_medium_user ? vmc_space_enter_user(space)
-						 : 0;
+	return space->medium->enter ? space->medium->enter(space) : 0;
 }
 
 void
@@ -355,8 +354,8 @@ vmc_space_destroy(struct vmc_space *space)
 		space->pieces = piece->next;
 		free_piece(piece);
 	}
-	if (space->medium == &vmc_medium_user)
-		vmc_space_leave_user(space);
+	if (space->medium->leave)
+		space->medium->leave(space);
 	if (space->fd >= 0)
 		vmc_os_close(space->fd);
 }
@@ -408,7 +407,7 @@ vmc_space_check(struct vmc_space *space)
 	}
 	if (!wrong && held != vmc_load_relaxed(&space->held))
 		wrong = 4;
-	if (!wrong && space->medium == &vmc_medium_file && held > space->limit)
+	if (!wrong && space->limit > 0 && held > space->limit)
 		wrong = 5;
 	vmc_lock_release(&space->lock);
 	return wrong;

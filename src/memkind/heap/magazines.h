@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * heap_internal.h -- a thread's heap in a kind, for heap.c, heap_threads.c and
- * heap_fast.h alone
+ * magazines.h -- a thread's heap in a kind, and its caches
  */
-#ifndef VMC_MEMKIND_HEAP_INTERNAL_H
-#define VMC_MEMKIND_HEAP_INTERNAL_H
+#ifndef VMC_MEMKIND_MAGAZINES_H
+#define VMC_MEMKIND_MAGAZINES_H
 
 #include "kind.h"
 
@@ -150,6 +149,8 @@ struct vmc_thread_heap {
 
 /* The one of a thread that has none: every fast path fails on it. */
 extern struct vmc_thread_heap vmc_heap_empty;
+/* The table of a thread that has none of its own: the empty one everywhere. */
+extern struct vmc_thread_heap *_Atomic vmc_heap_none[MEMKIND_MAX_KIND];
 
 /*
  * The calling thread's heaps by kind number. Others write there as well: who
@@ -167,55 +168,24 @@ vmc_heap_mine(const struct memkind *kind)
 
 extern size_t vmc_class_sizes[VMC_CLASSES];
 
+/* Sizes up to this find their class in a table. */
+#define VMC_TABLE_MAX ((size_t)4096)
+#define VMC_TABLE_CLASSES 30u
+
+extern uint8_t vmc_class_table[VMC_TABLE_MAX / 8 + 1];
+
 /* Where a class begins in a heap's room; at the next one it ends. */
 extern unsigned vmc_heap_room[VMC_CLASSES + 1];
 
-/* For jemalloc: from this arena, past all thread caches. */
-static inline int
-vmc_arena_flags(const struct vmc_arena *arena)
-{
-	return MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
-}
-
-/*
- * The calling thread's heap, which has an arena of its own, and that arena.
- * Without memory for a heap, and in a thread that is about to end, it is the
- * empty one, and the arena all there is. -ENOMEM: not even that.
- */
-int vmc_heap_find(struct memkind *kind, struct vmc_thread_heap **heap,
-	struct vmc_arena **arena);
-
-/* For who frees: no arena is made for it. Maybe the empty one. */
-struct vmc_thread_heap *vmc_heap_lodge(struct memkind *kind);
-
-/*
- * The arenas there are, into room for VMC_KIND_ARENAS; how many. In kinds with
- * parts they stay only under vmc_kinds_lock, or the latch of any heap.
- */
-unsigned vmc_heap_arenas(const struct memkind *kind, struct vmc_arena **arenas);
-
-/*
- * Give back what is due, if nobody has looked for a while: then true. False for
- * the empty one.
- */
-bool vmc_heap_tick(struct vmc_thread_heap *heap);
-
-/* Fill the table of classes; once. */
+/* Fill the tables of classes; once. */
 void vmc_heap_init_classes(void);
 
+/* Through its tcache: count objects of this class. */
+void vmc_heap_put_back(struct vmc_thread_heap *heap, unsigned class,
+	void **objects, unsigned count);
 /* Return what its magazines and its tcache hold to jemalloc. */
 void vmc_heap_drain(struct vmc_thread_heap *heap);
 /* The same of its tcache alone, which anybody may do; was there anything? */
 bool vmc_heap_flush(struct vmc_thread_heap *heap);
-/* Under vmc_kinds_lock: what the depots hold; was there anything? */
-bool vmc_heap_empty_depots(struct vmc_arena *const *arenas, unsigned count);
-/* Depots and the heap's own, of all arenas; purge: and to the medium. */
-void vmc_heap_return_all(struct vmc_thread_heap *heap, bool purge);
-/*
- * That, and what all other threads have in their tcaches. heap: the caller's,
- * or the empty one. False: there was nothing that a second attempt at an
- * allocation could have.
- */
-bool vmc_heap_recall(struct memkind *kind, struct vmc_thread_heap *heap);
 
 #endif

@@ -12,7 +12,7 @@
  * whose rest beyond the size asked for stays unused. The sixth, madvise(2),
  * fails where memory is locked, which jemalloc puts up with, and errno must not
  * show. The seventh is for what jemalloc does at a fork, which is to hold all
- * its locks: that happens within ours (kind.c), as elsewhere, and not in the
+ * its locks: that happens within ours (start.c), as elsewhere, and not in the
  * order in which the two began.
  *
  * Configuration. Huge allocations get no arena of their own, which would keep
@@ -32,10 +32,10 @@
  */
 #include "engine.h"
 
-#include "address_map.h"
+#include "memkind/space/address_map.h"
+
 #include "base/atomic.h"
 #include "base/os.h"
-#include "malloc.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -119,7 +119,7 @@ vmc_engine_after_fork(bool child)
 static _Atomic bool huge_pages;
 
 void
-vmc_memkind_prefer_huge_pages(void)
+vmc_engine_prefer_huge_pages(void)
 {
 	vmc_store_relaxed(&huge_pages, true);
 }
@@ -134,7 +134,7 @@ is_of_default(uintptr_t start, uintptr_t end, const void *arg)
 }
 
 size_t
-vmc_memkind_huge_bytes(void)
+vmc_engine_huge_bytes(void)
 {
 	return vmc_os_huge_bytes(is_of_default, NULL);
 }
@@ -264,17 +264,6 @@ vmc_engine_give_back(void)
 	je_mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
 	for (unsigned i = 0; i < count; i++)
 		vmc_engine_arena_purge(i);
-}
-
-size_t
-vmc_engine_class_below(size_t size)
-{
-	/* classes are four to a power of two */
-	unsigned log = (unsigned)(sizeof(long) * CHAR_BIT - 1) -
-		       (unsigned)__builtin_clzl(size);
-	size_t step = (size_t)1 << (log - 2);
-
-	return size & ~(step - 1) & ~(vmc_os_page_size() - 1);
 }
 
 size_t

@@ -7,8 +7,9 @@
  * back. The ranges themselves are disjoint, since each is an address range
  * that its caller just got, so their entries need no order between them.
  *
- * Called from jemalloc's calls for memory (engine.c, arena.c), below its locks
- * and before anything is initialised: no lock, no allocation but mmap.
+ * Called from jemalloc's calls for memory (heap/engine.c, heap/arena.c), below
+ * its locks and before anything is initialised: no lock, no allocation but
+ * mmap.
  *
  * Rejected: a flat table (128 MiB of address space, which limits on it
  * count), a sorted array of ranges (readers would have to retry), asking

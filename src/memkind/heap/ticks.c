@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * heap_ticks.c -- what is free goes back when it is due
+ * ticks.c -- what is free goes back when it is due
  *
  * jemalloc looks every thousand calls or so, of which it sees few behind the
  * magazines: a thread that slows down would keep what it has, and one that has
@@ -22,9 +22,9 @@
  * had in programs that fork; who wants them has memkind_set_bg_threads()), a
  * counter beside the magazines (another store to each call).
  */
+#include "ticks.h"
+
 #include "depot.h"
-#include "engine.h"
-#include "heap_internal.h"
 
 #include "base/os.h"
 
@@ -94,7 +94,7 @@ look_after_another_kind(const struct memkind *own)
 		place = (place + 1) % MEMKIND_MAX_KIND;
 		if (kind != own &&
 			vmc_load_relaxed(&kind->state) == VMC_KIND_READY)
-			count = vmc_heap_arenas(kind, arenas);
+			count = vmc_kind_arenas(kind, arenas);
 	}
 	while (count > 0)
 		vmc_engine_arena_tick(arenas[--count]->index);
@@ -111,7 +111,7 @@ vmc_heap_tick(struct vmc_thread_heap *heap)
 	if (!vmc_lock_try(&vmc_kinds_lock))
 		return true;
 	heap->next_tick = now + TICK;
-	unsigned count = vmc_heap_arenas(heap->kind, arenas);
+	unsigned count = vmc_kind_arenas(heap->kind, arenas);
 	const struct vmc_arena *own = vmc_load_relaxed(&heap->arena);
 	const struct vmc_arena *other = arenas[heap->ticks++ % count];
 	if (heap->flushed)

@@ -56,9 +56,9 @@
  * which merges across grants, makes the default arenas unmap and map for each
  * extent, and leaves arenas racing at common borders.
  */
-#include "space.h"
+#include "arena.h"
 
-#include "pools.h"
+#include "memkind/space/size_class.h"
 
 #include "base/os.h"
 #include "base/os_space.h"
@@ -125,8 +125,8 @@ grant_from_pieces(
 			alignment);
 	if (at)
 		return at;
-	while (vmc_space_grow(arena->space, arena, wanted, alignment, &piece) <
-		0) {
+	while (vmc_space_grow(arena->space, arena, arena->number, wanted,
+		       alignment, &piece) < 0) {
 		vmc_store_relaxed(&arena->refused, wanted);
 		if (wanted / 2 < size)
 			return NULL;
@@ -282,8 +282,7 @@ seed_memory(struct vmc_arena *arena)
 	int err = 0;
 
 	for (; left >= SMALLEST_SEED + pad && !err; count += !err) {
-		seeds[count] =
-			je_mallocx(vmc_engine_class_below(left - pad), flags);
+		seeds[count] = je_mallocx(vmc_class_below(left - pad), flags);
 		err = seeds[count] ? 0 : -ENOMEM;
 		left = arena->size - vmc_load_relaxed(&arena->granted);
 	}
@@ -316,7 +315,7 @@ seed_file(struct vmc_arena *arena)
 
 /* jemalloc's part of it. On failure there is none. */
 static int
-start(struct vmc_arena *arena, ssize_t decay, bool pools)
+start(struct vmc_arena *arena, ssize_t decay)
 {
 	const struct vmc_space *space = arena->space;
 	int err = vmc_engine_arena_create(&arena->hooks, &arena->index);
@@ -331,10 +330,6 @@ start(struct vmc_arena *arena, ssize_t decay, bool pools)
 		seed_file(arena);
 	if (!err)
 		err = vmc_engine_arena_decay(arena->index, decay);
-	if (!err && pools) {
-		arena->pool = vmc_pool_create(arena);
-		err = arena->pool ? 0 : -ENOMEM;
-	}
 	if (err)
 		vmc_engine_arena_destroy(arena->index);
 	return err;
@@ -369,8 +364,7 @@ return_part(struct vmc_arena *arena)
 
 int
 vmc_arena_create(struct vmc_arena *arena, struct vmc_space *space,
-	unsigned number, const struct vmc_arena *first, ssize_t decay,
-	bool pools)
+	unsigned number, const struct vmc_arena *first, ssize_t decay)
 {
 	int err;
 
@@ -384,7 +378,7 @@ vmc_arena_create(struct vmc_arena *arena, struct vmc_space *space,
 	arena->is_part = space->medium == &vmc_medium_user && first;
 	if (arena->is_part && !take_part(arena, first))
 		return -ENOMEM;
-	err = start(arena, decay, pools);
+	err = start(arena, decay);
 	if (err && arena->is_part)
 		return_part(arena);
 	return err;

@@ -47,21 +47,9 @@ void vmc_engine_arena_purge(unsigned arena);
 /* The same of the default arenas, and what the calling thread has cached. */
 void vmc_engine_give_back(void);
 
-/* The largest size of a large object that is not above size. */
-size_t vmc_engine_class_below(size_t size);
-
-/* What is usable of an object of that size, above zero, that is not aligned. */
-static inline size_t
-vmc_class_size(size_t size)
-{
-	size_t step;
-
-	if (size <= 128)
-		return size <= 8 ? 8 : (size + 15) & ~(size_t)15;
-	/* classes are four to a power of two */
-	step = (size_t)1 << (61 - __builtin_clzl(size - 1));
-	return (size + step - 1) & ~(step - 1);
-}
+/* See vmc_memkind_prefer_huge_pages() and vmc_memkind_huge_bytes(). */
+void vmc_engine_prefer_huge_pages(void);
+size_t vmc_engine_huge_bytes(void);
 
 /* What a large object's extent has beyond its size: a page, or nothing. */
 size_t vmc_engine_large_pad(void);
