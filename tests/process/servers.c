@@ -13,7 +13,7 @@
 #include "machine.h"
 #include "memkind.h"
 #include "memkind/malloc.h"
-#include "memkind/space.h"
+#include "memkind/space/space.h"
 #include "process.h"
 
 #include <numaif.h>
