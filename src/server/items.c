@@ -133,19 +133,19 @@ see(const struct vmemcache_item *item, bool quiet, struct vmcd_seen *seen)
 }
 
 int
-vmcd_pin(VMEMcache *cache, struct vmcd_span key, bool quiet,
+vmcd_pin(struct vmcd_spaces *spaces, struct vmcd_span key, bool quiet,
 	struct vmemcache_item *item, struct vmcd_seen *seen)
 {
-	if (vmemcache_pin(cache, key.at, key.size, quiet ? VMEMCACHE_PEEK : 0,
-		    item) < 0)
+	if (vmemcache_pin(vmcd_space_of(spaces, key), key.at, key.size,
+		    quiet ? VMEMCACHE_PEEK : 0, item) < 0)
 		return -errno;
 	see(item, quiet, seen);
 	return 0;
 }
 
 void
-vmcd_pin_many(VMEMcache *cache, const struct vmcd_span *keys, size_t count,
-	struct vmemcache_item *items)
+vmcd_pin_many(struct vmcd_spaces *spaces, const struct vmcd_span *keys,
+	size_t count, struct vmemcache_item *items)
 {
 	struct vmemcache_key wanted[VMCD_BATCH];
 
@@ -153,7 +153,15 @@ vmcd_pin_many(VMEMcache *cache, const struct vmcd_span *keys, size_t count,
 		wanted[i] = (struct vmemcache_key){keys[i].at, keys[i].size};
 		items[i].iov_count = -1;
 	}
-	vmemcache_pin_many(cache, wanted, count, 0, items);
+	for (size_t from = 0, to; from < count; from = to) {
+		VMEMcache *space = vmcd_space_of(spaces, keys[from]);
+		for (to = from + 1; to < count; to++) {
+			if (vmcd_space_of(spaces, keys[to]) != space)
+				break;
+		}
+		vmemcache_pin_many(
+			space, &wanted[from], to - from, 0, &items[from]);
+	}
 }
 
 void
@@ -179,45 +187,53 @@ store_of(const struct vmcd_how *how)
 
 /* What is stored with its time over goes at once, unless it was replaced. */
 static void
-remove_if_gone(VMEMcache *cache, struct vmcd_span key,
+remove_if_gone(struct vmcd_spaces *spaces, struct vmcd_span key,
 	const struct vmcd_how *how, uint64_t version)
 {
 	if (how->ttl_ms == VMCD_GONE)
-		vmcd_remove(cache, key, version);
+		vmcd_remove(spaces, key, version);
 }
 
 int
-vmcd_store(VMEMcache *cache, struct vmcd_span key, char *value, size_t size,
-	const struct vmcd_how *how, uint64_t *version)
+vmcd_store(struct vmcd_spaces *spaces, struct vmcd_span key, char *value,
+	size_t size, const struct vmcd_how *how, uint64_t *version)
 {
 	struct vmemcache_store store = store_of(how);
 	char copy[VMCD_KEY_MAX], saved[VMCD_HEAD];
+	VMEMcache *space = vmcd_space_for(spaces, key);
 	uint64_t made = 0;
 	int rc;
 
+	if (!space)
+		return -ENOMEM;
 	memcpy(saved, value - VMCD_HEAD, VMCD_HEAD);
 	if (key.at + key.size > value - VMCD_HEAD && key.at < value) {
 		memcpy(copy, key.at, key.size);
 		key.at = copy;
 	}
 	make_head((unsigned char *)value - VMCD_HEAD, how->marks);
-	rc = result(vmemcache_store(cache, key.at, key.size, value - VMCD_HEAD,
+	rc = result(vmemcache_store(space, key.at, key.size, value - VMCD_HEAD,
 		size + VMCD_HEAD, &store, &made));
 	memcpy(value - VMCD_HEAD, saved, VMCD_HEAD);
 	if (rc == 0)
-		remove_if_gone(cache, key, how, made);
+		remove_if_gone(spaces, key, how, made);
 	if (rc == 0 && version)
 		*version = made;
 	return rc;
 }
 
 int
-vmcd_reserve(VMEMcache *cache, struct vmcd_span key, size_t size,
+vmcd_reserve(struct vmcd_spaces *spaces, struct vmcd_span key, size_t size,
 	const struct vmcd_how *how, struct vmemcache_item *item)
 {
 	struct vmemcache_store store = store_of(how);
-	int rc = result(vmemcache_reserve(
-		cache, key.at, key.size, size + VMCD_HEAD, &store, item));
+	VMEMcache *space = vmcd_space_for(spaces, key);
+	int rc;
+
+	if (!space)
+		return -ENOMEM;
+	rc = result(vmemcache_reserve(
+		space, key.at, key.size, size + VMCD_HEAD, &store, item));
 
 	if (rc == 0)
 		make_head(head_of(item), how->marks);
@@ -225,15 +241,16 @@ vmcd_reserve(VMEMcache *cache, struct vmcd_span key, size_t size,
 }
 
 int
-vmcd_publish(VMEMcache *cache, struct vmcd_span key,
+vmcd_publish(struct vmcd_spaces *spaces, struct vmcd_span key,
 	struct vmemcache_item *item, size_t size, const struct vmcd_how *how,
 	uint64_t *version)
 {
 	uint64_t made = 0;
-	int rc = result(vmemcache_commit(cache, item, size + VMCD_HEAD, &made));
+	int rc = result(vmemcache_commit(
+		vmcd_space_of(spaces, key), item, size + VMCD_HEAD, &made));
 
 	if (rc == 0)
-		remove_if_gone(cache, key, how, made);
+		remove_if_gone(spaces, key, how, made);
 	if (rc == 0 && version)
 		*version = made;
 	return rc;
@@ -241,20 +258,15 @@ vmcd_publish(VMEMcache *cache, struct vmcd_span key,
 
 /* EAGAIN: somebody else is just removing it, or has stored another value. */
 int
-vmcd_remove(VMEMcache *cache, struct vmcd_span key, uint64_t version)
+vmcd_remove(struct vmcd_spaces *spaces, struct vmcd_span key, uint64_t version)
 {
+	VMEMcache *space = vmcd_space_of(spaces, key);
 	int rc;
 
 	do
-		rc = result(vmemcache_remove(cache, key.at, key.size, version));
+		rc = result(vmemcache_remove(space, key.at, key.size, version));
 	while (rc == -EAGAIN);
 	return rc;
-}
-
-int
-vmcd_clear(VMEMcache *cache)
-{
-	return result(vmemcache_clear(cache));
 }
 
 /*
@@ -263,9 +275,9 @@ vmcd_clear(VMEMcache *cache)
  * has, but for its marks.
  */
 static int
-replace(VMEMcache *cache, struct vmcd_span key, const struct vmcd_seen *seen,
-	unsigned marks, uint64_t ttl_ms, char *value, size_t size,
-	uint64_t *version)
+replace(struct vmcd_spaces *spaces, struct vmcd_span key,
+	const struct vmcd_seen *seen, unsigned marks, uint64_t ttl_ms,
+	char *value, size_t size, uint64_t *version)
 {
 	struct vmcd_how how = {
 		.mode = VMEMCACHE_IF_VERSION,
@@ -276,31 +288,31 @@ replace(VMEMcache *cache, struct vmcd_span key, const struct vmcd_seen *seen,
 		.marks = marks,
 	};
 
-	return vmcd_store(cache, key, value + VMCD_HEAD, size, &how, version);
+	return vmcd_store(spaces, key, value + VMCD_HEAD, size, &how, version);
 }
 
 /* Pin it, if its version is that one, or version is 0. */
 static int
-pin_version(VMEMcache *cache, struct vmcd_span key, uint64_t version,
+pin_version(struct vmcd_spaces *spaces, struct vmcd_span key, uint64_t version,
 	struct vmemcache_item *item, struct vmcd_seen *seen)
 {
-	int rc = vmcd_pin(cache, key, true, item, seen);
+	int rc = vmcd_pin(spaces, key, true, item, seen);
 
 	if (rc == 0 && version && seen->version != version) {
-		vmemcache_unpin(cache, item);
+		vmemcache_unpin(spaces->cache, item);
 		return -ESTALE;
 	}
 	return rc;
 }
 
 static int
-concat_once(VMEMcache *cache, struct vmcd_span key, struct vmcd_span bytes,
-	bool before, uint64_t version, size_t most, size_t *length,
-	uint64_t *new_version)
+concat_once(struct vmcd_spaces *spaces, struct vmcd_span key,
+	struct vmcd_span bytes, bool before, uint64_t version, size_t most,
+	size_t *length, uint64_t *new_version)
 {
 	struct vmemcache_item item;
 	struct vmcd_seen seen;
-	int rc = pin_version(cache, key, version, &item, &seen);
+	int rc = pin_version(spaces, key, version, &item, &seen);
 	size_t size;
 	char *value;
 
@@ -316,10 +328,10 @@ concat_once(VMEMcache *cache, struct vmcd_span key, struct vmcd_span bytes,
 			memcpy(to + (before ? 0 : seen.size), bytes.at,
 				bytes.size);
 	}
-	vmemcache_unpin(cache, &item);
+	vmemcache_unpin(spaces->cache, &item);
 	if (!value)
 		return size > most ? -E2BIG : -ENOMEM;
-	rc = replace(cache, key, &seen, 0, 0, value, size, new_version);
+	rc = replace(spaces, key, &seen, 0, 0, value, size, new_version);
 	free(value);
 	if (rc == 0 && length)
 		*length = size;
@@ -327,14 +339,14 @@ concat_once(VMEMcache *cache, struct vmcd_span key, struct vmcd_span bytes,
 }
 
 int
-vmcd_concat(VMEMcache *cache, struct vmcd_span key, struct vmcd_span bytes,
-	bool before, uint64_t version, size_t most, size_t *length,
-	uint64_t *new_version)
+vmcd_concat(struct vmcd_spaces *spaces, struct vmcd_span key,
+	struct vmcd_span bytes, bool before, uint64_t version, size_t most,
+	size_t *length, uint64_t *new_version)
 {
 	int rc;
 
 	do
-		rc = concat_once(cache, key, bytes, before, version, most,
+		rc = concat_once(spaces, key, bytes, before, version, most,
 			length, new_version);
 	while (rc == -ESTALE && version == 0);
 	return rc;
@@ -345,7 +357,7 @@ vmcd_concat(VMEMcache *cache, struct vmcd_span key, struct vmcd_span bytes,
  * no longer; then marks stay, too.
  */
 static int
-arithmetic_once(VMEMcache *cache, struct vmcd_span key, bool subtract,
+arithmetic_once(struct vmcd_spaces *spaces, struct vmcd_span key, bool subtract,
 	uint64_t delta, uint64_t version, uint64_t *number,
 	struct vmcd_seen *seen)
 {
@@ -354,14 +366,14 @@ arithmetic_once(VMEMcache *cache, struct vmcd_span key, bool subtract,
 	size_t size, digits;
 	uint64_t n = 0;
 	bool is_number;
-	int rc = pin_version(cache, key, version, &item, seen);
+	int rc = pin_version(spaces, key, version, &item, seen);
 
 	if (rc < 0)
 		return rc;
 	is_number = seen->size > 0 && seen->size <= VMCD_NUMBER_TEXT;
 	if (is_number)
 		vmcd_copy_pinned(&item, VMCD_HEAD, seen->size, text);
-	vmemcache_unpin(cache, &item);
+	vmemcache_unpin(spaces->cache, &item);
 	size = is_number ? seen->size : 0;
 	if (!vmcd_unsigned((struct vmcd_span){text, size}, &n))
 		return -EDOM;
@@ -370,14 +382,14 @@ arithmetic_once(VMEMcache *cache, struct vmcd_span key, bool subtract,
 	if (digits < seen->size)
 		memset(text + digits, ' ', seen->size - digits);
 	size = digits > seen->size ? digits : seen->size;
-	rc = replace(cache, key, seen, digits > seen->size ? 0 : seen->marks, 0,
-		value, size, &seen->version);
+	rc = replace(spaces, key, seen, digits > seen->size ? 0 : seen->marks,
+		0, value, size, &seen->version);
 	*number = n;
 	return rc;
 }
 
 int
-vmcd_arithmetic(VMEMcache *cache, struct vmcd_span key, bool subtract,
+vmcd_arithmetic(struct vmcd_spaces *spaces, struct vmcd_span key, bool subtract,
 	uint64_t delta, uint64_t version, uint64_t *number,
 	struct vmcd_seen *seen)
 {
@@ -385,18 +397,19 @@ vmcd_arithmetic(VMEMcache *cache, struct vmcd_span key, bool subtract,
 
 	do
 		rc = arithmetic_once(
-			cache, key, subtract, delta, version, number, seen);
+			spaces, key, subtract, delta, version, number, seen);
 	while (rc == -ESTALE && version == 0);
 	return rc;
 }
 
 static int
-add_once(VMEMcache *cache, struct vmcd_span key, int64_t delta, int64_t *number)
+add_once(struct vmcd_spaces *spaces, struct vmcd_span key, int64_t delta,
+	int64_t *number)
 {
 	struct vmemcache_item item;
 	struct vmcd_seen seen = {0};
 	char value[VMCD_HEAD + VMCD_NUMBER_MAX + 1], *text = value + VMCD_HEAD;
-	int rc = vmcd_pin(cache, key, true, &item, &seen);
+	int rc = vmcd_pin(spaces, key, true, &item, &seen);
 	struct vmcd_how how = {.mode = VMEMCACHE_ADD};
 	int64_t n = 0;
 
@@ -406,7 +419,7 @@ add_once(VMEMcache *cache, struct vmcd_span key, int64_t delta, int64_t *number)
 		bool fits = seen.size > 0 && seen.size <= VMCD_NUMBER_MAX;
 		if (fits)
 			vmcd_copy_pinned(&item, VMCD_HEAD, seen.size, text);
-		vmemcache_unpin(cache, &item);
+		vmemcache_unpin(spaces->cache, &item);
 		if (!fits || vmcd_is_blank(*text) ||
 			vmcd_is_blank(text[seen.size - 1]) ||
 			!vmcd_signed((struct vmcd_span){text, seen.size}, &n))
@@ -423,29 +436,29 @@ add_once(VMEMcache *cache, struct vmcd_span key, int64_t delta, int64_t *number)
 	seen.size += vmcd_digits(
 		text + seen.size, n < 0 ? -(uint64_t)n : (uint64_t)n);
 	*number = n;
-	return vmcd_store(cache, key, text, seen.size, &how, NULL);
+	return vmcd_store(spaces, key, text, seen.size, &how, NULL);
 }
 
 int
-vmcd_add_signed(
-	VMEMcache *cache, struct vmcd_span key, int64_t delta, int64_t *number)
+vmcd_add_signed(struct vmcd_spaces *spaces, struct vmcd_span key, int64_t delta,
+	int64_t *number)
 {
 	int rc;
 
 	do
-		rc = add_once(cache, key, delta, number);
+		rc = add_once(spaces, key, delta, number);
 	while (rc == -ESTALE || rc == -EEXIST || rc == -ENOENT);
 	return rc;
 }
 
 /* Store the same value once more, with other marks, or another time. */
 static int
-rewrite_once(VMEMcache *cache, struct vmcd_span key, uint64_t version,
+rewrite_once(struct vmcd_spaces *spaces, struct vmcd_span key, uint64_t version,
 	uint64_t ttl_ms, bool stale)
 {
 	struct vmemcache_item item;
 	struct vmcd_seen seen;
-	int rc = pin_version(cache, key, version, &item, &seen);
+	int rc = pin_version(spaces, key, version, &item, &seen);
 	char *value;
 
 	if (rc < 0)
@@ -454,44 +467,45 @@ rewrite_once(VMEMcache *cache, struct vmcd_span key, uint64_t version,
 	if (value)
 		vmcd_copy_pinned(
 			&item, VMCD_HEAD, seen.size, value + VMCD_HEAD);
-	vmemcache_unpin(cache, &item);
+	vmemcache_unpin(spaces->cache, &item);
 	if (!value)
 		return -ENOMEM;
 	if (stale)
 		seen.marks = (seen.marks | VMCD_STALE) & ~(unsigned)VMCD_WON;
 	rc = replace(
-		cache, key, &seen, seen.marks, ttl_ms, value, seen.size, NULL);
+		spaces, key, &seen, seen.marks, ttl_ms, value, seen.size, NULL);
 	free(value);
 	return rc;
 }
 
 static int
-rewrite(VMEMcache *cache, struct vmcd_span key, uint64_t version,
+rewrite(struct vmcd_spaces *spaces, struct vmcd_span key, uint64_t version,
 	uint64_t ttl_ms, bool stale)
 {
 	int rc;
 
 	do
-		rc = rewrite_once(cache, key, version, ttl_ms, stale);
+		rc = rewrite_once(spaces, key, version, ttl_ms, stale);
 	while (rc == -ESTALE && version == 0);
 	return rc;
 }
 
 int
-vmcd_invalidate(VMEMcache *cache, struct vmcd_span key, uint64_t version,
-	uint64_t ttl_ms)
+vmcd_invalidate(struct vmcd_spaces *spaces, struct vmcd_span key,
+	uint64_t version, uint64_t ttl_ms)
 {
-	return rewrite(cache, key, version, ttl_ms, true);
+	return rewrite(spaces, key, version, ttl_ms, true);
 }
 
 /* The library cannot give a time to an item that is pinned and had none. */
 int
-vmcd_touch(VMEMcache *cache, struct vmcd_span key, uint64_t ttl_ms)
+vmcd_touch(struct vmcd_spaces *spaces, struct vmcd_span key, uint64_t ttl_ms)
 {
 	int rc;
 
 	if (ttl_ms == VMCD_GONE)
-		return vmcd_remove(cache, key, 0);
-	rc = result(vmemcache_touch(cache, key.at, key.size, ttl_ms));
-	return rc == -EAGAIN ? rewrite(cache, key, 0, ttl_ms, false) : rc;
+		return vmcd_remove(spaces, key, 0);
+	rc = result(vmemcache_touch(
+		vmcd_space_of(spaces, key), key.at, key.size, ttl_ms));
+	return rc == -EAGAIN ? rewrite(spaces, key, 0, ttl_ms, false) : rc;
 }

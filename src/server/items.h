@@ -7,12 +7,14 @@
  * of marks, and the second in which the value was last read. The client's flags
  * are the tag; its unique number is the version.
  *
+ * Each key is looked for, and stored, in the space of its prefix (spaces.h).
+ *
  * All functions return 0 or a negative errno.
  */
 #ifndef VMCD_ITEMS_H
 #define VMCD_ITEMS_H
 
-#include "number.h"
+#include "spaces.h"
 
 #include "libvmemcache.h"
 
@@ -72,7 +74,7 @@ struct vmcd_seen {
  * The item, pinned; its value begins behind VMCD_HEAD bytes. quiet: it does not
  * count as read. *seen is how it was before. ENOENT, ENOMEM.
  */
-int vmcd_pin(VMEMcache *cache, struct vmcd_span key, bool quiet,
+int vmcd_pin(struct vmcd_spaces *spaces, struct vmcd_span key, bool quiet,
 	struct vmemcache_item *item, struct vmcd_seen *seen);
 
 /*
@@ -81,8 +83,8 @@ int vmcd_pin(VMEMcache *cache, struct vmcd_span key, bool quiet,
  * time. Of what is not there iov_count is -1.
  */
 #define VMCD_BATCH 16
-void vmcd_pin_many(VMEMcache *cache, const struct vmcd_span *keys, size_t count,
-	struct vmemcache_item *items);
+void vmcd_pin_many(struct vmcd_spaces *spaces, const struct vmcd_span *keys,
+	size_t count, struct vmemcache_item *items);
 /* It is about to be sent: that counts as read. *seen is how it was before. */
 void vmcd_read(const struct vmemcache_item *item, struct vmcd_seen *seen);
 
@@ -95,53 +97,54 @@ bool vmcd_mark(const struct vmemcache_item *item, unsigned mark);
  * them. *version, unless NULL, becomes the new one. EEXIST, ENOENT, ESTALE,
  * ENOSPC, ENOMEM.
  */
-int vmcd_store(VMEMcache *cache, struct vmcd_span key, char *value, size_t size,
-	const struct vmcd_how *how, uint64_t *version);
+int vmcd_store(struct vmcd_spaces *spaces, struct vmcd_span key, char *value,
+	size_t size, const struct vmcd_how *how, uint64_t *version);
 
 /*
  * Room for a value of `size` bytes, to be filled in any number of steps, and
  * then published or given back. The key need not stay.
  */
-int vmcd_reserve(VMEMcache *cache, struct vmcd_span key, size_t size,
+int vmcd_reserve(struct vmcd_spaces *spaces, struct vmcd_span key, size_t size,
 	const struct vmcd_how *how, struct vmemcache_item *item);
-int vmcd_publish(VMEMcache *cache, struct vmcd_span key,
+int vmcd_publish(struct vmcd_spaces *spaces, struct vmcd_span key,
 	struct vmemcache_item *item, size_t size, const struct vmcd_how *how,
 	uint64_t *version);
 
 /* version 0: whatever is there. ENOENT, ESTALE. */
-int vmcd_remove(VMEMcache *cache, struct vmcd_span key, uint64_t version);
-int vmcd_touch(VMEMcache *cache, struct vmcd_span key, uint64_t ttl_ms);
-int vmcd_clear(VMEMcache *cache);
+int vmcd_remove(
+	struct vmcd_spaces *spaces, struct vmcd_span key, uint64_t version);
+int vmcd_touch(
+	struct vmcd_spaces *spaces, struct vmcd_span key, uint64_t ttl_ms);
 
 /*
  * Put bytes before or behind the value that is there. version 0: whatever it
  * is. The marks are gone then. *length, unless NULL, becomes the length of all
  * of it. E2BIG: it would be larger than `most`. ENOENT, ESTALE, ENOSPC, ENOMEM.
  */
-int vmcd_concat(VMEMcache *cache, struct vmcd_span key, struct vmcd_span bytes,
-	bool before, uint64_t version, size_t most, size_t *length,
-	uint64_t *new_version);
+int vmcd_concat(struct vmcd_spaces *spaces, struct vmcd_span key,
+	struct vmcd_span bytes, bool before, uint64_t version, size_t most,
+	size_t *length, uint64_t *new_version);
 
 /*
  * Add to the number that is there, or subtract, but not below 0. *number is the
  * new one. EDOM: there is no number. ENOENT, ESTALE, ENOSPC, ENOMEM.
  */
-int vmcd_arithmetic(VMEMcache *cache, struct vmcd_span key, bool subtract,
-	uint64_t delta, uint64_t version, uint64_t *number,
+int vmcd_arithmetic(struct vmcd_spaces *spaces, struct vmcd_span key,
+	bool subtract, uint64_t delta, uint64_t version, uint64_t *number,
 	struct vmcd_seen *seen);
 
 /*
  * Redis' way: a number with a sign and nothing else, which is 0 where there is
  * none. EDOM; EOVERFLOW; ENOSPC, ENOMEM.
  */
-int vmcd_add_signed(
-	VMEMcache *cache, struct vmcd_span key, int64_t delta, int64_t *number);
+int vmcd_add_signed(struct vmcd_spaces *spaces, struct vmcd_span key,
+	int64_t delta, int64_t *number);
 
 /*
  * Mark the item as stale, and give it a new version. ttl_ms 0: it keeps its
  * time. ENOENT, ESTALE, ENOSPC, ENOMEM.
  */
-int vmcd_invalidate(VMEMcache *cache, struct vmcd_span key, uint64_t version,
-	uint64_t ttl_ms);
+int vmcd_invalidate(struct vmcd_spaces *spaces, struct vmcd_span key,
+	uint64_t version, uint64_t ttl_ms);
 
 #endif

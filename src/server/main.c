@@ -67,7 +67,7 @@ vmcd_flush(struct vmcd_server *server, int64_t seconds)
 	if (seconds > 1)
 		at = vmcd_now_ms() + (uint64_t)seconds * 1000;
 	else
-		vmemcache_clear(server->cache);
+		vmcd_spaces_clear(&server->spaces);
 	atomic_store_explicit(&server->flush_at, at, memory_order_relaxed);
 }
 
@@ -82,7 +82,7 @@ on_tick(int fd, short what, void *arg)
 	(void)what;
 	if (at && vmcd_now_ms() >= at &&
 		atomic_compare_exchange_strong(&server->flush_at, &at, 0))
-		vmemcache_clear(server->cache);
+		vmcd_spaces_clear(&server->spaces);
 }
 
 static void
@@ -149,7 +149,7 @@ print_statistics(const struct program *program)
 {
 	char text[8192];
 
-	if (vmemcache_format_statistics(program->server.cache,
+	if (vmemcache_format_statistics(program->server.spaces.cache,
 		    VMEMCACHE_FORMAT_TEXT, text, sizeof(text)) < 0)
 		complain("%s", vmemcache_errormsg());
 	else
@@ -174,10 +174,11 @@ open_cache(struct program *program)
 	const struct vmcd_options *options = &program->options;
 	VMEMcache *cache = vmemcache_new();
 
-	program->server.cache = cache;
+	program->server.spaces.cache = cache;
 	if (cache && vmemcache_set_size(cache, options->memory) == 0 &&
 		vmemcache_set_eviction_policy(cache, options->policy) == 0 &&
-		vmemcache_add(cache, options->directory) == 0)
+		vmemcache_add(cache, options->directory) == 0 &&
+		vmcd_spaces_begin(&program->server.spaces, cache, options) == 0)
 		return 0;
 	complain("%s", vmemcache_errormsg());
 	return -1;
@@ -330,7 +331,8 @@ main(int argc, char **argv)
 	vmcd_listen_end(&program.listeners);
 	for (unsigned i = 0; i < VMCD_THREADS_MAX; i++)
 		vmcd_worker_stop(program.worker[i]);
-	vmemcache_delete(program.server.cache);
+	vmemcache_delete(program.server.spaces.cache);
+	vmcd_spaces_end(&program.server.spaces);
 	free(program.server.counters);
 	return rc < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -190,19 +190,19 @@ renew(struct vmcd_session *s, struct vmemcache_item *item,
 	struct vmcd_seen *seen)
 {
 	const struct vmcd_request *r = &s->request;
-	VMEMcache *cache = s->server->cache;
+	struct vmcd_spaces *spaces = &s->server->spaces;
 	uint64_t ttl = vmcd_ttl(r->meta.exptime);
 	struct vmcd_seen now;
 	int rc;
 
 	if (ttl == VMCD_GONE) {
-		vmcd_remove(cache, r->key, seen->version);
+		vmcd_remove(spaces, r->key, seen->version);
 		return 0;
 	}
-	vmemcache_unpin(cache, item);
-	rc = vmcd_touch(cache, r->key, ttl);
+	vmemcache_unpin(spaces->cache, item);
+	rc = vmcd_touch(spaces, r->key, ttl);
 	if (rc == 0)
-		rc = vmcd_pin(cache, r->key, true, item, &now);
+		rc = vmcd_pin(spaces, r->key, true, item, &now);
 	if (rc == 0) {
 		seen->size = now.size;
 		seen->version = now.version;
@@ -220,7 +220,7 @@ find(struct vmcd_session *s, struct vmemcache_item *item,
 	struct vmcd_seen *seen, bool *made)
 {
 	const struct vmcd_request *r = &s->request;
-	VMEMcache *cache = s->server->cache;
+	struct vmcd_spaces *spaces = &s->server->spaces;
 	char head[VMCD_HEAD] = {0};
 	uint64_t ttl = ttl_of_new(&r->meta);
 	struct vmcd_how how = {
@@ -232,15 +232,15 @@ find(struct vmcd_session *s, struct vmemcache_item *item,
 
 	*made = false;
 	do {
-		rc = vmcd_pin(cache, r->key, has(r, 'u') || *made, item, seen);
+		rc = vmcd_pin(spaces, r->key, has(r, 'u') || *made, item, seen);
 		if (rc != -ENOENT || !has(r, 'N') || *made)
 			break;
-		rc = vmcd_store(cache, r->key, head + VMCD_HEAD, 0, &how,
+		rc = vmcd_store(spaces, r->key, head + VMCD_HEAD, 0, &how,
 			&seen->version);
 		*made = rc == 0;
 	} while (rc == 0 || rc == -EEXIST);
 	if (*made && rc == 0 && ttl == VMCD_GONE)
-		vmcd_remove(cache, r->key, seen->version);
+		vmcd_remove(spaces, r->key, seen->version);
 	return !*made && rc == 0 && has(r, 'T') ? renew(s, item, seen) : rc;
 }
 
@@ -306,7 +306,7 @@ run_get(struct vmcd_session *s, struct vmemcache_item *found)
 	send_marks(s, item, &seen, due, made);
 	vmcd_out_bytes(&s->out, "\r\n", 2);
 	if (!has(r, 'v')) {
-		vmemcache_unpin(s->server->cache, item);
+		vmemcache_unpin(s->server->spaces.cache, item);
 		return;
 	}
 	vmcd_send_value(s, item, seen.size);
@@ -374,7 +374,7 @@ vmcd_meta_gets(struct vmcd_session *s)
 		s->from += s->line_end;
 		return VMCD_ON;
 	}
-	vmcd_pin_many(s->server->cache, gets.key, gets.count, slots);
+	vmcd_pin_many(&s->server->spaces, gets.key, gets.count, slots);
 	do {
 		vmcd_count(&s->counters->cmd_meta, 1);
 		run_get(s, &slots[i]);
@@ -385,7 +385,7 @@ vmcd_meta_gets(struct vmcd_session *s)
 			&s->request);
 	} while (!s->request.error);
 	for (size_t j = i; j < gets.count; j++)
-		vmemcache_unpin(s->server->cache, &slots[j]);
+		vmemcache_unpin(s->server->spaces.cache, &slots[j]);
 	return VMCD_ON;
 }
 
@@ -393,11 +393,11 @@ static void
 run_delete(struct vmcd_session *s)
 {
 	const struct vmcd_request *r = &s->request;
-	VMEMcache *cache = s->server->cache;
+	struct vmcd_spaces *spaces = &s->server->spaces;
 	uint64_t version = has(r, 'C') ? vmcd_unique(r->number) : 0;
 	uint64_t ttl = has(r, 'T') ? vmcd_ttl(r->meta.exptime) : 0;
-	int rc = has(r, 'I') ? vmcd_invalidate(cache, r->key, version, ttl)
-			     : vmcd_remove(cache, r->key, version);
+	int rc = has(r, 'I') ? vmcd_invalidate(spaces, r->key, version, ttl)
+			     : vmcd_remove(spaces, r->key, version);
 
 	vmcd_count(rc == 0 ? &s->counters->delete_hits
 			   : &s->counters->delete_misses,
@@ -433,7 +433,7 @@ store_initial(struct vmcd_session *s, uint64_t *number, struct vmcd_seen *seen)
 	*number = r->meta.initial;
 	*seen = (struct vmcd_seen){
 		.ttl_ms = VMEMCACHE_FOREVER, .marks = how.marks};
-	return vmcd_store(s->server->cache, r->key, value + VMCD_HEAD,
+	return vmcd_store(&s->server->spaces, r->key, value + VMCD_HEAD,
 		vmcd_digits(value + VMCD_HEAD, *number), &how, &seen->version);
 }
 
@@ -446,7 +446,7 @@ compute(struct vmcd_session *s, bool subtract, uint64_t *number,
 
 	do {
 		*made = false;
-		rc = vmcd_arithmetic(s->server->cache, r->key, subtract,
+		rc = vmcd_arithmetic(&s->server->spaces, r->key, subtract,
 			r->meta.delta, has(r, 'C') ? r->number : 0, number,
 			seen);
 		if (rc == -ENOENT && has(r, 'N')) {
@@ -455,7 +455,8 @@ compute(struct vmcd_session *s, bool subtract, uint64_t *number,
 		}
 	} while (rc == -EEXIST);
 	if (rc == 0 && !*made && has(r, 'T'))
-		vmcd_touch(s->server->cache, r->key, vmcd_ttl(r->meta.exptime));
+		vmcd_touch(
+			&s->server->spaces, r->key, vmcd_ttl(r->meta.exptime));
 	return rc;
 }
 
@@ -516,11 +517,11 @@ run_debug(struct vmcd_session *s)
 	struct vmcd_seen seen;
 	int64_t left;
 
-	if (vmcd_pin(s->server->cache, r->key, true, item, &seen) < 0) {
+	if (vmcd_pin(&s->server->spaces, r->key, true, item, &seen) < 0) {
 		vmcd_out_string(&s->out, "EN\r\n");
 		return;
 	}
-	vmemcache_unpin(s->server->cache, item);
+	vmemcache_unpin(s->server->spaces.cache, item);
 	left = vmcd_seconds(seen.ttl_ms);
 	vmcd_out_bytes(&s->out, "ME ", 3);
 	if (seen.marks & VMCD_BINARY) {

@@ -4,12 +4,13 @@
  */
 #include "options.h"
 
-#include "number.h"
-
 #include <argp.h>
 #include <stdlib.h>
 
 #define MIB ((size_t)1 << 20)
+
+/* Options that have no letter. */
+enum { BY_PREFIX = 256, SPACE_QUOTA, SPACE };
 
 static const struct argp_option described[] = {
 	{"memory-limit", 'm', "MIB", 0,
@@ -29,6 +30,14 @@ static const struct argp_option described[] = {
 	{"policy", 'P', "POLICY", 0,
 		"What goes when the memory is full: lru, adaptive, sieve, "
 		"s3fifo; or none: then storing fails (lru)",
+		0},
+	{"space-by-prefix", BY_PREFIX, "CHARACTER", 0,
+		"What comes before it in a key names a space of its own", 0},
+	{"space-quota", SPACE_QUOTA, "MIB", 0,
+		"What a space has at most, if --space does not name it", 0},
+	{"space", SPACE, "PREFIX,QUOTA,RESERVED", 0,
+		"What this one has at most, and what is kept for it; 0: none; "
+		"may be given often",
 		0},
 	{"verbose", 'v', NULL, 0, "Say what is done, on standard error", 0},
 	{0},
@@ -114,6 +123,66 @@ parse_mode(struct argp_state *state, const char *text)
 	return (unsigned)mode;
 }
 
+static char
+parse_separator(struct argp_state *state, const char *text)
+{
+	if (text[0] <= ' ' || text[0] > '~' || text[1])
+		argp_error(state, "%s: not one printable character", text);
+	return *text;
+}
+
+static size_t
+parse_space_size(struct argp_state *state, const char *text, size_t least)
+{
+	size_t size = 0;
+
+	if (!vmcd_size_parse(text, MIB, least, &size))
+		argp_error(state, "%s: not a size", text);
+	return size;
+}
+
+/* The name may have commas. */
+static void
+parse_space(struct argp_state *state, char *text, struct vmcd_options *options)
+{
+	char *reserved = strrchr(text, ','), *quota;
+
+	if (reserved)
+		*reserved = '\0';
+	quota = reserved ? strrchr(text, ',') : NULL;
+	if (!quota || quota == text || options->spaces == VMCD_NAMED_MAX) {
+		argp_error(state, "%s: not PREFIX,QUOTA,RESERVED, or too many",
+			text);
+		return;
+	}
+	options->space[options->spaces++] = (struct vmcd_named){
+		.name = {text, (size_t)(quota - text)},
+		.quota = parse_space_size(state, quota + 1, 0),
+		.reserved = parse_space_size(state, reserved + 1, 0),
+	};
+}
+
+/* Is what they say of spaces of use? */
+static void
+check_spaces(struct argp_state *state, const struct vmcd_options *options)
+{
+	if (!options->separator && (options->space_quota || options->spaces))
+		argp_error(state, "spaces without --space-by-prefix");
+	for (unsigned i = 0; i < options->spaces; i++) {
+		struct vmcd_span name = options->space[i].name;
+		if (memchr(name.at, options->separator, name.size))
+			argp_error(state, "%.*s: the separator is in it",
+				(int)name.size, name.at);
+		for (unsigned j = 0; j < i; j++) {
+			struct vmcd_span other = options->space[j].name;
+			if (other.size == name.size &&
+				memcmp(other.at, name.at, name.size) == 0)
+				argp_error(state, "%.*s: named twice",
+					(int)name.size, name.at);
+		}
+	}
+}
+
 static error_t
 parse_option(int key, char *text, struct argp_state *state)
 {
@@ -157,8 +226,20 @@ parse_option(int key, char *text, struct argp_state *state)
 	case 'P':
 		options->policy = parse_policy(state, text);
 		break;
+	case BY_PREFIX:
+		options->separator = parse_separator(state, text);
+		break;
+	case SPACE_QUOTA:
+		options->space_quota = parse_space_size(state, text, 1);
+		break;
+	case SPACE:
+		parse_space(state, text, options);
+		break;
 	case 'v':
 		options->verbose++;
+		break;
+	case ARGP_KEY_END:
+		check_spaces(state, options);
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -5,6 +5,8 @@
 #ifndef VMCD_OPTIONS_H
 #define VMCD_OPTIONS_H
 
+#include "number.h"
+
 #include "libvmemcache.h"
 
 #include <stdbool.h>
@@ -12,6 +14,13 @@
 #include <stdint.h>
 
 #define VMCD_THREADS_MAX 256
+#define VMCD_NAMED_MAX 1024
+
+/* A space that an option names. */
+struct vmcd_named {
+	struct vmcd_span name;
+	size_t quota, reserved; /* bytes; 0: none */
+};
 
 struct vmcd_options {
 	size_t memory;    /* bytes of the pool */
@@ -25,6 +34,10 @@ struct vmcd_options {
 	unsigned connections;
 	unsigned verbose;
 	enum vmemcache_repl_p policy;
+	char separator;     /* behind prefixes; zero: keys have none */
+	size_t space_quota; /* bytes of each space that is not named; 0: none */
+	unsigned spaces;
+	struct vmcd_named space[VMCD_NAMED_MAX];
 };
 
 /* As main() gets them. Ends the program if they are wrong, or --help is one. */

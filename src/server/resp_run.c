@@ -136,6 +136,7 @@ static const struct command {
 	{"dbsize", 1, vmcd_resp_dbsize},
 	{"flushdb", -1, vmcd_resp_flush},
 	{"flushall", -1, vmcd_resp_flush},
+	{"flushprefix", 2, vmcd_resp_flushprefix},
 	{"scan", -2, vmcd_resp_scan},
 	{"info", -1, vmcd_resp_info},
 	{"command", -1, vmcd_resp_command_command},

@@ -48,10 +48,10 @@ vmcd_resp_command vmcd_resp_append, vmcd_resp_del, vmcd_resp_exists,
 	vmcd_resp_getrange, vmcd_resp_getset, vmcd_resp_incr, vmcd_resp_mget,
 	vmcd_resp_mset, vmcd_resp_persist, vmcd_resp_set, vmcd_resp_setex,
 	vmcd_resp_setnx, vmcd_resp_strlen, vmcd_resp_ttl;
-/* resp_server.c: what is asked of the server itself */
+/* resp_server.c, resp_scan.c: what is asked of the server itself */
 vmcd_resp_command vmcd_resp_client, vmcd_resp_command_command, vmcd_resp_config,
-	vmcd_resp_dbsize, vmcd_resp_echo, vmcd_resp_flush, vmcd_resp_hello,
-	vmcd_resp_info, vmcd_resp_ping, vmcd_resp_reset, vmcd_resp_scan,
-	vmcd_resp_select;
+	vmcd_resp_dbsize, vmcd_resp_echo, vmcd_resp_flush,
+	vmcd_resp_flushprefix, vmcd_resp_hello, vmcd_resp_info, vmcd_resp_ping,
+	vmcd_resp_reset, vmcd_resp_scan, vmcd_resp_select;
 
 #endif

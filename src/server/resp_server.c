@@ -4,13 +4,13 @@
  */
 #include "resp_run.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define LIKE_REDIS "7.0.15"
 #define NOT_A_NUMBER "ERR value is not an integer or out of range"
-#define SCANNED_MAX 10000
 
 enum vmcd_step
 vmcd_resp_ping(struct vmcd_session *s, const struct vmcd_words *words)
@@ -34,7 +34,7 @@ statistics_of(struct vmcd_session *s, struct vmemcache_statistics *statistics)
 {
 	*statistics = (struct vmemcache_statistics){
 		.struct_size = sizeof(*statistics)};
-	vmemcache_statistics(s->server->cache, statistics);
+	vmemcache_statistics(s->server->spaces.cache, statistics);
 }
 
 enum vmcd_step
@@ -43,8 +43,8 @@ vmcd_resp_dbsize(struct vmcd_session *s, const struct vmcd_words *words)
 	unsigned long long items = 0;
 
 	(void)words;
-	vmemcache_get_stat(s->server->cache, VMEMCACHE_STAT_ENTRIES, &items,
-		sizeof(items));
+	vmemcache_get_stat(s->server->spaces.cache, VMEMCACHE_STAT_ENTRIES,
+		&items, sizeof(items));
 	vmcd_reply_number(s, (int64_t)items);
 	return VMCD_ON;
 }
@@ -60,13 +60,45 @@ vmcd_resp_flush(struct vmcd_session *s, const struct vmcd_words *words)
 }
 
 enum vmcd_step
+vmcd_resp_flushprefix(struct vmcd_session *s, const struct vmcd_words *words)
+{
+	unsigned number;
+	const struct vmcd_space *space = vmcd_space_named(
+		&s->server->spaces, vmcd_at(words, 1), &number);
+
+	vmcd_count(&s->counters->cmd_flush, 1);
+	if (space && vmemcache_clear(space->cache) < 0)
+		vmcd_reply_failure(s, -ENOMEM);
+	else
+		vmcd_reply_number(s, space != NULL);
+	return VMCD_ON;
+}
+
+static void
+info_of_spaces(struct vmcd_session *s)
+{
+	size_t size;
+	char *text = vmcd_spaces_text(
+		&s->server->spaces, (struct vmcd_span){0}, true, &size);
+
+	if (text)
+		vmcd_reply_string(s, (struct vmcd_span){text, size});
+	else
+		vmcd_reply_failure(s, -ENOMEM);
+	free(text);
+}
+
+enum vmcd_step
 vmcd_resp_info(struct vmcd_session *s, const struct vmcd_words *words)
 {
 	struct vmemcache_statistics statistics;
 	struct vmcd_counters sum;
 	char text[2048];
 
-	(void)words;
+	if (words->count == 2 && vmcd_is_word(vmcd_at(words, 1), "SPACES")) {
+		info_of_spaces(s);
+		return VMCD_ON;
+	}
 	statistics_of(s, &statistics);
 	vmcd_counters_sum(s->server, &sum);
 	snprintf(text, sizeof(text),
@@ -240,89 +272,5 @@ vmcd_resp_reset(struct vmcd_session *s, const struct vmcd_words *words)
 	free(s->resp.name);
 	s->resp.name = NULL;
 	vmcd_reply_status(s, "RESET");
-	return VMCD_ON;
-}
-
-struct scan {
-	struct vmcd_span pattern; /* at NULL: all */
-	char *keys;               /* as they are replied */
-	size_t size, found;
-	bool no_memory;
-};
-
-static enum vmemcache_step
-scan_item(VMEMcache *cache, const void *key, size_t key_size,
-	const struct vmemcache_item *item, void *arg)
-{
-	struct scan *scan = arg;
-	char *keys;
-
-	(void)cache;
-	(void)item;
-	if (scan->pattern.at &&
-		!vmcd_glob(scan->pattern, (struct vmcd_span){key, key_size}))
-		return VMEMCACHE_WALK_ON;
-	keys = realloc(scan->keys, scan->size + key_size + 32);
-	if (!keys) {
-		scan->no_memory = true;
-		return VMEMCACHE_WALK_STOP;
-	}
-	scan->keys = keys;
-	scan->size += (size_t)sprintf(keys + scan->size, "$%zu\r\n", key_size);
-	memcpy(keys + scan->size, key, key_size);
-	scan->size += key_size;
-	memcpy(keys + scan->size, "\r\n", 2);
-	scan->size += 2;
-	scan->found++;
-	return VMEMCACHE_WALK_ON;
-}
-
-static bool
-parse_scan(const struct vmcd_words *words, struct scan *scan, uint64_t *count)
-{
-	for (size_t i = 2; i < words->count; i += 2) {
-		struct vmcd_span word = vmcd_at(words, i);
-
-		if (i + 1 == words->count)
-			return false;
-		if (vmcd_is_word(word, "MATCH"))
-			scan->pattern = vmcd_at(words, i + 1);
-		else if (!vmcd_is_word(word, "COUNT") ||
-			 !vmcd_unsigned(vmcd_at(words, i + 1), count) ||
-			 *count == 0)
-			return false;
-	}
-	return true;
-}
-
-enum vmcd_step
-vmcd_resp_scan(struct vmcd_session *s, const struct vmcd_words *words)
-{
-	struct scan scan = {0};
-	uint64_t cursor, count = 10;
-	char digits[VMCD_NUMBER_MAX + 1];
-
-	if (!vmcd_unsigned(vmcd_at(words, 1), &cursor)) {
-		vmcd_reply_error(s, "ERR invalid cursor");
-		return VMCD_ON;
-	}
-	if (!parse_scan(words, &scan, &count)) {
-		vmcd_reply_error(s, "ERR syntax error");
-		return VMCD_ON;
-	}
-	if (vmemcache_walk(s->server->cache, &cursor,
-		    count < SCANNED_MAX ? count : SCANNED_MAX, scan_item,
-		    &scan) < 0 ||
-		scan.no_memory) {
-		free(scan.keys);
-		vmcd_reply_error(s, "ERR the walk failed");
-		return VMCD_ON;
-	}
-	digits[vmcd_digits(digits, cursor)] = '\0';
-	vmcd_reply_array(s, 2);
-	vmcd_reply_text(s, digits);
-	vmcd_reply_array(s, scan.found);
-	vmcd_out_bytes(&s->out, scan.keys ? scan.keys : "", scan.size);
-	free(scan.keys);
 	return VMCD_ON;
 }

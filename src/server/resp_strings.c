@@ -21,13 +21,13 @@ static int
 pin(struct vmcd_session *s, struct vmcd_span key, bool quiet,
 	struct vmcd_seen *seen)
 {
-	return vmcd_pin(s->server->cache, key, quiet, slot(s), seen);
+	return vmcd_pin(&s->server->spaces, key, quiet, slot(s), seen);
 }
 
 static void
 unpin(struct vmcd_session *s)
 {
-	vmemcache_unpin(s->server->cache, slot(s));
+	vmemcache_unpin(s->server->spaces.cache, slot(s));
 }
 
 /* As it is in its request, whose bytes before it may be overwritten. */
@@ -52,7 +52,7 @@ store(struct vmcd_session *s, struct vmcd_span key,
 	const struct vmcd_how *how)
 {
 	vmcd_count(&s->counters->cmd_set, 1);
-	return vmcd_store(s->server->cache, key, value_of(words, value),
+	return vmcd_store(&s->server->spaces, key, value_of(words, value),
 		vmcd_at(words, value).size, how, NULL);
 }
 
@@ -329,7 +329,7 @@ vmcd_resp_getdel(struct vmcd_session *s, const struct vmcd_words *words)
 			vmcd_reply_nothing(s);
 			return VMCD_ON;
 		}
-		if (vmcd_remove(s->server->cache, key, seen.version) == 0)
+		if (vmcd_remove(&s->server->spaces, key, seen.version) == 0)
 			break;
 		unpin(s);
 	}
@@ -360,7 +360,7 @@ vmcd_resp_getex(struct vmcd_session *s, const struct vmcd_words *words)
 	}
 	vmcd_answer_keys(s, &key, 1, answer_key);
 	if (times.ttl_ms)
-		vmcd_touch(s->server->cache, key, times.ttl_ms);
+		vmcd_touch(&s->server->spaces, key, times.ttl_ms);
 	return VMCD_ON;
 }
 
@@ -370,7 +370,7 @@ vmcd_resp_del(struct vmcd_session *s, const struct vmcd_words *words)
 	int64_t n = 0;
 
 	for (size_t i = 1; i < words->count; i++) {
-		int rc = vmcd_remove(s->server->cache, vmcd_at(words, i), 0);
+		int rc = vmcd_remove(&s->server->spaces, vmcd_at(words, i), 0);
 		vmcd_count(rc == 0 ? &s->counters->delete_hits
 				   : &s->counters->delete_misses,
 			1);
@@ -429,7 +429,7 @@ vmcd_resp_expire(struct vmcd_session *s, const struct vmcd_words *words)
 					      "'pexpire' command");
 	} else {
 		vmcd_reply_number(
-			s, vmcd_touch(s->server->cache, vmcd_at(words, 1),
+			s, vmcd_touch(&s->server->spaces, vmcd_at(words, 1),
 				   n > 0 ? (uint64_t)n : VMCD_GONE) == 0);
 	}
 	return VMCD_ON;
@@ -445,7 +445,7 @@ vmcd_resp_persist(struct vmcd_session *s, const struct vmcd_words *words)
 		unpin(s);
 	vmcd_reply_number(
 		s, rc == 0 && seen.ttl_ms != VMEMCACHE_FOREVER &&
-			   vmcd_touch(s->server->cache, vmcd_at(words, 1),
+			   vmcd_touch(&s->server->spaces, vmcd_at(words, 1),
 				   VMEMCACHE_FOREVER) == 0);
 	return VMCD_ON;
 }
@@ -461,7 +461,7 @@ vmcd_resp_incr(struct vmcd_session *s, const struct vmcd_words *words)
 		vmcd_reply_error(s, NOT_A_NUMBER);
 		return VMCD_ON;
 	}
-	switch (vmcd_add_signed(s->server->cache, vmcd_at(words, 1),
+	switch (vmcd_add_signed(&s->server->spaces, vmcd_at(words, 1),
 		subtract ? -delta : delta, &number)) {
 	case 0:
 		vmcd_reply_number(s, number);
@@ -489,7 +489,7 @@ vmcd_resp_append(struct vmcd_session *s, const struct vmcd_words *words)
 	if (!fits(s, value))
 		return VMCD_ON;
 	do {
-		rc = vmcd_concat(s->server->cache, key, value, false, 0,
+		rc = vmcd_concat(&s->server->spaces, key, value, false, 0,
 			s->server->options->value_max, &length, NULL);
 		if (rc == -ENOENT) {
 			struct vmcd_how how = {.mode = VMEMCACHE_ADD};

@@ -6,6 +6,7 @@
 #define VMCD_SERVER_H
 
 #include "options.h"
+#include "spaces.h"
 
 #include "libvmemcache.h"
 
@@ -64,7 +65,7 @@ vmcd_count_get(struct vmcd_counters *counters, bool hit)
 }
 
 struct vmcd_server {
-	VMEMcache *cache;
+	struct vmcd_spaces spaces;
 	const struct vmcd_options *options;
 	time_t started;
 	struct vmcd_counters *counters; /* of each worker */

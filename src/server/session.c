@@ -29,7 +29,7 @@ vmcd_session_new(struct vmcd_server *server, struct vmcd_counters *counters)
 		.in = malloc(VMCD_IN),
 		.in_size = VMCD_IN,
 	};
-	vmcd_out_init(&s->out, server->cache);
+	vmcd_out_init(&s->out, server->spaces.cache);
 	if (!s->in) {
 		free(s);
 		return NULL;
@@ -78,7 +78,7 @@ vmcd_session_end(struct vmcd_session *s)
 {
 	if (s->state == VMCD_IN_VALUE) {
 		vmcd_session_leave_value(s);
-		vmemcache_abort(s->server->cache, &s->value);
+		vmemcache_abort(s->server->spaces.cache, &s->value);
 	}
 	s->state = VMCD_IN_LINE;
 	s->from = s->to = 0;
@@ -193,7 +193,7 @@ vmcd_answer_keys(struct vmcd_session *s, const struct vmcd_span *keys,
 	struct vmcd_seen seen;
 	size_t i;
 
-	vmcd_pin_many(s->server->cache, keys, count, slots);
+	vmcd_pin_many(&s->server->spaces, keys, count, slots);
 	for (i = 0; i < count && !vmcd_out_is_full(&s->out); i++) {
 		bool hit = slots[i].iov_count >= 0;
 		vmcd_count_get(s->counters, hit);
@@ -202,7 +202,7 @@ vmcd_answer_keys(struct vmcd_session *s, const struct vmcd_span *keys,
 		answer(s, keys[i], hit ? &slots[i] : NULL, &seen);
 	}
 	for (size_t j = i; j < count; j++)
-		vmemcache_unpin(s->server->cache, &slots[j]);
+		vmemcache_unpin(s->server->spaces.cache, &slots[j]);
 	return i;
 }
 

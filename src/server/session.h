@@ -129,6 +129,12 @@ size_t vmcd_answer_keys(struct vmcd_session *session,
 /* In state IN_VALUE: the value is no longer expected; the state is IN_LINE. */
 void vmcd_session_leave_value(struct vmcd_session *session);
 
+/*
+ * Text to be freed: what spaces have, one of them or (prefix of no bytes) all,
+ * as far as 1 MiB goes; for `stats`, or as INFO has it. NULL: no memory.
+ */
+char *vmcd_spaces_text(const struct vmcd_spaces *spaces,
+	struct vmcd_span prefix, bool for_info, size_t *size);
 /* What `stats` replies; false: it knows no such statistics. */
 bool vmcd_stats_reply(struct vmcd_session *session, struct vmcd_span which);
 

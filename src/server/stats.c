@@ -17,6 +17,12 @@
 /* Of keys that `stats cachedump` lists; memcached has such a limit, too. */
 #define DUMP_BYTES (1u << 20)
 
+/* What is told of a space. */
+struct told {
+	const char *name;
+	uint64_t number;
+};
+
 void
 vmcd_counters_sum(const struct vmcd_server *server, struct vmcd_counters *sum)
 {
@@ -75,7 +81,7 @@ cache(struct vmcd_session *s)
 		.struct_size = sizeof(statistics)};
 	uint64_t stores = 0;
 
-	if (vmemcache_statistics(s->server->cache, &statistics) < 0)
+	if (vmemcache_statistics(s->server->spaces.cache, &statistics) < 0)
 		return;
 	for (int mode = 0; mode < VMEMCACHE_MODES; mode++)
 		stores += statistics.stores[mode][VMEMCACHE_OUTCOME_INSERTED] +
@@ -132,7 +138,7 @@ items(struct vmcd_session *s)
 	struct vmemcache_statistics statistics = {
 		.struct_size = sizeof(statistics)};
 
-	if (vmemcache_statistics(s->server->cache, &statistics) < 0 ||
+	if (vmemcache_statistics(s->server->spaces.cache, &statistics) < 0 ||
 		statistics.items == 0)
 		return;
 	number(s, "items:1:number", statistics.items);
@@ -146,7 +152,7 @@ slabs(struct vmcd_session *s)
 	struct vmemcache_statistics statistics = {
 		.struct_size = sizeof(statistics)};
 
-	if (vmemcache_statistics(s->server->cache, &statistics) < 0)
+	if (vmemcache_statistics(s->server->spaces.cache, &statistics) < 0)
 		return;
 	if (statistics.items > 0) {
 		number(s, "1:chunk_size", VMEMCACHE_MIN_EXTENT);
@@ -155,6 +161,99 @@ slabs(struct vmcd_session *s)
 	}
 	number(s, "active_slabs", statistics.items > 0);
 	number(s, "total_malloced", statistics.pool_bytes);
+}
+
+/* Bytes that would end a word, or a name, are as in URLs. */
+static void
+print_prefix(FILE *to, const struct vmcd_space *space)
+{
+	for (size_t i = 0; i < space->size; i++) {
+		unsigned char c = (unsigned char)space->prefix[i];
+		if (c <= ' ' || c > '~' || c == '%' || c == ':')
+			fprintf(to, "%%%02X", c);
+		else
+			fputc(c, to);
+	}
+}
+
+static void
+print_space(FILE *to, const struct vmcd_space *space, bool for_info)
+{
+	struct vmemcache_statistics statistics = {
+		.struct_size = sizeof(statistics)};
+	uint64_t stores = 0;
+
+	if (vmemcache_statistics(space->cache, &statistics) < 0)
+		return;
+	for (int mode = 0; mode < VMEMCACHE_MODES; mode++)
+		stores += statistics.stores[mode][VMEMCACHE_OUTCOME_INSERTED] +
+			  statistics.stores[mode][VMEMCACHE_OUTCOME_REPLACED];
+	const struct told told[] = {
+		{"curr_items", statistics.items},
+		{"bytes", statistics.block_bytes},
+		{"limit_maxbytes", statistics.pool_bytes},
+		{"get_hits", statistics.hits},
+		{"get_misses", statistics.misses},
+		{"total_items", stores},
+		{"evictions", statistics.removals[VMEMCACHE_REASON_CAPACITY]},
+		{"reclaimed", statistics.removals[VMEMCACHE_REASON_EXPIRED]},
+		{NULL, 0},
+	};
+	for (const struct told *t = told; t->name; t++) {
+		if (!for_info)
+			fputs("STAT ", to);
+		if (!for_info || t == told)
+			print_prefix(to, space);
+		if (for_info)
+			fprintf(to, "%c%s=%llu", t == told ? ':' : ',', t->name,
+				(unsigned long long)t->number);
+		else
+			fprintf(to, ":%s %llu\r\n", t->name,
+				(unsigned long long)t->number);
+	}
+	if (for_info)
+		fputs("\r\n", to);
+}
+
+char *
+vmcd_spaces_text(const struct vmcd_spaces *spaces, struct vmcd_span prefix,
+	bool for_info, size_t *size)
+{
+	const struct vmcd_space *space = NULL;
+	unsigned number = 0;
+	char *text = NULL;
+	FILE *to = open_memstream(&text, size);
+
+	if (!to)
+		return NULL;
+	if (for_info)
+		fputs("# Spaces\r\n", to);
+	if (prefix.size > 0)
+		space = vmcd_space_named(spaces, prefix, &number);
+	else
+		space = vmcd_space_at(spaces, 0);
+	while (space && ftell(to) < (long)DUMP_BYTES) {
+		print_space(to, space, for_info);
+		number++;
+		space = prefix.size ? NULL : vmcd_space_at(spaces, number);
+	}
+	if (fclose(to) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* stats spaces [PREFIX] */
+static void
+spaces(struct vmcd_session *s, struct vmcd_span arguments)
+{
+	size_t size;
+	char *text = vmcd_spaces_text(
+		&s->server->spaces, vmcd_word(&arguments), false, &size);
+
+	if (text)
+		vmcd_out_bytes(&s->out, text, size);
+	free(text);
 }
 
 struct dump {
@@ -190,6 +289,7 @@ static bool
 cachedump(struct vmcd_session *s, struct vmcd_span arguments)
 {
 	struct dump dump = {.session = s};
+	const struct vmcd_space *space;
 	uint64_t cursor = 0, class;
 
 	if (!vmcd_unsigned(vmcd_word(&arguments), &class) ||
@@ -197,9 +297,17 @@ cachedump(struct vmcd_session *s, struct vmcd_span arguments)
 		return false;
 	if (dump.left == 0)
 		dump.left = UINT64_MAX;
-	if (class == 1)
+	if (class != 1)
+		return true;
+	vmemcache_walk(
+		s->server->spaces.cache, &cursor, SIZE_MAX, dump_item, &dump);
+	for (unsigned i = 0; dump.left > 0 && s->out.text_used < DUMP_BYTES &&
+			     (space = vmcd_space_at(&s->server->spaces, i));
+		i++) {
+		cursor = 0;
 		vmemcache_walk(
-			s->server->cache, &cursor, SIZE_MAX, dump_item, &dump);
+			space->cache, &cursor, SIZE_MAX, dump_item, &dump);
+	}
 	return true;
 }
 
@@ -220,6 +328,8 @@ vmcd_stats_reply(struct vmcd_session *s, struct vmcd_span which)
 		items(s);
 	else if (vmcd_span_is(word, "slabs"))
 		slabs(s);
+	else if (vmcd_span_is(word, "spaces") && s->server->spaces.separator)
+		spaces(s, which);
 	else if (vmcd_span_is(word, "cachedump")) {
 		if (!cachedump(s, which))
 			vmcd_out_string(

@@ -142,6 +142,13 @@ parse_flush_all(const struct words *words, struct vmcd_request *r)
 }
 
 static void
+parse_flush_prefix(const struct words *words, struct vmcd_request *r)
+{
+	r->key = words->at[1];
+	r->quiet = words->count > 2 && vmcd_span_is(words->at[2], "noreply");
+}
+
+static void
 parse_verbosity(const struct words *words, struct vmcd_request *r)
 {
 	uint64_t level;
@@ -186,6 +193,7 @@ static const struct {
 	{"gat", VMCD_GAT, 2, WORDS_MAX, parse_touching_keys},
 	{"gats", VMCD_GATS, 2, WORDS_MAX, parse_touching_keys},
 	{"flush_all", VMCD_FLUSH_ALL, 1, 3, parse_flush_all},
+	{"flush_prefix", VMCD_FLUSH_PREFIX, 2, 3, parse_flush_prefix},
 	{"verbosity", VMCD_VERBOSITY, 2, 3, parse_verbosity},
 	{"version", VMCD_VERSION, 1, WORDS_MAX, parse_nothing},
 	{"stats", VMCD_STATS, 1, WORDS_MAX, parse_nothing},

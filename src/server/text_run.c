@@ -76,7 +76,7 @@ send_item(struct vmcd_session *s, struct vmcd_span key,
 	char *at = line;
 
 	if (!line) {
-		vmemcache_unpin(s->server->cache, slot);
+		vmemcache_unpin(s->server->spaces.cache, slot);
 		return;
 	}
 	memcpy(at, word, sizeof(word) - 1);
@@ -102,14 +102,14 @@ send_item(struct vmcd_session *s, struct vmcd_span key,
 static void
 touch_key(struct vmcd_session *s, struct vmcd_span key)
 {
-	VMEMcache *cache = s->server->cache;
+	struct vmcd_spaces *spaces = &s->server->spaces;
 	struct vmemcache_item *slot = vmcd_out_slot(&s->out);
 	uint64_t ttl = vmcd_ttl(s->request.exptime);
 	struct vmcd_seen seen;
-	int rc = ttl == VMCD_GONE ? 0 : vmcd_touch(cache, key, ttl);
+	int rc = ttl == VMCD_GONE ? 0 : vmcd_touch(spaces, key, ttl);
 
 	if (rc == 0)
-		rc = vmcd_pin(cache, key, false, slot, &seen);
+		rc = vmcd_pin(spaces, key, false, slot, &seen);
 	vmcd_count(&s->counters->cmd_touch, 1);
 	vmcd_count(
 		rc == 0 ? &s->counters->touch_hits : &s->counters->touch_misses,
@@ -119,7 +119,7 @@ touch_key(struct vmcd_session *s, struct vmcd_span key)
 		return;
 	send_item(s, key, slot, &seen);
 	if (ttl == VMCD_GONE)
-		vmcd_remove(cache, key, seen.version);
+		vmcd_remove(spaces, key, seen.version);
 }
 
 static void
@@ -175,7 +175,7 @@ run_get(struct vmcd_session *s)
 static void
 run_delete(struct vmcd_session *s)
 {
-	int rc = vmcd_remove(s->server->cache, s->request.key, 0);
+	int rc = vmcd_remove(&s->server->spaces, s->request.key, 0);
 
 	vmcd_count(rc == 0 ? &s->counters->delete_hits
 			   : &s->counters->delete_misses,
@@ -186,14 +186,16 @@ run_delete(struct vmcd_session *s)
 static void
 run_touch(struct vmcd_session *s)
 {
-	VMEMcache *cache = s->server->cache;
+	struct vmcd_spaces *spaces = &s->server->spaces;
 	struct vmemcache_item *item = vmcd_out_slot(&s->out);
 	struct vmcd_seen seen;
-	int rc =
-		vmcd_touch(cache, s->request.key, vmcd_ttl(s->request.exptime));
+	int rc = vmcd_touch(
+		spaces, s->request.key, vmcd_ttl(s->request.exptime));
 
-	if (rc == 0 && vmcd_pin(cache, s->request.key, false, item, &seen) == 0)
-		vmemcache_unpin(cache, item); /* that was to mark it as read */
+	if (rc == 0 &&
+		vmcd_pin(spaces, s->request.key, false, item, &seen) == 0)
+		vmemcache_unpin(
+			spaces->cache, item); /* that was to mark it as read */
 	vmcd_count(&s->counters->cmd_touch, 1);
 	vmcd_count(
 		rc == 0 ? &s->counters->touch_hits : &s->counters->touch_misses,
@@ -209,7 +211,7 @@ run_arithmetic(struct vmcd_session *s)
 	char digits[VMCD_NUMBER_MAX + 1];
 	struct vmcd_seen seen;
 	uint64_t number;
-	int rc = vmcd_arithmetic(s->server->cache, s->request.key, subtract,
+	int rc = vmcd_arithmetic(&s->server->spaces, s->request.key, subtract,
 		s->request.number, 0, &number, &seen);
 
 	if (rc == -ENOENT)
@@ -235,6 +237,27 @@ run_arithmetic(struct vmcd_session *s)
 	default:
 		reply(s, "SERVER_ERROR out of memory in incr");
 	}
+}
+
+/* Unknown where keys have no spaces. */
+static void
+run_flush_prefix(struct vmcd_session *s)
+{
+	unsigned number;
+	const struct vmcd_space *space =
+		vmcd_space_named(&s->server->spaces, s->request.key, &number);
+
+	if (!s->server->spaces.separator) {
+		vmcd_out_string(&s->out, "ERROR\r\n");
+		return;
+	}
+	vmcd_count(&s->counters->cmd_flush, 1);
+	if (!space)
+		reply(s, "NOT_FOUND");
+	else if (vmemcache_clear(space->cache) < 0)
+		reply(s, "SERVER_ERROR out of memory");
+	else
+		reply(s, "OK");
 }
 
 static void
@@ -267,6 +290,9 @@ vmcd_text_run(struct vmcd_session *s)
 		vmcd_count(&s->counters->cmd_flush, 1);
 		vmcd_flush(s->server, s->request.exptime);
 		reply(s, "OK");
+		break;
+	case VMCD_FLUSH_PREFIX:
+		run_flush_prefix(s);
 		break;
 	case VMCD_VERBOSITY:
 		reply(s, "OK");

@@ -102,9 +102,9 @@ store_as_stale(struct vmcd_session *s, int rc)
 	struct vmcd_seen seen;
 
 	if (rc != -ESTALE || !is_meta(r) || !r->meta.seen['I'] ||
-		vmcd_pin(s->server->cache, r->key, true, &item, &seen) < 0)
+		vmcd_pin(&s->server->spaces, r->key, true, &item, &seen) < 0)
 		return false;
-	vmemcache_unpin(s->server->cache, &item);
+	vmemcache_unpin(s->server->spaces.cache, &item);
 	s->how.version = seen.version;
 	s->how.marks |= VMCD_STALE | (seen.marks & VMCD_WON);
 	return r->number && r->number < seen.version;
@@ -115,18 +115,18 @@ static int
 store_value(struct vmcd_session *s, char *value, uint64_t *version)
 {
 	const struct vmcd_request *r = &s->request;
-	VMEMcache *cache = s->server->cache;
+	struct vmcd_spaces *spaces = &s->server->spaces;
 	bool before;
 	int rc;
 
 	if (vmcd_is_concat(r, &before))
-		return vmcd_concat(cache, r->key,
+		return vmcd_concat(spaces, r->key,
 			(struct vmcd_span){value, r->value_size}, before,
 			r->number, s->server->options->value_max, NULL,
 			version);
 	do
 		rc = vmcd_store(
-			cache, r->key, value, r->value_size, &s->how, version);
+			spaces, r->key, value, r->value_size, &s->how, version);
 	while (store_as_stale(s, rc));
 	return rc;
 }
@@ -159,7 +159,7 @@ refuse_value(struct vmcd_session *s, int rc)
 
 	if (r->command == VMCD_SET || (is_meta(r) && !r->meta.mode) ||
 		(is_meta(r) && r->meta.mode == 'S'))
-		vmcd_remove(s->server->cache, r->key, 0);
+		vmcd_remove(&s->server->spaces, r->key, 0);
 	stored(s, rc, 0);
 	return skip_value(s);
 }
@@ -172,7 +172,7 @@ begin_value(struct vmcd_session *s)
 	size_t there = available(s) - s->line_end, moved = 0;
 	struct iovec room[VMCD_ROOM];
 	int rc = vmcd_reserve(
-		s->server->cache, r->key, r->value_size, &s->how, &s->value);
+		&s->server->spaces, r->key, r->value_size, &s->how, &s->value);
 
 	if (rc < 0)
 		return refuse_value(s, rc);
@@ -263,10 +263,10 @@ end_value(struct vmcd_session *s)
 	s->wanted = 0;
 	s->from += s->line_end + 2;
 	if (after[0] != '\r' || after[1] != '\n') {
-		vmemcache_abort(s->server->cache, &s->value);
+		vmemcache_abort(s->server->spaces.cache, &s->value);
 		return bad_chunk(s);
 	}
-	rc = vmcd_publish(s->server->cache, s->request.key, &s->value,
+	rc = vmcd_publish(&s->server->spaces, s->request.key, &s->value,
 		s->value_size, &s->how, &version);
 	stored(s, rc, version);
 	return VMCD_ON;

@@ -5,7 +5,7 @@
  * Two sessions on one small cache are given the bytes in turn, as a connection
  * would: the first byte of each piece says whose it is and how long. What they
  * reply is taken in pieces as well. A session never asks for more room than its
- * bound, and once all is taken no item stays pinned.
+ * bound, and once all is taken no item stays pinned. Keys have spaces.
  */
 #include "fuzz.h"
 #include "session.h"
@@ -14,13 +14,14 @@
 
 #define VALUE_MAX 100000
 #define SESSIONS 2
+#define SPACES 64
 
 /* The program's own, which has events for that. */
 void
 vmcd_flush(struct vmcd_server *server, int64_t seconds)
 {
 	(void)seconds;
-	fuzz_expect(vmemcache_clear(server->cache) == 0);
+	fuzz_expect(vmcd_spaces_clear(&server->spaces) == 0);
 }
 
 static struct vmcd_options options = {
@@ -29,6 +30,8 @@ static struct vmcd_options options = {
 	.address = "none",
 	.threads = 1,
 	.connections = SESSIONS,
+	.separator = ':',
+	.space_quota = VMEMCACHE_MIN_POOL / 2,
 };
 static struct vmcd_counters counters;
 static struct vmcd_server server = {.options = &options, .counters = &counters};
@@ -98,8 +101,8 @@ statistic(enum vmemcache_statistic which)
 {
 	unsigned long long value;
 
-	fuzz_expect(vmemcache_get_stat(
-			    server.cache, which, &value, sizeof(value)) == 0);
+	fuzz_expect(vmemcache_get_stat(server.spaces.cache, which, &value,
+			    sizeof(value)) == 0);
 	return value;
 }
 
@@ -107,7 +110,7 @@ static void
 pinned_nothing(void)
 {
 	fuzz_expect(server.reserved == 0);
-	fuzz_expect(vmemcache_clear(server.cache) == 0);
+	fuzz_expect(vmcd_spaces_clear(&server.spaces) == 0);
 	fuzz_expect(statistic(VMEMCACHE_STAT_ENTRIES) == 0);
 	fuzz_expect(statistic(VMEMCACHE_STAT_POOL_SIZE_USED) == 0);
 }
@@ -115,17 +118,21 @@ pinned_nothing(void)
 static void
 delete_cache(void)
 {
-	vmemcache_delete(server.cache);
+	vmemcache_delete(server.spaces.cache);
+	vmcd_spaces_end(&server.spaces);
 }
 
-/* One for all inputs, which leave it empty. */
+/* For many inputs, which leave it empty, until it has many spaces. */
 static void
 make_cache(void)
 {
-	server.cache = vmemcache_new();
-	fuzz_expect(
-		server.cache && vmemcache_add(server.cache, FIXTURE_DIR) == 0);
-	fuzz_expect(atexit(delete_cache) == 0);
+	VMEMcache *cache = vmemcache_new();
+	static bool once;
+
+	fuzz_expect(cache && vmemcache_add(cache, FIXTURE_DIR) == 0);
+	fuzz_expect(vmcd_spaces_begin(&server.spaces, cache, &options) == 0);
+	fuzz_expect(once || atexit(delete_cache) == 0);
+	once = true;
 }
 
 int
@@ -134,7 +141,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz_input in = {data, data + size};
 	struct vmcd_session *sessions[SESSIONS];
 
-	if (!server.cache)
+	if (vmcd_space_at(&server.spaces, SPACES))
+		delete_cache();
+	if (!server.spaces.cache)
 		make_cache();
 	for (unsigned i = 0; i < SESSIONS; i++) {
 		sessions[i] = vmcd_session_new(&server, &counters);
