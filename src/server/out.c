@@ -85,7 +85,7 @@ vmcd_out_took(struct vmcd_out *out, size_t size)
 void
 vmcd_out_bytes(struct vmcd_out *out, const void *bytes, size_t size)
 {
-	char *to = vmcd_out_room(out, size);
+	char *to = size > 0 ? vmcd_out_room(out, size) : NULL;
 
 	if (!to)
 		return;

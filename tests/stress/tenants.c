@@ -21,10 +21,15 @@
 #include <pthread.h>
 #include <sched.h>
 
-enum { THREADS = 3, SPACES = 10000, KEYS = 64 };
+#ifdef VMC_TESTING_SANITIZED
+enum { SPACES = 1000, MANY = 20000 };
+#else
+enum { SPACES = 10000, MANY = 200000 };
+#endif
+enum { THREADS = 3, KEYS = 64, FEW = 10 };
 
 #define BLOCK ((size_t)VMEMCACHE_MIN_EXTENT)
-#define POOL ((size_t)24 << 20)
+#define POOL ((size_t)SPACES * 10 * BLOCK)
 #define LARGEST (4 * BLOCK)
 #define QUOTA (12 * BLOCK)
 #define RESERVED (8 * BLOCK)
@@ -205,14 +210,13 @@ run(enum vmemcache_repl_p policy)
 	printf("%ju looks, %ju hits, %ju evictions\n", (uintmax_t)s.looks,
 		(uintmax_t)s.hits,
 		(uintmax_t)stat.removals[VMEMCACHE_REASON_CAPACITY]);
-	assert_true(stat.removals[VMEMCACHE_REASON_CAPACITY] > 0);
+	assert_true(stat.removals[VMEMCACHE_REASON_CAPACITY] > 0 ||
+		    s.operations < 10000);
 	fixture_check(s.cache);
 	vmemcache_delete(s.cache);
 }
 
 /* --- clearing --- */
-
-enum { MANY = 200000, FEW = 10 };
 
 struct reader {
 	VMEMcache *space;
@@ -291,7 +295,7 @@ test_clear(void **state)
 	assert_in_range(of_many, 0, 100);
 	assert_in_range(of_few, 0, 100);
 	pthread_mutex_lock(&cache->policy_lock.mutex);
-	wait_for_gets(&r, 100000);
+	wait_for_gets(&r, 10000);
 	pthread_mutex_unlock(&cache->policy_lock.mutex);
 	vmc_store_release(&r.over, true);
 	pthread_join(thread, NULL);
