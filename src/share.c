@@ -13,7 +13,9 @@
  *
  * Reservation. Victims for room in the pool are chosen under the policy's lock,
  * and count as `claimed` from then on. An era has victims for others only while
- * more than its reserved blocks would stay. Its own puts take what it has.
+ * more than its reserved blocks would stay, of what is there: what a put is
+ * about to bring may take the place of what is there. Its own puts take what it
+ * has.
  *
  * Whose victim, where several have more than that: whose next victim came to
  * where it is longest ago. Policies that have their rows in common have a clock

@@ -242,6 +242,7 @@ vmc_space_renew_entry(
 	if (old == era)
 		return;
 	vmc_fetch_add_relaxed(&era->refs, 1);
+	vmc_fetch_add_acq_rel(&era->admitted, blocks);
 	vmc_fetch_add_acq_rel(&era->held, blocks);
 	memcpy(e->key + vmc_entry_key_size(e), &era->id, sizeof(era->id));
 	vmc_era_give_back(old, blocks);
@@ -260,6 +261,7 @@ vmc_space_came(struct vmemcache *cache, struct vmemcache *space,
 
 	vmc_runs runs = vmc_entry_runs(e);
 	vmc_runs_view(&runs, &pieces);
+	vmc_fetch_add_acq_rel(&era->settled, vmc_entry_blocks(e));
 	vmc_fetch_add_relaxed(&era->value_bytes, vmc_entry_value_size(e));
 	vmc_fetch_add_relaxed(&era->pieces, pieces);
 	vmc_fetch_add_relaxed(
@@ -287,8 +289,8 @@ vmc_space_went(struct vmemcache *cache, const struct vmc_entry *e,
 		vmc_fetch_add_relaxed(&era->owner->counted.removals[reason], 1);
 	vmc_fetch_sub_acq_rel(&era->value_bytes, vmc_entry_value_size(e));
 	vmc_fetch_sub_acq_rel(&era->pieces, pieces);
-	/* in this order: what stays is never thought to be more */
-	vmc_era_give_back(era, blocks);
+	/* in this order: see vmc_era_stays() */
+	vmc_fetch_sub_acq_rel(&era->held, blocks);
 	vmc_fetch_sub_acq_rel(&era->claimed, blocks);
 	return reason;
 }

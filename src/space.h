@@ -31,6 +31,8 @@ struct vmc_era {
 	/* blocks of entries in the index, and of puts under way */
 	_Atomic uint64_t held;
 	_Atomic uint64_t claimed; /* of these, those of victims */
+	/* blocks of all puts so far; and of those that are not under way now */
+	_Atomic uint64_t admitted, settled;
 	_Atomic uint64_t value_bytes, pieces;
 	_Atomic uint64_t pinned_items, pinned_bytes;
 	/* under the policy's lock: */
@@ -271,14 +273,21 @@ int vmc_spaces_check(struct vmemcache *cache, uint64_t *held);
 int vmc_share_admit(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_era *era, uint64_t blocks, uint64_t credit);
 
-/* Blocks that it holds, and will if nothing that is claimed is given back. */
+/*
+ * Blocks of entries in the index that nobody has claimed. What a put brings is
+ * not among them until it is there: the put may fail, or something of the era
+ * may have to go for it. The order of the loads sees to it that it is never
+ * thought to be more: whoever changes two of them does so in the opposite one.
+ */
 static inline uint64_t
 vmc_era_stays(const struct vmc_era *era)
 {
+	uint64_t settled = vmc_load_acquire(&era->settled);
 	uint64_t claimed = vmc_load_acquire(&era->claimed);
 	uint64_t held = vmc_load_acquire(&era->held);
+	uint64_t gone = claimed + vmc_load_acquire(&era->admitted) - settled;
 
-	return held > claimed ? held - claimed : 0;
+	return held > gone ? held - gone : 0;
 }
 
 /* Blocks are the era's, if it holds no more than `most` then. */
@@ -287,17 +296,24 @@ vmc_era_admits(struct vmc_era *era, uint64_t blocks, uint64_t most)
 {
 	uint64_t held = vmc_load_relaxed(&era->held);
 
+	if (blocks > most || held > most - blocks)
+		return false;
+	vmc_fetch_add_acq_rel(&era->admitted, blocks);
 	do
-		if (blocks > most || held > most - blocks)
+		if (held > most - blocks) {
+			vmc_fetch_add_acq_rel(&era->settled, blocks);
 			return false;
+		}
 	while (!vmc_cas_acq_rel(&era->held, &held, held + blocks));
 	return true;
 }
 
+/* Of those that were admitted: their put brings nothing. */
 static inline void
 vmc_era_give_back(struct vmc_era *era, uint64_t blocks)
 {
 	vmc_fetch_sub_acq_rel(&era->held, blocks);
+	vmc_fetch_add_acq_rel(&era->settled, blocks);
 }
 
 /* Under the policy's lock: a policy has got a node. */

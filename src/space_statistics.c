@@ -90,6 +90,7 @@ vmc_spaces_nobodys(struct vmemcache *cache)
 struct totals {
 	struct vmemcache *cache;
 	uint64_t items, value_bytes, blocks;
+	uint64_t coming; /* blocks that are admitted, and not there yet */
 	bool claimed;
 };
 
@@ -117,6 +118,8 @@ add_era_to(const struct vmc_era *era, struct totals *t, uint64_t *held)
 	t->items += vmc_era_items(era);
 	t->value_bytes += vmc_load_relaxed(&era->value_bytes);
 	t->blocks += vmc_load_relaxed(&era->held);
+	t->coming += vmc_load_relaxed(&era->admitted) -
+		     vmc_load_relaxed(&era->settled);
 	t->claimed |= vmc_load_relaxed(&era->claimed) != 0;
 	return rc;
 }
@@ -143,10 +146,9 @@ vmc_spaces_check(struct vmemcache *cache, uint64_t *held)
 	do
 		vmc_index_walk(cache->index, &position, add_leaf, &leaves);
 	while (position != 0);
-	/* blocks may be reserved as well */
 	if (eras.items != leaves.items || eras.claimed ||
 		eras.value_bytes != leaves.value_bytes ||
-		eras.blocks < leaves.blocks)
+		eras.blocks != leaves.blocks + eras.coming)
 		return vmc_fail_const(EINVAL, "spaces: miscounted");
 	return 0;
 }

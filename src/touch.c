@@ -262,8 +262,10 @@ vmc_cache_look_around(
 	stripe->others = others;
 	if (stripe->unseen < UNSEEN)
 		return;
+	/* a get waits for no lock: else when it looks around next */
+	if (!vmc_lock_try(&cache->policy_lock))
+		return;
 	/* what others did comes before all that it will do */
-	vmc_lock_acquire(&cache->policy_lock);
 	vmc_cache_drain_all(cache);
 	vmc_store_relaxed(&cache->sole, stripe);
 	vmc_cache_release_policy(cache);

@@ -4,6 +4,7 @@
 protocols, with quotas, statistics and an end of their own"""
 import subprocess
 import sys
+import threading
 
 from servers import ask, talk, vmemcached
 
@@ -181,6 +182,26 @@ def quotas():
             b"SERVER_ERROR object too large for cache\r\nEND\r\n"
 
 
+def crowd():
+    """Connections on several threads that name the same new prefixes at once."""
+    def client(n):
+        replies[n] = talk(server, b"".join(
+            b"set p%d:%d 0 0 1\r\nv\r\n" % (i, n) for i in range(3000)))
+
+    with vmemcached(PROGRAM, *BY, "-t", "4") as server:
+        replies = [b""] * 4
+        threads = [threading.Thread(target=client, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert replies == [b"STORED\r\n" * 3000] * 4
+        out = talk(server, b"".join(b"get p%d:0 p%d:1 p%d:2 p%d:3\r\n" % (
+            i, i, i, i) for i in range(3000)))
+        assert out.count(b"VALUE") == 12000
+        assert space(server, b"p2999")["curr_items"] == 4
+
+
 def memory(server):
     with open("/proc/%d/status" % server.process.pid) as status:
         for line in status:
@@ -217,4 +238,5 @@ protocols()
 ends()
 lists()
 quotas()
+crowd()
 many()

@@ -295,7 +295,7 @@ test_clear(void **state)
 	assert_in_range(of_many, 0, 100);
 	assert_in_range(of_few, 0, 100);
 	pthread_mutex_lock(&cache->policy_lock.mutex);
-	wait_for_gets(&r, 10000);
+	wait_for_gets(&r, 100000);
 	pthread_mutex_unlock(&cache->policy_lock.mutex);
 	vmc_store_release(&r.over, true);
 	pthread_join(thread, NULL);
