@@ -22,7 +22,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/random.h>
+#include <unistd.h>
 
 #define PRIME ((UINT64_C(1) << 61) - 1)
 #define SLOTS (1u << 17)
@@ -227,8 +227,7 @@ vmcd_spaces_begin(struct vmcd_spaces *spaces, VMEMcache *cache,
 	if (!table)
 		return -ENOMEM;
 	spaces->table = table;
-	if (getrandom(&table->base, sizeof(table->base), 0) !=
-		sizeof(table->base))
+	if (getentropy(&table->base, sizeof(table->base)) < 0)
 		return -errno;
 	table->base = table->base % (PRIME - 256) + 256;
 	table->quota = options->space_quota;
