@@ -597,7 +597,7 @@ int vmemcache_get_stat(VMEMcache *cache, enum vmemcache_statistic stat,
 
 /*
  * An item that is pinned. iov may point into it: it stays where it is while it
- * is pinned, and a copy is none. All of it is the library's to write.
+ * is pinned, and a copy is none. All of it is the library's to write and free.
  */
 struct vmemcache_item {
 	const struct iovec *iov; /* the pieces of the value, in order */
@@ -647,8 +647,9 @@ ssize_t vmemcache_pin_many(VMEMcache *cache, const struct vmemcache_key *keys,
 /*
  * The value is no longer needed. It never fails; any thread may call it, one
  * for an item at a time. An item of which iov_count is -1 is left alone, as
- * this leaves it. Every item must be unpinned before vmemcache_delete(). In a
- * child of fork(2) that may not use the cache it does nothing.
+ * this leaves it. In a child of fork(2) that may not use the cache it does
+ * nothing. Every item must be unpinned before vmemcache_delete(): else one that
+ * was built with assertions ends the program, and any other keeps some memory.
  */
 void vmemcache_unpin(VMEMcache *cache, struct vmemcache_item *item);
 
@@ -666,8 +667,8 @@ int vmemcache_region(VMEMcache *cache, void **base, size_t *size, int *fd);
  * Room for a value of that size, evicting as vmemcache_put() would: the pieces
  * of *item are to be written to, by readv(2) or recvmsg(2) say, and hold
  * anything before. Nobody finds the item until it is committed. A time to live
- * begins here. A reservation stays until it is committed or aborted, by any
- * thread; one of them must be before vmemcache_delete().
+ * begins here. A reservation, also of a thread that has ended, stays until any
+ * commits or aborts it: before vmemcache_delete(), as of vmemcache_unpin().
  *
  * how->flags: VMEMCACHE_KEEP_TTL, or VMEMCACHE_EXCLUSIVE. There is one
  * exclusive reservation, or load, of a key at a time; others can be waited for.
@@ -688,13 +689,13 @@ int vmemcache_reserve(VMEMcache *cache, const void *key, size_t key_size,
  * NULL, becomes its version. The item is none any more.
  *
  * EEXIST, ENOENT, ESTALE: as of vmemcache_store(). ENOMEM, ENOSPC: no room in
- * the index. In these cases the reservation is gone. EINVAL: the item is not
- * reserved, or value_size is more than was: nothing changed.
+ * the index, or for the thread. In these cases the reservation is gone. EINVAL:
+ * the item is not reserved, or value_size is more than was: nothing changed.
  */
 int vmemcache_commit(VMEMcache *cache, struct vmemcache_item *item,
 	size_t value_size, uint64_t *version);
 
-/* The reservation goes. An item that is not reserved is left alone. */
+/* The reservation goes. Any thread may; it never fails. Other items stay. */
 void vmemcache_abort(VMEMcache *cache, struct vmemcache_item *item);
 
 /*

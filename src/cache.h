@@ -156,6 +156,9 @@ void vmc_cache_count_failure(struct vmemcache *space, struct vmc_stripe *stripe,
  * or -EINVAL with a message. For tests; no operation may be under way.
  */
 int vmc_cache_check(struct vmemcache *cache);
+/* How many pins an entry has, for the same. */
+uint64_t vmc_cache_pins_of(
+	struct vmemcache *cache, const struct vmc_entry *entry);
 
 /* --- between the files that this one declares --- */
 
@@ -606,6 +609,9 @@ vmc_cache_end_change(struct vmc_stripe *stripe)
 void vmc_cache_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe);
 /* What unpins have left to free. */
 void vmc_cache_adopt_orphans(
+	struct vmemcache *cache, struct vmc_stripe *stripe);
+/* What aborts have left; stripe NULL: as the cache closes. */
+void vmc_cache_adopt_abandoned(
 	struct vmemcache *cache, struct vmc_stripe *stripe);
 /* There is no memory: free all that the thread retired. False: nothing. */
 bool vmc_cache_reclaim_all(struct vmemcache *cache, struct vmc_stripe *stripe);

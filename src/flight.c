@@ -185,12 +185,18 @@ vmc_flight_leave(struct vmemcache *cache, struct vmc_stripe *stripe,
 }
 
 void
-vmc_flight_end(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_flight *flight, int result)
+vmc_flight_tell(struct vmc_flight *flight, int result)
 {
 	vmc_store_release(&flight->result,
 		result == VMC_FLIGHT_GONE ? GONE : (uint32_t)result);
 	vmc_os_wake_all(&flight->result);
+}
+
+void
+vmc_flight_end(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_flight *flight, int result)
+{
+	vmc_flight_tell(flight, result);
 	vmc_flight_leave(cache, stripe, flight);
 }
 

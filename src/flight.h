@@ -28,6 +28,8 @@ int vmc_flight_begin(struct vmemcache *cache, struct vmc_stripe *stripe,
 /* -ENOENT: there is none; -EDEADLK; 0: the caller waits for it. */
 int vmc_flight_join(struct vmemcache *cache, struct vmc_stripe *stripe,
 	const struct vmc_key *key, struct vmc_flight **flight);
+/* What came of it, to those who wait; it is still to be ended. */
+void vmc_flight_tell(struct vmc_flight *flight, int result);
 /* With what came of it. By any thread. */
 void vmc_flight_end(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_flight *flight, int result);

@@ -150,13 +150,15 @@ struct vmemcache {
 	/* pins that an entry has no room for, and what they leave (pin.c) */
 	alignas(64) struct vmc_latch crowds_latch;
 	struct vmc_crowd *crowds; /* under it */
-	/* under the policy's lock, read without: chained, to be let go */
+	/*
+	 * Left by threads that have no stripe, for the next one that reclaims;
+	 * under the policy's lock, read without: entries that are chained, to
+	 * be let go; reservations that were aborted (reserve.c)
+	 */
 	struct vmc_entry *_Atomic orphans;
+	struct vmc_reservation *_Atomic abandoned;
 	/* counted up under the policy's lock (evict.c), down by unpins */
 	_Atomic unsigned parked;
-	/* unpinned by threads that have no stripe */
-	_Atomic uint64_t unpinned_items;
-	_Atomic uint64_t unpinned_bytes;
 
 	/* written now and then: */
 	/* what metadata has shrunk by, and what was left (reclaim.c) */

@@ -227,13 +227,9 @@ static void
 count_unpinned(
 	struct vmemcache *cache, struct vmc_stripe *stripe, size_t value_size)
 {
-	if (stripe) {
-		vmc_count(stripe, VMC_COUNT_PINNED_GONE, 1);
-		vmc_count(stripe, VMC_COUNT_PINNED_BYTES_GONE, value_size);
-	} else {
-		vmc_fetch_add_relaxed(&cache->unpinned_items, 1);
-		vmc_fetch_add_relaxed(&cache->unpinned_bytes, value_size);
-	}
+	vmc_count_gone(&cache->stripes, stripe, VMC_COUNT_PINNED_GONE, 1);
+	vmc_count_gone(&cache->stripes, stripe, VMC_COUNT_PINNED_BYTES_GONE,
+		value_size);
 }
 
 /* One pin of the word. */

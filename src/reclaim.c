@@ -89,6 +89,8 @@ vmc_cache_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
 	if (__builtin_expect(vmc_load_relaxed(&cache->orphans) != NULL, 0))
 		vmc_cache_adopt_orphans(cache, stripe);
+	if (__builtin_expect(vmc_load_relaxed(&cache->abandoned) != NULL, 0))
+		vmc_cache_adopt_abandoned(cache, stripe);
 	unsigned count = stripe->limbo.added - stripe->reclaimed;
 
 	stripe->reclaimed = stripe->limbo.added;

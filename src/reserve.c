@@ -14,6 +14,11 @@
  *
  * A value that is committed always has a version: whoever reserves asks for
  * them, as they may be wanted by the time of the commit (version.c).
+ *
+ * An abort succeeds whatever happens. A thread that cannot have a stripe ends
+ * the wait for the reservation, and abandons it: it goes into a list under the
+ * policy's lock, from which the next thread that reclaims frees it. A commit by
+ * such a thread fails, and does the same.
  */
 #include "expire.h"
 #include "flight.h"
@@ -27,6 +32,7 @@
 #include <errno.h>
 
 struct vmc_reservation {
+	struct vmc_reservation *next; /* of those that are abandoned */
 	struct vmc_entry *entry;
 	struct vmemcache *space;
 	struct vmemcache_store how;
@@ -74,12 +80,14 @@ end_flight(struct vmemcache *cache, struct vmc_stripe *stripe,
 		vmc_flight_end(cache, stripe, r->flight, result);
 }
 
+/* By a thread that may have no stripe (NULL). */
 static void
-count_end(struct vmc_stripe *stripe, const struct vmc_entry *e)
+count_end(struct vmemcache *cache, struct vmc_stripe *stripe,
+	const struct vmc_entry *e)
 {
-	vmc_count(stripe, VMC_COUNT_RESERVED_GONE, 1);
-	vmc_count(
-		stripe, VMC_COUNT_RESERVED_BYTES_GONE, vmc_entry_value_size(e));
+	vmc_count_gone(&cache->stripes, stripe, VMC_COUNT_RESERVED_GONE, 1);
+	vmc_count_gone(&cache->stripes, stripe, VMC_COUNT_RESERVED_BYTES_GONE,
+		vmc_entry_value_size(e));
 }
 
 /* They are not its space's any more. */
@@ -91,20 +99,68 @@ give_blocks_back(
 		vmc_era_give_back(vmc_era_of(cache, e), blocks);
 }
 
+static void
+free_entry(struct vmemcache *cache, struct vmc_entry *e)
+{
+	give_blocks_back(cache, e, vmc_entry_blocks(e));
+	vmc_cache_uncount_empty(cache, e);
+	vmc_extent_free(cache->extent, &e->runs);
+	vmc_put_free_entry(cache, e);
+}
+
+/* What a reservation has that was counted, as it has ended, goes. */
+static void
+let_go(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_reservation *r)
+{
+	vmc_cache_begin_change(cache, stripe);
+	free_entry(cache, r->entry);
+	vmc_cache_end_change(stripe);
+	end_flight(cache, stripe, r, VMC_FLIGHT_GONE);
+	vmc_free(&cache->uncounted, r, sizeof(*r));
+}
+
+/* By a thread that has no stripe. */
+static void
+abandon(struct vmemcache *cache, struct vmc_reservation *r)
+{
+	if (r->flight)
+		vmc_flight_tell(r->flight, VMC_FLIGHT_GONE);
+	vmc_lock_acquire(&cache->policy_lock);
+	r->next = vmc_load_relaxed(&cache->abandoned);
+	vmc_store_release(&cache->abandoned, r);
+	vmc_cache_release_policy(cache);
+}
+
+void
+vmc_cache_adopt_abandoned(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	vmc_lock_acquire(&cache->policy_lock);
+	struct vmc_reservation *r = vmc_load_relaxed(&cache->abandoned);
+	vmc_store_relaxed(&cache->abandoned, NULL);
+	vmc_cache_release_policy(cache);
+	while (r) {
+		struct vmc_reservation *next = r->next;
+		if (stripe) {
+			let_go(cache, stripe, r);
+		} else { /* its flight goes with all others */
+			free_entry(cache, r->entry);
+			vmc_free(&cache->uncounted, r, sizeof(*r));
+		}
+		r = next;
+	}
+}
+
 /* A reservation that was taken goes. */
 static void
 give_up(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_reservation *r)
 {
-	vmc_cache_begin_change(cache, stripe);
-	count_end(stripe, r->entry);
-	give_blocks_back(cache, r->entry, vmc_entry_blocks(r->entry));
-	vmc_cache_uncount_empty(cache, r->entry);
-	vmc_extent_free(cache->extent, &r->entry->runs);
-	vmc_put_free_entry(cache, r->entry);
-	vmc_cache_end_change(stripe);
-	end_flight(cache, stripe, r, VMC_FLIGHT_GONE);
-	vmc_free(&cache->uncounted, r, sizeof(*r));
+	count_end(cache, stripe, r->entry);
+	if (stripe)
+		let_go(cache, stripe, r);
+	else
+		abandon(cache, r);
 }
 
 /* One that is not taken yet; on_evict may not return, or return in a child. */
@@ -236,8 +292,10 @@ vmc_cache_commit(struct vmemcache *space, struct vmemcache_item *item,
 			EINVAL, "the item is reserved in another space");
 	if (value_size > vmc_entry_value_size(r->entry))
 		return vmc_fail_const(EINVAL, "commit: more than was reserved");
-	if (!stripe)
+	if (!stripe) {
+		vmc_cache_abort(cache, item);
 		return -ENOMEM;
+	}
 	stripe->now = 0;
 	vmc_cleanup(end_of_commit) struct committing own = {
 		cache, stripe, *r, 0};
@@ -253,7 +311,7 @@ vmc_cache_commit(struct vmemcache *space, struct vmemcache_item *item,
 		cache, thread, stripe, &key, NULL, value_size, &own.r.how, e};
 	uint64_t stored = vmc_entry_version(e);
 	vmc_cache_begin_change(cache, stripe);
-	count_end(stripe, e);
+	count_end(cache, stripe, e);
 	int rc = vmc_cache_is_stocked(cache) ? 0 : vmc_cache_stock(cache);
 	vmc_cache_work_begins(stripe);
 	if (rc == 0)
@@ -286,7 +344,7 @@ vmc_cache_abort(struct vmemcache *cache, struct vmemcache_item *item)
 	struct vmc_stripe *stripe =
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
 
-	if (!r || !stripe)
+	if (!r)
 		return;
 	give_up(cache, stripe, r);
 	vmc_item_end(cache, item);

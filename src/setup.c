@@ -181,18 +181,24 @@ drop_entry(void *leaf, void *arg)
 	vmc_free(&cache->memory, entry, vmc_entry_size(entry));
 }
 
-/* Nothing is pinned any more; what the last unpins have left goes. */
+/*
+ * Nothing is pinned or reserved any more; what the last unpins and aborts have
+ * left goes.
+ */
 static void
 drop_what_was_pinned(struct vmemcache *cache)
 {
 	struct vmc_entry *e = vmc_load_relaxed(&cache->orphans);
 
 	assert(vmc_cache_pinned_items(cache) == 0);
+	assert(vmc_stripes_left(&cache->stripes, VMC_COUNT_RESERVED,
+		       VMC_COUNT_RESERVED_GONE) == 0);
 	while (e) {
 		struct vmc_entry *next = vmc_entry_unchain(e);
 		drop_entry(e, cache);
 		e = next;
 	}
+	vmc_cache_adopt_abandoned(cache, NULL);
 }
 
 /*
@@ -284,8 +290,7 @@ vmc_cache_close(struct vmemcache *cache)
 	vmc_store_relaxed(&cache->over, false);
 	vmc_store_relaxed(&cache->parked, 0);
 	vmc_store_relaxed(&cache->orphans, NULL);
-	vmc_store_relaxed(&cache->unpinned_items, 0);
-	vmc_store_relaxed(&cache->unpinned_bytes, 0);
+	vmc_store_relaxed(&cache->abandoned, NULL);
 }
 
 static int
@@ -474,115 +479,4 @@ vmc_cache_prefault(struct vmemcache *cache)
 	/* a benchmark's convenience: what could not be touched stays cold */
 	(void)vmc_pool_prefault(&cache->pool, &(struct vmc_prefault){0});
 	vmc_store_release(&cache->resizing, false);
-}
-
-static uint64_t
-count_reserved(struct vmemcache *cache)
-{
-	uint64_t count = 0;
-
-	for (struct vmc_stripe *s = NULL;
-		(s = vmc_stripe_next(&cache->stripes, s)) != NULL;)
-		count += vmc_reserve_count(&s->reserve);
-	return count;
-}
-
-/* vmc_index_visit_fn */
-static void
-add_if_parked(void *leaf, void *count)
-{
-	const struct vmc_entry *entry = leaf;
-
-	*(uint64_t *)count += vmc_load_relaxed(&entry->node.at) == 0;
-}
-
-/* vmc_index_visit_fn */
-static void
-add_if_empty(void *leaf, void *count)
-{
-	*(uint64_t *)count += vmc_entry_is_empty(leaf);
-}
-
-/* vmc_index_visit_fn */
-static void
-add_if_of_space(void *leaf, void *count)
-{
-	*(uint64_t *)count += vmc_entry_is_marked(leaf);
-}
-
-static uint64_t
-count_if(struct vmemcache *cache, vmc_index_visit_fn *add)
-{
-	uint64_t position = 0, count = 0;
-
-	do
-		vmc_index_walk(cache->index, &position, add, &count);
-	while (position != 0);
-	return count;
-}
-
-/* In no place of the policy's, as it is pinned. */
-static uint64_t
-count_parked(struct vmemcache *cache)
-{
-	uint64_t count = count_if(cache, add_if_parked);
-
-	return count <= vmc_load_relaxed(&cache->parked) ? count : 0;
-}
-
-/* All that is in the index and of no space is in order, and nothing else. */
-static int
-check_order(struct vmemcache *cache)
-{
-	uint64_t count = 0;
-	int rc = cache->order ? vmc_order_check(cache->order, &count) : 0;
-
-	if (rc == 0 && cache->order &&
-		vmc_index_count(cache->index) !=
-			count + count_if(cache, add_if_of_space))
-		rc = vmc_fail_const(EINVAL, "cache: order and index differ");
-	return rc;
-}
-
-int
-vmc_cache_check(struct vmemcache *cache)
-{
-	uint64_t held;
-	uint64_t sums[VMC_COUNTERS];
-
-	vmc_stripes_sum_all(&cache->stripes, sums);
-	uint64_t entries = vmc_entries_came(sums) - vmc_entries_went(sums);
-
-	vmc_lock_acquire(&cache->policy_lock);
-	vmc_cache_drain_all(cache);
-	for (struct vmc_stripe *s = NULL;
-		(s = vmc_stripe_next(&cache->stripes, s)) != NULL;)
-		vmc_cache_let_go_of_replaced(cache, own_stripe(cache), s);
-	int rc = cache->policy->ops->check(cache->policy, &held);
-	if (rc == 0)
-		rc = vmc_spaces_check(cache, &held);
-	held += count_reserved(cache);
-	held += count_parked(cache);
-	vmc_cache_release_policy(cache);
-	if (rc == 0)
-		rc = vmc_index_check(cache->index);
-	if (rc == 0)
-		rc = check_order(cache);
-	if (rc == 0)
-		rc = vmc_extent_check(cache->extent);
-	if (rc == 0)
-		rc = vmc_expiry_check(cache);
-	if (rc)
-		return rc;
-	if (vmc_index_count(cache->index) != entries)
-		return vmc_fail_const(
-			EINVAL, "cache: index and counters differ");
-	/* more: reserved, or pinned and in the cache no more */
-	if ((int64_t)count_if(cache, add_if_empty) >
-		vmc_load_relaxed(&cache->empties))
-		return vmc_fail_const(
-			EINVAL, "cache: empty values that are not counted");
-	if (cache->wants_touches && held != entries)
-		return vmc_fail_const(EINVAL, "cache: policy and index differ");
-	return 0;
 }

@@ -194,11 +194,8 @@ vmc_cache_count_failure(struct vmemcache *space, struct vmc_stripe *stripe,
 uint64_t
 vmc_cache_pinned_items(struct vmemcache *cache)
 {
-	uint64_t apart = vmc_load_acquire(&cache->unpinned_items);
-
-	return vmc_stripes_left(&cache->stripes, VMC_COUNT_PINNED,
-		       VMC_COUNT_PINNED_GONE) -
-	       apart;
+	return vmc_stripes_left(
+		&cache->stripes, VMC_COUNT_PINNED, VMC_COUNT_PINNED_GONE);
 }
 
 void
@@ -216,9 +213,6 @@ vmc_cache_own_statistics(
 		return;
 	}
 	struct vmc_nobodys nobodys = vmc_spaces_nobodys(cache);
-	/* what has gone first, as in there */
-	uint64_t unpinned_items = vmc_load_acquire(&cache->unpinned_items);
-	uint64_t unpinned_bytes = vmc_load_acquire(&cache->unpinned_bytes);
 	vmc_stripes_sum_all(&cache->stripes, sums);
 	s->hits = sums[VMC_COUNT_HIT];
 	s->misses = sums[VMC_COUNT_MISS];
@@ -239,10 +233,9 @@ vmc_cache_own_statistics(
 		nobodys.pieces);
 	s->metadata_bytes = metadata_bytes(
 		cache, sums[VMC_COUNT_METADATA], sums[VMC_COUNT_METADATA_GONE]);
-	s->pinned_items = sums[VMC_COUNT_PINNED] - sums[VMC_COUNT_PINNED_GONE] -
-			  unpinned_items;
+	s->pinned_items = sums[VMC_COUNT_PINNED] - sums[VMC_COUNT_PINNED_GONE];
 	s->pinned_bytes = sums[VMC_COUNT_PINNED_BYTES] -
-			  sums[VMC_COUNT_PINNED_BYTES_GONE] - unpinned_bytes;
+			  sums[VMC_COUNT_PINNED_BYTES_GONE];
 	s->reservations =
 		sums[VMC_COUNT_RESERVED] - sums[VMC_COUNT_RESERVED_GONE];
 	s->reserved_bytes = sums[VMC_COUNT_RESERVED_BYTES] -

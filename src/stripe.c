@@ -193,10 +193,19 @@ vmc_stripe_spare(struct vmc_stripes *stripes, struct vmc_stripe *s)
 	vmc_latch_release(&stripes->latch, VMC_RANK_STRIPES);
 }
 
+static uint64_t
+counted_apart(const struct vmc_stripes *stripes, unsigned which)
+{
+	return which < VMC_COUNT_GONE
+		       ? 0
+		       : vmc_load_acquire(
+				 &stripes->apart[which - VMC_COUNT_GONE]);
+}
+
 uint64_t
 vmc_stripes_sum(struct vmc_stripes *stripes, enum vmc_counter which)
 {
-	uint64_t sum = 0;
+	uint64_t sum = counted_apart(stripes, which);
 
 	for (struct vmc_stripe *s = NULL;
 		(s = vmc_stripe_older(stripes, s)) != NULL;)
@@ -209,7 +218,7 @@ sum_from_to(struct vmc_stripes *stripes, uint64_t sums[VMC_COUNTERS],
 	unsigned from, unsigned to)
 {
 	for (unsigned i = from; i-- > to;)
-		sums[i] = 0;
+		sums[i] = counted_apart(stripes, i);
 	for (struct vmc_stripe *s = NULL;
 		(s = vmc_stripe_older(stripes, s)) != NULL;)
 		for (unsigned i = from; i-- > to;)

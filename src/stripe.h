@@ -163,6 +163,8 @@ struct vmc_stripes {
 	/* under the latch */
 	struct vmc_latch latch;
 	struct vmc_stripe *spare; /* by next */
+	/* what goes, by threads that have no stripe: vmc_count_gone() */
+	_Atomic uint64_t apart[VMC_COUNTERS - VMC_COUNT_GONE];
 };
 
 /* Make the stripe of that thread, the caller; NULL: out of memory. */
@@ -277,6 +279,18 @@ vmc_count(struct vmc_stripe *stripe, enum vmc_counter which, uint64_t n)
 	/* release: who sees this sees what was counted before */
 	vmc_store_release(&stripe->counter[which],
 		vmc_load_relaxed(&stripe->counter[which]) + n);
+}
+
+/* What goes can also be counted by a thread that has no stripe (NULL). */
+static inline void
+vmc_count_gone(struct vmc_stripes *stripes, struct vmc_stripe *stripe,
+	enum vmc_counter which, uint64_t n)
+{
+	if (stripe)
+		vmc_count(stripe, which, n);
+	else /* release: as above */
+		vmc_fetch_add_acq_rel(
+			&stripes->apart[which - VMC_COUNT_GONE], n);
 }
 
 #endif

@@ -99,4 +99,38 @@ items_holds(const struct vmemcache_item *item, uint64_t key, uint64_t version)
 	return is && at == item->info.value_size;
 }
 
+static inline bool
+items_are_same(const struct vmemcache_item *a, const struct vmemcache_item *b)
+{
+	return a->iov_count >= 0 && b->iov_count >= 0 && a->entry == b->entry;
+}
+
+/*
+ * While nobody uses the cache: these are all pins that there are, also of what
+ * is in the cache no more, and each entry counts as many as there are of it.
+ */
+static inline bool
+items_are_all_pins(
+	VMEMcache *cache, const struct vmemcache_item *items, size_t count)
+{
+	uint64_t distinct = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t held = 0;
+		size_t first = 0;
+		if (items[i].iov_count < 0)
+			continue;
+		while (!items_are_same(&items[first], &items[i]))
+			first++;
+		if (first < i)
+			continue;
+		for (size_t k = i; k < count; k++)
+			held += items_are_same(&items[k], &items[i]);
+		if (vmc_cache_pins_of(cache, items[i].entry) != held)
+			return false;
+		distinct++;
+	}
+	return vmc_cache_pinned_items(cache) == distinct;
+}
+
 #endif

@@ -2,7 +2,9 @@
 /*
  * pins.c -- values where they are: pin, pin_many, unpin, region
  */
-#include "fixture.h"
+#include "items.h"
+
+#include "item.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -463,6 +465,82 @@ test_unpinned_by_another_thread(void **state)
 	vmemcache_delete(cache);
 }
 
+/* Change a count behind the cache's back: a walker must tell, and only then. */
+static void
+check_found(VMEMcache *cache, const struct vmemcache_item *items, size_t count,
+	bool by_walker)
+{
+	assert_int_equal(vmc_cache_check(cache) != 0, by_walker);
+	assert_false(items_are_all_pins(cache, items, count) && !by_walker);
+}
+
+static void
+check_fine(VMEMcache *cache, const struct vmemcache_item *items, size_t count)
+{
+	fixture_check(cache);
+	assert_true(items_are_all_pins(cache, items, count));
+}
+
+/* What is pinned is what is held; where it is not the walkers say so. */
+static void
+test_walkers(void **state)
+{
+	enum { PINS = 1100 };
+	VMEMcache *cache = items_open();
+	struct vmemcache_item *items = calloc(PINS + 1, sizeof(*items));
+
+	(void)state;
+	assert_non_null(items);
+	assert_int_equal(fixture_put(cache, 1, 1, SIZE), 0);
+	assert_int_equal(fixture_put(cache, 2, 1, SIZE), 0);
+	items[PINS].iov_count = -1;
+	for (unsigned i = 0; i < PINS; i++)
+		assert_int_equal(pin(cache, 1, &items[i]), 0);
+	check_fine(cache, items, PINS + 1);
+	/* a pin of another one, which nobody holds */
+	assert_int_equal(pin(cache, 2, &items[PINS]), 0);
+	struct vmc_entry *e = items[PINS].entry;
+	vmemcache_unpin(cache, &items[PINS]);
+	vmc_fetch_add_acq_rel(&e->state, VMC_ENTRY_PIN);
+	check_found(cache, items, PINS + 1, true);
+	vmc_fetch_sub_acq_rel(&e->state, VMC_ENTRY_PIN);
+	/* said to be parked, without a pin */
+	vmc_fetch_add_acq_rel(&e->state, VMC_ENTRY_PARKED);
+	check_found(cache, items, PINS + 1, true);
+	vmc_fetch_sub_acq_rel(&e->state, VMC_ENTRY_PARKED);
+	/* parked items that there are not */
+	vmc_fetch_add_relaxed(&cache->parked, 1);
+	check_found(cache, items, PINS + 1, true);
+	vmc_fetch_sub_acq_rel(&cache->parked, 1);
+	/* one pin too many of those that are held, and one too few */
+	cache->crowds->pins++;
+	check_found(cache, items, PINS + 1, false);
+	cache->crowds->pins -= 2;
+	check_found(cache, items, PINS + 1, false);
+	/* a crowd of none, of another one, and of one that has a crowd */
+	uint64_t pins = cache->crowds->pins + 1;
+	cache->crowds->pins = 0;
+	check_found(cache, items, PINS + 1, true);
+	cache->crowds->pins = pins;
+	struct vmc_crowd other = {cache->crowds, e, 1};
+	cache->crowds = &other;
+	check_found(cache, items, PINS + 1, true);
+	other.entry = items[0].entry;
+	check_found(cache, items, PINS + 1, true);
+	cache->crowds = other.next;
+	/* and so while the key is not in the cache any more */
+	assert_int_equal(fixture_evict(cache, 1), 0);
+	check_fine(cache, items, PINS + 1);
+	for (unsigned i = 0; i < PINS; i++) {
+		if (i == PINS / 2)
+			check_fine(cache, items, PINS + 1);
+		vmemcache_unpin(cache, &items[i]);
+	}
+	check_fine(cache, items, PINS + 1);
+	vmemcache_delete(cache);
+	free(items);
+}
+
 int
 main(void)
 {
@@ -479,6 +557,7 @@ main(void)
 		cmocka_unit_test(test_region),
 		cmocka_unit_test(test_descriptor_is_closed_by_others),
 		cmocka_unit_test(test_unpinned_by_another_thread),
+		cmocka_unit_test(test_walkers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

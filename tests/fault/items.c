@@ -112,8 +112,6 @@ make_in_place(struct scene *s, uint64_t key)
 	else
 		s->there[key] |= done(vmemcache_commit(s->cache, &item,
 					      size_of(key), NULL) == 0);
-	/* a commit that has no memory of its own for the thread stays so */
-	vmemcache_abort(s->cache, &item);
 	each_expect(item.iov_count == -1);
 }
 

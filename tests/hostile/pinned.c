@@ -4,7 +4,7 @@
  *
  * Here somebody else is evicting each of them: it is held in an on_evict
  * callback that does not return until it is told to. Entries that are pinned:
- * tests/api/pins.c.
+ * pins.c.
  */
 #include "fixture.h"
 
