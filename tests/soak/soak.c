@@ -3,12 +3,12 @@
  * soak.c [--hours N] [--minutes N] -- everything at once for a long time,
  * checked every minute
  *
- * A check stops the works, walks all caches, and prints a line: minutes since
- * the start, memory of the process (anonymous and of pools), what the caches
- * say they use, open descriptors and mappings, and what was done. After a
- * warm-up nothing may grow: the last third of the lines is compared with the
- * third before. Exits with 1, and says what, at the first failure, or if
- * something has grown.
+ * A check stops the works, walks all caches, compares what they say is pinned
+ * and reserved with what is held, and prints a line: minutes since the start,
+ * memory of the process (anonymous and of pools), what the caches say they use,
+ * open descriptors and mappings, and what was done. After a warm-up nothing may
+ * grow: the last third of the lines is compared with the third before. Exits
+ * with 1, and says what, at the first failure, or if something has grown.
  */
 #include "process.h"
 #include "soak.h"
@@ -77,6 +77,7 @@ check(struct soak *soak, double minutes)
 		if (vmc_cache_check(soak->cache[i]) != 0)
 			testing_failed(
 				__FILE__, __LINE__, vmemcache_errormsg());
+	testing_expect(soak_holds_agree(soak));
 	struct line l = {.anonymous = status_megabytes("RssAnon:"),
 		.pools = stat_megabytes(soak, VMEMCACHE_STAT_POOL_SIZE_USED),
 		.metadata = stat_megabytes(soak, VMEMCACHE_STAT_DRAM_SIZE_USED),
@@ -89,7 +90,8 @@ check(struct soak *soak, double minutes)
 	       "  runs a value %.2f  fds %d  maps %.0f  |  puts %.1f M  hits "
 	       "%.1f M  misses %.1f M"
 	       "  evicted %.1f M  nested %.1f M  caches %llu  kinds %llu"
-	       "  forks %llu  threads %llu\n",
+	       "  forks %llu  threads %llu  pins %.2f M  reservations %.2f M"
+	       "  loads %.2f M\n",
 		minutes, l.anonymous, status_megabytes("RssShmem:"), l.pools,
 		l.metadata,
 		stat_megabytes(soak, VMEMCACHE_STAT_EXTENTS) /
@@ -98,7 +100,9 @@ check(struct soak *soak, double minutes)
 		(double)c->hits / 1e6, (double)c->misses / 1e6,
 		(double)c->evicted / 1e6, (double)c->depth / 1e6,
 		(unsigned long long)c->lives, (unsigned long long)c->kinds,
-		(unsigned long long)c->forks, (unsigned long long)c->threads);
+		(unsigned long long)c->forks, (unsigned long long)c->threads,
+		(double)c->pins / 1e6, (double)c->reservations / 1e6,
+		(double)c->loads / 1e6);
 	fflush(stdout);
 	return l;
 }
@@ -179,6 +183,7 @@ is_empty_at_the_end(struct soak *soak)
 		VMEMCACHE_STAT_EXTENTS};
 	unsigned long long left = 0, value;
 
+	soak_let_go();
 	for (int i = 0; i < SOAK_CACHES; i++) {
 		VMEMcache *cache = soak->cache[i];
 		vmemcache_callback_on_evict(cache, NULL, NULL);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * soak.h -- between what works (works.c) and what watches it (soak.c)
+ * soak.h -- between what works (works.c, holds.c) and what watches it (soak.c)
  */
 #ifndef VMC_SOAK_H
 #define VMC_SOAK_H
 
-#include "fixture.h"
+#include "items.h"
 
 #include <pthread.h>
 
@@ -25,7 +25,7 @@ struct soak {
 /* How often each was done, for the log. */
 struct soak_counts {
 	_Atomic uint64_t puts, hits, misses, evicted, depth, lives, kinds,
-		forks, threads;
+		forks, threads, pins, reservations, loads;
 };
 
 extern struct soak_counts soak_counts;
@@ -34,5 +34,19 @@ extern struct soak_counts soak_counts;
 void soak_prepare(struct soak *soak);
 void soak_start(struct soak *soak, pthread_t threads[SOAK_WORKS]);
 unsigned long soak_failures(void);
+
+/* A random number of the thread's; of values, mostly small, now and then large
+ */
+uint64_t soak_below(uint64_t bound);
+size_t soak_size_of(uint64_t key);
+
+/*
+ * Pin or unpin, reserve, commit or abort; or load. Then, while nothing is under
+ * way: is what is held all that the caches say, and as it was? Give it back.
+ */
+void soak_hold(VMEMcache *cache, uint64_t key, bool loads);
+bool soak_holds_agree(struct soak *soak);
+void soak_let_go(void);
+unsigned long soak_hold_failures(void);
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * works.c -- everything a program may do with the library, all at once
  *
- *   three threads  put, get, look, evict on three caches; callbacks go on
- *                  from within, three deep
+ *   three threads  put, get, look, evict on three caches, pin, reserve and
+ *                  load (holds.c); callbacks go on from within, three deep
  *   lives          caches made, used by threads of their own, and deleted
  *   kinds          heaps of each sort made, filled, emptied, destroyed
  *   forks          children that delete their copies, and make their own
@@ -34,15 +34,14 @@ count(_Atomic uint64_t *counter)
 	vmc_fetch_add_relaxed(counter, 1);
 }
 
-static uint64_t
-below(uint64_t bound)
+uint64_t
+soak_below(uint64_t bound)
 {
 	return testing_below(&seed, bound);
 }
 
-/* Mostly small, now and then large. */
-static size_t
-size_of(uint64_t key)
+size_t
+soak_size_of(uint64_t key)
 {
 	uint64_t mixed = (key + 1) * UINT64_C(0x9e3779b97f4a7c15) >> 40;
 
@@ -52,7 +51,7 @@ size_of(uint64_t key)
 static void
 put(VMEMcache *cache, uint64_t key)
 {
-	int err = fixture_put(cache, key, 1, size_of(key)) ? errno : 0;
+	int err = fixture_put(cache, key, 1, soak_size_of(key)) ? errno : 0;
 
 	testing_expect(err == 0 || err == EEXIST || err == ENOSPC);
 	if (err == 0)
@@ -62,7 +61,8 @@ put(VMEMcache *cache, uint64_t key)
 static void
 get(VMEMcache *cache, uint64_t key)
 {
-	size_t size = size_of(key), offset = below(4) ? 0 : below(size + 1);
+	size_t size = soak_size_of(key),
+	       offset = soak_below(4) ? 0 : soak_below(size + 1);
 	size_t true_size = 0, left = size - offset;
 	char *buffer = malloc(left + 1);
 
@@ -82,9 +82,13 @@ get(VMEMcache *cache, uint64_t key)
 static void
 operate(VMEMcache *cache)
 {
-	uint64_t key = below(below(2) ? KEYS : KEYS / 20);
+	uint64_t key = soak_below(soak_below(2) ? KEYS : KEYS / 20);
 
-	switch (below(16)) {
+	switch (soak_below(18)) {
+	case 16:
+	case 17:
+		soak_hold(cache, key, depth == 0);
+		break;
 	case 0:
 		testing_expect(fixture_evict(cache, key) == 0 ||
 			       errno == ENOENT || errno == EAGAIN);
@@ -115,7 +119,7 @@ on_evict(VMEMcache *cache, const void *bytes, size_t key_size, void *arg)
 	testing_expect(key_size == sizeof(key));
 	memcpy(&key, bytes, sizeof(key));
 	count(&soak_counts.evicted);
-	if (depth < DEPTH && below(16) == 0) {
+	if (depth < DEPTH && soak_below(16) == 0) {
 		depth++;
 		count(&soak_counts.depth);
 		testing_expect(fixture_exists(cache, key) == 1);
@@ -139,7 +143,7 @@ on_miss(VMEMcache *cache, const void *bytes, size_t key_size, void *arg)
 	depth++;
 	if (cache == soak->cache[0])
 		get(soak->cache[1], key);
-	if (below(2))
+	if (soak_below(2))
 		put(cache, key);
 	depth--;
 }
@@ -147,7 +151,7 @@ on_miss(VMEMcache *cache, const void *bytes, size_t key_size, void *arg)
 unsigned long
 soak_failures(void)
 {
-	return vmc_load_relaxed(&testing_failures);
+	return vmc_load_relaxed(&testing_failures) + soak_hold_failures();
 }
 
 void
@@ -164,7 +168,7 @@ static void
 operations(struct soak *soak)
 {
 	for (int i = 0; i < BATCH; i++)
-		operate(soak->cache[below(SOAK_CACHES)]);
+		operate(soak->cache[soak_below(SOAK_CACHES)]);
 }
 
 static void *
@@ -189,10 +193,10 @@ new_life(void)
 		VMEMCACHE_REPLACEMENT_S3FIFO, VMEMCACHE_REPLACEMENT_ADAPTIVE};
 	VMEMcache *cache = vmemcache_new();
 
-	vmemcache_set_eviction_policy(cache, policies[below(4)]);
-	vmemcache_set_extent_size(cache, 256 + below(4000));
-	vmemcache_set_metadata(cache,
-		below(4) ? VMEMCACHE_METADATA_DRAM : VMEMCACHE_METADATA_PMEM);
+	vmemcache_set_eviction_policy(cache, policies[soak_below(4)]);
+	vmemcache_set_extent_size(cache, 256 + soak_below(4000));
+	vmemcache_set_metadata(cache, soak_below(4) ? VMEMCACHE_METADATA_DRAM
+						    : VMEMCACHE_METADATA_PMEM);
 	testing_expect(vmemcache_add(cache, FIXTURE_DIR) == 0);
 	return cache;
 }
@@ -221,7 +225,7 @@ kinds(struct soak *soak)
 	static void *object[OBJECTS];
 	static char fixed[FIXED];
 	memkind_t kind;
-	bool in_file = below(2);
+	bool in_file = soak_below(2);
 	size_t size;
 
 	(void)soak;
@@ -232,7 +236,7 @@ kinds(struct soak *soak)
 	else
 		testing_expect(memkind_create_fixed(fixed, FIXED, &kind) == 0);
 	for (int i = 0; i < OBJECTS; i++) {
-		size = 8 + below(2000);
+		size = 8 + soak_below(2000);
 		object[i] = memkind_malloc(kind, size);
 		testing_expect(object[i] != NULL);
 		if (object[i])
@@ -256,7 +260,7 @@ in_child(struct soak *soak)
 		errno != EBADF)
 		return 1;
 	for (int i = 0; i < SOAK_CACHES; i++)
-		if (below(2))
+		if (soak_below(2))
 			vmemcache_delete(soak->cache[i]);
 	own = new_life();
 	use_life(own);
