@@ -289,8 +289,7 @@ vmc_cache_forget(struct vmemcache *cache, const struct vmc_entry *e)
 static inline uint64_t
 vmc_cache_blocks_for(const struct vmemcache *cache, size_t size)
 {
-	if (cache->bench[VMEMCACHE_BENCH_INDEX_ONLY] |
-		cache->bench[VMEMCACHE_BENCH_NO_ALLOC])
+	if (__builtin_expect(cache->without_blocks, 0))
 		return 0;
 	return size / cache->block_size + (size % cache->block_size != 0);
 }

@@ -174,8 +174,8 @@ vmc_claim_entry(struct vmemcache *cache, struct vmc_entry *e, uint16_t *state)
  * again: the other thread may have been through with it, as its callback did
  * not return, since this one looked at the state.
  */
-static inline struct vmc_entry *
-claim_node(
+struct vmc_entry *
+vmc_claim_taken(
 	struct vmemcache *cache, struct vmc_policy_node *node, uint32_t place)
 {
 	struct vmc_entry *e = vmc_entry_of(node);
@@ -340,13 +340,9 @@ must_stay(const struct vmc_entry *spared, const struct vmc_entry *e)
 				      state >= VMC_ENTRY_PIN);
 }
 
-/*
- * The next one from the thread's own reserve, within an epoch: another thread
- * may be about to retire the same entry. What must stay is left to who has the
- * lock.
- */
-static inline struct vmc_entry *
-claim_reserved(struct vmemcache *cache, struct vmc_stripe *stripe)
+/* What must stay is left to who has the lock. */
+struct vmc_entry *
+vmc_claim_reserved_of_any(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
 	struct vmc_reserve *reserve = &stripe->reserve;
 	const struct vmc_policy_row *row;
@@ -360,23 +356,9 @@ claim_reserved(struct vmemcache *cache, struct vmc_stripe *stripe)
 		vmc_reserve_skip(reserve);
 		if (node && !vmc_cache_was_used(cache, node) &&
 			vmc_policy_take(row, i))
-			e = claim_node(cache, node, vmc_policy_place(row, i));
+			e = vmc_claim_taken(
+				cache, node, vmc_policy_place(row, i));
 	}
-	return e;
-}
-
-struct vmc_entry *
-vmc_claim_reserved(struct vmemcache *cache, struct vmc_stripe *stripe)
-{
-	struct vmc_thread *thread = vmc_thread_self();
-	struct vmc_entry *e;
-
-	stripe->evicts = true;
-	if (stripe->touched)
-		return NULL;
-	vmc_epoch_enter(thread);
-	e = claim_reserved(cache, stripe);
-	vmc_epoch_exit(thread);
 	return e;
 }
 
@@ -582,16 +564,37 @@ vmc_claim_for_quota(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return rc;
 }
 
-/* The entry after so many more victims, which may have been taken away. */
-static inline __attribute__((always_inline)) struct vmc_entry *
-coming_victim(struct vmc_stripe *stripe, unsigned ahead)
+/* In that place of that row, if it has not been taken away. */
+static inline struct vmc_entry *
+entry_at(const struct vmc_policy_row *row, unsigned i)
 {
-	unsigned i;
-	const struct vmc_policy_row *row =
-		vmc_reserve_peek(&stripe->reserve, ahead, &i);
 	struct vmc_policy_node *node = row ? vmc_policy_node_at(row, i) : NULL;
 
 	return node ? vmc_entry_of(node) : NULL;
+}
+
+/* The next victim but one, and the second after that; NULL: none. */
+static inline void
+find_coming(const struct vmc_reserve *r, struct vmc_entry **next_but_one,
+	struct vmc_entry **fourth)
+{
+	const struct vmc_policy_row *row = r->row[r->current];
+	uint32_t left = r->left[r->current];
+	unsigned i = 0;
+
+	left &= left - 1;
+	uint32_t but_one = left;
+	left &= left - 1;
+	left &= left - 1;
+	if (__builtin_expect(left != 0, 1)) {
+		*next_but_one = entry_at(row, (unsigned)__builtin_ctz(but_one));
+		*fourth = entry_at(row, (unsigned)__builtin_ctz(left));
+		return;
+	}
+	row = vmc_reserve_peek(r, 1, &i);
+	*next_but_one = entry_at(row, i);
+	row = vmc_reserve_peek(r, 3, &i);
+	*fourth = entry_at(row, i);
 }
 
 /*
@@ -608,20 +611,20 @@ coming_victim(struct vmc_stripe *stripe, unsigned ahead)
 void
 vmc_cache_prepare_evictions(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
-	struct vmc_entry *e = coming_victim(stripe, 1);
+	struct vmc_entry *e, *fourth;
 	bool low = vmc_reserve_is_low(&stripe->reserve) &&
 		   !vmc_cache_chooses_late(cache, stripe) &&
 		   !vmc_spaces_are_active(cache);
 
 	stripe->evicts = false;
+	find_coming(&stripe->reserve, &e, &fourth);
 	if (e)
 		fetch_victim(cache, e);
 	if (low)
 		vmc_prefetch_write(&cache->policy_lock);
-	e = coming_victim(stripe, 3);
-	if (e) {
-		vmc_prefetch_write(&e->node);
-		vmc_prefetch_write(e->key + sizeof(uint64_t) - 1);
+	if (fourth) {
+		vmc_prefetch_write(&fourth->node);
+		vmc_prefetch_write(fourth->key + sizeof(uint64_t) - 1);
 	}
 	/* nobody waits for the lock */
 	if (low && vmc_lock_try(&cache->policy_lock)) {

@@ -76,11 +76,69 @@ vmc_claim_blocks_of(const struct vmc_entry *e)
 }
 
 /*
- * Claim a victim from the thread's reserve, without a lock. NULL: there is
- * none, or the policy has to be asked.
+ * Claim what the caller has taken from that place of its reserve. NULL: another
+ * thread has claimed it.
  */
-struct vmc_entry *vmc_claim_reserved(
+struct vmc_entry *vmc_claim_taken(
+	struct vmemcache *cache, struct vmc_policy_node *node, uint32_t place);
+/* As below, within an epoch, whatever is in the reserve. */
+struct vmc_entry *vmc_claim_reserved_of_any(
 	struct vmemcache *cache, struct vmc_stripe *stripe);
+
+/* Is it LIVE and nothing else, and the cache's own? */
+static inline bool
+vmc_claim_is_usual(const struct vmemcache *cache,
+	const struct vmc_stripe *stripe, const struct vmc_entry *e)
+{
+	return e != stripe->spared && cache->counts == 0 &&
+	       !vmc_entry_is_marked(e) &&
+	       vmc_load_acquire(&e->state) == VMC_ENTRY_LIVE;
+}
+
+/*
+ * Claim a victim from the thread's reserve, without a lock. NULL: there is
+ * none, or the policy has to be asked. In an epoch, as another thread may be
+ * about to retire the same entry. In line is what nearly each eviction meets:
+ * the next one is LIVE, and nothing else.
+ */
+static inline struct vmc_entry *
+vmc_claim_reserved(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_reserve *reserve = &stripe->reserve;
+	struct vmc_policy_node *node = NULL;
+	struct vmc_entry *claimed = NULL;
+	uint16_t live = VMC_ENTRY_LIVE;
+	unsigned i;
+
+	stripe->evicts = true;
+	if (__builtin_expect(stripe->touched, 0))
+		return NULL;
+	vmc_epoch_enter(thread);
+	const struct vmc_policy_row *row = vmc_reserve_peek(reserve, 0, &i);
+	if (__builtin_expect(row != NULL, 1))
+		node = vmc_policy_node_at(row, i);
+	if (__builtin_expect(node && vmc_claim_is_usual(
+					     cache, stripe, vmc_entry_of(node)),
+		    1)) {
+		struct vmc_entry *e = vmc_entry_of(node);
+		vmc_reserve_skip(reserve);
+		if (__builtin_expect(!vmc_policy_take(row, i), 0))
+			;
+		else if (__builtin_expect(vmc_cas_acq_rel(&e->state, &live,
+						  VMC_ENTRY_EVICTING),
+				 1))
+			/* release: as in vmc_claim_taken() */
+			vmc_store_release(&(claimed = e)->node.at, 0);
+		else
+			claimed = vmc_claim_taken(
+				cache, node, vmc_policy_place(row, i));
+	}
+	if (__builtin_expect(!claimed, 0))
+		claimed = vmc_claim_reserved_of_any(cache, stripe);
+	vmc_epoch_exit(thread);
+	return claimed;
+}
 
 /*
  * Claim the policy's next victim, for a thread that chooses late. NULL: there

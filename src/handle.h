@@ -48,6 +48,7 @@ struct vmemcache {
 	_Atomic uint64_t ttl_ms;
 	_Atomic uint64_t metadata_limit; /* 0: none. At any time */
 	bool bench[VMEMCACHE_BENCH_PREFAULT + 1];
+	bool without_blocks; /* by those: values take none */
 	uint64_t seed;
 	struct vmemcache *root;      /* the cache that it is a space of */
 	struct vmc_era *_Atomic era; /* the space's; of the cache NULL */

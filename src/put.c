@@ -17,8 +17,10 @@
 
 #include "base/error.h"
 #include "expire.h"
+#include "make.h"
 #include "room.h"
 #include "space.h"
+#include "store.h"
 #include "version.h"
 
 #include <errno.h>
@@ -170,119 +172,6 @@ take_blocks(struct vmemcache *cache, const struct vmc_thread *thread,
 	return rc;
 }
 
-static inline __attribute__((always_inline)) struct vmc_entry *
-make_entry_of(struct vmemcache *cache, struct vmc_stripe *stripe,
-	const struct vmc_key *key, bool of_space, size_t value_size,
-	size_t size)
-{
-	struct vmc_entry *e = NULL;
-
-	/* counted here, where the stripe is known */
-	if (key->size <= VMC_ENTRY_KEY_MAX)
-		e = vmc_alloc(&cache->uncounted, size);
-	if (!e)
-		return NULL;
-	vmc_count(stripe, VMC_COUNT_METADATA, size);
-	vmc_store_relaxed(&e->state, VMC_ENTRY_LIVE);
-	vmc_store_relaxed(&e->node.at, 0);
-	e->node.of_user = (uint32_t)key->size | (of_space ? VMC_ENTRY_MARK : 0);
-	e->value_size_low = (uint32_t)value_size;
-	e->value_size_high = (uint8_t)(value_size >> 32 & ~VMC_ENTRY_EXTRA);
-	vmc_store_relaxed(&e->used, 0);
-	e->runs = VMC_RUNS_NONE;
-	if (key->size)
-		memcpy(e->key, key->data, key->size);
-	if (of_space) {
-		memcpy(e->key + key->size, &key->era_id, sizeof(key->era_id));
-		vmc_fetch_add_relaxed(&key->era->refs, 1);
-	}
-	return e;
-}
-
-__attribute__((noinline)) struct vmc_entry *
-vmc_put_make_entry(struct vmemcache *cache, struct vmc_stripe *stripe,
-	const struct vmc_key *key, size_t value_size,
-	const struct vmc_extras *extras)
-{
-	size_t tail = vmc_entry_tail(key->size, key->mark);
-	size_t size = sizeof(struct vmc_entry) + tail;
-
-	if (extras)
-		size = vmc_entry_extra_offset(tail) +
-		       vmc_extra_size(vmc_extras_fields(extras));
-	struct vmc_entry *e = make_entry_of(
-		cache, stripe, key, key->mark != 0, value_size, size);
-	if (e && extras) {
-		e->value_size_high |= VMC_ENTRY_EXTRA;
-		vmc_extra_fill(
-			vmc_entry_extra(e), extras, vmc_entry_extra_mark(tail));
-	}
-	return e;
-}
-
-static __attribute__((noinline)) struct vmc_entry *
-make_entry_with_extras(struct vmemcache *cache, struct vmc_stripe *stripe,
-	const struct vmc_key *key, size_t value_size, uint64_t ttl_ms)
-{
-	struct vmc_extras extras = {.version = vmc_version_draw(cache, stripe)};
-
-	if (ttl_ms) {
-		if (vmc_expiry_prepare(cache) != 0)
-			return NULL;
-		extras.expires = true;
-		extras.deadline = vmc_deadline_of(ttl_ms, &stripe->now);
-	}
-	return vmc_put_make_entry(cache, stripe, key, value_size, &extras);
-}
-
-/* A put's. NULL: no memory. */
-static inline __attribute__((always_inline)) struct vmc_entry *
-make_entry(struct vmemcache *cache, struct vmc_stripe *stripe,
-	const struct vmc_key *key, bool of_space, size_t value_size)
-{
-	uint64_t ttl_ms = vmc_load_relaxed(&key->space->ttl_ms);
-
-	if (__builtin_expect((ttl_ms | vmc_versions_wanted(cache)) != 0, 0))
-		return make_entry_with_extras(
-			cache, stripe, key, value_size, ttl_ms);
-	return make_entry_of(cache, stripe, key, of_space, value_size,
-		sizeof(struct vmc_entry) + key->size +
-			(of_space ? sizeof(uint32_t) : 0));
-}
-
-void
-vmc_put_free_entry(struct vmemcache *cache, struct vmc_entry *e)
-{
-	vmc_cache_forget(cache, e);
-	vmc_free(&cache->memory, e, vmc_entry_size(e));
-}
-
-/* An entry with its blocks again, with a version. -ENOMEM: it is as it was. */
-static __attribute__((noinline)) int
-add_version(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_entry **e)
-{
-	struct vmc_key key = {
-		.data = (*e)->key, .size = vmc_entry_key_size(*e)};
-
-	if (vmc_entry_is_marked(*e)) {
-		key.era = vmc_era_of(cache, *e);
-		key.mark = VMC_ENTRY_MARK;
-		key.era_id = key.era->id;
-	}
-	struct vmc_entry *with = vmc_put_make_entry(cache, stripe, &key,
-		vmc_entry_value_size(*e),
-		&(struct vmc_extras){
-			.version = vmc_version_draw(cache, stripe)});
-
-	if (!with)
-		return -ENOMEM;
-	with->runs = (*e)->runs;
-	vmc_put_free_entry(cache, *e);
-	*e = with;
-	return 0;
-}
-
 static __attribute__((noinline)) void
 let_others_first(struct vmemcache *cache, const struct vmc_thread *thread,
 	struct vmc_stripe *stripe)
@@ -316,7 +205,7 @@ make_ready_again(struct vmemcache *cache, struct vmc_stripe *stripe,
 	int rc = vmc_put_stock_order(cache, stripe);
 
 	if (rc == 0 && vmc_versions_wanted(cache) && !vmc_entry_has_extra(*e))
-		rc = add_version(cache, stripe, e);
+		rc = vmc_make_version(cache, stripe, e);
 	if (rc) {
 		vmc_cache_uncount_empty(cache, *e);
 		vmc_extent_free(cache->extent, &(*e)->runs);
@@ -479,21 +368,64 @@ insert(struct vmemcache *cache, struct vmc_thread *thread,
 	return 0;
 }
 
-int
-vmc_put_insert(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_key *key,
-	struct vmc_index_spot spot, struct vmc_entry *e, const void *value,
-	size_t value_size, enum vmc_counter counts_as)
+static __attribute__((noinline)) struct vmc_entry *
+make_with_extras(struct vmc_storing s)
 {
-	return insert(cache, thread, stripe, key, spot, e, key->mark != 0,
-		value, value_size, counts_as);
+	return vmc_store_make_entry(&s);
 }
 
-static inline __attribute__((always_inline)) int
-put(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_key *key, bool of_space,
-	const void *value, size_t value_size)
+static __attribute__((noinline)) int
+fail(struct vmemcache *cache, struct vmc_entry *e, int rc)
 {
+	if (e)
+		vmc_put_free_entry(cache, e);
+	return rc;
+}
+
+static __attribute__((noinline)) int
+store_over(struct vmc_storing s, struct vmc_entry *e,
+	const struct vmc_found *found, uint64_t *version)
+{
+	if (found->judged || !e)
+		return fail(
+			s.cache, e, found->judged ? found->judged : -ENOMEM);
+	if (version && vmc_entry_has_extra(e))
+		*version = vmc_entry_version(e);
+	s.e = e;
+	return vmc_store_over(&s, found);
+}
+
+/* A put's, or a store's, if how is one. NULL: no memory. */
+static inline __attribute__((always_inline)) struct vmc_entry *
+make_entry(const struct vmc_storing *s, bool of_space, bool is_store)
+{
+	struct vmemcache *cache = s->cache;
+	const struct vmemcache_store *how = s->how;
+	uint64_t extras = vmc_load_relaxed(&s->key->space->ttl_ms);
+
+	if (is_store)
+		extras |= how->ttl_ms | how->tag | how->cost | how->flags;
+	extras |= vmc_versions_wanted(cache);
+	if (__builtin_expect(extras != 0, 0))
+		return make_with_extras(*s);
+	return vmc_make_entry(cache, s->stripe, s->key, of_space, s->value_size,
+		sizeof(struct vmc_entry) + s->key->size +
+			(of_space ? sizeof(uint32_t) : 0));
+}
+
+/*
+ * What s is like is the caller's, so that it need not be in memory where the
+ * key is not there. is_store: else it is a put, and s.how as of an ADD.
+ */
+static inline __attribute__((always_inline)) int
+put(const struct vmc_storing s, bool of_space, bool is_store, uint64_t *version)
+{
+	struct vmemcache *cache = s.cache;
+	struct vmc_thread *thread = s.thread;
+	struct vmc_stripe *stripe = s.stripe;
+	const struct vmc_key *key = s.key;
+	struct vmc_found found;
+
 	/* the bag first: what else is fetched here it would have to wait for */
 	vmc_epoch_enter(thread);
 	struct vmc_index_spot spot =
@@ -507,59 +439,68 @@ put(struct vmemcache *cache, struct vmc_thread *thread,
 	 * entry, though the key may turn out to be there
 	 */
 	vmc_cache_reclaim(cache, stripe);
-	struct vmc_entry *e =
-		make_entry(cache, stripe, key, of_space, value_size);
+	struct vmc_entry *e = make_entry(&s, of_space, is_store);
 	vmc_epoch_enter(thread);
 	spot = vmc_index_refresh(cache->index, key->hash, spot);
 	const struct vmc_entry *old = vmc_index_find_from(
 		cache->index, key->hash, spot, vmc_entry_match, key);
-	bool over = old && vmc_entry_is_over(old, &stripe->now);
+	if (old)
+		found = vmc_store_look(s.how, old, &stripe->now);
 	vmc_epoch_exit(thread);
-	if (!old)
-		return e ? insert(cache, thread, stripe, key, spot, e, of_space,
-				   value, value_size,
-				   vmc_count_of_store(VMC_MODE_OF_PUT,
-					   VMEMCACHE_OUTCOME_INSERTED))
-			 : -ENOMEM;
-	if (e)
-		vmc_put_free_entry(cache, e);
-	return over ? vmc_store_anew(
-			      cache, thread, stripe, key, value, value_size)
-		    : -EEXIST;
+	if (__builtin_expect(old != NULL, 0))
+		return store_over(s, e, &found, version);
+	if (is_store && s.how->mode >= VMEMCACHE_REPLACE)
+		return fail(cache, e, -ENOENT);
+	if (!e)
+		return -ENOMEM;
+	if (is_store && version && vmc_entry_has_extra(e))
+		*version = vmc_entry_version(e);
+	int rc = insert(cache, thread, stripe, key, spot, e, of_space, s.value,
+		s.value_size,
+		vmc_count_of_store(is_store ? s.how->mode : VMC_MODE_OF_PUT,
+			VMEMCACHE_OUTCOME_INSERTED));
+	return is_store && rc == -EEXIST ? -ERESTART : rc;
 }
 
+/* *version is not touched where it fails. */
 static inline __attribute__((always_inline)) int
-put_key(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_key *key, bool of_space,
-	const void *value, size_t value_size)
+put_key(const struct vmc_storing s, bool of_space, bool is_store,
+	uint64_t *version)
 {
+	struct vmemcache *cache = s.cache;
+	struct vmc_stripe *stripe = s.stripe;
+	uint64_t stored = 0;
 	unsigned failed = 0;
 	int rc;
 
-	stripe->now = 0;
 	vmc_cache_begin_change(cache, stripe);
 	/* where memory is short, once more with what had not been given back */
 	do
-		rc = put(cache, thread, stripe, key, of_space, value,
-			value_size);
-	while (__builtin_expect(rc == -ENOMEM, 0) && failed++ == 0 &&
-		vmc_cache_reclaim_all(cache, stripe));
+		rc = put(s, of_space, is_store, version ? &stored : NULL);
+	while (__builtin_expect(rc != 0, 0) &&
+		(rc == -ERESTART ||
+			(rc == -ENOMEM && failed++ == 0 &&
+				vmc_cache_reclaim_all(cache, stripe))));
 	if (rc == -EBADF) /* on_evict has returned in a child */
 		return rc;
 	vmc_cache_end_change(stripe);
-	if (stripe->handover)
-		vmc_put_hand_over(cache, thread, stripe, key,
-			&(struct vmc_offer){.value = value,
-				.value_size = value_size,
+	if (stripe->handover && rc != -ENOENT && rc != -ESTALE)
+		vmc_put_hand_over(cache, s.thread, stripe, s.key,
+			&(struct vmc_offer){.value = s.value,
+				.value_size = s.value_size,
 				.stored = rc == 0,
 				.exists = rc == -EEXIST});
-	if (rc == -EEXIST)
-		vmc_fail_const(EEXIST, "the key is in the cache already");
-	if (__builtin_expect(rc != 0, 0))
-		vmc_cache_count_failure(
-			key->space, stripe, VMC_MODE_OF_PUT, rc);
-	return rc;
+	if (__builtin_expect(rc != 0, 0)) {
+		vmc_cache_count_failure(s.key->space, stripe,
+			is_store ? s.how->mode : VMC_MODE_OF_PUT, rc);
+		return vmc_store_failed(rc);
+	}
+	if (version)
+		*version = stored;
+	return 0;
 }
+
+static const struct vmemcache_store add = {.mode = VMEMCACHE_ADD};
 
 static __attribute__((noinline)) int
 put_in_space(struct vmemcache *space, const void *data, size_t key_size,
@@ -574,8 +515,11 @@ put_in_space(struct vmemcache *space, const void *data, size_t key_size,
 		return -ENOMEM;
 	vmc_cleanup(vmc_key_let_go) struct vmc_key key =
 		vmc_cache_key(space, data, key_size);
+	struct vmc_storing s = {
+		cache, thread, stripe, &key, value, value_size, &add, NULL};
+	stripe->now = 0;
 	vmc_key_hold(thread, &key);
-	return put_key(cache, thread, stripe, &key, true, value, value_size);
+	return put_key(s, true, false, NULL);
 }
 
 int
@@ -590,5 +534,59 @@ vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
 	if (!stripe)
 		return -ENOMEM;
 	struct vmc_key key = vmc_cache_key(cache, data, key_size);
-	return put_key(cache, thread, stripe, &key, false, value, value_size);
+	struct vmc_storing s = {
+		cache, thread, stripe, &key, value, value_size, &add, NULL};
+	stripe->now = 0;
+	return put_key(s, false, false, NULL);
+}
+
+__attribute__((noinline)) int
+vmc_put_store(struct vmc_storing *s, uint64_t *version)
+{
+	return put_key(*s, s->key->mark != 0, true, version);
+}
+
+static __attribute__((noinline)) int
+store_in_space(struct vmemcache *space, const void *data, size_t key_size,
+	const void *value, size_t value_size, const struct vmemcache_store *how,
+	uint64_t *version)
+{
+	struct vmemcache *cache = space->root;
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+
+	if (!stripe)
+		return -ENOMEM;
+	vmc_cleanup(vmc_key_let_go) struct vmc_key key =
+		vmc_cache_key(space, data, key_size);
+	struct vmc_storing s = {
+		cache, thread, stripe, &key, value, value_size, how, NULL};
+	vmc_key_hold(thread, &key);
+	stripe->now = 0;
+	if (version || how->mode == VMEMCACHE_IF_VERSION)
+		vmc_versions_ask(cache, stripe);
+	return vmc_put_store(&s, version);
+}
+
+int
+vmc_cache_store(struct vmemcache *cache, const void *data, size_t key_size,
+	const void *value, size_t value_size, const struct vmemcache_store *how,
+	uint64_t *version)
+{
+	if (__builtin_expect(vmc_is_space(cache), 0))
+		return store_in_space(
+			cache, data, key_size, value, value_size, how, version);
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+	if (!stripe)
+		return -ENOMEM;
+	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	struct vmc_storing s = {
+		cache, thread, stripe, &key, value, value_size, how, NULL};
+	stripe->now = 0;
+	if (version || how->mode == VMEMCACHE_IF_VERSION)
+		vmc_versions_ask(cache, stripe);
+	return put_key(s, false, true, version);
 }

@@ -66,20 +66,6 @@ void vmc_put_publish(struct vmemcache *cache, struct vmc_thread *thread,
 	struct vmc_entry *e, const struct vmc_index_place *where,
 	enum vmc_counter counts_as);
 
-/*
- * All of it, for an entry whose key is not there, as was found out at that
- * spot. -EEXIST: now it is. The entry is freed if it fails.
- */
-int vmc_put_insert(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_key *key,
-	struct vmc_index_spot spot, struct vmc_entry *e, const void *value,
-	size_t value_size, enum vmc_counter counts_as);
-
-/* A put where what is there is over: -EEXIST, if it is not any more. */
-int vmc_store_anew(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_key *key, const void *value,
-	size_t value_size);
-
 /* What was put, or not, for a get that waits for it. */
 struct vmc_offer {
 	const void *value;

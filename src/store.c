@@ -51,11 +51,10 @@
 
 /* May it be stored where that entry is, or none (NULL, or one that is over)? */
 static int
-judge(struct vmc_storing *s, const struct vmc_entry *old)
+judge(const struct vmemcache_store *how, const struct vmc_entry *old,
+	uint64_t *now)
 {
-	const struct vmemcache_store *how = s->how;
-
-	if (old && vmc_entry_is_over(old, &s->stripe->now))
+	if (old && vmc_entry_is_over(old, now))
 		old = NULL;
 	switch (how->mode) {
 	case VMEMCACHE_ADD:
@@ -243,7 +242,7 @@ exchange(struct vmc_storing *s)
 	if (!old)
 		return -EAGAIN;
 	bool over = vmc_entry_is_over(old, &s->stripe->now);
-	int rc = judge(s, old);
+	int rc = judge(s->how, old, &s->stripe->now);
 	if (rc == 0 && s->how->flags & VMEMCACHE_KEEP_TTL && !over)
 		rc = keep_expiry(s, old);
 	if (rc) {
@@ -278,7 +277,7 @@ static int
 insert(struct vmc_storing *s)
 {
 	struct vmc_index_place where;
-	int rc = judge(s, NULL);
+	int rc = judge(s->how, NULL, &s->stripe->now);
 
 	if (rc)
 		return rc;
@@ -371,62 +370,26 @@ vmc_store_make_entry(struct vmc_storing *s)
 		cache, s->stripe, s->key, s->value_size, &extras);
 }
 
-static int
-store(struct vmc_storing *s, uint64_t *version)
+struct vmc_found
+vmc_store_look(const struct vmemcache_store *how, const struct vmc_entry *old,
+	uint64_t *now)
 {
-	struct vmemcache *cache = s->cache;
-	uint64_t hash = s->key->hash;
+	bool over = vmc_entry_is_over(old, now);
 
-	/* in the order of a put, for the same reasons */
-	vmc_epoch_enter(s->thread);
-	struct vmc_index_spot spot = vmc_index_prefetch(cache->index, hash);
-	vmc_index_prefetch_latch(cache->index, hash);
-	if (s->stripe->evicts)
-		vmc_cache_prepare_evictions(cache, s->stripe);
-	vmc_epoch_exit(s->thread);
-	vmc_cache_reclaim(cache, s->stripe);
-	s->e = vmc_store_make_entry(s);
-	vmc_epoch_enter(s->thread);
-	spot = vmc_index_refresh(cache->index, hash, spot);
-	const struct vmc_entry *old = vmc_index_find_from(
-		cache->index, hash, spot, vmc_entry_match, s->key);
-	bool over = old && vmc_entry_is_over(old, &s->stripe->now);
-	int rc = judge(s, old);
-	uint64_t old_blocks = old && !over ? vmc_entry_blocks(old) : 0;
-	vmc_epoch_exit(s->thread);
-	if (rc == 0 && !s->e)
-		rc = -ENOMEM;
-	if (rc) {
-		if (s->e)
-			vmc_put_free_entry(cache, s->e);
-		return rc;
-	}
-	if (version && vmc_entry_has_extra(s->e))
-		*version = vmc_entry_version(s->e);
-	if (!old) {
-		rc = vmc_put_insert(cache, s->thread, s->stripe, s->key, spot,
-			s->e, s->value, s->value_size,
-			vmc_count_of_store(
-				s->how->mode, VMEMCACHE_OUTCOME_INSERTED));
-		return rc == -EEXIST ? -ERESTART : rc;
-	}
-	/* what is over need not be spared */
-	rc = vmc_store_take_room(s, over ? NULL : old, old_blocks);
-	if (rc)
-		return rc;
-	return vmc_store_place(s);
+	return (struct vmc_found){
+		/* what is over need not be spared */
+		.spared = over ? NULL : old,
+		.blocks = over ? 0 : vmc_entry_blocks(old),
+		.judged = judge(how, old, now),
+	};
 }
 
 int
-vmc_store_anew(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_key *key, const void *value,
-	size_t value_size)
+vmc_store_over(struct vmc_storing *s, const struct vmc_found *found)
 {
-	static const struct vmemcache_store how = {.mode = VMEMCACHE_ADD};
-	struct vmc_storing s = {
-		cache, thread, stripe, key, value, value_size, &how, NULL};
+	int rc = vmc_store_take_room(s, found->spared, found->blocks);
 
-	return store(&s, NULL);
+	return rc ? rc : vmc_store_place(s);
 }
 
 int
@@ -443,62 +406,6 @@ vmc_store_failed(int rc)
 	default:
 		return rc;
 	}
-}
-
-/* One of a call's stores; *version is not touched where it fails. */
-static inline __attribute__((always_inline)) int
-store_key(struct vmc_storing *s, uint64_t *version)
-{
-	struct vmemcache *cache = s->cache;
-	struct vmc_stripe *stripe = s->stripe;
-	uint64_t stored = 0;
-	unsigned tries = 0;
-	int rc;
-
-	vmc_cache_begin_change(cache, stripe);
-	do
-		rc = store(s, version ? &stored : NULL);
-	while (rc == -ERESTART ||
-		(__builtin_expect(rc == -ENOMEM, 0) && tries++ == 0 &&
-			vmc_cache_reclaim_all(cache, stripe)));
-	if (rc == -EBADF) /* on_evict has returned in a child */
-		return rc;
-	vmc_cache_end_change(stripe);
-	if (stripe->handover && rc != -ENOENT && rc != -ESTALE)
-		vmc_put_hand_over(cache, s->thread, stripe, s->key,
-			&(struct vmc_offer){.value = s->value,
-				.value_size = s->value_size,
-				.stored = rc == 0,
-				.exists = rc == -EEXIST});
-	if (rc == 0 && version)
-		*version = stored;
-	else if (rc)
-		vmc_cache_count_failure(
-			s->key->space, stripe, s->how->mode, rc);
-	return vmc_store_failed(rc);
-}
-
-int
-vmc_cache_store(struct vmemcache *space, const void *data, size_t key_size,
-	const void *value, size_t value_size, const struct vmemcache_store *how,
-	uint64_t *version)
-{
-	struct vmemcache *cache = space->root;
-	struct vmc_thread *thread = vmc_thread_self();
-	struct vmc_stripe *stripe =
-		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
-
-	if (!stripe)
-		return -ENOMEM;
-	vmc_cleanup(vmc_key_let_go) struct vmc_key key =
-		vmc_cache_key(space, data, key_size);
-	struct vmc_storing s = {
-		cache, thread, stripe, &key, value, value_size, how, NULL};
-	vmc_key_hold(thread, &key);
-	stripe->now = 0;
-	if (version || how->mode == VMEMCACHE_IF_VERSION)
-		vmc_versions_ask(cache, stripe);
-	return store_key(&s, version);
 }
 
 /* As many as a get of many looks ahead (get.c). */
@@ -562,7 +469,7 @@ vmc_cache_store_many(struct vmemcache *space,
 				r[i].value, r[i].value_size,
 				r[i].how ? r[i].how : &defaults, NULL};
 			vmc_key_hold(thread, &key);
-			r[i].result = store_key(&s, &r[i].version);
+			r[i].result = vmc_put_store(&s, &r[i].version);
 			stored += r[i].result == 0;
 			if (r[i].result == -EBADF)
 				return -EBADF;

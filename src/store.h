@@ -21,6 +21,25 @@ struct vmc_storing {
 /* NULL: no memory. */
 struct vmc_entry *vmc_store_make_entry(struct vmc_storing *s);
 
+/* Of what was found under the key; it may go any moment. */
+struct vmc_found {
+	const struct vmc_entry *spared; /* NULL: its time is over */
+	uint64_t blocks;                /* of that */
+	int judged; /* 0: what the mode asks for; else a negative errno */
+};
+
+/* In the epoch in which that was found; *now as of vmc_now(). */
+struct vmc_found vmc_store_look(const struct vmemcache_store *how,
+	const struct vmc_entry *old, uint64_t *now);
+/* With s->e in its place, if it may be: blocks are taken, and all the rest. */
+int vmc_store_over(struct vmc_storing *s, const struct vmc_found *found);
+
+/*
+ * All of a store (put.c), by who has asked for versions, if there is to be one,
+ * and holds the key's era. *version is not touched if it fails.
+ */
+int vmc_put_store(struct vmc_storing *s, uint64_t *version);
+
 /* As vmc_put_take_room(), but that entry, of so many blocks, is not evicted. */
 int vmc_store_take_room(
 	struct vmc_storing *s, const struct vmc_entry *old, uint64_t blocks);

@@ -382,6 +382,8 @@ vmemcache_bench_set(VMEMcache *cache, enum vmemcache_bench_cfg cfg, size_t val)
 		return;
 	cache = cache->root;
 	cache->bench[cfg] = val != 0;
+	cache->without_blocks = cache->bench[VMEMCACHE_BENCH_INDEX_ONLY] ||
+				cache->bench[VMEMCACHE_BENCH_NO_ALLOC];
 	if (vmc_cache_is_open(cache) && cache->bench[VMEMCACHE_BENCH_PREFAULT])
 		vmc_cache_prefault(cache);
 }

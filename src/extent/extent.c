@@ -268,9 +268,12 @@ claim_blocks(struct vmc_extent *e, uint64_t blocks, struct pieces *p)
 				break;
 		}
 		vmc_run *part = p->run + p->count;
-		if (vmc_freemap_longest(&e->map) < left)
-			parts = vmc_freelist_exact(&e->list, left,
-				most_parts(&e->list, left), part);
+		if (vmc_freemap_longest(&e->map) < left) {
+			parts = vmc_freelist_one(&e->list, left, part);
+			if (parts == 0)
+				parts = vmc_freelist_exact(&e->list, left,
+					most_parts(&e->list, left), part);
+		}
 		if (parts == 0)
 			part[parts++] =
 				claim_run(e, least(left, VMC_RUN_COUNT_MAX));

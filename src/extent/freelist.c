@@ -45,14 +45,18 @@ struct vmc_freelist_node {
 	vmc_listed after_first, after_end; /* in the hash tables */
 };
 
+/* Bins below that hold runs of one length each. */
+#define ONE_LENGTH 256
+
 static unsigned
 bin_of(uint64_t count)
 {
-	if (count < 256)
+	if (count < ONE_LENGTH)
 		return (unsigned)count;
 	unsigned log = 63 - (unsigned)__builtin_clzll(count);
 
-	return 256 + 16 * (log - 8) + (unsigned)(count >> (log - 4) & 15);
+	return ONE_LENGTH + 16 * (log - 8) +
+	       (unsigned)(count >> (log - 4) & 15);
 }
 
 static uint64_t
@@ -282,6 +286,18 @@ vmc_listed
 vmc_freelist_shortest(const struct vmc_freelist *list)
 {
 	return list->bin[filled_from(list, 0)];
+}
+
+unsigned
+vmc_freelist_one(struct vmc_freelist *list, uint64_t count, vmc_run *run)
+{
+	vmc_listed at = count < ONE_LENGTH ? list->bin[count] : 0;
+
+	if (!at)
+		return 0;
+	*run = list->node[at].run;
+	take_out(list, at);
+	return 1;
 }
 
 /* The longest runs of up to so many blocks, the longest first. */

@@ -66,6 +66,11 @@ vmc_listed vmc_freelist_fit(const struct vmc_freelist *list, uint64_t count);
 vmc_listed vmc_freelist_longest(const struct vmc_freelist *list);
 vmc_listed vmc_freelist_shortest(const struct vmc_freelist *list);
 
+/* Take one of exactly `count` blocks, if that takes no search: how many, 0, 1
+ */
+unsigned vmc_freelist_one(
+	struct vmc_freelist *list, uint64_t count, vmc_run *run);
+
 /*
  * Take whole runs that together have exactly `count` blocks, few rather than
  * many and `most` at most; the number of them. 0: none found, or `count` is too
