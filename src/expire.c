@@ -187,7 +187,8 @@ vmc_expiry_start(struct vmemcache *cache, struct vmc_entry *e, uint64_t *now)
 	struct vmc_wheel *wheel = latch(expiry, i);
 	if (!vmc_timer_is_added(timer) && !is_stopped(timer))
 		vmc_wheel_add(wheel, timer);
-	vmc_wheel_advance(wheel, vmc_now(now), MOVES_OF_PUT);
+	if (vmc_wheel_advance(wheel, vmc_now(now), MOVES_OF_PUT))
+		vmc_wheel_look_ahead(wheel, MOVES_OF_PUT);
 	unlatch(expiry, i);
 }
 
@@ -260,11 +261,16 @@ vmc_expiry_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe)
 	if (!expiry)
 		return -ENOENT;
 	uint64_t now = vmc_now(&stripe->now);
+	/* what is added within a millisecond is not over in it */
+	if (stripe->none_over == now)
+		return -ENOENT;
 	for (unsigned i = 0; i < WHEELS; i++)
 		due |= (unsigned)(vmc_load_relaxed(&expiry->next[i]) <= now)
 		       << i;
-	if (due == 0)
+	if (due == 0) {
+		stripe->none_over = now;
 		return -ENOENT;
+	}
 	vmc_claim_begin(&claim, 0, 0, NULL);
 	for (; due && claim.end < VMC_CLAIM_FIRST; due &= due - 1)
 		claim_due(cache, expiry, (unsigned)__builtin_ctz(due), now,

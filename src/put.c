@@ -104,12 +104,12 @@ count_cut(struct vmc_stripe *stripe, bool cut)
 }
 
 /*
- * How many blocks should be free before so many are taken: a few more, while
- * anything can be evicted, lest values are cut into more and more runs
- * (extent.c); twice as many more where many are cut. Not where a value is large
- * beside these few: then as many fit the pool as they say; nor in a pool so
- * small that a few are less than one value; nor where the policy never has a
- * victim; nor within on_evict, where each victim may lead to the next put.
+ * A put that needs n blocks evicts until so many are free. That is a few more
+ * than n, so that values are not cut into more and more runs (extent.c), and
+ * twice as many more where many are cut. It is n alone in four cases: the value
+ * is large beside these few, or all of the pool could not be used; the few
+ * would be less than one value, in a small pool; the policy never has a victim;
+ * or the put is within on_evict, where each victim may lead to another put.
  */
 #define KEPT_FROM_BLOCKS 65536
 

@@ -2,21 +2,24 @@
 /*
  * wheel.c -- a hierarchical timing wheel (Varghese and Lauck 1987), lazily
  *
- * Level l has 64 slots of 64^l milliseconds each. A timer is in the lowest
+ * Level l has 64 slots of 32^l milliseconds each. A timer is in the lowest
  * level on which its slot is less than 64 slots ahead of the wheel's time: at
  * level 0 a slot is one deadline, above it a range, and slot number
- * (deadline / 64^l) mod 64 is unambiguous. The slot of a level above 0 that the
- * time is in is empty, as what is in it fits the level below; unless a move of
- * its timers to there is not complete.
+ * (deadline / 32^l) mod 64 is unambiguous. What is in the slot of a level above
+ * 0 that the time is in, or in the next one, fits the level below. So the
+ * timers of the next slot can be moved there at any time while the one before
+ * it passes: a few by each call (vmc_wheel_look_ahead()), however many there
+ * are. If all are moved by then, nothing is left to be done when a range
+ * begins.
  *
  * To advance, the next slot that is not empty is looked for by the bits of each
  * level, so time that passes without timers costs nothing. A slot all of whose
  * range has passed is due as it is: its list is appended to that of the due in
- * one step, whatever it holds. Else, when its range begins, its timers are
- * moved to where they belong now, one by one, as many as the caller allows; the
- * time stands still until all have been. So one timer is moved once for each
- * level that it is on at most, and not at all if nobody advances the wheel
- * before it is due.
+ * one step, whatever it holds. Else, when its range begins, what is left of its
+ * timers is moved to where they belong now, one by one, as many as the caller
+ * allows; the time stands still until all have been. So one timer is moved once
+ * for each level that it is on at most, and not at all if nobody advances the
+ * wheel before it is due.
  *
  * A slot is not told when its last timer is removed: its bit stays until the
  * slot is looked at, once.
@@ -90,7 +93,7 @@ void
 vmc_wheel_init(struct vmc_wheel *wheel, uint64_t now)
 {
 	wheel->time = now;
-	wheel->next = VMC_WHEEL_NEVER;
+	wheel->next = wheel->seen = VMC_WHEEL_NEVER;
 	wheel->count = 0;
 	list_init(&wheel->due);
 	for (unsigned level = 0; level < VMC_WHEEL_LEVELS; level++) {
@@ -231,6 +234,25 @@ vmc_wheel_advance(struct vmc_wheel *wheel, uint64_t now, unsigned at_most)
 	if (now > wheel->time)
 		wheel->time = now;
 	return true;
+}
+
+void
+vmc_wheel_look_ahead(struct vmc_wheel *wheel, unsigned at_most)
+{
+	/* what is added goes below next slots: these stay empty */
+	if (wheel->time >> bits_below(1) == wheel->seen)
+		return;
+	for (unsigned level = 1; level < VMC_WHEEL_LEVELS; level++) {
+		uint64_t next = (wheel->time >> bits_below(level)) + 1;
+		unsigned i = next & (VMC_WHEEL_SLOTS - 1);
+		if (!(wheel->occupied[level] >> i & 1))
+			continue;
+		if (!move_down(wheel, &wheel->slot[level][i], wheel->time,
+			    &at_most))
+			return;
+		wheel->occupied[level] &= ~(UINT64_C(1) << i);
+	}
+	wheel->seen = wheel->time >> bits_below(1);
 }
 
 struct vmc_timer *

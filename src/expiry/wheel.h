@@ -17,10 +17,12 @@
 
 #include <stddef.h>
 
-#define VMC_WHEEL_LEVELS 7u
-#define VMC_WHEEL_SLOT_BITS 6u
-#define VMC_WHEEL_SLOTS (1u << VMC_WHEEL_SLOT_BITS)
-/* So far ahead of the wheel's time timers are told apart: 139 years. */
+#define VMC_WHEEL_LEVELS 8u
+/* A slot is as long as so many (a power of two) of the level below. */
+#define VMC_WHEEL_SLOT_BITS 5u
+/* Of a level; the words of bits are for 64. */
+#define VMC_WHEEL_SLOTS 64u
+/* So far ahead of the wheel's time timers are told apart: 34 years. */
 #define VMC_WHEEL_SPAN (UINT64_C(1) << VMC_WHEEL_LEVELS * VMC_WHEEL_SLOT_BITS)
 
 /* Deadlines have so many bits, which is 8,900 years of milliseconds. */
@@ -63,6 +65,7 @@ vmc_timer_mark(const struct vmc_timer *timer)
 struct vmc_wheel {
 	uint64_t time; /* what was due by then is in `due` */
 	uint64_t next; /* no slot but empty ones begins before that */
+	uint64_t seen; /* slot of level 1 in which all was looked ahead at */
 	uint64_t count;
 	struct vmc_timer_list due;
 	/* slots that are not empty, and perhaps some that are */
@@ -85,6 +88,12 @@ void vmc_wheel_put_off(struct vmc_wheel *wheel, struct vmc_timer *timer);
  * so many slots, at most. False: what is due is not all known to be yet.
  */
 bool vmc_wheel_advance(struct vmc_wheel *wheel, uint64_t now, unsigned at_most);
+
+/*
+ * Once the wheel is advanced: move so many timers at most before it is their
+ * time, so that few are left to be moved then.
+ */
+void vmc_wheel_look_ahead(struct vmc_wheel *wheel, unsigned at_most);
 
 /* One of those that are due, the oldest slots first; NULL: none is known. */
 struct vmc_timer *vmc_wheel_due(struct vmc_wheel *wheel);

@@ -135,6 +135,9 @@ test_random(void **state)
 			vmc_wheel_advance(&wheel, now,
 				(unsigned)testing_below(&random, 3));
 			check();
+			vmc_wheel_look_ahead(
+				&wheel, (unsigned)testing_below(&random, 3));
+			check();
 		}
 		if (testing_below(&random, 3) > 0)
 			continue;
@@ -149,7 +152,7 @@ test_random(void **state)
 static void
 test_pieces(void **state)
 {
-	enum { MANY = 100000, PIECE = 10 };
+	enum { MANY = 100000, PIECE = 10, START = 4096, RANGE = 1024 };
 	struct vmc_timer *many = calloc(MANY, sizeof(*many));
 	unsigned pieces = 0, due = 0;
 
@@ -158,15 +161,39 @@ test_pieces(void **state)
 	vmc_wheel_init(&wheel, 0);
 	/* one slot of the third level, the first millisecond of it last */
 	for (unsigned i = MANY; i-- > 0;)
-		add(&many[i], 4096 + i % 4096);
-	for (; !vmc_wheel_advance(&wheel, 4096, PIECE); pieces++)
-		due += take_due(4096);
-	due += take_due(4096);
-	assert_int_equal(due, MANY / 4096 + 1);
+		add(&many[i], START + i % RANGE);
+	for (; !vmc_wheel_advance(&wheel, START, PIECE); pieces++)
+		due += take_due(START);
+	due += take_due(START);
+	assert_int_equal(due, MANY / RANGE + 1);
 	assert_in_range(pieces, MANY / PIECE, MANY / PIECE + 3);
 	/* what is over as a whole takes no move */
 	assert_true(vmc_wheel_advance(&wheel, 10000, 1000));
-	assert_int_equal(take_due(10000), MANY - MANY / 4096 - 1);
+	assert_int_equal(take_due(10000), MANY - MANY / RANGE - 1);
+	free(many);
+}
+
+/* Who looks ahead has nothing left to move when it is their time. */
+static void
+test_look_ahead(void **state)
+{
+	enum { MANY = 100000, LONGEST = 100000, MOVES = 6 };
+	uint64_t random = testing_seed();
+	struct vmc_timer *many = calloc(MANY, sizeof(*many));
+	unsigned due = 0;
+
+	(void)state;
+	assert_non_null(many);
+	vmc_wheel_init(&wheel, 0);
+	for (unsigned i = 0; i < MANY; i++)
+		add(&many[i], 1000 + testing_below(&random, LONGEST - 999));
+	for (uint64_t now = 1; now <= LONGEST; now++) {
+		assert_true(vmc_wheel_advance(&wheel, now, MOVES));
+		vmc_wheel_look_ahead(&wheel, MOVES);
+		due += take_due(now);
+	}
+	check();
+	assert_int_equal(due, MANY);
 	free(many);
 }
 
@@ -196,6 +223,7 @@ main(void)
 		cmocka_unit_test(test_never),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_pieces),
+		cmocka_unit_test(test_look_ahead),
 		cmocka_unit_test(test_put_off),
 	};
 

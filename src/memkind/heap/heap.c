@@ -108,8 +108,9 @@ leave_arenas(const struct memkind *kind, struct vmc_thread_heap *heap)
 }
 
 /*
- * Past all caches. Where arenas are parts of one memory and this one has none,
- * others may, and the first one all that is not in parts. how: zeroed, aligned.
+ * Past all caches. Where arenas are parts of one memory, the others are asked
+ * when this one has none left; the first arena has what is in no part. how:
+ * zeroed, aligned.
  */
 static void *
 take_once(const struct memkind *kind, struct vmc_thread_heap *heap,
