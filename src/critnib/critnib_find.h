@@ -15,7 +15,7 @@
  * the number of the bag is that of the bits up to the nibble. A group stands
  * in 2^(k-d) words of the table. Address 0: it has no bag.
  *
- * The tables have 8 bytes for some hundred leaves: a find has hardly to wait
+ * The tables have 8 bytes for 16 to 63 leaves: a find has hardly to wait
  * for them.
  */
 #ifndef VMC_CRITNIB_FIND_H

@@ -21,12 +21,29 @@
 
 /* A bag is filled with the leaves of whole nibbles, while they are as many. */
 #define FILL 14u
-/* Leaves a word of a table; from so many on it is doubled, a quarter: halved.
+/*
+ * Two limits differ by stripe. Random hashes fill all stripes alike: if all
+ * groups were split at the same number of leaves, nearly all would have one
+ * size, then another, and the heap would keep half-used pages of the sizes of
+ * before: 10 bytes a leaf. Groups of few bags have few sizes as well.
  */
-#define DENSE 96u
+
+/* Leaves a word of a table: from so many on it is doubled, a quarter: halved.
+ */
+static unsigned
+dense(const struct node *node)
+{
+	return 32 + stripe_of(node->prefix) * 32 / STRIPES;
+}
+
 /* A group of more bags is split where the table has more words than one for it.
  */
-#define BAGS_MOST 10u
+static unsigned
+bags_most(const struct node *node)
+{
+	return 3 + stripe_of(node->prefix) * 4 / STRIPES;
+}
+
 /* Two groups with so few leaves together become one. */
 #define JOINED 24u
 
@@ -237,7 +254,7 @@ double_table(struct vmc_critnib *index, struct node *node)
 	unsigned k = k_of(node);
 
 	if (k < K_MAX && node->skip + k + NIBBLE_BITS < HASH_BITS &&
-		vmc_load_relaxed(&node->count) > (uint64_t)DENSE << k)
+		vmc_load_relaxed(&node->count) > (uint64_t)dense(node) << k)
 		set_table(index, node, k + 1);
 }
 
@@ -247,7 +264,8 @@ halve_table(struct vmc_critnib *index, struct node *node)
 	unsigned k = k_of(node);
 
 	if (k > 0 && node->deepest == 0 &&
-		vmc_load_relaxed(&node->count) < (uint64_t)DENSE << k >> 2)
+		vmc_load_relaxed(&node->count) < (uint64_t)dense(node) << k >>
+			2)
 		set_table(index, node, k - 1);
 }
 
@@ -506,7 +524,8 @@ cut_bag(struct vmc_critnib *index, struct node *node, uint64_t hash)
 	if (at == NIBBLES)
 		return false;
 	unsigned begins = join_bags(&bags, full) | 1u << at;
-	if (d_of(g) < k_of(node) && vmc_critnib_count_bits(begins) >= BAGS_MOST)
+	if (d_of(g) < k_of(node) &&
+		vmc_critnib_count_bits(begins) >= bags_most(node))
 		return false;
 	return regroup(index, node, hash, &bags, begins);
 }
@@ -526,7 +545,7 @@ vmc_critnib_make_room(
 		&c, vmc_critnib_nibble(g, rest_of(node, hash)));
 	if (d_of(g) < k_of(node) &&
 		(begins == IMPOSSIBLE ||
-			vmc_critnib_count_bits(begins) >= BAGS_MOST) &&
+			vmc_critnib_count_bits(begins) >= bags_most(node)) &&
 		split_group(index, node, hash, &c))
 		return true;
 	if (begins == IMPOSSIBLE)

@@ -41,7 +41,7 @@ test_growth(void **state)
 			if ((i & (i - 1)) == 0 || (i & 8191) == 0)
 				check(&f);
 		}
-		assert_in_range(k_of(root(&f, 0)), 9, 10);
+		assert_in_range(k_of(root(&f, 0)), 10, 11);
 		assert_int_equal(k_of(root(&f, 1)), 0);
 		check_all(&f);
 		for (int i = 0; i < 20000; i++)

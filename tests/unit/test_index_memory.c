@@ -169,6 +169,27 @@ test_place_used_again(void **state)
 	fixture_end(&f);
 }
 
+/* What a leaf takes of bags, tables and nodes, beside what is always there. */
+static void
+test_bytes_a_leaf(void **state)
+{
+	struct fixture f;
+	const long most = kind == VMC_INDEX_CRITNIB ? 19 : 40;
+
+	(void)state;
+	fixture_start(&f, 200000, hash_random);
+	for (size_t i = 0; i < f.leaf_count; i++) {
+		assert_int_equal(insert(&f, &f.leaves[i]), 0);
+		f.leaves[i].in = true;
+	}
+	long bytes = f.counts.bytes - f.bytes_empty;
+	print_message(
+		"%.1f bytes a leaf\n", (double)bytes / (double)f.leaf_count);
+	assert_true(bytes <= most * (long)f.leaf_count);
+	remove_all(&f);
+	fixture_end(&f);
+}
+
 int
 main(void)
 {
@@ -178,6 +199,7 @@ main(void)
 		cmocka_unit_test(test_memory_too_high),
 		cmocka_unit_test(test_insert_without_memory),
 		cmocka_unit_test(test_place_used_again),
+		cmocka_unit_test(test_bytes_a_leaf),
 	};
 
 	kind = VMC_INDEX_LINEAR;
