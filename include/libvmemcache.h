@@ -129,7 +129,7 @@ enum vmemcache_bench_cfg {
 
 /* The structure that finds entries by their keys. Since 1.0. */
 enum vmemcache_index {
-	VMEMCACHE_INDEX_CRITNIB, /* a critnib trie: 17 to 19 bytes per entry */
+	VMEMCACHE_INDEX_CRITNIB, /* a critnib trie: 17 to 20 bytes per entry */
 	VMEMCACHE_INDEX_HASH,    /* linear hashing: 27 to 29 bytes per entry,
 				    and faster for puts that evict; the
 				    default */
