@@ -113,8 +113,8 @@ give_costs(struct fixture *f)
 {
 	for (unsigned i = 0; i < NODES; i++) {
 		f->items[i].cost =
-			(uint32_t)(testing_random(&f->random) >>
-				   (32 + testing_below(&f->random, 33)));
+			(uint32_t)(testing_random(&f->random) >> 32 >>
+				   testing_below(&f->random, 33));
 		f->model.cost[i] = f->items[i].cost;
 	}
 }
