@@ -261,16 +261,11 @@ vmc_expiry_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe)
 	if (!expiry)
 		return -ENOENT;
 	uint64_t now = vmc_now(&stripe->now);
-	/* what is added within a millisecond is not over in it */
-	if (stripe->none_over == now)
-		return -ENOENT;
 	for (unsigned i = 0; i < WHEELS; i++)
 		due |= (unsigned)(vmc_load_relaxed(&expiry->next[i]) <= now)
 		       << i;
-	if (due == 0) {
-		stripe->none_over = now;
+	if (due == 0)
 		return -ENOENT;
-	}
 	vmc_claim_begin(&claim, 0, 0, NULL);
 	for (; due && claim.end < VMC_CLAIM_FIRST; due &= due - 1)
 		claim_due(cache, expiry, (unsigned)__builtin_ctz(due), now,

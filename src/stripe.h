@@ -92,7 +92,6 @@ struct vmc_stripe {
 	uint64_t version;  /* the latest that it has drawn (version.h) */
 	/* of the call under way, in milliseconds; 0: not read yet (expire.h) */
 	uint64_t now;
-	uint64_t none_over; /* at that time nothing to be expired was found */
 	/* of the owner, or under the policy's lock if that has gone */
 	unsigned replaced_count;
 	struct vmc_entry *replaced[VMC_STRIPE_REPLACED];
