@@ -244,7 +244,7 @@ judge_victim(struct model *m, const struct value *v)
 	assert_int_equal(v->pins, 0);
 	assert_ptr_not_equal(v, m->spared);
 	if (m->reason == VMEMCACHE_REASON_CAPACITY && !m->disturbed)
-		assert_true(m->need > m->blocks - m->used_blocks);
+		assert_true(m->need + m->used_blocks > m->blocks);
 	m->gone++;
 	for (const struct value *u = m->values; u < m->values + VALUES; u++) {
 		if (!u->used_slot || !u->there || u->pins || u == m->spared)
@@ -369,18 +369,21 @@ begin(struct model *m, enum vmemcache_reason reason, uint64_t need,
 
 /* --- storing --- */
 
-/* Would there be room, if all that may go went? */
+/*
+ * Would there be room, if all that may go went? Empty values may take a block
+ * more than there are (room.c).
+ */
 static bool
 fits(const struct model *m, uint64_t need)
 {
-	uint64_t room = m->blocks - m->used_blocks;
+	uint64_t room = m->blocks;
 
 	for (const struct value *v = m->values; v < m->values + VALUES; v++)
 		if (v->used_slot && v->there && v->pins == 0 &&
 			v != m->spared &&
 			(is_over(v) || m->policy != VMEMCACHE_REPLACEMENT_NONE))
 			room += v->blocks;
-	return need <= room;
+	return need + m->used_blocks <= room;
 }
 
 static int
