@@ -123,16 +123,17 @@ vmc_claim_reserved(struct vmemcache *cache, struct vmc_stripe *stripe)
 		    1)) {
 		struct vmc_entry *e = vmc_entry_of(node);
 		vmc_reserve_skip(reserve);
-		if (__builtin_expect(!vmc_policy_take(row, i), 0))
-			;
-		else if (__builtin_expect(vmc_cas_acq_rel(&e->state, &live,
-						  VMC_ENTRY_EVICTING),
-				 1))
+		bool taken = vmc_policy_take(row, i);
+		if (__builtin_expect(taken && vmc_cas_acq_rel(&e->state, &live,
+						      VMC_ENTRY_EVICTING),
+			    1)) {
 			/* release: as in vmc_claim_taken() */
-			vmc_store_release(&(claimed = e)->node.at, 0);
-		else
+			vmc_store_release(&node->at, 0);
+			claimed = e;
+		} else if (taken) {
 			claimed = vmc_claim_taken(
 				cache, node, vmc_policy_place(row, i));
+		}
 	}
 	if (__builtin_expect(!claimed, 0))
 		claimed = vmc_claim_reserved_of_any(cache, stripe);

@@ -235,13 +235,12 @@ vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	vmc_runs *freed)
 {
 	*freed = VMC_RUNS_NONE;
+	bool late = vmc_cache_chooses_late(cache, stripe) &&
+		    vmc_reserve_is_empty(&stripe->reserve) &&
+		    !vmc_spaces_are_active(cache);
 	/* the usual: one victim is enough */
-	struct vmc_entry *e =
-		(vmc_cache_chooses_late(cache,
-			 stripe) && vmc_reserve_is_empty(&stripe->reserve) &&
-					!vmc_spaces_are_active(cache)
-				? vmc_claim_late
-				: vmc_claim_reserved)(cache, stripe);
+	struct vmc_entry *e = late ? vmc_claim_late(cache, stripe)
+				   : vmc_claim_reserved(cache, stripe);
 	if (__builtin_expect(!e || vmc_claim_blocks_of(e) < blocks ||
 				     bytes > 0 ||
 				     vmc_entry_is_over(e, &stripe->now),

@@ -66,8 +66,7 @@ vmc_listed vmc_freelist_fit(const struct vmc_freelist *list, uint64_t count);
 vmc_listed vmc_freelist_longest(const struct vmc_freelist *list);
 vmc_listed vmc_freelist_shortest(const struct vmc_freelist *list);
 
-/* Take one of exactly `count` blocks, if that takes no search: how many, 0, 1
- */
+/* Take a run of exactly `count` blocks: 1. 0: none is found without a search */
 unsigned vmc_freelist_one(
 	struct vmc_freelist *list, uint64_t count, vmc_run *run);
 
