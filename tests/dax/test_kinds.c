@@ -260,8 +260,8 @@ use_dax(const char *dir, size_t limit, size_t object, size_t count)
 	memkind_t kind;
 
 	assert_int_equal(stat(dir, &st), 0);
-	/* What was removed just now is free after ext4's next commit only; until
-	   then its files get pieces, which huge pages do not fit. */
+	/* What was removed just now is free after ext4's next commit only;
+	   until then its files get pieces, which huge pages do not fit. */
 	sync();
 	snprintf(want, sizeof(want), "%02x:%02x", major(st.st_dev),
 		minor(st.st_dev));
