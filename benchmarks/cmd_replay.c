@@ -43,8 +43,6 @@ pools_of_sizes(void)
 {
 	struct bench_sample whole = bench_sample_take(trace, 1, 1, false);
 
-	if (pools.n > 0)
-		bench_refuse("--pool and --sizes exclude each other");
 	for (pools.n = 0; pools.n < sizes.n; pools.n++) {
 		const struct bench_size *size = &sizes.at[pools.n];
 		uint64_t blocks = (uint64_t)bench_blocks_of(&whole, size);
@@ -62,21 +60,21 @@ replay_prefixes(struct bench_report *r, const char *path)
 {
 	if (bench.plot)
 		bench_refuse("there is no --plot of requests for blocks");
-	if (sizes.n > 0)
-		bench_refuse("--sizes is for other traces");
-	if (pools.n == 0)
+	if (pools.n == 0 && sizes.n == 0)
 		pools = (struct bench_list){
 			1, {bench_fit_pool(0, (size_t)512 << 20, 1)}};
 	bench_setting_common(r);
 	bench_setting(r, "trace", path);
 	bench_setting(r, "format", "hash_ids");
 	bench_setting_bytes(r, "block", prefixes.block);
-	bench_prefixes_run(&prefixes, path, &pools, r);
+	bench_prefixes_run(&prefixes, path, &pools, &sizes, r);
 }
 
 static void
 run(struct bench_report *r, char **arguments)
 {
+	if (pools.n > 0 && sizes.n > 0)
+		bench_refuse("--pool and --sizes exclude each other");
 	if (arguments[0] && !arguments[1] &&
 		bench_prefixes_recognised(arguments[0])) {
 		replay_prefixes(r, arguments[0]);
@@ -122,7 +120,8 @@ static const struct bench_option options[] = {
 	{"pool", 's', "SIZE,...", "a run for each (default 512M)",
 		bench_parse_sizes, &pools},
 	{"sizes", 'S', "SIZE,...",
-		"the same, as 1% of the bytes of all objects, or 64M",
+		"the same, as 1% of the bytes of all objects or "
+		"blocks, or 64M",
 		bench_parse_cache_sizes, &sizes},
 	{"block", 'b', "SIZE", "of a trace of blocks: their bytes (default 4K)",
 		parse_block, &prefixes.block},

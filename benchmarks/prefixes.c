@@ -233,11 +233,63 @@ serve(const struct bench_prefixes *how, const struct trace *t, uint64_t pool,
 	bench_cache_delete(s.cache);
 }
 
+static int
+compare_ids(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* How many different blocks the requests name. */
+static size_t
+count_blocks(const struct trace *t)
+{
+	uint64_t *sorted = bench_realloc(NULL, t->blocks * sizeof(*sorted));
+	size_t n = 0;
+
+	memcpy(sorted, t->ids, t->blocks * sizeof(*sorted));
+	qsort(sorted, t->blocks, sizeof(*sorted), compare_ids);
+	for (size_t i = 0; i < t->blocks; i++)
+		n += i == 0 || sorted[i] != sorted[i - 1];
+	free(sorted);
+	return n;
+}
+
+/* Pools that hold so much of all blocks. */
+static struct bench_list
+pools_of_sizes(const struct bench_prefixes *how, const struct trace *t,
+	const struct bench_sizes *sizes)
+{
+	const struct bench_sample all = {
+		.blocks = (double)count_blocks(t), .unit = how->block};
+	/* a block of the trace takes whole ones of the pool */
+	const uint64_t taken =
+		(how->block + bench.extent - 1) / bench.extent * bench.extent;
+	struct bench_list pools = {0};
+
+	for (; pools.n < sizes->n; pools.n++) {
+		const struct bench_size *size = &sizes->at[pools.n];
+
+		pools.at[pools.n] =
+			size->percent > 0
+				? (uint64_t)bench_blocks_of(&all, size) * taken
+				: size->bytes;
+		if (pools.at[pools.n] < taken)
+			bench_refuse("%s is less than a block of %llu bytes",
+				size->text, (unsigned long long)taken);
+	}
+	return pools;
+}
+
 void
 bench_prefixes_run(const struct bench_prefixes *how, const char *path,
-	const struct bench_list *pools, struct bench_report *r)
+	const struct bench_list *fixed, const struct bench_sizes *sizes,
+	struct bench_report *r)
 {
 	struct trace t = read_trace(path);
+	const struct bench_list estimated = pools_of_sizes(how, &t, sizes);
+	const struct bench_list *pools = fixed->n > 0 ? fixed : &estimated;
 	size_t policies = bench.all_policies ? BENCH_POLICIES : 1;
 	struct bench_table *table = BENCH_TABLE(r, "requests", columns);
 	double runs = (double)(pools->n * policies * how->threads.n);

@@ -256,7 +256,8 @@ run 0 replay $small "$dir/blocks.jsonl" --block 8K --threads 1,2 --json
 is_json replay
 contains '"threads": 1, "requests": 3, "blocks": 10, "hits": 5, .*"leading_ratio": 0.3'
 contains '"threads": 2, .*"refused": 0'
-run 0 replay $small "$dir/blocks.jsonl" --policy all --csv
+run 0 replay --path "$medium" "$dir/blocks.jsonl" --block 1M --policy all --csv --sizes 60%
+contains '^3145728,lru,1,'
 is_csv 14
 refused 'there is no --plot' replay $small "$dir/blocks.jsonl" --plot "$dir/x.svg"
 refused '--block 7: is 8 bytes' replay --block 7 "$dir/blocks.jsonl"
@@ -311,8 +312,7 @@ trace=$shared/traces/mooncake_conversation.jsonl
 if [ -r "$trace" ] && [ "$medium" = /dev/shm ] &&
 	[ "$(df --output=avail -BM /dev/shm | tail -1 | tr -dc 0-9)" -gt 400 ]
 then
-	run 0 replay --block 1K --extent 1K "$trace" --csv --pool \
-		"$((1827 << 10)),$((9139 << 10)),$((18279 << 10)),$((36558 << 10))"
+	run 0 replay --block 1K --extent 1K "$trace" --csv --sizes 1%,5%,10%,20%
 	awk -F, 'BEGIN { split("0.948 0.805 0.722 0.655", expected, " ") }
 		NR > 1 { d = $8 - expected[NR - 1]; if (d * d > 1e-4) bad = 1 }
 		END { exit bad || NR != 5 }' "$dir/out" ||
