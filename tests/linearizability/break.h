@@ -124,6 +124,38 @@ break_cancel(struct vmc_index *index, uint64_t hash)
 /* and the last unpin does not do so once more */
 #define VMC_ENTRY_DEAD 1000
 #endif
+
+#elif defined(BREAK_LOST_UNPIN) || defined(BREAK_UNPIN_TWICE)
+/*
+ * Of two unpins at once one is lost, as if the word were read and then written.
+ * Or one that is not the last counts for all that are left, as if it did not
+ * know that it has succeeded.
+ */
+#include "item.h"
+#ifdef BREAK_ITEM
+static inline bool
+break_change(_Atomic uint16_t *word, uint16_t *expected, uint16_t wanted)
+{
+	bool unpins = vmc_entry_pins(wanted) < vmc_entry_pins(*expected);
+
+#ifdef BREAK_LOST_UNPIN
+	uint16_t now = vmc_load_acquire(word);
+	if (unpins && vmc_entry_pins(now) < vmc_entry_pins(*expected))
+		return true;
+#endif
+	if (!vmc_cas_acq_rel(word, expected, wanted))
+		return false;
+#ifdef BREAK_UNPIN_TWICE
+	if (unpins && vmc_entry_pins(wanted) > 0) {
+		*expected = wanted;
+		return false;
+	}
+#endif
+	return true;
+}
+#undef vmc_cas_acq_rel
+#define vmc_cas_acq_rel break_change
+#endif
 #endif
 
 #endif
