@@ -15,6 +15,7 @@ extern const struct bench_command bench_replay;
 extern const struct bench_command bench_curve;
 extern const struct bench_command bench_growth;
 extern const struct bench_command bench_churn;
+extern const struct bench_command bench_resize;
 extern const struct bench_command bench_prefault;
 extern const struct bench_command bench_util;
 extern const struct bench_command bench_clients;

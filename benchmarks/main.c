@@ -22,6 +22,7 @@ static const struct bench_command *const commands[] = {
 	&bench_curve,
 	&bench_growth,
 	&bench_churn,
+	&bench_resize,
 	&bench_prefault,
 	&bench_util,
 	&bench_clients,

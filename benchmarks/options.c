@@ -16,6 +16,7 @@ struct bench_settings bench = {
 	.path = "/dev/shm",
 	.extent = VMEMCACHE_MIN_EXTENT,
 	.policy = VMEMCACHE_REPLACEMENT_LRU,
+	.index = VMEMCACHE_INDEX_HASH,
 	.seed = 1,
 };
 
@@ -177,6 +178,18 @@ parse_policy(const char *text, void *into)
 	return NULL;
 }
 
+static const char *
+parse_index(const char *text, void *into)
+{
+	bool hash = strcmp(text, "hash") == 0;
+
+	*(enum vmemcache_index *)into =
+		hash ? VMEMCACHE_INDEX_HASH : VMEMCACHE_INDEX_CRITNIB;
+	return hash || strcmp(text, "critnib") == 0
+		       ? NULL
+		       : "indexes are hash and critnib";
+}
+
 /* --- argp --- */
 
 static const struct bench_option common[] = {
@@ -190,6 +203,8 @@ static const struct bench_option common[] = {
 		"lru (default), sieve, s3fifo, adaptive or none; replay and "
 		"simul take all, too",
 		parse_policy, &bench.policy},
+	{"index", 0, "NAME", "hash (default) or critnib", parse_index,
+		&bench.index},
 	{"seed", 0, "N", "of all random numbers (default 1)", bench_parse_count,
 		&bench.seed},
 	{"json", 0, NULL, "print JSON instead of a table", NULL, &bench.json},

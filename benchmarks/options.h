@@ -47,6 +47,7 @@ struct bench_settings {
 	const char *path;
 	uint64_t extent;
 	enum vmemcache_repl_p policy;
+	enum vmemcache_index index;
 	bool all_policies; /* each in turn */
 	uint64_t seed;
 	bool json;

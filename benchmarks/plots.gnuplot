@@ -153,6 +153,19 @@ if (command eq 'churn') {
 		with linespoints lw 2 pt 7 lc rgb colour(1) notitle
 }
 
+if (command eq 'resize') {
+	eval panels('vmemcache-bench resize: single gets and puts', 1, 1, 640, 480)
+	set grid noxtics
+	set xrange [-0.6:2.6]
+	set logscale y
+	set ylabel 'us'
+	names = 'get_p99_9_ns get_max_ns put_p99_9_ns put_max_ns'
+	plot for [k=1:4] $resize \
+		using 0:(column(word(names, k)) / 1e3):xtic(strcol('stage')) \
+		with points ps 1.6 pt 7 lc rgb colour(k) \
+		title word('get,p99.9 get,max put,p99.9 put,max', k)
+}
+
 if (command eq 'prefault') {
 	stats $prefault using 'ready_ns' nooutput
 	eval panels('vmemcache-bench prefault', 2, 1, \

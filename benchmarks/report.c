@@ -98,6 +98,8 @@ bench_setting_common(struct bench_report *r)
 	bench_setting(r, "path", bench.path);
 	bench_setting(r, "policy",
 		bench.all_policies ? "all" : bench_policy_name(bench.policy));
+	bench_setting(r, "index",
+		bench.index == VMEMCACHE_INDEX_HASH ? "hash" : "critnib");
 	bench_setting_bytes(r, "extent", bench.extent);
 	bench_setting_number(r, "seed", bench.seed);
 }

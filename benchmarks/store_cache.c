@@ -105,6 +105,8 @@ bench_cache_configure(size_t pool_size)
 			(unsigned long long)bench.extent, vmemcache_errormsg());
 	if (vmemcache_set_eviction_policy(cache, bench.policy))
 		bench_fail("policy: %s", vmemcache_errormsg());
+	if (vmemcache_set_index(cache, bench.index))
+		bench_fail("index: %s", vmemcache_errormsg());
 	return cache;
 }
 

@@ -61,7 +61,7 @@ is_csv() {
 
 # --- help ---
 run 0 -h && contains 'replay'
-for command in micro compare simul replay curve growth churn prefault util clients serve; do
+for command in micro compare simul replay curve growth churn resize prefault util clients serve; do
 	run 0 $command -h && contains '^Usage: .*'$command
 	[ -s "$dir/err" ] && fail "help of $command writes to stderr"
 done
@@ -95,8 +95,9 @@ refused '--rounds 4: is 5 to 99' micro --rounds 4
 refused '--gets 101: is 0 to 100' micro --gets 101
 refused '--key-size 7: is 8 to' micro --key-size 7
 refused 'policies are' micro --policy fifo
+refused 'indexes are' micro --index btree
 refused 'evicts nothing' micro --policy none
-for command in compare growth churn util serve; do
+for command in compare growth churn resize util serve; do
 	refused 'evicts nothing' $command --policy none
 done
 refused '--rounds 100: is 5 to 99' compare --rounds 100
@@ -107,6 +108,11 @@ refused '--rounds 4: is 5 to 99' growth --rounds 4
 refused '--value 0: is 1 to' growth --value 0
 refused 'out of range' growth --entries 0
 refused '--rounds 4: is 5 to 99' churn --rounds 4
+refused '--rounds 4: is 5 to 99' resize --rounds 4
+refused '--times is 2 to' resize --times 1
+refused '--threads is 1 to' resize --threads 65
+refused '--value is at least' resize --value 7
+refused 'at least 1024 values for each' resize --pool 1M --threads 2
 refused '--rounds 4: is 5 to 99' prefault --rounds 4
 refused '--value 2M: is 1 to' prefault --value 2M
 refused 'numbers from 1 to 64' prefault --prefault 0
@@ -190,6 +196,19 @@ is_csv 10
 run 0 churn $path --pool 2M --turnovers 3 --rounds 5 --json
 is_json churn && contains '"turnovers": 2,' && contains '"turnovers": 3,'
 
+# what the size allows is found, and put: nothing is missed, nothing refused
+for index in hash critnib; do
+	run 0 resize $path --pool 2M --times 4 --index $index --csv
+	is_csv 12
+	awk -F, 'NR > 1 && !($2 > 0 && $4 > 0 && $5 > 0 && $6 == 0 && $9 > 0 &&
+		$10 == 0) { bad = 1 } END { exit bad || NR != 4 }' "$dir/out" ||
+		fail "resize $index: $(cat "$dir/out")"
+	# as many items as before, and some three to five times as many between
+	awk -F, '{ n[$1] = $4 } END { exit !(n["shrink"] > 0.97 * n["still"] &&
+		n["grow"] > 3 * n["still"] && n["grow"] < 5 * n["still"]) }' \
+		"$dir/out" || fail "items after resizes: $(cat "$dir/out")"
+done
+
 run 0 prefault --pool 2M --prefault 2 "$medium" "$dir" --csv
 is_csv 11
 [ "$(wc -l <"$dir/out")" = 5 ] || fail "not four rows of prefault"
@@ -268,6 +287,8 @@ refused 'line 1: an id is no whole' replay $small "$dir/half.jsonl"
 
 if command -v gnuplot >/dev/null; then
 	run 0 prefault $small --plot "$dir/prefault.png"
+	run 0 resize $path --pool 2M --times 2 --plot "$dir/resize.svg"
+	grep -q '<svg' "$dir/resize.svg" || fail "no drawing of resize"
 	run 0 replay --path "$medium" --pool 1M,2M "$dir/trace.csv" \
 		--plot "$dir/it's a plot.png"
 	head -c 8 "$dir/it's a plot.png" | grep -q PNG || fail "no picture"
