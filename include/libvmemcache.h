@@ -29,12 +29,10 @@
  * Signals. No call is async-signal-safe: a handler must not make one, nor leave
  * one by longjmp(3).
  *
- * Threads. put, store, get, get_many, fetch, exists, evict, remove and get_stat
- * may be called from any number of threads at once, and so may errormsg and
- * version. Call set_*, callback_*, bench_set and add from one thread, before
- * any other thread uses the cache. Call delete after all other threads have
- * stopped using it. Where a call has another rule, the rule stands with the
- * call.
+ * Threads. Calls may be made from any number of threads at once, except: call
+ * set_*, callback_*, bench_set and add from one thread, before any other thread
+ * uses the cache; call delete after all other threads have stopped using it.
+ * Where a call has another rule, the rule stands with the call.
  */
 #ifndef LIBVMEMCACHE_H
 #define LIBVMEMCACHE_H 1
@@ -59,8 +57,7 @@ extern "C" {
 
 /* The smallest pool, in bytes. */
 #define VMEMCACHE_MIN_POOL ((size_t)(1024 * 1024))
-/* The smallest block, in bytes, and the default. A value occupies whole blocks.
- */
+/* The smallest block, in bytes, and the default. Values occupy whole blocks. */
 #define VMEMCACHE_MIN_EXTENT ((size_t)256)
 
 /* A cache. Opaque. */
@@ -195,17 +192,17 @@ VMEMcache *vmemcache_new(void);
 int vmemcache_set_size(VMEMcache *cache, size_t size);
 
 /*
- * Sets how large vmemcache_resize() may make the pool, in bytes; 0, the
- * default, is 16 times its size, up to a quarter of RLIMIT_AS. Add reserves
- * addresses for that, and no memory; fewer, if it does not get as many. EINVAL:
- * 2^56 and above. EALREADY: after add. In libvmemcache since 1.0.
+ * Sets the size in bytes up to which vmemcache_resize() may enlarge the pool.
+ * 0, the default, means 16 times the size of the pool, but at most a quarter of
+ * RLIMIT_AS. vmemcache_add() reserves addresses for it, not memory; if the
+ * system grants fewer addresses, the limit is lower. EINVAL: 2^56 and above.
+ * EALREADY: after add. In libvmemcache since 1.0.
  */
 int vmemcache_set_most(VMEMcache *cache, size_t size);
 
 /*
- * Sets the size of a block in bytes: a value occupies its size rounded up to a
- * multiple of extent_size. EINVAL: below VMEMCACHE_MIN_EXTENT. EALREADY: after
- * add.
+ * Sets the size of a block in bytes: values occupy whole blocks. EINVAL: below
+ * VMEMCACHE_MIN_EXTENT. EALREADY: after add.
  */
 int vmemcache_set_extent_size(VMEMcache *cache, size_t extent_size);
 
@@ -217,17 +214,16 @@ int vmemcache_set_eviction_policy(
 int vmemcache_set_metadata(VMEMcache *cache, enum vmemcache_metadata where);
 
 /*
- * Limits the metadata, wherever it is, to so many bytes, counted as in
- * metadata_bytes of vmemcache_statistics(). 0, the default: no limit. Where it
- * is nearly reached, each put and store evicts least useful entries with twice
- * the metadata of its own before it adds to it; where not as much can be
- * evicted as it takes, it fails with ENOSPC, and nothing has been evicted. So a
- * limit that is set below what there is is reached bit by bit. 1/16 of the
- * limit is left free for calls of several threads at a time, which may exceed
- * it by what they are putting; entries whose removal pins hold back count.
+ * Limits the metadata, wherever it is, to this number of bytes, counted as in
+ * metadata_bytes of vmemcache_statistics(). 0, the default, means no limit.
+ * Near the limit each put and store first evicts least useful entries that have
+ * twice the metadata it needs. If not enough can be evicted for it, it evicts
+ * nothing and fails with ENOSPC. Metadata that exceeds a new limit therefore
+ * shrinks step by step. 1/16 of the limit stays free, since several threads
+ * together may exceed it by what they are putting. Removed entries count while
+ * they are pinned.
  *
- * Before or after vmemcache_add(), from any thread, beside any call but
- * vmemcache_delete(). EINVAL: the cache is NULL. EBADF: the cache is another
+ * May be called at any time. EINVAL: the cache is NULL. EBADF: it is another
  * process's.
  */
 int vmemcache_set_metadata_limit(VMEMcache *cache, uint64_t bytes);
@@ -236,10 +232,10 @@ int vmemcache_set_metadata_limit(VMEMcache *cache, uint64_t bytes);
 int vmemcache_set_index(VMEMcache *cache, enum vmemcache_index index);
 
 /*
- * ordered != 0: the cache keeps its keys in the order of their bytes, too, for
- * vmemcache_walk_prefix() and vmemcache_remove_prefix(). It costs some 20 bytes
- * a key, and time with each item that comes or goes. Not set: not ordered.
- * EALREADY: after add. In libvmemcache since 1.0.
+ * With ordered other than 0, the cache also keeps its keys in the order of
+ * their bytes, for vmemcache_walk_prefix() and vmemcache_remove_prefix(). That
+ * takes some 20 bytes per key, and time whenever an entry comes or goes.
+ * Default: 0. EALREADY: after add. In libvmemcache since 1.0.
  */
 int vmemcache_set_ordered(VMEMcache *cache, int ordered);
 
@@ -284,28 +280,28 @@ int vmemcache_add(VMEMcache *cache, const char *path);
 void vmemcache_delete(VMEMcache *cache);
 
 /*
- * Makes the pool that large, rounded up to a page, while it is in use. Other
- * calls go on meanwhile, and values stay where gets find them.
+ * Changes the size of the pool, in bytes, rounded up to a page, while it is in
+ * use. Other calls go on meanwhile, and gets find all values that stay.
  *
- * A pool that grows has its space reserved, and is prefaulted, as by
- * vmemcache_add(); on_progress is told of what it grows by. To make it smaller,
- * values are moved, and the least useful ones evicted if not all fit: on_evict
- * and on_remove run on the calling thread. Not moved is what is pinned or
- * reserved, or what a callback of another call is told of. Then the file gets
- * shorter: other mappings of it (vmemcache_region()) end there, too.
+ * When the pool grows, space is reserved and prefaulted as by vmemcache_add();
+ * on_progress is told of the new part. When it shrinks, values are moved, and
+ * the least useful ones are evicted if not all fit: on_evict and on_remove run
+ * on the calling thread. A value is not moved while it is pinned or reserved,
+ * or while a callback of another call is told of it. At the end the file is
+ * cut, and other mappings of it (vmemcache_region()) end there, too.
  *
- * The call waits for others that are storing or evicting, but for their
- * callbacks, and for gets that are copying. After an error other than EBUSY it
- * is as large as it was; what was evicted until then is gone.
+ * The call waits for stores and evictions of other threads, except their
+ * callbacks, and for gets that are copying. After an error other than EBUSY the
+ * size is unchanged; values evicted until then are gone.
  *
  * EINVAL: below VMEMCACHE_MIN_POOL or the size of a block, or 2^56 and above.
- * EALREADY: another call is resizing it, perhaps the callback's that calls
- * this. EBUSY: what can neither be moved nor evicted is in the way; it is as
- * small as that allows. ENOMEM: no memory, as of add, or more than
+ * EALREADY: another call is resizing the pool, perhaps one whose callback makes
+ * this call. EBUSY: values that can be neither moved nor evicted are in the
+ * way; the pool is as small as they allow. ENOMEM: as add, or more than
  * vmemcache_set_most() reserved. ENOSPC: the file system is full, or the device
- * ends. ECANCELED, EBADF: as of add; or the pool's descriptor was closed.
- * ENOSYS: to shrink, where membarrier(2) and sched_setaffinity(2) are refused.
- * And every errno of ftruncate(2) and fallocate(2). In libvmemcache since 1.0.
+ * ends. ECANCELED, EBADF: as add; or the pool's descriptor was closed. ENOSYS:
+ * to shrink, where membarrier(2) and sched_setaffinity(2) are refused. And
+ * every errno of ftruncate(2) and fallocate(2). In libvmemcache since 1.0.
  */
 int vmemcache_resize(VMEMcache *cache, size_t size);
 
@@ -445,8 +441,8 @@ struct vmemcache_store {
  * If version is not NULL, *version becomes the version of the new value: a
  * number above 0 that no other value of this key has had in this cache. A call
  * that fails leaves *version unchanged. A cache keeps versions from the first
- * call on that asks for one or tells of one, as pins and walks do, or sets
- * on_remove.
+ * call on that asks for one, that reports one (as pins and walks do), or that
+ * sets on_remove.
  *
  * A store counts as a put. A value that is replaced does not count as evicted,
  * and on_evict is not called for it. Within on_miss a store answers the get as
@@ -471,8 +467,7 @@ int vmemcache_store(VMEMcache *cache, const void *key, size_t key_size,
 	const void *value, size_t value_size, const struct vmemcache_store *how,
 	uint64_t *version);
 
-/* One of many stores: the arguments of vmemcache_store(), and what came of it.
- */
+/* One of many stores: arguments of vmemcache_store(), and what came of it. */
 struct vmemcache_store_request {
 	const void *key;
 	size_t key_size;
@@ -513,7 +508,7 @@ int vmemcache_touch(
 /*
  * Sets the time to live, in milliseconds, of values that are put or stored from
  * now on without one of their own. 0, the default, and VMEMCACHE_FOREVER: they
- * do not expire. May be called at any time, from any thread.
+ * do not expire. May be called at any time.
  */
 int vmemcache_set_ttl(VMEMcache *cache, uint64_t ttl_ms);
 
@@ -596,12 +591,13 @@ int vmemcache_get_stat(VMEMcache *cache, enum vmemcache_statistic stat,
 #define VMEMCACHE_LEADING 4u
 
 /*
- * An item that is pinned. iov may point into it: it stays where it is while it
- * is pinned, and a copy is none. All of it is the library's to write and free.
+ * A pinned value. iov may point into this structure: do not move it while the
+ * value is pinned, and do not use a copy of it. The library writes all of it,
+ * and frees what its members point to.
  */
 struct vmemcache_item {
 	const struct iovec *iov; /* the pieces of the value, in order */
-	int iov_count;           /* of them; -1: nothing is pinned */
+	int iov_count;           /* number of pieces; -1: nothing is pinned */
 	unsigned kind;           /* private, as is all below info */
 	struct vmemcache_info info;
 	void *entry;
@@ -617,66 +613,66 @@ struct vmemcache_key {
 };
 
 /*
- * Pin the value of the key: *item tells where it is in the pool, for writev(2),
- * sendmsg(2) or io_uring. Until vmemcache_unpin() its bytes neither move nor
- * change, whatever happens to the key, unless the program itself writes to
- * them: other readers may then read the bytes of before, of after, or some of
- * both. A pinned item is no victim: where all are pinned a put fails with
- * ENOSPC.
+ * Pins the value of key: *item lists its pieces in the pool, for writev(2),
+ * sendmsg(2) or io_uring. Until vmemcache_unpin() the bytes neither move nor
+ * change, whatever happens to the key. The program may write to them itself;
+ * other readers may then read the old bytes, the new ones, or some of both. A
+ * pinned value is not evicted: where all are, a put fails with ENOSPC.
  *
- * Otherwise this is a get: a use of the item, and a miss calls on_miss and
- * looks again. flags: VMEMCACHE_PEEK, VMEMCACHE_NO_CALLBACK, or 0. From any
- * thread. ENOENT: a miss. EINVAL: item NULL, unknown flags, or as of
+ * Otherwise this is a get: it counts as a use of the entry, and after a miss it
+ * calls on_miss and looks again. flags: VMEMCACHE_PEEK, VMEMCACHE_NO_CALLBACK,
+ * or 0. ENOENT: a miss. EINVAL: item is NULL, flags are unknown, or as
  * vmemcache_get(). ENOMEM. After a failure item->iov_count is -1.
  */
 int vmemcache_pin(VMEMcache *cache, const void *key, size_t key_size,
 	unsigned flags, struct vmemcache_item *item);
 
 /*
- * Pin the values of count keys, one after the other, and return how many are
- * pinned: each that is there, or with VMEMCACHE_LEADING in flags those before
- * the first that is not. The others' items have an iov_count of -1.
+ * Pins the values of count keys, one after the other, and returns the number of
+ * values pinned. With VMEMCACHE_LEADING in flags it stops at the first key that
+ * is not there. Items of values that are not pinned have an iov_count of -1.
  *
- * -1 where nothing is pinned: EINVAL: keys or items is NULL with a count above
- * 0, a key is NULL with a size above 0, unknown flags, the count exceeds
- * SSIZE_MAX, or the cache has no medium. ENOMEM.
+ * Returns -1 if nothing is pinned because of an error. EINVAL: keys or items is
+ * NULL and count is above 0, a key is NULL and its size is above 0, flags are
+ * unknown, count exceeds SSIZE_MAX, or the cache has no pool. ENOMEM.
  */
 ssize_t vmemcache_pin_many(VMEMcache *cache, const struct vmemcache_key *keys,
 	size_t count, unsigned flags, struct vmemcache_item *items);
 
 /*
- * The value is no longer needed. It never fails; any thread may call it, one
- * for an item at a time. An item of which iov_count is -1 is left alone, as
- * this leaves it. In a child of fork(2) that may not use the cache it does
- * nothing. Every item must be unpinned before vmemcache_delete(): else one that
- * was built with assertions ends the program, and any other keeps some memory.
+ * Ends a pin. Never fails. Any thread may call it, but no two threads for the
+ * same item at a time. It sets iov_count to -1, and does nothing to an item in
+ * which it is -1. In a child of fork(2) that may not use the cache it does
+ * nothing. Unpin every item before vmemcache_delete(): otherwise a library that
+ * was built with assertions ends the program, and any other leaks some memory.
  */
 void vmemcache_unpin(VMEMcache *cache, struct vmemcache_item *item);
 
 /*
- * Where the pool is mapped until vmemcache_delete(), to be registered with
- * io_uring, RDMA or a GPU. *fd: a new descriptor of the file or device, the
- * caller's to close. Each may be NULL. EINVAL: the cache has no medium. EMFILE,
- * ENFILE: there are too many descriptors.
+ * Tells where the pool is mapped until vmemcache_delete(), to register it with
+ * io_uring, RDMA or a GPU. *fd becomes a new descriptor of the file or device;
+ * the caller closes it. Each pointer may be NULL. EINVAL: the cache has no
+ * pool. EMFILE, ENFILE: there are too many descriptors.
  */
 int vmemcache_region(VMEMcache *cache, void **base, size_t *size, int *fd);
 
 /* --- Values made in place. In libvmemcache since 1.0. --- */
 
 /*
- * Room for a value of that size, evicting as vmemcache_put() would: the pieces
- * of *item are to be written to, by readv(2) or recvmsg(2) say, and hold
- * anything before. Nobody finds the item until it is committed. A time to live
- * begins here. A reservation, also of a thread that has ended, stays until any
- * commits or aborts it: before vmemcache_delete(), as of vmemcache_unpin().
+ * Allocates room for a value of value_size bytes, and evicts for it as
+ * vmemcache_put() does. Write the value to the pieces of *item, with readv(2)
+ * or recvmsg(2) say; at first they hold any bytes. No call finds the entry
+ * until vmemcache_commit(). A time to live begins now. The reservation stays
+ * until any thread commits or aborts it, also after its own thread has ended;
+ * end it before vmemcache_delete(), as a pin.
  *
- * how->flags: VMEMCACHE_KEEP_TTL, or VMEMCACHE_EXCLUSIVE. There is one
- * exclusive reservation, or load, of a key at a time; others can be waited for.
- * What is stored otherwise, or reserved without this flag, is not kept back.
+ * how->flags: VMEMCACHE_KEEP_TTL, or VMEMCACHE_EXCLUSIVE. A key has at most one
+ * exclusive reservation, or load, at a time; vmemcache_wait() waits for it. It
+ * does not hold up stores, nor reservations without this flag.
  *
- * EINPROGRESS: VMEMCACHE_EXCLUSIVE, and the key is reserved so, or loaded.
- * ENOSPC, ENOMEM: as of vmemcache_put(). EINVAL: item NULL, how is not valid
- * (vmemcache_store()), or as of vmemcache_put(). After a failure
+ * EINPROGRESS: VMEMCACHE_EXCLUSIVE, and the key has an exclusive reservation or
+ * load. ENOSPC, ENOMEM: as vmemcache_put(). EINVAL: item is NULL, how is not
+ * valid (vmemcache_store()), or as vmemcache_put(). After a failure
  * item->iov_count is -1.
  */
 int vmemcache_reserve(VMEMcache *cache, const void *key, size_t key_size,
@@ -684,87 +680,90 @@ int vmemcache_reserve(VMEMcache *cache, const void *key, size_t key_size,
 	struct vmemcache_item *item);
 
 /*
- * The first value_size bytes are the value from here on: stored in one step, as
- * by vmemcache_store() with the mode that was reserved for. *version, unless
- * NULL, becomes its version. The item is none any more.
+ * Stores the first value_size bytes of the reservation as the value, in one
+ * step, as vmemcache_store() does with the mode of the reservation. If version
+ * is not NULL, *version becomes that of the value. It ends the reservation.
  *
- * EEXIST, ENOENT, ESTALE: as of vmemcache_store(). ENOMEM, ENOSPC: no room in
- * the index, or for the thread. In these cases the reservation is gone. EINVAL:
- * the item is not reserved, or value_size is more than was: nothing changed.
+ * EEXIST, ENOENT, ESTALE: as vmemcache_store(). ENOMEM, ENOSPC: no room in the
+ * index, or for what is kept per thread. In these cases the reservation is
+ * gone. EINVAL: item is no reservation, or value_size is more than was
+ * reserved: nothing was changed.
  */
 int vmemcache_commit(VMEMcache *cache, struct vmemcache_item *item,
 	size_t value_size, uint64_t *version);
 
-/* The reservation goes. Any thread may; it never fails. Other items stay. */
+/* Gives a reservation up, on any thread. Never fails; ignores other items. */
 void vmemcache_abort(VMEMcache *cache, struct vmemcache_item *item);
 
 /*
- * Wait until the exclusive reservation or the load of the key that is under way
- * has ended: 0 if its value was committed. It may have gone again by then.
- * timeout_ms: for so long at most; VMEMCACHE_FOREVER. No cancellation point.
+ * Waits until the exclusive reservation or the load of key that is in progress
+ * has ended, for timeout_ms at most (VMEMCACHE_FOREVER: without end). Returns 0
+ * if its value was committed; the value may have been evicted since. No
+ * cancellation point.
  *
- * ENOENT: there is none, perhaps any more: look the key up again. ECANCELED: it
- * was aborted, its commit failed, or its loader did not return. ETIMEDOUT.
- * EDEADLK: it is a load of the calling thread. EINVAL, ENOMEM: as of
- * vmemcache_get(). And what the loader answered.
+ * ENOENT: none is in progress, perhaps since it has just ended: look the key up
+ * again. ECANCELED: it was aborted, its commit failed, or its loader did not
+ * return. ETIMEDOUT: it has not ended in time. EDEADLK: it is a load of the
+ * calling thread. EINVAL, ENOMEM: as vmemcache_get(). And the error that the
+ * loader returned.
  */
 int vmemcache_wait(VMEMcache *cache, const void *key, size_t key_size,
 	uint64_t timeout_ms);
 
 /* --- One load for all who miss. In libvmemcache since 1.0. --- */
 
-/* What a loader asks for room, while it runs. */
+/* A load in progress: a loader hands it to vmemcache_loading_reserve(). */
 struct vmemcache_loading;
 
 /*
- * Makes the value of a key, on the thread of a vmemcache_load() that missed it.
- * It asks for room when it knows the size, fills it, and returns 0: then that
- * is committed. Or it stores the value by any other call. Otherwise it returns
- * an error code above 0, as of errno.h. No lock is held: it may call anything
- * but delete, and may be left as on_evict. key belongs to the caller of the
- * load.
+ * Makes the value of a key, on the thread whose vmemcache_load() missed it. It
+ * calls vmemcache_loading_reserve() when it knows the size, writes the value to
+ * the room, and returns 0; the value is then committed. Or it stores the value
+ * by any other call, and returns 0. If it fails, it returns an error code above
+ * 0, as in errno.h. No lock is held: it may call anything except
+ * vmemcache_delete(), and may be left as on_evict. key belongs to the caller of
+ * the load.
  */
 typedef int vmemcache_loader(VMEMcache *cache, const void *key, size_t key_size,
 	struct vmemcache_loading *loading, void *arg);
 
 /*
- * Room for the value that is being loaded, as by vmemcache_reserve(): the
- * pieces of *item are valid until the loader returns, and all of it is
- * committed then. The loader neither commits nor aborts it; another call in the
- * same loader gives this room back. how NULL: as of vmemcache_load(). flags: as
- * there. Errors: as of vmemcache_reserve(), but EINPROGRESS. EINVAL: loading
- * NULL.
+ * Allocates room for the value that is being loaded, as vmemcache_reserve()
+ * does. The pieces of *item are valid until the loader returns; then all of it
+ * is committed. The loader must not commit or abort it; a second call in the
+ * same loader frees the room of the first. If how is NULL, that of
+ * vmemcache_load() is used; flags as there. Errors: as vmemcache_reserve(),
+ * except EINPROGRESS. EINVAL: also if loading is NULL.
  */
 int vmemcache_loading_reserve(struct vmemcache_loading *loading,
 	size_t value_size, const struct vmemcache_store *how,
 	struct vmemcache_item *item);
 
 /*
- * Pin the value of the key, as by vmemcache_pin(); on a miss load it. The
- * loader runs once, however many threads ask for the key at a time: the others
+ * Pins the value of key as vmemcache_pin() does, and after a miss loads it. The
+ * loader runs once, however many threads ask for the key at a time. The others
  * wait, for timeout_ms at most (VMEMCACHE_FOREVER: without end), and get the
- * value, or the error that the loader answered. If it does not return, as its
- * thread has ended or by an exception, or a reservation that was waited for is
- * aborted, one of those that wait loads. Loads of other keys are not waited
- * for. A loader that loads another key, which is loaded by who waits for this
- * one, waits until its time is over. on_miss is not called. No cancellation
- * point, but in the loader.
+ * value, or the error that the loader returned. If the loader does not return
+ * (its thread ends, or throws an exception), or a reservation that threads wait
+ * for is aborted, one of the waiting threads loads. Loads of different keys do
+ * not wait for each other; but loaders that load each other's keys wait until
+ * their time is over. on_miss is not called. No cancellation point, except in
+ * the loader.
  *
- * how: how the value is stored, if the loader does not say so. A commit that
- * finds another value in the way, by VMEMCACHE_ADD, is no failure: that is
- * pinned. how->flags: VMEMCACHE_KEEP_TTL; VMEMCACHE_EXCLUSIVE, which all loads
- * are; VMEMCACHE_STALE: while another thread loads the value, or has it
- * reserved, one that expired less than how->stale_ms ago is pinned in place of
- * waiting, if it is still there: its room may have been needed. Its
- * info.ttl_ms is 0.
+ * how: how to store the value, unless the loader says so. If a commit with
+ * VMEMCACHE_ADD finds another value, the call succeeds and pins that one.
+ * how->flags: VMEMCACHE_KEEP_TTL; VMEMCACHE_EXCLUSIVE changes nothing, as all
+ * loads are exclusive; VMEMCACHE_STALE: while another thread loads the value,
+ * or has it reserved, the call pins the value that expired less than
+ * how->stale_ms ago, if that is still there, and does not wait. info.ttl_ms is
+ * 0 then. Expired values are the first to be evicted.
  *
  * ETIMEDOUT: another thread was not done in time. EDEADLK: the calling thread
- * is loading that key. ENOENT: the loader answered 0, but has stored nothing,
- * or it had gone again before it could be pinned. What the loader answered;
- * EINVAL: also if that is below 0. ENOENT, ESTALE, ENOSPC: as of
- * vmemcache_commit(), which others get as well. EINVAL: item or loader NULL,
- * how is not valid, or as of vmemcache_get(). ENOMEM. After a failure
- * item->iov_count is -1.
+ * is loading that key. ENOENT: the loader returned 0 and has stored nothing, or
+ * the value was gone before it could be pinned. What the loader returned;
+ * EINVAL if below 0. ENOENT, ESTALE, ENOSPC: as vmemcache_commit(), also for
+ * threads that waited. EINVAL: item or loader is NULL, how is not valid, or as
+ * vmemcache_get(). ENOMEM. After a failure item->iov_count is -1.
  */
 int vmemcache_load(VMEMcache *cache, const void *key, size_t key_size,
 	vmemcache_loader *loader, void *arg, const struct vmemcache_store *how,
@@ -772,78 +771,78 @@ int vmemcache_load(VMEMcache *cache, const void *key, size_t key_size,
 
 /* --- Walking. In libvmemcache since 1.0. --- */
 
-/* What a walk is to do after an item. */
+/* What a walk is to do after an entry. */
 enum vmemcache_step {
 	VMEMCACHE_WALK_ON,
 	VMEMCACHE_WALK_STOP,  /* pause here */
-	VMEMCACHE_WALK_REMOVE /* go on; this item is evicted */
+	VMEMCACHE_WALK_REMOVE /* go on, and remove this entry */
 };
 
 /*
- * Called by vmemcache_walk(), on its thread. The item is pinned during the
- * call. No lock is held: it may call anything but delete, and may be left as
- * on_evict. key belongs to the cache.
+ * Called by vmemcache_walk(), on its thread. The entry is pinned during the
+ * call. No lock is held: the callback may call anything except
+ * vmemcache_delete(), and may be left as on_evict. key belongs to the cache.
  */
 typedef enum vmemcache_step vmemcache_on_item(VMEMcache *cache, const void *key,
 	size_t key_size, const struct vmemcache_item *item, void *arg);
 
 /*
- * Show items to on_item, from *cursor on (0: the start), about at_most of them,
- * and return how many; *cursor is where to go on, and 0 again at the end. In a
- * walk from 0 to 0, in one call or in many, each item that stays in the cache
- * all the while is shown once, and each that comes or goes at most once,
- * however the index grows or shrinks. Items of which the hashes are equal are
- * shown in one call. No use is recorded, and nothing counted as a get. From any
- * thread.
+ * Shows about at_most entries to on_item, beginning at *cursor (0: the start),
+ * and returns their number. *cursor becomes where to go on, and 0 again at the
+ * end. A walk from 0 to 0, in one call or in many, shows each entry that stays
+ * in the cache meanwhile once, and each that comes or goes at most once,
+ * however the index grows or shrinks. Entries with equal hashes are shown in
+ * one call. No use is recorded, and nothing counted as a get.
  *
- * EINVAL: cursor or on_item NULL, at_most 0, or the cache has no medium.
+ * EINVAL: cursor or on_item is NULL, at_most is 0, or the cache has no pool.
  * ENOMEM: none was shown.
  */
 ssize_t vmemcache_walk(VMEMcache *cache, uint64_t *cursor, size_t at_most,
 	vmemcache_on_item *on_item, void *arg);
 
 /*
- * Show items of which the key begins with the prefix (of no bytes: all) to
- * on_item, in the order of the keys' bytes: as memcmp() has it, a key before
- * all that it is the beginning of. after, unless NULL, is a key, there or not:
- * only items behind it are shown. At most at_most; returns how many. It was the
- * last of them if it was fewer, unless on_item has said STOP; else go on after
- * the last key shown. In a walk to the end, in one call or in many, each item
- * that stays in the cache all the while is shown once, and each that comes or
- * goes at most once; of a value that is replaced meanwhile, the old or the new
- * one. No use is recorded, and nothing counted as a get. From any thread.
+ * Shows entries whose keys begin with the prefix (of 0 bytes: all entries) to
+ * on_item, ordered by the bytes of their keys: as memcmp() compares them, and a
+ * key before all keys that it is the beginning of. If after is not NULL, it is
+ * a key, present or not, and only entries behind it are shown. Shows at_most at
+ * most, and returns how many. If it shows fewer, and on_item has not returned
+ * STOP, there are no more; else go on after the last key shown. A walk to the
+ * end, in one call or in many, shows each entry that stays in the cache
+ * meanwhile once, and each that comes or goes at most once; of a value that is
+ * replaced meanwhile, the old or the new one. No use is recorded, and nothing
+ * counted as a get.
  *
- * It takes time in proportion to what is shown where vmemcache_set_ordered()
- * was called; else each call looks at all items of the cache, and has a copy of
- * the keys that it will show.
+ * With vmemcache_set_ordered() the time is proportional to what is shown.
+ * Without it, each call looks at all entries of the cache, and copies the keys
+ * to show.
  *
- * EINVAL: prefix or after NULL and its size not 0, on_item NULL, at_most 0, or
- * the cache has no medium. ENOMEM: some may have been shown.
+ * EINVAL: prefix or after is NULL and its size is not 0, on_item is NULL,
+ * at_most is 0, or the cache has no pool. ENOMEM: some may have been shown.
  */
 ssize_t vmemcache_walk_prefix(VMEMcache *cache, const void *prefix,
 	size_t prefix_size, const void *after, size_t after_size,
 	size_t at_most, vmemcache_on_item *on_item, void *arg);
 
 /*
- * Evict all items of which the key begins with the prefix, in the order of
- * their keys, as vmemcache_remove() does; returns how many this call evicted.
- * All that were there before the call are gone when it returns, or are pinned
- * and not found any more; others that are stored meanwhile may go, too. Time as
- * vmemcache_walk_prefix(). From any thread. EINVAL: prefix NULL and prefix_size
- * not 0, or the cache has no medium. ENOMEM: some may be left.
+ * Removes all entries whose keys begin with the prefix, in the order of their
+ * keys, as vmemcache_remove() does, and returns how many it removed. No call
+ * finds an entry that was there before, once this returns; others that are
+ * stored meanwhile may go, too. Time: as vmemcache_walk_prefix(). EINVAL:
+ * prefix is NULL and prefix_size is not 0, or the cache has no pool. ENOMEM:
+ * some may be left.
  */
 ssize_t vmemcache_remove_prefix(
 	VMEMcache *cache, const void *prefix, size_t prefix_size);
 
 /*
- * All items that were there before the call are gone when it returns; others
- * that are stored meanwhile may go, too. on_remove is called for each. It takes
- * time in proportion to the number of items; other calls go on meanwhile. From
- * any thread. EINVAL: the cache has no medium. ENOMEM: some may be left.
+ * Removes all entries that are there when it is called; others that are stored
+ * meanwhile may go, too. on_remove is called for each. Time is proportional to
+ * the number of entries; other calls go on meanwhile. EINVAL: the cache has no
+ * pool. ENOMEM: some may be left.
  *
- * Of a space it takes the same time however many items it has, unless on_remove
- * is set; what they had is used again before anything is evicted. ENOMEM:
- * nothing changed; where on_remove is set, or not all were told of.
+ * On a space it takes constant time, unless on_remove is set; the room of its
+ * entries is used again before anything is evicted. ENOMEM: nothing was
+ * changed; or with on_remove, not all were told of.
  */
 int vmemcache_clear(VMEMcache *cache);
 
@@ -852,55 +851,56 @@ int vmemcache_clear(VMEMcache *cache);
 struct vmemcache_space {
 	size_t struct_size; /* sizeof(struct vmemcache_space) */
 	const char *name;   /* NULL: "space"; see vmemcache_set_name() */
-	size_t quota;       /* bytes of the pool, in whole blocks; 0: none */
-	size_t reserved;    /* the same, that others leave it; 0: none */
+	size_t quota;       /* at most so many bytes of blocks; 0: no limit */
+	size_t reserved;    /* bytes of blocks that others leave it; or 0 */
 };
 
 /*
- * A space of a cache that has its medium: a handle for all calls, with keys,
- * callbacks, default time to live, name and statistics of its own. Pool, policy
- * and metadata are the cache's. An item takes 4 bytes more. how NULL: all zero.
+ * Creates a space of a cache that has a pool: a handle for all calls, with
+ * keys, callbacks, default time to live, name and statistics of its own. Pool,
+ * policy and metadata are the cache's. An entry takes 4 bytes more. how NULL:
+ * all zero.
  *
- * A put over the quota evicts in the space itself. Others' puts evict what it
- * has only while that is more than is reserved for it. Of those that have more
- * the one loses an item whose next victim is the oldest, about.
+ * A put that would exceed the quota evicts in its own space. Puts of others
+ * evict from a space only while it has more than is reserved for it. If several
+ * spaces have, the one whose next victim is about the oldest loses an entry.
  *
  * vmemcache_evict() without a key evicts the space's own next victim. Walks
- * show what is the space's, or the cache's own, in time in proportion to all;
- * so do walks by prefix of a space, ordered or not. Statistics: pool_bytes is
- * the quota, if any; what cannot be told by space is 0; those of the cache are
- * of all spaces together. vmemcache_delete(): nobody may be using the space or
- * have a reservation in it; it waits for callbacks that other threads run as
- * they evict; it takes the same time however many items there are, and calls no
- * callback for them. Deleting the cache deletes its spaces. From any thread.
+ * show the space's entries (of the cache: those in no space), in time
+ * proportional to the entries of all; so do walks by prefix of a space, ordered
+ * or not. Statistics: pool_bytes is the quota, if any; what cannot be told by
+ * space is 0; those of the cache are of all spaces together. vmemcache_delete()
+ * requires that nobody is using the space or has a reservation in it. It waits
+ * for callbacks of other threads that evict from it, takes constant time, and
+ * calls no callback. Deleting the cache deletes its spaces.
  *
- * NULL, EINVAL: cache NULL, a space, or without a medium; struct_size not
- * known; the name no name; quota less than a block, or than what is reserved.
- * ENOSPC: more is reserved, in all, than the pool has; or there are 65,536
- * spaces. ENOMEM, EBADF: as of vmemcache_put().
+ * Returns NULL on failure. EINVAL: cache is NULL, a space, or without a pool;
+ * struct_size is unknown; the name is invalid; the quota is below a block, or
+ * below what is reserved. ENOSPC: more is reserved, in all, than the pool has;
+ * or there are 65,536 spaces. ENOMEM, EBADF: as vmemcache_put().
  */
 VMEMcache *vmemcache_new_space(
 	VMEMcache *cache, const struct vmemcache_space *how);
 
 /* --- What goes, and why. In libvmemcache since 1.0. --- */
 
-/* Why an item went. */
+/* Why an entry went. */
 enum vmemcache_reason {
 	VMEMCACHE_REASON_CAPACITY, /* another one needed its room */
 	VMEMCACHE_REASON_EVICTED,  /* a call said so: evict, remove */
 	VMEMCACHE_REASON_EXPIRED,  /* its time was over */
 	VMEMCACHE_REASON_REPLACED, /* another value took its place */
-	VMEMCACHE_REASON_CLEARED   /* all items went */
+	VMEMCACHE_REASON_CLEARED   /* vmemcache_clear() */
 };
 #define VMEMCACHE_REASONS 5
 
 /*
- * Called as an item goes, on the thread that makes it go, after on_evict. item
- * is the value, valid during the call; its iov_count is -1 if there is no
- * memory to list its pieces. The item still answers gets, unless it was
- * replaced. Otherwise this is as on_evict, which goes on to be called if the
- * reason is CAPACITY, EVICTED or EXPIRED. If it does not return, the item
- * stays; one that is replaced goes, and the new one stays.
+ * Called when an entry goes, on the thread that removes it, after on_evict.
+ * item is the value, valid during the call; its iov_count is -1 if there is no
+ * memory for the list of its pieces. Gets still find the entry, unless it was
+ * replaced. All else is as for on_evict, which is also called if the reason is
+ * CAPACITY, EVICTED or EXPIRED. If the callback does not return, the entry
+ * stays; one that was replaced goes, and the new one stays.
  */
 typedef void vmemcache_on_remove(VMEMcache *cache, const void *key,
 	size_t key_size, const struct vmemcache_item *item,
@@ -937,10 +937,10 @@ struct vmemcache_statistics {
 	uint64_t stores[VMEMCACHE_MODES][VMEMCACHE_OUTCOMES];
 	uint64_t removals[VMEMCACHE_REASONS];
 	uint64_t loads;        /* loaders that were called */
-	uint64_t loads_failed; /* of which no value came */
-	uint64_t loads_shared; /* loads that met another one of their key */
-	uint64_t touches_lost; /* gets that the order of eviction missed, as
-				  several threads were too busy */
+	uint64_t loads_failed; /* loaders from which no value came */
+	uint64_t loads_shared; /* loads that met one of the same key */
+	uint64_t touches_lost; /* gets that are missing in the order of
+				  eviction, since threads were too busy */
 	uint64_t items;
 	uint64_t value_bytes;    /* of all values */
 	uint64_t block_bytes;    /* of the blocks that hold them */
@@ -953,7 +953,7 @@ struct vmemcache_statistics {
 	uint64_t pool_huge_bytes;     /* of the pool, in huge pages now */
 	uint64_t metadata_huge_bytes; /* of the memory that all caches' metadata
 					 in DRAM comes from */
-	uint64_t pinned_items; /* also those that are in the cache no more */
+	uint64_t pinned_items; /* with those removed from the cache since */
 	uint64_t pinned_bytes; /* of their values */
 	uint64_t reservations; /* neither committed nor aborted yet */
 	uint64_t reserved_bytes;
@@ -964,8 +964,8 @@ struct vmemcache_statistics {
  * All statistics at once; *statistics is the caller's. The counters of all
  * threads are read in one pass: exact while no other call is under way, and
  * beside others as for vmemcache_get_stat(). Before vmemcache_add() all are 0.
- * It may take milliseconds, to ask the system for huge pages. From any thread.
- * EINVAL: statistics NULL, or a struct_size that is not known.
+ * It may take milliseconds, to ask the system for huge pages. EINVAL:
+ * statistics NULL, or a struct_size that is not known.
  */
 int vmemcache_statistics(
 	VMEMcache *cache, struct vmemcache_statistics *statistics);
@@ -998,23 +998,24 @@ ssize_t vmemcache_format_statistics(VMEMcache *cache,
 int vmemcache_set_name(VMEMcache *cache, const char *name);
 
 /*
- * Let other processes of the same user read the statistics of the cache, which
- * has a medium: vmemcache-top shows them. They stand in a file of /dev/shm,
- * which vmemcache_delete() and exit() remove. name: as of vmemcache_set_name(),
- * and from now on the cache's. NULL: no longer.
+ * Publishes the statistics of the cache, which must have a pool, to other
+ * processes of the same user: vmemcache-top shows them. They are in a file of
+ * /dev/shm, which vmemcache_delete() and exit() remove. name becomes the
+ * cache's name, as by vmemcache_set_name(). NULL ends the publication.
  *
- * A thread of the library, the only one that outlives a call, brings the
- * figures of all published caches up to date once a second. It runs from the
- * first publication of the process to the end of the last one, with all signals
- * blocked. A child made by fork() does not have it: where the cache is the
- * child's (daemon()), it publishes it again.
+ * A thread of the library, the only one that outlives a call, updates the
+ * figures of all published caches once a second. It runs from the first
+ * publication of the process to the end of the last one, with all signals
+ * blocked. A child made by fork() does not have it: if the child owns the cache
+ * (after daemon(3)), it has to publish it again.
  *
- * From any thread, beside any call on the cache but vmemcache_set_name() and
+ * From any thread, beside any call on the cache except vmemcache_set_name() and
  * vmemcache_delete(). A failure leaves everything as it was. EINVAL: the cache
- * is NULL or has no medium, or the name is none. EBADF: the cache is another
- * process's. ENOMEM, EMFILE, ENFILE, EAGAIN: no memory, descriptor or thread.
- * ENOENT, EACCES, ENOSPC, EFBIG, EEXIST, ENOLCK, or what else open(2) says: no
- * file can be made in /dev/shm.
+ * is NULL or has no pool, or the name is invalid. EBADF: the cache is another
+ * process's. ENOMEM,
+ * EMFILE, ENFILE, EAGAIN: no memory, descriptor or thread. ENOENT, EACCES,
+ * ENOSPC, EFBIG, EEXIST, ENOLCK, or another errno of open(2): no file can be
+ * made in /dev/shm.
  */
 int vmemcache_publish(VMEMcache *cache, const char *name);
 
@@ -1033,10 +1034,7 @@ void vmemcache_bench_set(
  */
 const char *vmemcache_errormsg(void);
 
-/*
- * Returns the version of the library, a constant such as "vmemcache 1.0.0". In
- * libvmemcache since 1.0.
- */
+/* Returns the version of the library, such as "vmemcache 1.0.0". Since 1.0. */
 const char *vmemcache_version(void);
 
 #ifdef __cplusplus
