@@ -4,67 +4,71 @@
  *
  * Each thread owns a record; a reader publishes in it the epoch at which it
  * entered. A writer unlinks objects, then takes a stamp s, which moves the
- * epoch on to s + 1. Whoever fences, W or another thread, does so after it has
- * seen that stamp. An object with stamp s can be freed once that has happened
- * and every record is either 0 or above s.
+ * epoch on to s + 1. Then the writer or another thread issues a fence:
+ * membarrier(2), a full memory barrier on every running thread. An object with
+ * stamp s can be freed once that has happened and every record is either 0 or
+ * above s.
  *
  * Why that is enough. Let R be a reader, W a writer calling vmc_epoch_safe()
- * for objects that were unlinked before their stamp s was taken, F who fenced.
+ * for objects that were unlinked before their stamp s was taken, and F the
+ * thread that fenced after it had read an epoch above s.
  *
  * - R's record is above s when W looks: R loaded vmc_epoch_now with acquire
  *   and saw W's fetch_add (release) or a later one, so R sees the unlinking:
  *   it cannot reach the objects.
- * - R's record is 0 when W looks, as R has left: W's acquire load pairs with
+ * - R's record is 0 when W looks, since R has left: W's acquire load pairs with
  *   R's release store in exit, so all of R's reads come before the free.
- * - R's record is 0 when W looks, as R's store is not visible yet: F read an
- *   epoch above s (acquire), so all that came before W's stamp comes before
- *   F's membarrier(2), which gives R a full barrier at some point of its
- *   program; F told of it after that (release), and W looks after it was told
- *   (acquire). Were R's store before that point, W would see it. So it is
- *   behind, and with it every pointer R follows: R sees the unlinking. Between
- *   the store and those reads R itself needs to stop the compiler only. How
- *   old the epoch is that R stores does not matter here: a stale one only
- *   holds back more than needed.
+ * - R's record is 0 when W looks, since R's store is not visible yet: F read an
+ *   epoch above s (acquire), so all that came before W's stamp comes before F's
+ *   membarrier(2). That gives R a full barrier at some point of R's
+ *   instructions. F then reports its fence (release), and W looks after it has
+ *   read that report (acquire). If R's store came before the barrier, W would
+ *   see it. So the store comes after the barrier, and so does every pointer
+ *   that R follows: R sees the unlinking. Between the store and those reads R
+ *   needs only a compiler barrier. R may store an old epoch: that only delays
+ *   some frees.
  * - R's record is in 1..s: W leaves the objects alone, and looks again later.
- *   No other fence is needed for that: the four cases are the same then.
+ *   That needs no other fence: the four cases are then the same.
  *
- * Where the kernel has no membarrier, R fences after its store and F before
- * it tells (sequentially consistent both), with the same conclusion.
+ * If the kernel has no membarrier, R issues a fence after its store and F
+ * before its report (both sequentially consistent), with the same conclusion.
  *
  * W looks at the records of slots up to the highest that is taken, and a thread
- * that takes a slot above says so before it first enters. That W does not see
- * it is the third case: R's store is behind. Slots above that W does not look
- * at, as they have been left, are the second: that they were left was told
- * after (release, acquire).
+ * that takes a slot above says so before it first enters. If W does not see
+ * that number, this is the third case: R's store comes after the barrier. Slots
+ * above that W does not look at because their threads have left are the second
+ * case: they left before the lower number was published (release, acquire).
  *
- * Where it is refused later, as a sandbox came, readers are told to fence from
- * then on. Of those that had not been told, F must still know that their stores
- * are visible: it goes to each processor in turn, once, and so takes from it
- * every thread that runs there. That is a full barrier at some point B of a
- * reader's program, after it could be told. If R looked whether to fence before
- * B, its store, which comes before that look, came before B as well; else it
- * found that it has to.
+ * If membarrier is refused later, because a sandbox was set up, readers are
+ * told to issue fences from then on. F must still make sure that the stores of
+ * readers that had not read this are visible. So F runs on each processor in
+ * turn, once, which takes every other thread off it. That is a full barrier at
+ * some point B of a reader's instructions, after the flag was set. If R read
+ * the flag before B, its store, which precedes that read, came before B as
+ * well; otherwise R found the flag set.
  *
  * A reader that is preempted or stopped holds back memory, never a thread:
  * nothing here waits for a reader.
  *
- * The records are in chunks of 64, 128, 256, ... that never move; the first
- * is static, so that most processes allocate nothing. A slot is taken, given
- * back at thread exit (a pthread key's destructor) and taken again under the
- * registry lock, which hands the slot's stripes over as well. A destructor of
- * the program's that runs after ours may use the cache once more; the C library
- * calls ours again, but not for ever. So a slot that was taken then is late,
- * and whoever needs one asks the system whether its thread has ended.
+ * The records are in blocks of 64, 128, 256, ... that never move; the first
+ * block is static, so that most processes allocate nothing. Under the registry
+ * lock a slot is taken, given back at thread exit (a pthread key's destructor)
+ * and taken again; the new owner gets the slot's per-thread state, too. A
+ * destructor of the program that runs after ours may use the cache once more;
+ * the C library calls ours again, but a limited number of times. So a slot that
+ * was taken that late is marked, and a thread that needs a slot asks the system
+ * whether the owner has ended.
  *
- * After a fork only the calling thread lives in the child: every other record
- * is reset, or a reader caught by the fork would hold memory back for ever. No
- * lock is held over the fork, as handlers of the program's run in between, and
- * may wait for a thread that is about to leave. The child finds the registry in
- * the middle of a change perhaps; but each step of one is a store after which
- * it is whole but for `taken` and the lock, which are made anew.
+ * After a fork only the calling thread exists in the child. Every other record
+ * is reset; otherwise a reader at the time of the fork would hold back memory
+ * for ever. No lock is held during the fork, because handlers of the program
+ * run in between and may wait for a thread that is about to leave. So the child
+ * may find the registry in the middle of a change. Each step of a change is a
+ * single store that leaves the registry valid, except `taken` and the lock,
+ * which the child makes anew.
  *
- * Nothing is given up when the process ends: other threads may still be
- * running, and the code stays where it is until then (stay.c).
+ * Nothing is freed when the process ends: other threads may still be running,
+ * and the code stays where it is until then (stay.c).
  *
  * Rejected: hazard pointers (a fence and a store per pointer followed), a
  * record per cache and thread (registration on the path of each first call),

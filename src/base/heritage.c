@@ -7,43 +7,47 @@
  *     63                                    22 21                  0
  *     |              version                 |   process number    |
  *
- * Who writes it: the owner, to count the version up (note_change), and a
+ * The owner writes it, to increment the version (note_change), and so does a
  * process that takes it over, by a compare and swap from the value that it
  * inherited. A fork writes nothing. Why there is never more than one owner, and
- * why the one that takes over has the right idea of what is shared:
+ * why the new owner's copy of the shared data is up to date:
  *
- * - Before a fork the owner P reads the word, w, and then counts its forks up,
- *   to F; the child C gets a copy of w. Every operation of P's that changes
- *   something reads the number of forks first. If it reads less than F, it had
- *   begun before the fork: to C it is one that a thread that C does not have
- *   never finished, which the user has to bear. Else it finds the answer to F,
- *   or it counts the version up before it changes anything, and stores the
- *   answer after that. Who answers F has read it (acquire) after P had counted
- *   (release), hence after P had read w: the version it makes is not w.
- *   An answer to a number that was read before another fork is none to that.
- * - So as long as the word is w, P has begun no change since C's fork. C looks
- *   whether P is gone, which a process never takes back, and then swaps w for
- *   the next version with its own number. If that succeeds, the word was w
- *   after P had ended: P changed nothing, nor will it. If it fails, it always
- *   will, as versions only grow (42 bits of them).
- * - Two that inherited the same w, brothers or a child and its own, both swap
- *   from w, so one of them fails. One that inherited another w fails.
+ * - Before a fork the owner P reads the word, w, and then increments its number
+ *   of forks, to F; the child C gets a copy of w. Every operation of P that
+ *   changes something first reads the number of forks. If it reads less than F,
+ *   it began before the fork: to C it is an operation of a thread that C does
+ *   not have and that never finished, which the caller of this module has to
+ *   handle. Otherwise it either finds that F was answered, or answers it: it
+ *   increments the version before it changes anything, and then stores F as the
+ *   number answered. The thread that answers F has read F (acquire) after P
+ *   incremented it (release), so after P read w: the version it makes is not w.
+ *   An answer to a number that was read before another fork does not count for
+ *   that fork.
+ * - So while the word is w, P has begun no change since C's fork. C checks that
+ *   P has ended, which is final, and then swaps w for the next version with its
+ *   own number. If that succeeds, the word was w after P had ended: P has
+ *   changed nothing, and cannot any more. If it fails, it will always fail,
+ *   since versions only grow (they have 42 bits).
+ * - If two processes inherited the same w (two children, or a child and a child
+ *   of it), both swap from w, so one of them fails. A process that inherited
+ *   another value than w fails.
  * - A process that is not the owner passes on what it inherited. The owner of
  *   w is P for its children's children, too.
  *
- * Is P gone? Process numbers mean the same to C only in the same namespace. A
- * child in another one than its parent's is told number 0 for the parent, then
- * and later, also by whom it is adopted; it owns nothing, nor do its children.
- * A number that was given to another process keeps C from owning, nothing
- * worse. A process that has called exec(3) counts as alive.
+ * Has P ended? A process number means the same to C and P only in one
+ * namespace. A child in another namespace than its parent is told 0 as its
+ * parent's number, also after it was adopted; it never owns the word, nor do
+ * its children. If P's number was given to another process, C does not become
+ * the owner; nothing worse happens. A process that has called exec(3) counts as
+ * alive.
  *
- * _Fork() and clone(2) call no handlers: the child takes itself for the owner,
- * so its user has to notice by other means.
+ * _Fork() and clone(2) call no handlers: the child then takes itself for the
+ * owner, so the caller of this module has to detect this case by other means.
  *
- * Rejected: a lock on a file, which the kernel gives back at the end of the
- * process, but also when it closes all descriptors, as daemons do; getppid(),
- * which a child of a child cannot ask; counting who has the page mapped, which
- * tells no parent from a brother.
+ * Rejected: a lock on a file, which the kernel releases at the end of the
+ * process, but also when the process closes all descriptors, as daemons do;
+ * getppid(), which a child of a child cannot ask; counting the processes that
+ * have the page mapped, which cannot tell a parent from a second child.
  */
 #include "heritage.h"
 

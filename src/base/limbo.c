@@ -2,20 +2,20 @@
 /*
  * limbo.c -- retired objects in chunks
  *
- * The notes are kept beside the objects, not in them: a reader may still be
- * looking at every byte. A chunk holds so many that the price of a fence (a
- * membarrier, microseconds where other threads run) is spread over thousands of
- * objects. The first one of a limbo is small, and each is twice as large as the
- * one before it, up to that: thousands of threads that retire a few objects
- * each take little memory. Few large objects fill a chunk as many small ones
- * do, so that what waits is bounded in bytes: two sealed chunks, the open one
- * and what is being freed.
+ * The list of objects is outside the objects, since a reader may still be
+ * reading any byte of them. A chunk holds so many entries that the cost of a
+ * fence (a membarrier: microseconds if other threads run) is shared by
+ * thousands of objects. The first chunk of a limbo is small, and each further
+ * one is twice as large, up to that number: so thousands of threads that retire
+ * a few objects each take little memory. A chunk is also full when its objects
+ * have enough bytes, so the memory that waits is bounded: two sealed chunks
+ * (with a stamp), the open one (being filled), and the one being freed.
  *
- * Noting an object must not fail, since unlinking cannot be undone; where even
- * the chunk cannot be allocated, the only thing left is to wait for the
- * readers there and then. Readers never wait for anything, so this ends; it
- * happens only when the process is out of memory. If the system refuses the
- * barriers as well (a sandbox made later), the object is lost.
+ * Retiring an object must not fail, since unlinking cannot be undone. If a
+ * chunk cannot be allocated, the call waits for the readers itself. Readers
+ * never wait for anything, so this ends; it happens only if the process is out
+ * of memory. If the system refuses the fence as well (a sandbox was set up
+ * later), the object is leaked.
  */
 #include "limbo.h"
 

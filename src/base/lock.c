@@ -4,14 +4,14 @@
  *
  * Locks here are held for a fraction of a microsecond, latches for as long as
  * it takes to copy a value of up to 16 KiB, so a thread that finds one taken
- * tries again for a few microseconds before it sleeps: falling asleep and being
- * woken costs more than that, and delays whoever releases. It does go to sleep
- * then, since the holder may have been preempted.
+ * tries again for a few microseconds before it sleeps: sleeping and being woken
+ * costs more than that, and delays the thread that releases. Then it sleeps,
+ * since the holder may have been preempted.
  *
  * Each thread keeps a bit per rank it holds. Acquiring a rank at or below one
- * already held is a programmer's error: two threads doing it in opposite
- * orders would deadlock. A try that failed holds nothing, so it is noted only
- * after it succeeded.
+ * already held is a programmer's error: two threads doing it in opposite orders
+ * would deadlock. A failed try holds nothing, so the bit is set only after a
+ * try has succeeded.
  */
 #include "lock.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * os.c -- the seam to the operating system: the process
+ * os.c -- the interface to the operating system: the process
  *
  * Pages, processors, the clock, randomness, anonymous memory, barriers.
  * Everything may be called from any thread; nothing here keeps state.

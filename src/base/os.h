@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * os.h -- the one seam to the operating system
+ * os.h -- the one interface to the operating system
  *
  * Everything platform-specific that the library needs stands here, with its
  * preconditions; nothing else has an #ifdef for a platform. Functions return

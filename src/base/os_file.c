@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * os_file.c -- the seam to the operating system: files and their mappings
+ * os_file.c -- the interface to the operating system: files and their mappings
  *
  * Unnamed files, space reserved behind them, device DAX as sysfs describes
  * it, shared mappings and the pages under them. No state; may be called from
  * any thread.
  *
- * Space. fallocate(2) on tmpfs gives up, and gives back what it had, when any
- * signal arrives (Linux 6.1 does, 6.18 does not): a profiler's timer would
- * starve a large pool for ever. So the space is reserved in steps with signals
- * held back during each of them; in between the user's Ctrl-C gets through.
- * What is hopeless is refused before that: a tmpfs may be allowed more than
- * the machine has memory for, and filling it up would call the OOM killer.
- * Where a file system cannot reserve, zeros are written; one that compresses
- * them away promises nothing. glibc's posix_fallocate() would do either by
- * itself, but not in steps.
+ * Space. On tmpfs fallocate(2) fails, and frees what it had reserved, when any
+ * signal arrives (Linux 6.1 does so, 6.18 does not): with a profiler's timer a
+ * large pool would never be reserved. So the space is reserved in steps, with
+ * signals blocked during each step; between steps Ctrl-C takes effect. A
+ * request for more than the machine's free memory is refused first: a tmpfs may
+ * be larger than the memory, and filling it would call the OOM killer. If a
+ * file system cannot reserve, zeros are written; a file system that compresses
+ * them gives no guarantee. glibc's posix_fallocate() does both by itself, but
+ * not in steps.
  *
  * Addresses. A mapping gets huge pages only if address and file offset agree
- * modulo their size. A larger anonymous mapping finds room, is given back,
- * and its first aligned address serves as a hint. If another thread takes
- * the place in between, the kernel picks a different one and only the huge
- * pages are lost. Mapping over the reservation with MAP_FIXED instead has a
- * hole in its error path that another thread's mapping can fall into.
+ * modulo their size. A larger anonymous mapping finds room and is unmapped, and
+ * its first aligned address serves as a hint. If another thread takes the place
+ * in between, the kernel picks a different one and only the huge pages are
+ * lost. Mapping over the reservation with MAP_FIXED is no alternative: if it
+ * fails, the range is unmapped, and another thread's mapping may get it.
  *
- * Huge pages on tmpfs. Most systems mount it without, and the mount option
- * is not ours. Since Linux 6.1 MADV_COLLAPSE makes them on request. It wants
- * to see one page of each block, mapped; making just that one beforehand, and
- * collapsing at once, leaves nothing to copy: it measured a quarter of the
- * time that fallocate(2) takes with small pages, and fills the page tables.
- * Two threads at different parts do not wait for each other, as they would in
- * fallocate(2), which holds the file's lock.
+ * Huge pages on tmpfs. Most systems mount tmpfs without them, and the library
+ * cannot change mount options. Since Linux 6.1 MADV_COLLAPSE makes huge pages
+ * on request. It requires that one page of each range of 2 MiB is mapped. If
+ * only that page exists, there is almost nothing to copy: this took a quarter
+ * of the time of fallocate(2) with small pages, and fills the page tables as
+ * well. Two threads at different parts do not wait for each other, as they
+ * would in fallocate(2), which holds the file's lock.
  */
 #include "os.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * os_memory.c -- the seam to the operating system: how much memory is left
+ * os_memory.c -- the interface to the operating system: how much memory is left
  *
- * Pages of a file in memory are taken when they are reserved or touched, and
- * where too much is taken, the kernel ends a process for it, which nobody can
- * catch. So what is to be taken is compared with what there is, as far as it
- * can be known: others take memory, too, at the same time.
+ * Pages of a file in memory are allocated when they are reserved or touched. If
+ * that takes too much memory, the kernel kills a process, which cannot be
+ * caught. So the size wanted is compared with the memory that is left, as far
+ * as that can be known: other processes allocate memory at the same time.
  *
  *   the machine      /proc/meminfo: MemAvailable, SwapFree
  *   control groups   of each level from the process's own up to the root:
@@ -14,11 +14,11 @@
  *                    out. Version 2 limits swap by itself, version 1 both
  *                    together.
  *
- * In a container the name of the group may be the host's while its own is
- * mounted as the root: levels that are not there are passed over.
+ * In a container the name of the group may be that on the host, while the group
+ * itself is mounted as the root: levels that do not exist are skipped.
  *
- * No allocation and no stdio: this is called from a heap's hooks, under its
- * locks. The one thing kept is the allowance below.
+ * No allocation and no stdio: a heap's hooks call this under its locks. The
+ * only state is the allowance below.
  */
 #include "os.h"
 

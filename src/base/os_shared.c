@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * os_shared.c -- the seam to the operating system: files that other processes
- * find by their names
+ * os_shared.c -- the interface to the operating system: files that other
+ * processes find by their names
  *
- * Small ones in /dev/shm, which is where shm_open(3) has its objects. It is not
- * used, as it says nothing else and hides the path. Their space is reserved, so
- * that a full file system is an error here, not SIGBUS at a store.
+ * Small files in /dev/shm, where shm_open(3) has its objects. That call is not
+ * used, since it does nothing more and hides the path. The space of the files
+ * is reserved, so that a full file system is an error here, not SIGBUS at a
+ * later store.
  *
- * Who has made such a file holds a record lock on it: the system takes it away
- * when the process ends, and a child does not get it. Two facts follow that
- * programs must know: the lock goes as well if the process opens the same file
- * again and closes that, and it is the same lock for all threads. Locks of the
- * open file description have neither, but children share them: the file of a
- * process that has gone would be held by its child.
+ * The process that made such a file holds a record lock on it. The system
+ * releases it when the process ends, and a child does not inherit it. Programs
+ * must know two consequences: the lock is also released if the process opens
+ * the same file again and closes it, and it is one lock for all threads. Locks
+ * of the open file description do not have these properties, but children share
+ * them: the file of a process that has ended would be held by its child.
  */
 #include "os.h"
 

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * os_space.c -- the seam to the operating system: address space for heaps
+ * os_space.c -- the interface to the operating system: address space for heaps
  *
  * No state; may be called from any thread, and from the allocator's own
  * hooks, so nothing here allocates.
  *
- * Ranges are aligned to chunks of 2 MiB, so that pages of that size fit and
- * an address's chunk tells whose it is. A larger empty mapping finds room and
- * is given back, and the range is mapped there unless somebody was faster,
- * in which case the search starts again. Trimming a larger mapping does not
- * work for a file, whose offset would no longer agree with the address;
- * mapping over the empty one (MAP_FIXED) leaves a hole when it fails.
+ * Ranges are aligned to chunks of 2 MiB, so that pages of that size fit and an
+ * address's chunk tells whose it is. A larger empty mapping finds room and is
+ * given back, and the range is mapped there; if another thread has taken the
+ * place meanwhile, the search starts again. Trimming a larger mapping does not
+ * work for a file, whose offset would no longer agree with the address; mapping
+ * over the empty one (MAP_FIXED) leaves a hole when it fails.
  *
- * fallocate(2) on tmpfs gives up when any signal arrives, so signals are held
- * back while it runs; callers ask for a few megabytes at most.
+ * On tmpfs fallocate(2) fails when any signal arrives, so signals are blocked
+ * while it runs; callers ask for a few megabytes at most.
  */
 #include "os_space.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * os_space.h -- the seam to the operating system: address space for heaps
+ * os_space.h -- the interface to the operating system: address space for heaps
  *
  * A heap takes a large range of addresses at once and has memory put behind
  * parts of it and taken away again. Functions return 0 or a negative errno.

@@ -2,16 +2,16 @@
 /*
  * process.c -- the mark of this process
  *
- * Marks are counted up: by each fork's handler in the child, or by the first
- * call in a child that finds the page empty. Several threads of such a child
- * may find it so at once; one of them, under a latch, goes on. Nobody holds the
- * latch at a fork but in a child that has not noticed its own yet.
+ * The mark is a number. The fork handler increments it in the child; without a
+ * handler, the first call in the child that finds the page empty does. Several
+ * threads of such a child may find it empty at once; a latch lets one of them
+ * go on. During a fork the latch is free, except in a child that has not yet
+ * noticed its own fork.
  *
- * A static array, not a mapping: comparing the mark is on the way of every
- * call, and costs one load so. Of its own pages a library has those beyond its
- * file, where zeros are, from the system as private anonymous memory; so the
- * page can be wiped (MADV_WIPEONFORK, Linux 4.14). It is 0 until the library
- * starts.
+ * The page is a static array, not a mapping: every call compares the mark, and
+ * this way that costs one load. Zero-initialised pages of a library (.bss) are
+ * private anonymous memory, so the page can be wiped at a fork
+ * (MADV_WIPEONFORK, Linux 4.14). It is 0 until the library starts.
  *
  * Rejected: getpid() at each call (60 ns); the thread's own identity in its
  * thread-local memory, which a child keeps.

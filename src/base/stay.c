@@ -4,17 +4,17 @@
  *
  * Threads that have used the library call its destructors of thread-specific
  * data when they end: its own, and those of the heap that metadata comes from.
- * If dlclose(3) had taken the code away by then, they would crash. The shared
- * libraries say so to the linker (-z nodelete). The static one may be in a
- * plug-in that does not, so that asks the loader, as if somebody had opened it
- * with RTLD_NODELETE. A plug-in that is loaded again is the same one then, and
- * takes no more memory or keys.
+ * If dlclose(3) had unmapped the code by then, they would crash. The shared
+ * libraries are linked with -z nodelete. The static library may be part of a
+ * plug-in that is not, so this file asks the loader to keep it, as dlopen(3)
+ * with RTLD_NODELETE does. A plug-in that is loaded again is then the same one,
+ * and takes no more memory or keys.
  *
- * Rejected: giving the keys up when the plug-in goes. Threads that live on
- * would keep what they hold for good, and jemalloc is not made for it.
+ * Rejected: deleting the keys when the plug-in is unloaded. Threads that go on
+ * would never free what they hold, and jemalloc does not support it.
  *
- * Weak: a program without a loader (-static) has no use for it, and a C library
- * before glibc 2.34 has it elsewhere.
+ * The reference to the loader's function is weak: a program without a loader
+ * (-static) does not need it, and before glibc 2.34 it is in another library.
  */
 #include <dlfcn.h>
 #include <link.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * test_os.c -- the seam to the operating system
+ * test_os.c -- the interface to the operating system
  *
  * Files are tried on tmpfs and on whatever has the temporary directory.
  * Failing calls come from fault.h, a device DAX from a tree of files in the

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * test_os_memory.c -- how much memory there is left, on machines and in control
- * groups made of files; and what else the seam says of memory and space
+ * groups made of files; and what else os.h tells of memory and space
  */
 #include "testing.h"
 
