@@ -183,7 +183,7 @@ size_t vmc_extent_memory(struct vmc_extent *extent);
 /* Exact when no call is under way. */
 uint64_t vmc_extent_free_blocks(const struct vmc_extent *extent);
 /* The number of maximal runs of free blocks; 1 when all are free. */
-uint64_t vmc_extent_free_runs(const struct vmc_extent *extent);
+uint64_t vmc_extent_free_runs(struct vmc_extent *extent);
 
 /*
  * Walk everything and compare it with the invariants stated in extent.c and

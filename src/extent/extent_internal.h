@@ -21,9 +21,10 @@ struct vmc_extent {
 	struct vmc_lock lock;
 	/* written under the lock */
 	_Atomic uint64_t free_blocks;
-	_Atomic uint64_t free_runs;
 	_Atomic uint64_t last_length; /* blocks of the last value placed */
 	_Atomic uint64_t limit;       /* blocks that are given out */
+	/* free, and in neither list nor map yet (extent.c); 0: none */
+	_Atomic vmc_run latest;
 	/* under the lock */
 	struct vmc_freelist list;
 	struct vmc_freemap map;
@@ -61,8 +62,8 @@ void vmc_extent_release_run(
 /* Blocks that are closed: nobody gets them. */
 void vmc_extent_release_closed(
 	struct vmc_extent *e, uint64_t first, uint64_t count);
-/* What is free has changed by so many blocks: tell. */
-void vmc_extent_publish_counts(struct vmc_extent *e, uint64_t more);
+/* The latest run into the list or the map, before these are looked at. */
+void vmc_extent_settle(struct vmc_extent *e);
 /* How many runs are listed, of so many blocks. */
 uint32_t vmc_extent_list_room(uint64_t blocks);
 

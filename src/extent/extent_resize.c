@@ -102,7 +102,7 @@ vmc_extent_grow(struct vmc_extent *extent, uint64_t blocks)
 		vmc_store_relaxed(&extent->limit, at);
 		vmc_freelist_join(&extent->list, &first, &count);
 		vmc_freemap_release(&extent->map, first, count);
-		vmc_extent_publish_counts(extent, more);
+		vmc_owner_add(&extent->free_blocks, more);
 		vmc_lock_release(&extent->lock);
 	}
 }
@@ -161,11 +161,12 @@ vmc_extent_close(struct vmc_extent *extent, uint64_t limit)
 		return -ENOMEM;
 	}
 	vmc_lock_acquire(&extent->lock);
+	vmc_extent_settle(extent);
 	extent->closed = closed;
 	vmc_store_relaxed(&extent->limit, limit);
 	unused = close_listed(extent) + close_mapped(extent);
 	vmc_store_relaxed(&extent->closed_used, blocks - limit - unused);
-	vmc_extent_publish_counts(extent, -unused);
+	vmc_owner_add(&extent->free_blocks, -unused);
 	vmc_lock_release(&extent->lock);
 	return 0;
 }
@@ -212,7 +213,7 @@ vmc_extent_open(struct vmc_extent *extent, uint64_t end)
 		vmc_extent_release_run(extent, limit + first, open);
 		more += open;
 	}
-	vmc_extent_publish_counts(extent, more);
+	vmc_owner_add(&extent->free_blocks, more);
 	vmc_lock_release(&extent->lock);
 	vmc_freemap_fini(closed);
 	vmc_free(&extent->memory, closed, sizeof(*closed));

@@ -216,6 +216,14 @@ vmc_freelist_join(struct vmc_freelist *list, uint64_t *first, uint64_t *count)
 	}
 }
 
+unsigned
+vmc_freelist_touching(
+	const struct vmc_freelist *list, uint64_t first, uint64_t end)
+{
+	return (unsigned)(listed_before(list, first) != 0) +
+	       (unsigned)(listed_after(list, end) != 0);
+}
+
 vmc_run
 vmc_freelist_cut(struct vmc_freelist *list, vmc_listed at, uint64_t count)
 {

@@ -51,6 +51,10 @@ vmc_run vmc_freelist_run(const struct vmc_freelist *list, vmc_listed at);
 void vmc_freelist_join(
 	struct vmc_freelist *list, uint64_t *first, uint64_t *count);
 
+/* How many runs end where these blocks begin, or begin where they end. */
+unsigned vmc_freelist_touching(
+	const struct vmc_freelist *list, uint64_t first, uint64_t end);
+
 /* Add a run that touches none in the list, which has room. */
 void vmc_freelist_add(struct vmc_freelist *list, vmc_run run);
 

@@ -127,6 +127,75 @@ test_handed_over(void **state)
 }
 
 /*
+ * What was given back last goes to the next value, if that and the one before
+ * have its length; else it is joined to what is free beside it.
+ */
+static void
+test_latest(void **state)
+{
+	(void)state;
+	start(9);
+	expect_next(0, 3);
+	expect_next(3, 3);
+	give(0, 3);
+	assert_int_equal(vmc_extent_free_runs(extent), 2);
+	expect_next(0, 3); /* though there are three blocks in the map */
+	give(0, 3);
+	give(3, 3); /* which touches both that and the map */
+	assert_int_equal(vmc_extent_free_blocks(extent), 9);
+	assert_int_equal(vmc_extent_free_runs(extent), 1);
+	expect_next(3, 3);
+	give(3, 3);
+	expect_next(0, 2); /* not listed: one with what is in the map */
+	give(0, 2);
+	expect_next(0, 9);
+	end();
+
+	/* as long as the value, but not as the one before */
+	start(9);
+	expect_next(0, 3);
+	expect_next(3, 2);
+	give(0, 3);
+	expect_next(5, 3);
+	end();
+}
+
+static void
+test_latest_is_closed(void **state)
+{
+	(void)state;
+	start(9);
+	expect_next(0, 3);
+	expect_next(3, 3);
+	expect_next(6, 3);
+	give(6, 3);
+	assert_int_equal(vmc_extent_close(extent, 8), 0);
+	check();
+	assert_int_equal(vmc_extent_free_blocks(extent), 2);
+	assert_int_equal(vmc_extent_closed_used(extent), 0);
+	give(3, 3);
+	assert_int_equal(vmc_extent_free_runs(extent), 1);
+	expect_next(3, 3);
+	vmc_extent_open(extent, 8);
+	check();
+	expect_next(6, 2);
+	end();
+
+	/* nor is it kept, as far as it is closed */
+	start(9);
+	expect_next(0, 3);
+	expect_next(3, 3);
+	assert_int_equal(vmc_extent_close(extent, 5), 0);
+	give(3, 3);
+	assert_int_equal(vmc_extent_free_blocks(extent), 2);
+	expect_next(3, 2);
+	vmc_extent_open(extent, 9);
+	check();
+	expect_next(5, 4);
+	end();
+}
+
+/*
  * Every third of many blocks is free; the list holds some of these, the map
  * the others. The blocks beside them join them, wherever they are.
  */
@@ -165,6 +234,8 @@ main(void)
 		cmocka_unit_test(test_map_before_list),
 		cmocka_unit_test(test_longest_is_cut_first),
 		cmocka_unit_test(test_handed_over),
+		cmocka_unit_test(test_latest),
+		cmocka_unit_test(test_latest_is_closed),
 		cmocka_unit_test(test_neighbours_join),
 	};
 
