@@ -2,17 +2,18 @@
 /*
  * check.c -- the walker of a whole cache: what its parts have agrees
  *
- * For tests, while nobody uses the cache. It calls the walkers of the parts,
- * and compares what they found: index, policy and order have the same entries,
- * as many as the counters say. Items may be pinned meanwhile. Of these it says:
+ * For tests, while no thread uses the cache. It calls the consistency checks of
+ * the parts, and compares what they found: index, policy and order have the
+ * same entries, and as many as the counters say. Entries may be pinned
+ * meanwhile. For these it checks:
  *
  *   an entry in the index that has a pin is counted as pinned; more may be,
  *   as those that were removed under a pin are in no structure any more
  *   an entry is PARKED only under a pin, and so many are as are counted
  *   a crowd counts pins of an entry whose word has all that it can count
  *
- * Which pins there are only their holders know: vmc_cache_pins_of() is for
- * comparing that.
+ * Only their holders know which pins there are: vmc_cache_pins_of() is for
+ * comparing with that.
  */
 #include "item.h"
 

@@ -39,21 +39,22 @@
  * and recall all reserves before a call fails for lack of victims.
  *
  * Whether enough can be evicted is decided before the first callback: victims
- * are claimed until their blocks suffice, and all of them go back to where
- * they were if they do not. Entries that cannot be claimed are those another
- * thread is evicting, and those that are pinned. What a store spares as it is
- * to replace it is passed over, and keeps its place all the same.
+ * are claimed until their blocks suffice, and all of them go back to where they
+ * were if they do not. Entries that cannot be claimed are those another thread
+ * is evicting, and those that are pinned. The entry that a store is about to
+ * replace is skipped, and keeps its place.
  *
- * Pinned entries (pin.c) are no victims. A thread that finds one while it looks
- * for a victim leaves it out of the policy, PARKED. So a pinned entry is met
- * only once while it is pinned, and if everything is pinned a put finds that
- * out at once. A victim may still be pinned after it was claimed, as long as
- * gets find it; then its blocks stay with the pins, and the put looks for more.
- * evict of a key removes the entry whatever its pins.
+ * Pinned entries (pin.c) are not evicted. A thread that finds one while it
+ * looks for a victim takes it out of the policy and marks it PARKED. So victim
+ * search meets a pinned entry only once while it is pinned, and if all entries
+ * are pinned, a put notices at once. A victim may still be pinned after it was
+ * claimed, as long as gets find it; its blocks then stay until the last unpin,
+ * and the put looks for more victims. evict of a key removes the entry even if
+ * it is pinned.
  *
- * A claim of more than a few victims needs memory, in pieces; without it
- * nothing is evicted. Rejected: chaining them through themselves, for which the
- * entry has no bits that others do not write meanwhile.
+ * A claim of more than a few victims allocates memory for their list; if that
+ * fails, nothing is evicted. Rejected: a list inside the victims, since other
+ * threads may write to every word of the entry meanwhile.
  */
 #include "claim.h"
 

@@ -19,12 +19,12 @@
  * Why 5 is enough for the rings, which hold plain pointers. Two kinds of
  * threads push an entry into a ring: one inside an epoch in which it found the
  * entry before 3, or published it; and one that has a pin, during which the
- * entry is not retired. Once the limbo says that no such epoch is left, no push
- * can follow; the drain after that takes the last pointers out. A drained entry
- * gets into the policy only while it is LIVE, and only if the policy holds it,
- * it was in a reserve, or it is new. A thread that claims it after that check
- * removes it again under the lock. A thread that has claimed it from a reserve
- * emptied the place first, so the policy cannot take it back.
+ * entry is not retired. Once the limbo reports that no such epoch is left, no
+ * push can follow; the drain after that removes the last pointers. A drained
+ * entry gets into the policy only while it is LIVE, and only if the policy
+ * holds it, it was in a reserve, or it is new. A thread that claims it after
+ * that check removes it again under the lock. A thread that has claimed it from
+ * a reserve emptied the place first, so the policy cannot take it back.
  */
 #include "claim.h"
 

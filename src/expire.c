@@ -1,41 +1,41 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * expire.c -- entries whose time is over
+ * expire.c -- entries that have expired
  *
- * Two things are apart. Whether an entry is over is known to each call that
- * meets it, by its deadline and the clock, from the millisecond on: it is there
- * for nobody then. And what is over is taken out, before anything that is good
- * is evicted, by who needs room. For that each entry with a deadline is a timer
- * in a wheel (expiry/wheel.h), which costs 24 bytes in the entry.
+ * Expiry has two parts. Each call that meets an entry compares its deadline
+ * with the clock: from that millisecond on no call finds the entry. And a
+ * thread that needs room removes expired entries before it evicts any other.
+ * For that each entry with a deadline is a timer in a wheel (expiry/wheel.h),
+ * which takes 24 bytes of the entry.
  *
- * There are 16 wheels, with a latch each, so that threads that store meet
- * seldom; the entry's address says which. What each has to do next, and when,
- * is kept beside the others' in two lines, which is all that is looked at where
- * nothing is over. Puts advance the wheel that they have latched by a few
- * timers: more than there are to be moved, as each timer is moved four times at
- * most for years of time to live. So hardly anything is left to move when room
- * is needed; then up to 256 timers of a wheel are, and if that is not enough to
- * know all that is due, something good is evicted.
+ * There are 16 wheels, with a latch each, so that threads that store seldom
+ * wait for each other; the entry's address chooses the wheel. The time of the
+ * next work of every wheel is in two cache lines, which is all that is read if
+ * nothing has expired. A put advances the wheel that it has latched by a few
+ * timers. These are more than new timers need, as each timer is moved four
+ * times at most for years of time to live. So hardly any are left to move when
+ * room is needed. Then up to 256 timers of a wheel are moved; if that is not
+ * enough to find all expired entries, an entry that has not expired is evicted.
  *
- * Who is responsible for an entry. Its put starts the timer in the epoch in
- * which it has published the entry, so the entry is not freed. By then it may
- * be anybody's already: whoever has claimed it, and taken it out of the index,
- * stops the timer before the entry is retired, and one that was stopped does
- * not start any more. So under the latch every timer's entry is there. Who
- * finds one due claims the entry like any evictor (LIVE -> EVICTING) under the
- * latch, and puts the timer off by a millisecond in any case: whoever has
- * claimed the entry will stop it, or give the entry back. What was claimed is
- * taken out of the policy under its lock, as by an evict of its key, and goes
- * the way of a victim; its callback runs as for one. Until then it is in the
- * index, but no call finds it there.
+ * Which thread may use an entry. The put starts the timer in the epoch in which
+ * it has published the entry, so the entry is not freed. By then another thread
+ * may have claimed it. The thread that has claimed an entry, and taken it out
+ * of the index, stops the timer before it retires the entry; a timer that was
+ * stopped cannot be started again. So under the latch the entry of every timer
+ * exists. A thread that finds a due timer claims the entry like any evictor
+ * (LIVE -> EVICTING) under the latch, and postpones the timer by a millisecond
+ * in any case: the thread that has claimed the entry will stop it, or give the
+ * entry back. The claimed entry is taken out of the policy under its lock, as
+ * by an evict of its key, and is then evicted like a victim, with its callback.
+ * Until then it is in the index, but no call finds it.
  *
- * A new deadline is set under the latch of the index, so the entry stays in the
- * index meanwhile, and under that of the wheel. An entry that is over stays
- * so: whether it is, is asked under both.
+ * A new deadline is set under the latch of the index, so that the entry stays
+ * in the index meanwhile, and under that of the wheel. An expired entry stays
+ * expired: this is checked under both latches.
  *
- * The clock runs on while the machine sleeps (CLOCK_BOOTTIME). A call reads it
- * once, when it first meets an entry with a deadline, and again after a
- * callback.
+ * The clock goes on while the machine is suspended (CLOCK_BOOTTIME). A call
+ * reads it once, when it first meets an entry with a deadline, and again after
+ * a callback.
  */
 #include "expire.h"
 

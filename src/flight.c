@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * flight.c -- keys of which one thread alone is making the value
+ * flight.c -- keys whose value a single thread is making
  *
- * The flights of a cache are in a table, hashed by key, once there has been
- * one. A bucket is a list under a latch, with which nothing is called. So a
- * thread waits for others' flights only where it means to: in
- * vmc_flight_wait(), for the one of its key.
+ * A flight is a load, or an exclusive reservation, that is in progress. The
+ * flights of a cache are in a hash table by key, which is made for the first
+ * one. A bucket is a list under a latch, and nothing is called while it is
+ * held. So a thread waits for a flight only in vmc_flight_wait(), for that of
+ * its key.
  *
- * A flight is held by who will end it, and by those who wait for it; the last
- * one of them takes it out of the list and frees it. It ends by a store to its
- * word `result` (release). Who waits sleeps until that has changed (acquire),
- * so it finds in the index what was committed before. One that has ended is not
- * found any more: the next flight of the key may begin beside it.
+ * A flight is held by the thread that will end it, and by the threads that wait
+ * for it; the last of these removes it from the list and frees it. It ends by a
+ * store to its word `result` (release). A waiting thread sleeps until that has
+ * changed (acquire), so it finds in the index what was committed before. No
+ * thread finds a flight that has ended: the next flight of the key may begin
+ * while the old one is still in the list.
  *
- * Forks. While a thread changes the table, or loads, it is busy with a change
- * (inherit.c): a child that comes to own the cache finds every latch free, and
- * no load that nobody would end. Of those who wait there the parent's are not;
- * what they hold is freed with the cache. Exclusive reservations are the
- * child's to commit or to abort, like all others.
+ * Forks. A thread that changes the table, or loads, counts as busy with a
+ * change (inherit.c): so a child that comes to own the cache finds every latch
+ * free, and no load that no thread would end. The parent's waiting threads do
+ * not exist in the child; what they hold is freed with the cache. The child can
+ * commit or abort exclusive reservations, like all others.
  */
 #include "flight.h"
 

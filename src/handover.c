@@ -2,8 +2,8 @@
 /*
  * handover.c -- what a put within on_miss gives to the get that waits for it
  *
- * While on_miss runs the stripe of its thread says which get of which key and
- * space is waiting (get.c). All of it is that thread's.
+ * While on_miss runs, the per-thread state (stripe) records which get is
+ * waiting, with its key and space (get.c). Only that thread uses the record.
  */
 #include "put.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * index.c -- what either index does by itself, behind one interface
+ * index.c -- one interface to both indexes, linear hashing and critnib
  */
 #include "index.h"
 

@@ -2,9 +2,9 @@
 /*
  * item.c -- an item that is held: its pieces, its crowd, and its unpin
  *
- * What pin.c says of pins holds here: this is what it shares with walks,
- * reservations and callbacks. Any thread may unpin an item, one at a time;
- * crowds are under their latch.
+ * What pin.c shares with walks, reservations and callbacks. Any thread may
+ * unpin an item, one thread at a time; crowds (pin counts above 1022, see
+ * pin.c) are under their latch.
  */
 #include "item.h"
 

@@ -2,21 +2,22 @@
 /*
  * limit.c -- a limit on metadata
  *
- * What metadata takes is counted per thread (stripe.h); to add that up for each
- * put would read a line of every thread. So each stripe tells `told` of the
- * cache when it has got more or less by a step since it last told: puts of one
- * thread write to what others read once in many puts. `over` says what the sum
- * came to then: while it is set every put evicts twice as much metadata as its
- * own entry takes, and so at least two entries or one that is large; then the
- * sum falls by a step, and somebody clears it.
+ * The bytes of metadata are counted per thread (stripe.h); adding that up at
+ * each put would read a cache line of every thread. So a thread adds its
+ * difference to the cache's sum `told` only when that has reached a step: its
+ * puts write to memory that other threads read once in many puts. `over`
+ * records whether the sum then exceeded the limit. While it is set, every put
+ * evicts twice as much metadata as its own entry takes, so at least two entries
+ * or one large one; when the sum has fallen by a step, the thread that reports
+ * it clears `over`.
  *
- * The error is at most a step for each stripe in use: together a part of the
- * limit, by which what is aimed at is below it. A stripe that is given up has
- * told all (visit.c). Anybody may tell for any stripe: the exchange of what it
- * told before makes the sum right, whoever comes first.
+ * The error is at most a step per thread: all steps together are a fixed part
+ * of the limit, and the sum is kept below the limit by that part. A thread that
+ * ends reports all (visit.c). Any thread may report for another: the atomic
+ * exchange of what was reported before makes the sum right, whichever is first.
  *
- * Only entries are evicted for the limit. What else counts, the index above
- * all, gets smaller with them.
+ * Only entries are evicted for the limit. The other metadata, mainly the index,
+ * shrinks with them.
  */
 #include "room.h"
 

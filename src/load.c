@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * load.c -- one load for all who miss a key, and waiting for who makes a value
+ * load.c -- one load for all threads that miss a key, and waiting for its value
  *
  * A load that misses begins the flight of its key (flight.c), or waits for the
- * one that is there and then looks again. Whoever begins it looks once more
- * first: another flight may have ended since the miss. So a value that stays is
- * loaded once.
+ * present one and then looks the key up again. The thread that begins a flight
+ * first looks once more: another flight may have ended since the miss. So a
+ * value that stays is loaded once.
  *
- * Nobody waits for ever. However the loader is left, its end runs
- * (end_of_loading()): what it has reserved goes, and the flight ends as GONE.
- * Then each of those that waited tries again, and one of them loads. In a child
- * that the loader has forked nothing is touched, as calls fail there. A load
- * within the loader of the same key would wait for itself, and is refused.
+ * No thread waits for ever. However the loader is left, end_of_loading() runs:
+ * it aborts the loader's reservation, and ends the flight as GONE. Then each
+ * waiting thread tries again, and one of them loads. In a child that the loader
+ * has forked it changes nothing, as calls fail there. A load of the same key
+ * within its loader would wait for itself, and is refused.
  *
- * Each call runs its loader once at most: a value that has gone again before it
- * could be pinned is a miss (ENOENT).
+ * A call runs its loader at most once: if the value is gone before it could be
+ * pinned, the call is a miss (ENOENT).
  *
- * STALE. What is over is in the index until its blocks are needed or another
- * value takes its place. Who finds that somebody else is making the value pins
- * it by a clock that is stale_ms behind (pin.c).
+ * STALE. An expired value stays in the index until its blocks are needed or
+ * another value replaces it. A thread that finds that another one is making the
+ * value pins the old one, by comparing its deadline with a clock that is
+ * stale_ms slow (pin.c).
  */
 #include "flight.h"
 #include "item.h"

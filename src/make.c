@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * make.c -- making entries with more behind the key, and freeing what was made
+ * make.c -- making entries, with optional fields behind the key, and freeing
+ * them
  *
- * All of this is of entries that nobody but the caller knows.
+ * Only the caller knows the entries that are passed here.
  */
 #include "make.h"
 

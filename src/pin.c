@@ -10,45 +10,48 @@
  *   unpin   state - 1 pin (compare and swap)
  *   DEAD    set by the evictor, once the entry is out of the index
  *
- * Who gives up the blocks? All changes of the word are read-modify-write
- * operations, so they have one order. A pin is added to no entry that is DEAD.
- * So once it is, the pins only become fewer, and one operation brings the word
- * to DEAD without pins: the evictor's if there were none, else an unpin. Its
- * thread, and no other, gives up the blocks and retires the entry.
+ * Which thread frees the blocks? All changes of the word are read-modify-write
+ * operations, so they have one order. No pin is added to a DEAD entry. So once
+ * it is DEAD, the number of pins only falls, and exactly one operation leaves
+ * the word DEAD without pins: the evictor's if there were none, else an unpin.
+ * The thread of that operation frees the blocks and retires the entry.
  *
- * No block is reused under a pin: what a thread read between its pin and its
- * unpin comes before that unpin (release), and this before the operation that
- * ends the pins, which acquires: it is the same one or reads from a sequence of
- * such operations that the unpin is in. The blocks are free after it. The proof
- * in get.c stands: DEAD is set before the blocks are free, here as there.
+ * No block is reused while it is pinned: all reads of a thread between its pin
+ * and its unpin come before that unpin (release). The unpin comes before the
+ * operation that ends the pins (acquire): that is the same operation, or it
+ * reads from a release sequence that contains the unpin. The blocks are freed
+ * after it. The proof in get.c also holds here, since DEAD is set before the
+ * blocks are freed.
  *
- * A value is not moved under a pin (resize.c): who moves it brings the word
- * from LIVE without pins to MOVING and back, around the exchange of its runs. A
- * pin that meets MOVING looks again.
+ * A pinned value is not moved (resize.c): the thread that moves it changes the
+ * word from LIVE without pins to MOVING and back, around the exchange of its
+ * runs. A pin that reads MOVING tries again.
  *
- * A pin is no use of the key that a claim for room would have to see: victims
- * are LIVE and not pinned when they are chosen, and what is pinned afterwards,
- * while it still answers gets, is evicted nevertheless, and its blocks go with
- * the last pin.
+ * A claim need not see every pin: victims are LIVE and not pinned when they are
+ * chosen. A victim that is pinned afterwards, while gets still find it, is
+ * evicted nevertheless, and its blocks are freed with the last pin.
  *
- * PARKED. An evictor that comes across a pinned entry leaves it out of the
- * policy, and says so in the state word (evict.c). The unpin that finds it to
- * be the last pin takes PARKED away, pushes the node into the thread's ring as
- * a put does, and only then drops the pin. Who parks has the policy's lock, so
- * what is in the ring is drained after that; and as the push comes before the
- * pin has gone, it comes before the entry is retired: the rings are drained
- * after that (evict.c, "Why 5 is enough").
+ * PARKED. An evictor that meets a pinned entry takes it out of the policy, and
+ * sets PARKED in the state word (claim.c). The last unpin clears PARKED, pushes
+ * the node into its thread's ring as a put does, and only then ends the pin.
+ * The evictor holds the policy's lock when it sets PARKED, so the ring is
+ * drained after that. The push comes before the end of the pin, so before the
+ * entry is retired, and the rings are drained after that (evict.c, "Why 5 is
+ * enough").
  *
- * Crowds. The word counts 1022 pins. More are counted in a crowd, a record of
- * the entry in a list, which takes one more pin of the word, the 1023rd, while
- * it counts any. The list is under a latch, which nobody waits for in an epoch.
+ * Crowds. The word counts up to 1022 pins. Further pins are counted in a crowd:
+ * a record for the entry in a list, which holds one more pin of the word, the
+ * 1023rd, while its count is above 0. The list is under a latch, for which no
+ * thread waits within an epoch.
  *
- * A thread that unpins may have no memory for a stripe. It feeds the policy
- * under its lock, and leaves what there is to free to the next operation: the
- * entry is DEAD and can be chained (entry.h).
+ * A thread that unpins may find no memory for its per-thread state. Then it
+ * passes the node to the policy itself, under the lock, and leaves the freeing
+ * to the next operation: the entry is DEAD and can be put into a list through
+ * its own fields (entry.h).
  *
- * Rejected: a count by thread, as a pin must outlive its thread; a table of
- * pins beside the entries, another cache miss for every pin and every victim.
+ * Rejected: a count per thread, since a pin must outlive its thread; a table of
+ * pins outside the entries, which costs another CPU cache miss for every pin
+ * and every victim.
  */
 #include "item.h"
 

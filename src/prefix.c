@@ -1,31 +1,31 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * prefix.c -- items by a prefix of their keys: walking and removing
+ * prefix.c -- entries by a prefix of their keys: walking and removing
  *
- * Two steps are apart. First the next keys are found, and copied; then each is
- * looked up in the index as by a get, pinned, and shown or removed. So what is
- * shown is in the index at that moment, and of what has gone since the key was
- * copied nothing is left to be looked at. The keys rise, so none comes twice,
- * whatever comes and goes meanwhile.
+ * There are two steps. First the next keys are found and copied. Then each is
+ * looked up in the index as by a get, pinned, and shown or removed. So an entry
+ * is in the index at the moment it is shown, and a key whose entry has gone
+ * since it was copied is skipped. Keys come in ascending order, so none is
+ * shown twice, whatever comes and goes meanwhile.
  *
  * Where the keys come from. A cache that is ordered has a trie of them
  * (order/order.c): a batch is copied in one epoch, and the next one begins
- * behind its last key. Any other cache is walked whole, once for each call; the
- * keys that match are kept in a heap, the least at_most of them. So is one for
- * a space of it: the trie has what is the cache's own.
+ * behind its last key. Any other cache is walked as a whole, once for each
+ * call; the at_most least matching keys are kept in a heap. The same is done
+ * for a space, since the trie has only the keys of the cache itself.
  *
  * The trie has every key that is in the index, and a few more. A put sets its
  * entry in the trie before it publishes it in the index, both under the latch
  * of the key's partition of the index; so for one key the two have the same
- * entries in the same order. Whoever takes an entry out of the index takes it
- * out of the trie after that, unless another one has its place there; and it is
- * retired later than both. So:
+ * entries in the same order. The thread that takes an entry out of the index
+ * then takes it out of the trie, unless another entry has its place there; the
+ * entry is retired after both. So:
  *
  *   - a key that is in the index all the time, with one value or several, is in
  *     the trie all the time, and is met;
- *   - the trie leads to no entry that is freed: readers are in an epoch, and
- *     what is retired is not in the trie any more;
- *   - a key that the trie has and the index has not is one that comes or goes.
+ *   - the trie never leads to a freed entry: readers are in an epoch, and a
+ *     retired entry is no longer in the trie;
+ *   - a key that is in the trie but not in the index is being put or evicted.
  */
 #include "item.h"
 

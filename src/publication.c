@@ -12,20 +12,21 @@
  *	                                     R4  fence (acquire)
  *	                                     R5  m = latest; good if m < n + 2
  *
- * The copy has all of both samples: R1 and R2 pair with W3 of sample n, which
- * comes after the words of n and of n - 1. It has nothing of a later one. The
- * first sample that overwrites what the reader copies is n + 3, in the slot of
- * n - 1. If R3 has met a word of it, then by W1 of n + 3, which comes after W3
- * of n + 2, and by R4, R5 finds n + 2 at least, and the reader begins again.
+ * The copy contains both samples: R1 and R2 pair with W3 of sample n, which
+ * comes after the words of n and of n - 1. It contains no word of a later one.
+ * The first sample that overwrites the slots being copied is n + 3, in the slot
+ * of n - 1. If R3 reads a word of it, then by the fences W1 of n + 3 (after W3
+ * of n + 2) and R4, R5 reads at least n + 2, and the reader begins again.
  *
- * Rejected: one place and a counter that is odd while it is written. A writer
- * that is killed there leaves half of a sample for good, and a reader waits for
- * one that is stopped. Here there are two whole samples at any moment, and a
- * reader begins again only if two samples came within one copy: a second long.
+ * Rejected: one slot and a counter that is odd while it is written (a seqlock).
+ * A writer that is killed then leaves half a sample for ever, and readers wait
+ * for a writer that is stopped. Here two whole samples exist at any moment, and
+ * a reader begins again only if two samples are added during one copy, which
+ * takes at least a second.
  *
- * Readers use pread(2), a copy by the kernel, in the place of loads. They map
- * nothing: what another process makes shorter would end them with SIGBUS. And
- * they believe nothing: the name is checked as vmemcache_set_name() checks it.
+ * Readers use pread(2), so the kernel copies. They do not map the file: if
+ * another process shortened it, an access would raise SIGBUS. They trust
+ * nothing: the name is checked as vmemcache_set_name() checks it.
  */
 #include "publication.h"
 

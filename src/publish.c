@@ -6,33 +6,35 @@
  * is in the list below. One thread of the process adds a sample to the object
  * of each once a second: the only thread of the library that outlives a call.
  * It starts with the first publication and is joined when the last one ends. So
- * what others read of an idle cache is right as well, and operations do nothing
- * for it. It is no thread that uses a cache: it has no stripe, and leaves one
- * that alone uses it alone. To ask the system for huge pages takes milliseconds
- * (base/os.h), so it is done for one cache a second at most, in turn, and for
- * each once in ten seconds at most.
+ * the figures of an idle cache are up to date as well, and operations do
+ * nothing for them. This thread does not count as a user of a cache: it has no
+ * per-thread state, and a thread that alone uses a cache stays its sole user.
+ * Asking the system for huge pages takes milliseconds (base/os.h), so it is
+ * done for at most one cache a second, in turn, and for each at most once in
+ * ten seconds.
  *
- * All is under one lock, the lowest: who samples takes others. Who publishes or
- * deletes may so wait for a sample. The thread is joined without it, as the
- * thread takes it; a generation tells it that it is no longer wanted.
+ * All is under one lock, the first in the lock order, since sampling takes
+ * others. So a call that publishes or deletes may wait for a sample. The lock
+ * is not held while the thread is joined, as the thread takes it; a generation
+ * number tells the thread to end.
  *
- * Whether its process is there a reader sees by a lock on the file (fcntl(2)),
- * which the system takes away when the process ends, however it does, and which
- * no child inherits (vmc_publication_is_gone()). exit(3) removes the objects of
- * caches that nobody deleted; what other ends leave `vmemcache-top --clean`
- * removes.
+ * A reader knows by a lock on the file (fcntl(2)) whether the process exists:
+ * the system releases it when the process ends in any way, and no child
+ * inherits it (vmc_publication_is_gone()). exit(3) removes the objects of
+ * caches that were not deleted; `vmemcache-top --clean` removes those that
+ * other ends of a process leave.
  *
  * Forks. A child has copies of the list and of the lock, which the thread may
  * have held, but not the thread; and it has the objects mapped, which are its
- * parent's. So each publication has the mark of its process, and another one
- * only unmaps and closes it, without the lock. The list has an owner as well;
- * where the child publishes something, it begins with an empty one. A child
- * that has inherited a cache (inherit.c) removes its parent's object when it
- * publishes or withdraws the cache: the parent has ended, or it would not have
- * inherited.
+ * parent's. So each publication has the mark of its process, and another
+ * process only unmaps and closes it, without the lock. The list has an owner as
+ * well; a child that publishes begins with an empty list. A child that has
+ * inherited a cache (inherit.c) removes its parent's object when it publishes
+ * the cache or ends the publication: the parent has ended, or the child would
+ * not have inherited.
  *
- * Rejected: a sample by whatever operation is due. An idle cache would show old
- * figures, and each operation would look at a clock.
+ * Rejected: sampling within the next operation. An idle cache would show old
+ * figures, and each operation would read a clock.
  */
 #include "publish.h"
 

@@ -2,16 +2,16 @@
 /*
  * put.c -- writing
  *
- * A put fills an entry and blocks that nobody else knows, publishes the entry
- * in the index (the point where the value appears), and records it in the
- * thread's ring for the policy. From when it is in the index it is anybody's:
- * the put only has its address then, which means something because it does not
- * leave the epoch in between.
+ * A put fills an entry and blocks that no other thread knows, publishes the
+ * entry in the index (the point where the value appears), and records it in the
+ * thread's ring for the policy. Once the entry is in the index, any thread may
+ * evict it. The put then uses only its address, which stays valid because the
+ * put does not leave its epoch in between.
  *
- * The ring never loses an insertion: the put drains it where it is full.
+ * The ring never loses an insertion: if it is full, the put drains it.
  *
- * What it does where there is too little room: room.c. What is evicted, and
- * how: evict.c. Storing over what is there: store.c.
+ * If there is too little room: room.c. Eviction: evict.c. Replacing a value:
+ * store.c.
  */
 #include "put.h"
 

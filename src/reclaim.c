@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * reclaim.c -- what was evicted, from the limbo back to the system
+ * reclaim.c -- returning the memory of evicted entries to the system
  *
- * A thread frees what it has retired, as part of its puts and evictions: when
- * the epoch has passed (base/limbo.h) and all rings were drained once more, as
- * evict.c says, by whichever thread. What the metadata has shrunk by goes back
- * to the system in steps; rejected: to leave that to the allocator's clock,
- * which stands still in a thread that does not allocate.
+ * A thread frees the objects that it has retired, as part of its puts and
+ * evictions: when their epoch has passed (base/limbo.h) and any thread has
+ * drained all rings once more (evict.c). When the metadata has shrunk, its
+ * memory is returned to the system in steps. Rejected: leaving that to the
+ * allocator's clock, which does not advance in a thread that does not allocate.
  */
 #include "visit.h"
 

@@ -3,8 +3,8 @@
  * remove.c -- evicting on request: a key, a version of it, the next victim
  *
  * The entry of a key is claimed (LIVE -> EVICTING) within an epoch, in which it
- * is not freed, and then taken out of the policy under its lock. From there on
- * it goes the way of a victim (evict.c).
+ * is not freed, and then taken out of the policy under its lock. Then it is
+ * evicted like a victim (evict.c).
  */
 #include "claim.h"
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * renew.c -- another time to live for what is there
+ * renew.c -- a new time to live for an entry
  *
- * The key's entry is latched in the index, so nobody takes it out meanwhile. If
- * it has a timer, that gets another deadline. If it has none, as it was stored
- * without expiry, there is no room for one in it: another entry, with the same
- * version, tag, cost and blocks, takes its place (store.c). The value itself is
- * not touched. The old one must not be pinned then, as its blocks are the new
- * one's alone: so it goes from LIVE without pins to DEAD in one step, after
- * which nobody can pin it, and before the new one is there. Who finds it DEAD
- * in between looks the key up again, as ever.
+ * The key's entry is latched in the index, so it stays there meanwhile. If it
+ * has a timer, that gets another deadline. If it has none, because it was
+ * stored without expiry, it has no room for one: then a new entry, with the
+ * same version, tag, cost and blocks, replaces it (store.c). The value itself
+ * is not touched. The old entry must not be pinned, as its blocks now belong to
+ * the new one alone: so it changes from LIVE without pins to DEAD in one step,
+ * after which it cannot be pinned, and before the new one appears. A thread
+ * that finds it DEAD in between looks the key up again.
  */
 #include "put.h"
 

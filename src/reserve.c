@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * reserve.c -- the value made in place: reserve, commit, abort
+ * reserve.c -- values made in place: reserve, commit, abort
  *
  * A reservation is a store (store.c) that stops before the index: an entry that
- * nobody knows, with its blocks, which the user fills. It is no thread's: any
- * may commit it, by the second half of a store, or abort it.
+ * no other call finds, with its blocks, which the program fills. It belongs to
+ * no thread: any thread may commit it, by the second half of a store, or abort
+ * it.
  *
- * While it is there its blocks cannot be evicted, and nobody waits for them: a
- * put that would need them fails with ENOSPC.
+ * Its blocks cannot be evicted, and no put waits for them: a put that would
+ * need them fails with ENOSPC.
  *
- * A commit of fewer bytes gives back the blocks that are not needed where the
- * value has one run; the runs of others stay, as their list is one object.
+ * A commit of fewer bytes frees the blocks that are not needed if the value has
+ * one run. A value of several runs keeps them, as their list is one object.
  *
- * A value that is committed always has a version: whoever reserves asks for
- * them, as they may be wanted by the time of the commit (version.c).
+ * A committed value always has a version: a reservation makes the cache keep
+ * versions, as they may be wanted by the time of the commit (version.c).
  *
- * An abort succeeds whatever happens. A thread that cannot have a stripe ends
- * the wait for the reservation, and abandons it: it goes into a list under the
- * policy's lock, from which the next thread that reclaims frees it. A commit by
- * such a thread fails, and does the same.
+ * An abort always succeeds. A thread without memory for its per-thread state
+ * ends the wait for the reservation, and puts it into a list under the policy's
+ * lock, from which the next thread that reclaims frees it. A commit by such a
+ * thread fails, and does the same.
  */
 #include "expire.h"
 #include "flight.h"

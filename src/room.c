@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * room.c -- what a put does where there is too little room in the pool
+ * room.c -- what a put does if there is too little room in the pool
  *
  * An empty value has no blocks, but counts as one: a pool of n blocks has room
- * for n entries at most. So evicting an empty value makes room for a block,
- * which is free already; and whatever is in the cache, a put evicts no more
- * entries than the blocks that it misses.
+ * for n entries at most. So evicting an empty value makes room for one block,
+ * which is free already. Whatever is in the cache, a put evicts at most as many
+ * entries as it lacks blocks.
  *
- * The room that there is: the free blocks, less the empty values. A put looks
- * at it before it takes blocks, or counts its empty value. Puts that look at
- * the same time may take more than there is, each once. Then the next ones find
- * less than no room, and evict more. Blocks themselves are never taken twice:
- * of those the extent allocator is the judge.
+ * Room is the number of free blocks less that of empty values. A put reads it
+ * before it takes blocks, or counts its empty value. Puts that read it at the
+ * same time may together take more than there is, each once. Then the room is
+ * negative, and the next puts evict more. Blocks themselves are never taken
+ * twice: the extent allocator decides that.
  */
 #include "room.h"
 

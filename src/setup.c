@@ -7,11 +7,11 @@
  * thread.
  *
  * Metadata comes from a memkind kind through two views of it. The modules and
- * the entries use the counted one: an allocation adds to the thread's DRAM
- * counter, retiring subtracts at once (the object is no part of the cache any
- * more) and leaves the freeing to the epoch. Limbos use the other one, to free
- * what was subtracted when it was retired, and for their own chunks. What the
- * modules hold when empty is the baseline, so an empty cache reports 0.
+ * the entries use the counted view: an allocation adds to the thread's counter
+ * of metadata, retiring subtracts at once (the object is no longer part of the
+ * cache) and leaves the freeing to the epoch. Limbos use the other view, to
+ * free what was already subtracted, and for their own chunks. The memory of the
+ * empty modules is the baseline, so an empty cache reports 0.
  */
 #include "cache.h"
 
