@@ -48,6 +48,10 @@ use_all(VMEMcache *cache)
 			return WRONG + 2;
 	if (fixture_exists(cache, 0) != 0)
 		return WRONG + 3;
+	if (vmemcache_resize(cache, 8 * VMEMCACHE_MIN_POOL) != 0 ||
+		vmemcache_resize(cache, VMEMCACHE_MIN_POOL) != 0 ||
+		!fixture_has(cache, 1000000 + 10 * PUTS - 1, 2, SIZE))
+		return WRONG + 7;
 	if (fixture_stat(cache, VMEMCACHE_STAT_ENTRIES) == 0 ||
 		vmc_cache_check(cache) != 0)
 		return WRONG + 4;

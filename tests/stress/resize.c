@@ -5,6 +5,7 @@
  *
  * What fits, and may not be evicted, is found at every moment, whole. What may
  * be evicted is whole when it is found, and a store that fits never fails.
+ * VMC_TEST_POOL: a directory or a device DAX, in the place of /dev/shm.
  */
 #include "items.h"
 
@@ -147,7 +148,8 @@ resize_on(void *arg)
 static void
 run(enum vmemcache_repl_p policy, uint64_t keys)
 {
-	VMEMcache *cache = fixture_open(3 * MIB, 0, policy);
+	const char *path = getenv("VMC_TEST_POOL");
+	VMEMcache *cache = fixture_new(3 * MIB, 0, policy);
 	struct sea sea = {.cache = cache,
 		.keys = keys,
 		.seed = testing_seed() << 8,
@@ -156,6 +158,8 @@ run(enum vmemcache_repl_p policy, uint64_t keys)
 	pthread_t threads[READERS + 3];
 	void *(*const others[])(void *) = {pin_on, write_on, resize_on};
 
+	if (vmemcache_add(cache, path ? path : FIXTURE_DIR) != 0)
+		fail_msg("%s", vmemcache_errormsg());
 	for (uint64_t key = 0; key < STAYING; key++)
 		assert_int_equal(fixture_put(cache, key, 1, 2000), 0);
 	for (unsigned i = 0; i < READERS + 3; i++)

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/os.h"
 #include "fault.h"
+#include "media.h"
 #include "pool/pool.h"
 #include "process.h"
 
@@ -388,40 +389,6 @@ test_on_file_systems(void **state)
 		skip();
 }
 
-/* /dev/zero becomes a device DAX of 9 MiB with an alignment of 2 MiB. */
-static void
-make_devdax(char *root, size_t size)
-{
-	char path[100];
-
-	strcpy(root, "/tmp/vmc-test-XXXXXX");
-	assert_non_null(mkdtemp(root));
-	snprintf(path, sizeof(path), "%s/1:5", root);
-	assert_int_equal(mkdir(path, 0700), 0);
-	snprintf(path, sizeof(path), "%s/1:5/subsystem", root);
-	assert_int_equal(symlink("../bus/dax", path), 0);
-	snprintf(path, sizeof(path), "%s/1:5/size", root);
-	assert_true(process_write(path, "9437184\n"));
-	snprintf(path, sizeof(path), "%s/1:5/align", root);
-	assert_true(process_write(path, "2097152\n"));
-	snprintf(root + strlen(root), size - strlen(root), "/");
-	fault_redirect("/sys/dev/char/", root);
-}
-
-static void
-remove_devdax(char *root)
-{
-	static const char *const names[] = {
-		"1:5/subsystem", "1:5/size", "1:5/align", "1:5", ""};
-	char path[100];
-
-	fault_redirect(NULL, NULL);
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		snprintf(path, sizeof(path), "%s%s", root, names[i]);
-		assert_int_equal(remove(path), 0);
-	}
-}
-
 static void
 test_devdax(void **state)
 {
@@ -430,10 +397,10 @@ test_devdax(void **state)
 	} cases[] = {{0, 8 * MIB}, {1, 2 * MIB}, {2 * MIB, 2 * MIB},
 		{2 * MIB + 1, 4 * MIB}, {8 * MIB, 8 * MIB}};
 	struct vmc_pool pool;
-	char root[64];
+	char root[MEDIA_ROOT];
 
 	(void)state;
-	make_devdax(root, sizeof(root));
+	make_devdax(root);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		assert_int_equal(vmc_pool_open(&pool, "/dev/zero",
 					 cases[i].size, 0, NULL),
@@ -532,26 +499,12 @@ test_given_medium(void **state)
 static void
 test_memory_limit(void **state)
 {
-	static const char *const files[][2] = {
-		{"memory/memory.limit_in_bytes", "20971520"},
-		{"memory/memory.memsw.limit_in_bytes", "20971520"},
-		{"memory.max", "20971520"}, {"memory.swap.max", "0"}};
-	char root[] = "/tmp/vmc-pool-XXXXXX", path[128];
 	struct vmc_pool pool;
-	int err;
+	char root[MEDIA_ROOT];
 
 	(void)state;
-	assert_non_null(mkdtemp(root));
-	snprintf(path, sizeof(path), "%s/memory", root);
-	assert_int_equal(mkdir(path, 0700), 0);
-	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
-		snprintf(path, sizeof(path), "%s/%s", root, files[i][0]);
-		FILE *file = fopen(path, "we");
-		fprintf(file, "%s\n", files[i][1]);
-		fclose(file);
-	}
-	fault_redirect("/sys/fs/cgroup", root);
-	err = vmc_pool_open(&pool, "/dev/shm", 24 * MIB, 0, NULL);
+	make_memory_limit(root, "20971520\n");
+	int err = vmc_pool_open(&pool, "/dev/shm", 24 * MIB, 0, NULL);
 	if (err == 0) { /* no tmpfs, or no control groups */
 		vmc_pool_close(&pool);
 	} else {
@@ -562,14 +515,7 @@ test_memory_limit(void **state)
 			vmc_pool_open(&pool, "/dev/shm", 19 * MIB, 0, NULL), 0);
 		vmc_pool_close(&pool);
 	}
-	fault_redirect(NULL, NULL);
-	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
-		snprintf(path, sizeof(path), "%s/%s", root, files[i][0]);
-		assert_int_equal(remove(path), 0);
-	}
-	snprintf(path, sizeof(path), "%s/memory", root);
-	rmdir(path);
-	rmdir(root);
+	remove_memory_limit(root);
 	if (err == 0)
 		skip();
 }

@@ -2,7 +2,8 @@
 /*
  * test_pool_resize.c -- the medium grows and shrinks
  *
- * On tmpfs and on the temporary directory's file system. After each test no
+ * On tmpfs, on the temporary directory's file system, on file systems mounted
+ * for the purpose, and on a device DAX that is /dev/zero. After each test no
  * descriptor and no mapping may be left.
  */
 #include "testing.h"
@@ -10,10 +11,12 @@
 #include "base/error.h"
 #include "base/os.h"
 #include "fault.h"
+#include "media.h"
 #include "pool/pool.h"
 #include "process.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -38,6 +41,7 @@ after_test(void **state)
 {
 	(void)state;
 	fault_disarm();
+	fault_redirect(NULL, NULL);
 	return process_unnamed_mappings() != mappings ||
 	       process_descriptors() != descriptors;
 }
@@ -188,6 +192,126 @@ test_growing_failing(void **state)
 	vmc_pool_close(&pool);
 }
 
+static void
+check_refused(struct vmc_pool *pool, size_t size, int err)
+{
+	size_t before = pool->size;
+	struct stat st;
+
+	memset(pool->base, 1, before);
+	assert_fails_with(vmc_pool_grow(pool, size, NULL), err);
+	assert_int_equal(pool->size, before);
+	if (!pool->is_devdax) {
+		assert_int_equal(fstat(pool->fd, &st), 0);
+		assert_int_equal(st.st_size, before);
+	}
+	for (size_t at = 0; at < before; at += 4095)
+		assert_int_equal(pool->base[at], 1);
+}
+
+/* /dev/zero as a device of 8 MiB, in units of 2. */
+static void
+test_end_of_device(void **state)
+{
+	struct vmc_pool pool;
+	char root[MEDIA_ROOT];
+
+	(void)state;
+	make_devdax(root);
+	assert_int_equal(
+		vmc_pool_open(&pool, "/dev/zero", MIB, 64 * MIB, NULL), 0);
+	assert_int_equal(pool.mapped, 8 * MIB);
+	check_refused(&pool, vmc_pool_round(&pool, 8 * MIB + 1), ENOSPC);
+	assert_int_equal(vmc_pool_grow(&pool, 8 * MIB, NULL), 0);
+	check_refused(&pool, 10 * MIB, ENOSPC);
+	/* it stays what it is */
+	assert_int_equal(vmc_pool_shrink(&pool, 4 * MIB), 0);
+	assert_int_equal(vmc_pool_grow(&pool, 8 * MIB,
+				 &(struct vmc_prefault){.threads = 2}),
+		0);
+	for (size_t at = 0; at < 8 * MIB; at += 4095)
+		assert_int_equal(pool.base[at], 1);
+	vmc_pool_close(&pool);
+	remove_devdax(root);
+}
+
+/* What it grows by is taken from what the control group has left. */
+static void
+test_memory_limit(void **state)
+{
+	struct vmc_pool pool;
+	char root[MEDIA_ROOT];
+
+	(void)state;
+	assert_int_equal(vmc_pool_open(&pool, "/dev/shm", 8 * MIB, 0, NULL), 0);
+	if (!vmc_os_in_memory(pool.fd)) {
+		vmc_pool_close(&pool);
+		skip();
+	}
+	make_memory_limit(root, "20971520\n");
+	check_refused(&pool, 32 * MIB, ENOMEM);
+	assert_non_null(strstr(vmc_error_message(), "memory control group"));
+	assert_int_equal(vmc_pool_grow(&pool, 27 * MIB, NULL), 0);
+	remove_memory_limit(root);
+	vmc_pool_close(&pool);
+}
+
+/* In a child, on a file system of 16 MiB: what is wrong, or 0. */
+static int
+fill(const char *dir)
+{
+	struct vmc_pool pool;
+	struct stat st;
+
+	if (vmc_pool_open(&pool, dir, 4 * MIB, 0, NULL) != 0)
+		return 1;
+	memset(pool.base, 1, pool.size);
+	if (vmc_pool_grow(&pool, 17 * MIB, NULL) != -ENOSPC)
+		return 2;
+	/* what was refused has left no space taken */
+	if (pool.size != 4 * MIB || fstat(pool.fd, &st) != 0 ||
+		st.st_size != 4 * MIB || st.st_blocks != 4 * MIB / 512)
+		return 3;
+	if (vmc_pool_grow(&pool, 16 * MIB, NULL) != 0)
+		return 4;
+	for (size_t at = 0; at < pool.size; at += 4095)
+		if (pool.base[at] != (at < 4 * MIB))
+			return 5;
+	memset(pool.base, 1, pool.size);
+	vmc_pool_close(&pool);
+	return 0;
+}
+
+/* The same where it shows only in the middle: statfs tells of no limit. */
+static int
+fill_unannounced(const char *dir)
+{
+	fault_arm("fstatfs", 0, LONG_MAX, ENOSYS);
+	return fill(dir);
+}
+
+static void
+test_full_file_system(void **state)
+{
+	int (*const tests[])(const char *) = {fill, fill_unannounced};
+	char dir[] = "/tmp/vmc-test-XXXXXX";
+	bool refused = false;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	for (size_t i = 0; i < 4; i++) {
+		int result = process_on_file_system(dir, "tmpfs",
+			i % 2 ? "size=16m,huge=always" : "size=16m",
+			tests[i / 2]);
+		refused |= result == PROCESS_REFUSED;
+		if (result != 0 && result != PROCESS_REFUSED)
+			fail_msg("%zu: %d", i, result);
+	}
+	assert_int_equal(rmdir(dir), 0);
+	if (refused)
+		skip();
+}
+
 /* What stops prefaulting stops the growth. */
 static int
 stop_it(size_t done, size_t total, void *arg)
@@ -219,6 +343,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		RESIZE_TEST(test_resizing),
 		RESIZE_TEST(test_most),
+		RESIZE_TEST(test_end_of_device),
+		RESIZE_TEST(test_memory_limit),
+		RESIZE_TEST(test_full_file_system),
 		RESIZE_TEST(test_growing_failing),
 		RESIZE_TEST(test_growing_stopped),
 	};
