@@ -2,16 +2,16 @@
 /*
  * inherit.c -- caches over forks: whose is the pool?
  *
- * A child shares the pool with its parent, and has a copy of what the parent
- * knew of it. Once the parent is gone, that copy may be the truth: if nobody
+ * A child shares the pool with its parent, and has a copy of the parent's
+ * metadata. Once the parent has ended, that copy may be valid: if no process
  * has changed the pool since the fork (base/heritage.h), and if the copy is
  * whole. So daemon(3) may follow vmemcache_add().
  *
  * Whole means that no other thread of the parent was changing the cache when it
- * forked, as the child does not have that thread to go on. A copy of the memory
- * holds what each thread had written up to some point of its program. So a
- * thread tells in its stripe that it is about to change something (busy) before
- * it does, and takes that back after the last write:
+ * forked, as the child does not have that thread to finish the change. A copy
+ * of the memory holds what each thread had written up to some point of its
+ * execution. So a thread sets busy in its stripe before it changes anything,
+ * and clears it after the last write:
  *
  *	put or evict T                       fork, by another thread
  *	T1  busy = busy + 1                  F1  count the fork
@@ -22,38 +22,38 @@
  *	T4  changes
  *	T5  busy = busy - 1 (release)
  *
- * - The copy has T's busy at 1: the child leaves the cache alone for good.
- * - It has busy at 0 as T5 was done: all of T4 is in the copy, and in the pool.
- * - It has busy at 0 as T1 was not done: T1 comes after F3, so T3 after F1. T
+ * - T's busy is 1 in the copy: the child never uses the cache.
+ * - busy is 0 since T5 was done: all of T4 is in the copy, and in the pool.
+ * - busy is 0 since T1 was not done: T1 comes after F3, so T3 after F1. T
  *   changes the word before it changes anything else, and the child fails to
- *   become the owner, however late it asks.
- *   T1 cannot be late only for the eyes of F: T2 and F2 are the two sides of
- *   the fence of epochs (vmc_epoch_order(), vmc_epoch_fence()). T3 before F2 in
- *   T's program means T1 before F2, so it is in the copy; T3 after F2 finds F1.
- *   Where that fence cannot be had, the child inherits nothing; nor does it if
- *   another thread began to fork as well between F1 and F3, which T might count
- *   without that fence.
+ *   become the owner, however late it asks. T1 cannot be late only for the eyes
+ *   of F: T2 and F2 are the two sides of the fence of epochs
+ *   (vmc_epoch_order(), vmc_epoch_fence()). T3 before F2 in T's program means
+ *   T1 before F2, so it is in the copy; T3 after F2 finds F1. If the system
+ *   refuses that fence, the child inherits nothing; nor does it if another
+ *   thread began to fork between F1 and F3, which T might count without that
+ *   fence.
  *
- * Callbacks run while busy is above 0, so a fork within on_evict leaves nothing
- * to inherit; nor does one while a put waits for others (wait.c). What is the
- * thread's own, its limbo, what it has reserved, work and waits, changes while
- * busy is above 0 as well; but for its ring and its counters, each change of
- * which is a single store that publishes. What gets change is the policy, under
- * its lock, and the list of stripes, under its latch: if the copy of either is
- * held, the cache is not whole. (Who alone uses the cache writes stamps and the
- * clock without the lock; touch.c makes do with any.) Others change a thread's
- * limbo and reserve, or take its stripe over, under the policy's lock only. So
- * the owner may take over the stripes of threads that it does not have: they
- * are whole, as if these had ended. A stripe that was in the list, but not yet
- * in its place in the table, is taken over as well: nobody has its slot, or
- * nobody will at some time.
+ * Callbacks run while busy is above 0, so nothing can be inherited after a fork
+ * within on_evict, nor after one while a put waits for others (wait.c). A
+ * thread's own data (its limbo, its reserve, work and waits) also changes only
+ * while busy is above 0. Exceptions are its ring and its counters, each change
+ * of which is a single store. Gets change the policy, under its lock, and the
+ * list of stripes, under its latch: if the copy of either is held, the cache is
+ * not whole. (The sole user of a cache writes stamps and the clock without the
+ * lock; touch.c accepts any values.) Other threads change a thread's limbo and
+ * reserve, or take its stripe over, only under the policy's lock. So the new
+ * owner may take over the stripes of threads that do not exist in it: they are
+ * whole, as if these threads had ended. A stripe that was in the list, but not
+ * yet in its place in the table, is taken over as well, since its slot has no
+ * owner or will have none.
  *
- * The list of caches below is whole at any time. The heap that metadata is from
- * has handlers of its own. Metadata in a file is another thing that is shared,
- * with an owner of its own: the child does not inherit such a cache.
+ * The list of caches below is whole at any time. The heap of the metadata has
+ * fork handlers of its own. Metadata in a file is also shared, and has its own
+ * owner: the child does not inherit such a cache.
  *
- * What threads had that the child has not: touches in rings are drained, what
- * is reserved is recalled, what waits in limbos is freed, as if they had ended.
+ * For threads that the child does not have, touches in rings are drained,
+ * reserves recalled and limbos freed, as if these threads had ended.
  */
 #include "space.h"
 #include "visit.h"

@@ -2,23 +2,23 @@
 /*
  * resize.c -- a larger or a smaller pool while it is in use
  *
- * Growing is for the modules below: the file gets longer within the mapping
- * that it has (pool/pool.c), and the new blocks are free (extent_resize.c).
+ * The modules below do the growing: the file gets longer within its mapping
+ * (pool/pool.c), and the new blocks are marked free (extent_resize.c).
  *
  * Shrinking goes in these steps. `limit` is the number of blocks wanted.
  *
- *   1. Blocks from the limit on are closed: given out no more. All work that
- *      began before that is waited for (wait.c); from then on a closed block
- *      that is in use has a value that is in the index, or is reserved, or is
- *      held by pins or by who runs a callback.
- *   2. Entries are evicted, the policy's victims, until the others fit.
+ *   1. Blocks from the limit on are closed: no longer allocated. All work that
+ *     began before that is waited for (wait.c). From then on a closed block in
+ *     use belongs to a value that is in the index, reserved, pinned, or passed
+ *     to a callback that runs.
+ *   2. The policy's victims are evicted until the other entries fit.
  *   3. Each value with closed blocks is moved, unless it is pinned (below).
- *   4. Steps 2 and 3 again for what was somebody's victim at that moment, and
- *      was given back since; until nothing comes of it. What is left stays, and
- *      with it all blocks up to the last one that is in use: EBUSY.
- *   5. When all readers have gone that were in an epoch by now, the file gets
- *      shorter. A get that is still copying from there would be ended by
- *      SIGBUS.
+ *   4. Steps 2 and 3 are repeated, for values that were another thread's
+ *     victims at that moment and were given back since, until that moves no
+ *     more. If values are left, all blocks up to the last one in use stay:
+ *     EBUSY.
+ *   5. When all readers that were in an epoch have left it, the file is
+ *     shortened. (A get that still copied from there would raise SIGBUS.)
  *
  * Moving a value V with entry E, by M, while others get, pin and evict it:
  *
@@ -31,29 +31,29 @@
  *   M7  the closed blocks are given back, to nobody
  *
  * A get reads the runs once (acquire), and finds the old ones or the new ones
- * (M4, after M1). Either have the bytes of V until the get is over: nobody gets
- * a closed block before step 5, which waits for the get. So it needs not to
- * know, and waits for nothing. E stays what it is: its place in the policy, its
- * uses, timer and version do not change, and the get's look at the state means
- * what it always did.
+ * (M4, after M1). Both have the bytes of V until the get ends: no thread is
+ * given a closed block before step 5, which waits for the get. So the get needs
+ * no check and never waits. E keeps its place in the policy, its uses, timer
+ * and version, and the get's check of the state means the same as without a
+ * move.
  *
- * A claim or a pin would have the runs for good. Both are a compare-and-swap of
- * the state, and wait while that is MOVING, for M4 and M5; after that they know
- * the new runs (release M5, acquire there). If either came before M3, M3 fails,
- * and the move is undone: nobody knows of the new blocks. What changes E under
- * the latch, as a store over it does, comes before M2 or after M6.
+ * A claim or a pin would keep the runs. Both are a compare-and-swap of the
+ * state, and wait while that is MOVING, for M4 and M5; after that they read the
+ * new runs (release M5, acquire there). If either came before M3, M3 fails, and
+ * the move is undone: no other thread knows the new blocks. A change of E under
+ * the latch, such as a store over it, comes before M2 or after M6.
  *
- * Is it still V that M finds in M2? Closed blocks are given out no more: so an
- * entry with the same runs, some of which are closed, has the same value.
+ * Is the value that M finds in M2 still V? Closed blocks are not allocated: so
+ * an entry with the same runs, some of which are closed, has the same value.
  *
- * Rejected: another entry in E's place, as for another expiry (renew.c). It
- * would need a place in the policy and a timer, and E's blocks below the limit
- * would be reused under who reads them.
+ * Rejected: a new entry in E's place, as for another expiry (renew.c). It would
+ * need a place in the policy and a timer, and E's blocks below the limit would
+ * be reused while readers copy from them.
  *
  * One thread at a time resizes a cache. Callbacks run while values are evicted;
- * they may do all but resize the cache. If one does not return, what was closed
- * is given out again, once no reader is left there: the cache is as large as it
- * was.
+ * they may do anything except resize the cache. If one does not return, the
+ * closed blocks are opened again once no reader is left there: the cache is as
+ * large as before.
  */
 #include "claim.h"
 #include "expire.h"

@@ -2,43 +2,45 @@
 /*
  * share.c -- how spaces share the pool: quotas, reservations, whose victims
  *
- * Each era (space.c) has an instance of the cache's policy, which says what it
- * would lose next. Here is decided who loses something.
+ * Each era (the contents of a space between two clears, space.c) has an
+ * instance of the cache's policy, which knows its next victim. This file
+ * decides which era loses an entry.
  *
- * Quota. A put's blocks are the era's before they are taken from the pool:
- * `held` grows by compare-and-swap, and only up to the quota. So it holds at
- * every moment, whatever the number of threads. If there is no room, the era's
- * own victims go first. A value that replaces another may be over by the blocks
- * of the old one, until that goes; so may one that was reserved before a clear.
+ * Quota. A put counts its blocks for the era before it takes them from the
+ * pool: `held` grows by compare-and-swap, and only up to the quota. So the
+ * quota holds at every moment, with any number of threads. If there is no room,
+ * the era's own victims go first. A value that replaces another may exceed the
+ * quota by the blocks of the old one until that goes; so may a value that was
+ * reserved before a clear.
  *
  * Reservation. Victims for room in the pool are chosen under the policy's lock,
- * and count as `claimed` from then on. An era has victims for others only while
- * more than its reserved blocks would stay, of what is there: what a put is
- * about to bring may take the place of what is there. Its own puts take what it
- * has.
+ * and count as `claimed` from then on. Others take victims from an era only
+ * while it would keep more than its reserved blocks, counting only values that
+ * are there, not those about to be put. The era's own puts may take any of its
+ * entries.
  *
- * Whose victim, where several have more than that: whose next victim came to
- * where it is longest ago. Policies that have their rows in common have a clock
- * in common, rows opened, or for adaptive.c blocks that came. To compare all
- * would take time in proportion to the spaces. So the one that lost something
- * last is compared with the next few in a ring of all that hold something; the
- * oldest loses next. One that holds much and is used seldom is found within
- * some thousand evictions among 10,000, and then loses until it is not the
- * oldest any more. Rejected: a choice at random, by number of spaces or by
- * blocks, which takes from those that are used as much as from others; one
- * order for all, in which a quota or a reservation would have to pass over what
- * others hold.
+ * Whose victim, if several eras have more than that: the era whose next victim
+ * reached its position longest ago. Policies that share their rows share a
+ * clock: the number of rows opened, or in adaptive.c of blocks inserted.
+ * Comparing all eras would take time proportional to the spaces. So the era
+ * that lost an entry last is compared with the next few in a ring of all eras
+ * that hold something; the oldest loses next. Among 10,000 spaces, one that
+ * holds much and is seldom used is found within some thousand evictions, and
+ * then loses entries until it is no longer the oldest. Rejected: a random
+ * choice, by spaces or by blocks, which takes from spaces in use as much as
+ * from others; one order for all, in which a quota or a reservation would have
+ * to skip the entries of others.
  *
- * While there are spaces no thread has victims in reserve (claim.c): what it
- * took there could have become its space's reservation by the time of its use.
- * So each put that evicts takes the lock.
+ * While there are spaces no thread has victims in reserve (claim.c): by the
+ * time it uses them they may belong to the part that is reserved for their
+ * space. So each put that evicts takes the lock.
  *
- * What was cleared. Ended eras are in a ring. Their nodes go before anything is
- * evicted; each put of a space and each clear takes a few, needed or not, so
- * that metadata comes back and numbers do. `reclaimable` says whether it is
- * worth taking the lock: not where all that is left is pinned, or being stored.
- * The policy that evicts nothing has no nodes: there the index is searched,
- * from where the last search ended.
+ * Cleared entries. Eras that have ended are in a ring. Their nodes are freed
+ * before anything is evicted. Each put of a space and each clear frees a few,
+ * even if no room is needed, so that metadata and the numbers of eras become
+ * free. `reclaimable` says whether taking the lock is worthwhile: it is not if
+ * all that is left is pinned or being stored. The policy NONE has no nodes:
+ * there the index is searched, from where the last search ended.
  */
 #include "space.h"
 

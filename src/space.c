@@ -3,22 +3,23 @@
  * space.c -- spaces: making and deleting them, and clearing in constant time
  *
  * A space is a handle (the head of struct vmemcache) with keys of its own in
- * the index of its cache: keys are hashed with a seed of the space's, and an
- * entry has the number of its era behind the key, which is compared with it. So
- * what another space has under the same key is not found, whatever the hashes.
+ * the index of its cache: keys are hashed with a seed of the space, and an
+ * entry has the number of its era behind the key, which is compared with the
+ * key. So an entry of another space with the same key is not found, whatever
+ * the hashes.
  *
- * What a space holds is of its current era. An era has an instance of the
- * cache's policy, which orders its nodes; the instances have their rows in
- * common (policy/rows.h), so a small space takes less than two kilobytes. To
- * clear a space is to give it another era: one store. From then on no call
- * finds what is of the old one, as each compares numbers. What the old one
- * holds is still in the index, and its policy says where: it is taken before
- * anything is evicted (share.c). Rejected: a list of the space's entries to be
- * walked, time in proportion to them; an index for each, which takes 16 KiB and
- * more.
+ * An era is the contents of a space between two clears. It has an instance of
+ * the cache's policy, which orders its nodes; the instances share their rows
+ * (policy/rows.h), so a small space takes less than two kilobytes. To clear a
+ * space is to give it a new era: one store. From then on no call finds an entry
+ * of the old era, as each call compares the numbers. The old entries are still
+ * in the index, and the old era's policy leads to them: they are removed before
+ * anything is evicted (share.c). Rejected: walking a list of the space's
+ * entries, which takes time proportional to them; an index for each space,
+ * which takes 16 KiB or more.
  *
- * Who may have an era. Its memory is never given back before the cache is
- * closed, and neither is that of a space; their numbers are used again:
+ * Which threads may use an era. The memory of eras and spaces is not freed
+ * before the cache is closed; their numbers are used again:
  *
  *   reads      load it from the space within an epoch, and have done with it
  *              when they leave that
@@ -28,22 +29,24 @@
  *   entries    count in refs, from when they are made until they are retired:
  *              a node in a ring whose entry is LIVE leads to an era, too
  *
- * An era that has ended, whose epoch has passed after that, and that has no
- * refs is had by nobody: no read can still load it, and no change begin with
- * it. Then its policy is destroyed and its number is free. All this is done
- * under the policy's lock. So no entry is ever taken for one of another era.
+ * No thread uses an era that has ended, after whose end an epoch has passed,
+ * and that has no refs: no read can still load it, and no change begin with it.
+ * Then its policy is destroyed and its number is free. All this is done under
+ * the policy's lock. So no entry is ever taken for one of another era.
  *
- * Items. What comes and goes is counted in a word that has a bit for the end
- * of the era. Whoever counts sees whether it had ended: then it counts as
- * cleared, what comes at once, and what goes not again. The end itself counts
- * what was there. So each item counts as removed once.
+ * Counting entries. Insertions and removals are counted in a word that also has
+ * a bit for the end of the era. The thread that counts sees whether the era had
+ * ended. If so, an insertion counts as cleared at once, and a removal is not
+ * counted again. The end of the era counts the entries that were there. So each
+ * entry counts as removed once.
  *
- * Callbacks. Another thread may evict what is the space's, and call its
- * callbacks, while it is deleted. It says so in `calling`, then looks whether
- * the era has the space still; who deletes takes the space away from the era,
- * then waits until nobody is calling. A fence on either side sees to it that
- * one of them sees the other. spaces_call_back is set before what the functions
- * are to be told of is stored: who has claimed that sees it.
+ * Callbacks. Another thread may evict an entry of the space, and call its
+ * callbacks, while the space is deleted. That thread sets `calling`, then
+ * checks that the era still has the space; the thread that deletes takes the
+ * space away from the era, then waits until `calling` is clear. A fence on both
+ * sides makes sure that one of them sees the other. spaces_call_back is set
+ * before any entry for these callbacks is stored: a thread that has claimed
+ * such an entry sees it.
  */
 #include "space.h"
 

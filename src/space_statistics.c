@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * space_statistics.c -- what is told of spaces, and checked
+ * space_statistics.c -- statistics of spaces, and their consistency check
  *
- * Gets are counted by thread and by the number of the space, stores and
- * removals in the space, and what is there in its era (space.c): atomically, as
- * any thread may evict what is the space's. The number of a space that was
- * deleted is used again, so a space knows what was counted before it.
+ * Gets are counted per thread and number of the space; stores and removals in
+ * the space; the entries that are there in its era (space.c). The counting is
+ * atomic, as any thread may evict the space's entries. The number of a deleted
+ * space is used again, so a new space keeps what was counted before it.
  *
  * Eras are read under the policy's lock, under which they begin and end.
  */

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * statistics.c -- what a cache tells of itself
+ * statistics.c -- the statistics of a cache
  *
- * Counters are per thread (stripe.h), and summed when somebody asks. Everything
- * else is asked of the module that knows it. Nothing here is on the way of an
- * operation.
+ * Counters are per thread (stripe.h), and summed when a call asks for them. All
+ * other figures come from their modules. No operation runs code of this file.
  *
- * Those of the cache are of all that is in it, whatever the space; what was
- * cleared and is still there for nobody counts as removed. Those of a space are
- * its own (space.c).
+ * Figures of the cache include all spaces. Entries that were cleared and are
+ * not yet freed count as removed. Figures of a space are its own (space.c).
  */
 #include "cache.h"
 

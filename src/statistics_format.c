@@ -2,8 +2,8 @@
 /*
  * statistics_format.c -- statistics as text: for people, JSON, Prometheus
  *
- * One table names the figures, and each format is a way through it. A figure is
- * a number, or a table of numbers by one or two labels. The names are those of
+ * One table names the figures, and each format walks through it. A figure is a
+ * number, or a table of numbers by one or two labels. The names are those of
  * the members of struct vmemcache_statistics; Prometheus wants "_total" behind
  * counters as well.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * store.c -- putting with conditions, and over what is there
+ * store.c -- putting with conditions, and replacing values
  *
  * A store of a new key is a put (put.c). A replacement is one step of the
  * index: the new entry N is built unseen, with blocks of its own, and then it
@@ -9,10 +9,11 @@
  * those of a victim. So the pool holds both for a moment, and making room for N
  * does not evict O (`spared`).
  *
- * What is decided about O is decided while O's stripe of the index is latched:
- * whether it is there, which version it has, and who is to finish it. An entry
- * leaves the index under that latch only, so O is in it from the decision to
- * the exchange: the moment at which the store takes place. O is then
+ * All decisions about O are made while O's partition of the index is latched:
+ * whether it is there, which version it has, and which thread finishes it. An
+ * entry leaves the index only under that latch, so O is in it from the decision
+ * to the exchange, which is the moment at which the store takes place. O is
+ * then
  *
  *   LIVE        claimed (LIVE -> EVICTING, compare and swap), so that nobody
  *               else evicts it; exchanged; then finished by the store: DEAD,
@@ -23,20 +24,21 @@
  *               finds the same under the latch (unclaim() in claim.c)
  *   DEAD        never: who makes it that has taken it out of the index before
  *
- * So O has one owner who finishes it, whoever exchanges it: blocks are freed
+ * So exactly one thread finishes O, whichever exchanges it: blocks are freed
  * once (tests/model/replace.pml). An evict of O's key that finds O exchanged
- * has evicted nothing that anybody could still find: it looks again, or says so
- * (evict_key()).
+ * has evicted nothing that a get could still find: it looks the key up again,
+ * or reports that (evict_key()).
  *
- * The policy lets go of O later, with others: taking its lock for each would
- * cost threads that store more than the storing. Meanwhile O is DEAD and in
- * the stripe's `replaced`, where the policy and rows that it has handed over
- * may still lead to it; so it is not retired before they do not. Who claims it
- * as a victim finds it not LIVE, and leaves it. Where O is pinned it is the
- * last unpin that retires it: so the policy lets go of it before it is DEAD.
+ * O is taken out of the policy later, together with others: taking the policy's
+ * lock for each would cost more than the storing if several threads store.
+ * Meanwhile O is DEAD and in the thread's list `replaced`. The policy, and rows
+ * that it has given to threads, may still lead to O, so it is not retired until
+ * they do not. A thread that tries to claim it as a victim finds it not LIVE,
+ * and leaves it. If O is pinned, the last unpin retires it: so then it is taken
+ * out of the policy before it is DEAD.
  *
- * Rejected: evicting O and putting N, which lets readers miss; a value that is
- * written over in place, which they would see in part.
+ * Rejected: evicting O and putting N, as readers would miss in between;
+ * overwriting the value in place, as readers would see parts of both.
  */
 #include "store.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * stripe.c -- the table of a cache's stripes, by thread slot
+ * stripe.c -- the table of a cache's stripes (per-thread state), by thread slot
  *
  * The first 64 pointers are in the cache itself; further ones come in groups
  * of 128, 256, ... as threads appear, so there is no limit to plan for and no
@@ -10,19 +10,20 @@
  * wins the compare and swap, the other frees its own. A stripe is only made by
  * the thread whose slot it is.
  *
- * Those in use are in a list, so that what goes through all stripes, under the
- * policy's lock, takes as long as there are threads that use the cache, not as
- * there ever were. A latch guards its links and the spare stripes; the next
- * ones are followed without it, as only the holder of the policy's lock takes
- * any out, and a new one comes first. To take a stripe over, its place in the
- * table is emptied under the lock of the threads' registry, while no thread has
- * the slot: whoever gets the slot later finds the place empty, and makes a
- * stripe of its own; all that the old owner did there happened before, as it
- * left under that lock. Another list holds all stripes that were ever made, as
- * their counters count on; it only grows, so anybody may follow it.
+ * Stripes in use are in a list, so that passing through all of them, under the
+ * policy's lock, takes time proportional to the threads that use the cache, not
+ * to all threads there ever were. A latch guards its links and the spare
+ * stripes. The links are followed without it: only the holder of the policy's
+ * lock removes a stripe, and new ones are added at the front. To take a stripe
+ * over, its place in the table is emptied under the lock of the threads'
+ * registry, while no thread has the slot. A thread that gets the slot later
+ * finds the place empty, and makes its own stripe; all writes of the old owner
+ * happened before, as it left under that lock. Another list holds all stripes
+ * ever made, since their counters still count; it only grows, so any thread may
+ * follow it.
  *
- * Stripes are mapped, not allocated: page-aligned, so no two share a line, and
- * zeroed.
+ * Stripes are mapped, not allocated: page-aligned, so that no two share a cache
+ * line, and zeroed.
  */
 #include "stripe.h"
 

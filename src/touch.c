@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * touch.c -- from the rings to the policy
+ * touch.c -- passing access records (touches) from the rings to the policy
  *
  * Every get and every put leaves a touch in its thread's ring; a thread that
  * holds the policy's lock takes the touches out. Touches of puts are never
@@ -8,8 +8,8 @@
  * lost if the ring is full and the lock is taken. A thread that alone uses the
  * cache loses none: LRU is exact for it.
  *
- * Where the policy counts uses (policy/queues.c), a get counts one in the entry
- * and that is all: only puts leave touches, and what follows is not for it.
+ * If the policy counts uses (policy/queues.c), a get only counts one in the
+ * entry: only puts leave touches, and the rest of this comment does not apply.
  *
  * If several threads get the same entries, bringing an entry to the front each
  * time costs more than the get: its cache line, and those of the order, move
@@ -22,19 +22,19 @@
  * an entry is that in which its touch was passed to the policy.
  *
  * A thread that alone uses the cache leaves out nothing, and its order is
- * exact: at once if no other is known, else when it has had some 3,000 hits
- * while no other called. It is the cache's sole user then, until any other
- * calls. Its touches have ticks of the policy's clock, and those of entries in
- * the hot set are nothing but a stamp there (lru/hot.c): no ring, no lock. What
- * is in its ring meanwhile has ticks, too, by which the policy gives each its
- * place. One thread writes the clock and the stamps without the lock, the sole
- * user; it is that before it does, and looks each time. For a moment there may
- * be two, the former one not having seen yet that it is not: then two uses have
- * the same tick, or the clock goes back by some. Where several threads use the
- * cache at the same time no order is promised to that degree, and nothing else
- * depends on it: hot.c and take_hot() in lru.c say what they make of such
- * stamps. Who gets the stripe of a sole user that has gone is the sole user:
- * nobody else has called since.
+ * exact: at once if there has been no other thread, else after some 3,000 hits
+ * without a call of another thread. It is the cache's sole user then, until
+ * another thread calls. Its touches carry ticks of the policy's clock. For an
+ * entry in the hot set a touch is only a stamp there (lru/hot.c): no ring, no
+ * lock. Touches in its ring carry ticks as well, by which the policy orders
+ * them. Only the sole user writes the clock and the stamps without the lock; it
+ * checks each time that it is still the sole user. For a moment two threads may
+ * take themselves for it, while the former one has not yet seen the change:
+ * then two uses have the same tick, or the clock goes back a little. If several
+ * threads use the cache at the same time, no exact order is promised, and
+ * nothing else depends on it: hot.c and take_hot() in lru.c say how they treat
+ * such stamps. A thread that gets the stripe of a sole user that has ended
+ * becomes the sole user: no other thread has called since.
  */
 #include "cache.h"
 #include "space.h"

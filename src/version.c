@@ -1,42 +1,43 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * version.c -- from when on a cache keeps versions
+ * version.c -- when a cache begins to keep versions
  *
- * An entry takes eight bytes for its version. So values that are put before
- * anybody has asked for a version have none, and report VMC_VERSION_NONE; but
- * of one key no two values may ever be told to have the same. The first who
- * asks sets `versions_wanted`, and goes on only when every put that has found
- * it unset is over; then `versions_kept` says that this was done.
+ * An entry takes eight bytes for its version. So values that are put before any
+ * call has asked for a version have none, and VMC_VERSION_NONE is reported for
+ * them; but no two values of one key may ever be reported with the same
+ * version. The first call that asks sets `versions_wanted`, and goes on only
+ * when every put that has found it unset has ended; then it sets
+ * `versions_kept`.
  *
- * Why nobody is told NONE of two values of a key. Call A the moment at which
- * versions_kept is set: whoever tells a version has seen it set (acquire, and
- * release here). All that is published in the index without a version is so
- * before A, as below, and that is seen by who tells (the acquire of `work`
- * here, or the chain of both). At A a key has one value at most in the index.
- * What it had before that has been taken out of the index before A, and who
- * looks the key up after A finds what is there during his look, or finds later
- * that what he found is DEAD. So of the values without a version only the one
- * that is there at A is ever told of, and what follows it has a version, drawn
- * once and above NONE.
+ * Why NONE is never reported for two values of a key. Let A be the moment at
+ * which versions_kept is set: a call that reports a version has seen it set
+ * (acquire, and release here). All values that are published in the index
+ * without a version are published before A (see below), and the reporting call
+ * sees them (the acquire of `work` here, or the chain of both). At A a key has
+ * at most one value in the index. Earlier values were taken out of the index
+ * before A, and a call that looks the key up after A finds a value that is
+ * there during its lookup, or finds later that the one it found is DEAD. So of
+ * the values without a version only the one that is there at A is ever
+ * reported, and the following values have a version, drawn once and above NONE.
  *
  * Why no put publishes without a version after A. A put P makes its `work` odd,
- * fences by vmc_epoch_order(), looks at versions_wanted after the last callback
- * that it may run, and publishes before `work` is even again, which it is
- * during callbacks and waits. Who asks sets versions_wanted, fences all threads
- * (vmc_epoch_fence()), and then looks at the `work` of each. If the order of
- * P comes after that fence, P sees the flag; if it comes before, the look sees
- * P's work odd, or what followed (wait.c says the same of its looks). An odd
- * one is waited for until it changes: then P is over, or at a callback after
- * which it looks again. A thread whose stripe the look does not see yet has
- * made it after the fence. Work that is odd ends by itself, so the wait does,
- * too; who asks has no work of its own in hand, so nobody waits for it.
+ * calls vmc_epoch_order(), reads versions_wanted after the last callback that
+ * it may run, and publishes before `work` is even again. (`work` is even during
+ * callbacks and waits.) The asking thread Q sets versions_wanted, issues the
+ * process-wide fence (vmc_epoch_fence()), and then reads the `work` of each
+ * thread. If P's order comes after that fence, P sees the flag; if it comes
+ * before, Q reads P's work as odd, or a later value (as in wait.c). Q waits
+ * until an odd value changes: then P has ended, or is at a callback, after
+ * which it reads the flag again. A thread whose stripe Q does not see yet has
+ * made it after the fence. Odd work ends by itself, so the wait ends, too; Q
+ * has no work in progress, so no thread waits for it.
  *
- * The callback on_remove is told versions, and cannot ask. It is set while no
- * other call is under way, and sets versions_wanted itself: that moment is A
- * for what it tells.
+ * Versions are also passed to the callback on_remove, which cannot ask for
+ * them. It is set while no other call is in progress, and setting it sets
+ * versions_wanted: that moment is A for the versions it gets.
  *
- * Versions are drawn from the stripe's own, of which it takes 64 at a time from
- * the cache: no line that threads share is written by each store.
+ * A thread takes 64 versions at a time from the cache: so not every store
+ * writes to a cache line that threads share.
  */
 #include "version.h"
 

@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * visit.c -- what a thread does besides while it has the policy's lock
+ * visit.c -- maintenance that a thread does while it holds the policy's lock
  *
  * A thread takes the lock when it needs victims (claim.c), and seldom
- * otherwise. Then it feeds the policy what could change its choice, and fills
- * its own reserve, so that it need not come back soon. Now and then it looks at
- * other threads: it drains their rings, recalls reserves that their owners do
- * not use, and takes what threads that have gone have left.
+ * otherwise. Then it passes the touches to the policy that could change its
+ * choice, and fills its own reserve, so that it does not need the lock again
+ * soon. Every few visits it looks at other threads: it drains their rings,
+ * recalls reserves that their owners do not use, and takes over what threads
+ * that have ended have left.
  *
- * A thread that ends takes its stripe out of use itself: else those who stay
- * would have to look at the stripes of all who ever came, and the policy would
- * keep memory for them. What it has retired becomes the cache's estate, which
- * the next thread that looks at others takes into its own limbo. It has given
- * its slot back by then, so another thread may have slot and stripe already,
- * with all that is in it; then there is nothing to do. Where a thread ended
- * without that, others find that its slot is nobody's.
+ * A thread that ends takes its stripe out of use: otherwise other threads would
+ * have to look at the stripes of all threads there ever were, and the policy
+ * would keep memory for them. The objects that it has retired become the
+ * cache's estate, which the next thread that looks at others takes into its own
+ * limbo. By then it has given its slot back, so another thread may already have
+ * the slot and the stripe, with all that is in it; then there is nothing to do.
+ * If a thread ended without this, other threads find that its slot has no
+ * owner.
  *
- * Everything here is under the policy's lock, so one thread at a time does it;
- * the owners of rings and reserves go on meanwhile (policy/ring.h,
+ * Everything here runs under the policy's lock, so one thread at a time does
+ * it; the owners of rings and reserves go on meanwhile (policy/ring.h,
  * policy/reserve.h).
  */
 #include "visit.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vmemcache.c -- the public calls of 0.8 and their like: check the arguments,
- * call the composer, translate its result into -1 and errno
+ * vmemcache.c -- the public calls of 0.8 and similar ones: check the arguments,
+ * call the cache core, translate its result into -1 and errno
  *
  * No logic lives here. What each call means, and every errno, is in
  * libvmemcache.h.

@@ -1,37 +1,37 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * wait.c -- a put that does not get its blocks as others have them in hand
+ * wait.c -- a put that waits for blocks which other puts and evictions hold
  *
- * Blocks are in hand, and cannot be evicted, from when a put takes them until
- * its entry is LIVE, and from when a victim is claimed until what it had is
- * free. All that takes a bounded time, but for on_evict in it. So each thread
- * counts its `work` up when it begins, and when it ends or calls on_evict: odd
- * is a thread that will end by itself. A put that finds too little waits until
- * one of these counts changes, and tries again; while it waits it has nothing
- * in hand, its own count is even, and it holds no lock. So nobody waits for who
- * waits, and each wait ends.
+ * Blocks are in use by a thread, and cannot be evicted, from when a put takes
+ * them until its entry is LIVE, and from when a victim is claimed until its
+ * blocks are free. All that takes a bounded time, except an on_evict callback
+ * in it. So each thread increments its count `work` when it begins, and when it
+ * ends or calls on_evict: odd means that the thread will end by itself. A put
+ * that finds too few blocks waits until one of these counts changes, and tries
+ * again; while it waits it holds no blocks and no lock, and its own count is
+ * even. So no thread waits for a waiting thread, and each wait ends.
  *
- * When to give up (ENOSPC). The put W looks at all counts, tries, and looks
- * again. If neither look finds an odd one, and the sum is the same, nobody had
- * anything in hand while W tried, but in callbacks. For let P have taken what W
- * missed: its count was odd before that. Before each look W puts a fence into
- * the program of every thread (base/epoch.h; where the system has none, P has
- * fenced after its count). If P's store comes before the fence of the first
- * look, that sees the odd count, or the one of P's end: then what P took was
- * free, or LIVE and in its ring, before W tried (release in work_ends(),
- * acquire here). If it comes after that fence, it comes before the second one,
- * as W has missed what P took after the store; so the second look sees a count
- * that is odd, or has changed.
+ * When to give up (ENOSPC). The put W reads all counts, tries, and reads them
+ * again. If neither read finds an odd count, and the sum is the same, no thread
+ * held blocks while W tried, except in callbacks. Proof: let P have taken the
+ * blocks that W lacked; its count was odd before that. Before each read W
+ * issues a process-wide fence (base/epoch.h; if the system has none, P issues a
+ * fence after its count). If P's store of the odd count comes before the first
+ * fence, the first read sees it, or the count of P's end: then the blocks that
+ * P took were free, or its entry LIVE and in its ring, before W tried (release
+ * in work_ends(), acquire here). If it comes after the first fence, it comes
+ * before the second one, as W lacked the blocks that P took after the store; so
+ * the second read sees a count that is odd, or has changed.
  *
- * Who waits would starve where others put all the time: a value as large as the
- * pool fits only when no other put is under way. So a put lets those who wait
- * have theirs first (`waits` is odd), before it takes anything. They become
- * fewer and fewer then, and each gets its turn. A put within on_evict goes
- * ahead: its thread has victims in hand. Nobody is said to wait while it may
- * run a callback, so where on_evict is set others are not kept back, and a
- * large value may have to try often.
+ * A waiting put would starve if others put all the time: a value as large as
+ * the pool fits only when no other put is in progress. So before a put takes
+ * any blocks, it lets the waiting ones go first (`waits` is odd). Their number
+ * falls then, and each gets its turn. A put within on_evict goes ahead, since
+ * its thread holds victims. A put is not marked as waiting while it may run a
+ * callback: so if on_evict is set, others are not held up, and a large value
+ * may have to try often.
  *
- * Threads that are not there, as after a fork, are not waited for.
+ * No put waits for threads that do not exist in a child of fork(2).
  */
 #include "cache.h"
 

@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * walk.c -- every item once, in the order of the index
+ * walk.c -- showing every entry once, in the order of the index
  *
- * A step of the index hands over the entries of some positions while the stripe
- * of the index is latched: there an entry that is in the index is not freed,
- * and is pinned without an epoch. Then, with no lock held, the callback sees
- * one after the other. The cursor is the position of the next one, which means
- * the same however the index grows or shrinks (index.h).
+ * A step of the index yields the entries of some positions while their
+ * partition of the index is latched: under the latch an entry of the index is
+ * not freed, so it can be pinned without an epoch. Then, with no lock held, the
+ * entries are passed to the callback one by one. The cursor is the position of
+ * the next entry, which stays valid however the index grows or shrinks
+ * (index.h).
  *
  * Entries of one hash have the same position, so the walk pauses between
- * positions only. A step may hand over more entries than there is room for:
- * then they are let go of, and it is done again with more room. So no entry is
- * forgotten for lack of memory, and no callback sees one twice.
+ * positions only. If a step yields more entries than there is room for, they
+ * are unpinned, and the step is repeated with more room. So no entry is lost
+ * for lack of memory, and no callback sees one twice.
  *
  * Clearing the cache is a walk that removes. It does not wait for callbacks of
- * others that are evicting an entry: that leaves the index at once. Clearing a
- * space ends its era, and there is nothing left to remove (space.c); but if
- * somebody is to be told of each, it is walked after that.
+ * threads that are evicting an entry: such an entry leaves the index at once.
+ * Clearing a space ends its era, and nothing is left to remove (space.c); but
+ * if on_remove is set, the old era is walked after that.
  *
- * All spaces are in one index. A walk of one meets what the others have, too,
- * and passes it over.
+ * All spaces are in one index. A walk of one space also meets the entries of
+ * the others, and skips them.
  *
- * What goes after it was pinned is shown all the same: it was there. What comes
- * is met if its position is still to come.
+ * An entry that goes after it was pinned is shown all the same. An entry that
+ * comes is shown if its position is still to come.
  */
 #include "claim.h"
 
