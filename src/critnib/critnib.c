@@ -23,11 +23,11 @@
  *   place with other bits before this nibble gets a node above it. Leaves of
  *   the same hash are chained in bags instead.
  *
- * Removals undo it: fewer bags where one has become nearly empty, groups are
- * joined and tables halved, a node of few leaves goes back into the bag above,
- * one whose only child is a node is left out. All of that is best effort:
- * without memory it is tried again later. What has no leaf any more goes in any
- * case, as that needs none.
+ * Removals undo this: bags that are nearly empty are merged, groups are joined
+ * and tables halved, a node with few leaves goes back into the bag above, and a
+ * node whose only child is a node is left out. All of that is best effort:
+ * without memory it is tried again later. Bags and nodes without a leaf are
+ * always removed, as that needs no memory.
  *
  * Writers latch their stripe. Readers run with them and with each other, and
  * find every leaf that is there during all of the find:
@@ -36,10 +36,10 @@
  * - a group is never rearranged. Another one is filled, with the same leaves,
  *   and the words that lead to it are stored by release, which pairs with the
  *   acquire by which a find loads them. From then on the old group stays as it
- *   is until its readers' epoch has passed. So whoever reads it has loaded the
- *   word before, within his find, and meets what was there then: a leaf that
- *   has been there all the while is in the old group, in the new one, or in
- *   both. The same goes for tables: an old one leads to groups that were the
+ *   is until its readers' epoch has passed. So a reader of it has loaded the
+ *   word before, within its find, and sees the leaves of that moment: a leaf
+ *   that has been there all the while is in the old group, in the new one, or
+ *   in both. The same goes for tables: an old one leads to groups that were the
  *   index's when, or after, the find loaded what leads to the table;
  * - a bag is chained by a link that takes the place of the last leaf, which is
  *   in the chained bag before: a reader finds it in the one or, having met the
@@ -49,10 +49,10 @@
  *   the old node, retired perhaps, but as it was: a node below is never emptied
  *   when its leaves have moved up. A root is, but only without a leaf.
  * Nothing has to be looked at twice. A leaf that is removed meanwhile may be
- * found too, in an old group even after its word was cleared in the new one:
- * whoever removes a leaf retires it, and whoever finds one asks it whether it
- * still counts, and if it does not, looks again: it loads the words anew, and
- * these are those of the removal or later ones.
+ * found too, in an old group even after its word was cleared in the new one: a
+ * removed leaf is retired, and a reader that finds one checks whether it is
+ * still valid. If not, the reader looks again: it loads the words anew, which
+ * are those of the removal or later ones.
  *
  * Measured with 1.5 * 10^6 random hashes: 17.5 bytes a leaf when filled, 19.8
  * after as many were exchanged, where linear hashing takes 27.3 and 28.6.

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * critnib_group.c -- groups of bags, made anew whenever bags are split or
- * joined
+ * critnib_group.c -- groups of bags, replaced whenever bags are split or joined
  *
  * Which nibbles share a bag is mostly decided bag by bag (regroup): a full one
  * is cut in two where that leaves the halves most alike, and neighbours that
- * fit into one bag are joined. Bags that stay as they are are copied whole, so
- * that the work is that of one bag, not of all the group's leaves. Where that
- * does not do, or a bag has a link, all nibbles are arranged anew, from the
- * first on: as many as fill a bag by FILL.
+ * fit into one bag are joined. Unchanged bags are copied whole, so that the
+ * work is that of one bag, not of all leaves of the group. If that does not
+ * suffice, or a bag has a link, all nibbles are distributed again, from the
+ * first on: as many per bag as fill it to FILL.
  *
  * A group is never rearranged: another one is filled, then the words of the
  * table that lead to the old one are stored, and the old one is retired. All
- * here is called under the stripe's latch. What is too much for the memory
- * there is is left as it was.
+ * functions here are called under the partition's latch. Without memory the
+ * group stays unchanged.
  */
 #include "critnib_internal.h"
 

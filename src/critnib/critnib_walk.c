@@ -3,8 +3,9 @@
  * critnib_walk.c -- walking all leaves in the order of their hashes
  *
  * A bag has all leaves of the hashes that lead to it, and these are neighbours;
- * so a step hands over what a bag has from the position on, and the next one
- * begins behind the last hash that leads there, whatever bags there are then.
+ * so a step yields the leaves of a bag from the position on, and the next step
+ * begins behind the last hash that leads to this bag, whatever bags there are
+ * then.
  */
 #include "critnib_internal.h"
 

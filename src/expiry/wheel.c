@@ -4,29 +4,27 @@
  *
  * Level l has 64 slots of 32^l milliseconds each. A timer is in the lowest
  * level on which its slot is less than 64 slots ahead of the wheel's time: at
- * level 0 a slot is one deadline, above it a range, and slot number
- * (deadline / 32^l) mod 64 is unambiguous. What is in the slot of a level above
- * 0 that the time is in, or in the next one, fits the level below. So the
- * timers of the next slot can be moved there at any time while the one before
- * it passes: a few by each call (vmc_wheel_look_ahead()), however many there
- * are. If all are moved by then, nothing is left to be done when a range
- * begins.
+ * level 0 a slot is one deadline, above it a range, and slot number (deadline /
+ * 32^l) mod 64 is unambiguous. Timers in the current slot of a level above 0,
+ * or in the next one, fit into the level below. So the timers of the next slot
+ * can be moved there at any time while the one before it passes: a few by each
+ * call (vmc_wheel_look_ahead()), however many there are. If all are moved by
+ * then, nothing is left to be done when a range begins.
  *
- * To advance, the next slot that is not empty is looked for by the bits of each
- * level, so time that passes without timers costs nothing. A slot all of whose
- * range has passed is due as it is: its list is appended to that of the due in
- * one step, whatever it holds. Else, when its range begins, what is left of its
- * timers is moved to where they belong now, one by one, as many as the caller
- * allows; the time stands still until all have been. So one timer is moved once
- * for each level that it is on at most, and not at all if nobody advances the
- * wheel before it is due.
+ * To advance, the next slot that is not empty is found by the bits of each
+ * level, so time without timers costs nothing. A slot whose range has passed is
+ * due as a whole: its list is appended to that of the due timers in one step.
+ * Otherwise, when its range begins, its remaining timers are moved to their
+ * slots below, one by one, as many as the caller allows; the wheel's time
+ * stands still until all have been moved. So a timer is moved at most once for
+ * each level, and not at all if no call advances the wheel before it is due.
  *
- * A slot is not told when its last timer is removed: its bit stays until the
- * slot is looked at, once.
+ * When the last timer of a slot is removed, its bit stays set until the slot is
+ * next looked at.
  *
- * Rejected: a heap, where every change moves some timers, each a miss; a wheel
- * of one level, which has either many slots to pass or many timers that are in
- * a slot but not due.
+ * Rejected: a heap, where every change moves some timers, each a CPU cache
+ * miss; a wheel of one level, which has either many slots to pass or many
+ * timers that are in a slot but not due.
  */
 #include "expiry/wheel.h"
 

@@ -3,10 +3,10 @@
  * extent.c -- runs of blocks of the pool
  *
  * A free block is in one of three places. The map (freemap.c) holds any number,
- * a bit each: a pool with room. The list (freelist.c) holds runs given back
- * lately: in a full cache, where every put takes what was evicted for it,
- * that is nearly all there are. And the run given back last may be `latest`.
- * Invariants:
+ * a bit each: a pool with room. The list (freelist.c) holds runs that were
+ * freed recently: in a full cache, where every put takes the blocks that were
+ * evicted for it, nearly all free runs. And the run given back last may be
+ * `latest`. Invariants:
  *
  *	the blocks of a listed run, and of the latest, are `used` in the map
  *	no listed run touches another, nor a free block of the map
@@ -40,13 +40,13 @@
  *	1/128, a shorter list     2.5    2.7          2.2    1.8
  *
  * (A shorter list: a quarter as many runs listed.) If the oldest value is
- *always the next victim, values are in 1.0 runs. Rule 2 is limited to
- *PARTS_FOR_ONE parts: without a limit, values are in 2.4 runs, not 1.4, after
- *two turnovers of vmemcache-bench churn.
+ * always the next victim, values are in 1.0 runs. Rule 2 is limited to
+ * PARTS_FOR_ONE parts: without a limit, values are in 2.4 runs, not 1.4, after
+ * two turnovers of vmemcache-bench churn.
  *
  * A freed run for which the list has no room goes into the map. So the list
  * grows with the pool: with 32 GiB, after six turnovers, values are in 1.0
- *runs, and in 1.8 if the list has at most 65536.
+ * runs, and in 1.8 if the list has at most 65536.
  *
  * Values that replace others of their size take blocks before they give as many
  * back, so none go from hand to hand. For them there is the latest run. It was
@@ -64,7 +64,7 @@
  *
  * One list serves all threads. With a list each, a third of the puts of two
  * threads, and two thirds of sixteen, would find their own too short and have
- *to search the others (sizes mixed; simulated), and runs that touch across
+ * to search the others (sizes mixed; simulated), and runs that touch across
  *lists would not join.
  */
 #include "extent_internal.h"

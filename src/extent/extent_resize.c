@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * extent_resize.c -- more blocks, and fewer, while others come and go
+ * extent_resize.c -- more or fewer blocks, while others are taken and freed
  *
- * Growing. The map is a table by the number of the block, so more blocks need a
- * larger one: made by the side, filled from the old one under the lock, and put
- * in its place; so is the list, if it is to hold more. Puts wait for the copy,
- * some 60 us for each GiB that the pool had in blocks of 256 bytes. Memory for
- * what there was once is kept, so what comes back needs none. Then the new
- * blocks are given back to the map, piece by piece.
+ * Growing. The map is a table by block number, so more blocks need a larger
+ * one. It is allocated first, then filled from the old one under the lock, and
+ * replaces it; so is the list, if it has to hold more. Puts wait for the copy:
+ * some 60 us for each GiB that the pool had, in blocks of 256 bytes. Memory for
+ * the largest size so far is kept, so growing back needs none. Then the new
+ * blocks are marked free in the map, piece by piece.
  *
- * Shrinking. Blocks from a limit on are closed: what is free of them goes out
- * of map and list at once, what is in use when it is given back. A map of their
- * own, by their number above the limit, tells which are not in use any more,
- * and so where the last one is that still is. In the map of all they count as
- * used, as blocks that are not there do: so to let go of them is to write down
- * a lower number of blocks.
+ * Shrinking. Blocks from a limit on are closed: free ones leave map and list at
+ * once, used ones when they are freed. A second map, by the number above the
+ * limit, records which closed blocks are no longer in use, and so which is the
+ * last one in use. In the first map they count as used, as blocks beyond the
+ * end do: so removing them is storing a lower number of blocks.
  *
- * One thread at a time resizes; all others may call what is in extent.c.
+ * One thread at a time resizes; other threads may call the functions of
+ * extent.c.
  */
 #include "extent_internal.h"
 

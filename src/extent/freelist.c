@@ -3,15 +3,16 @@
  * freelist.c -- free runs, by length and by place
  *
  * See extent.c for what the list is for and for the measurements behind it.
- * Each run is in the bin of its length, a doubly linked list whose members are
- * told by number, and in two hash tables, chained, under its first block and
- * under the block behind its end: so what a run that comes back touches is
- * found in two lookups, however many runs are listed. Lengths from 256 on share
- * bins, sixteen to a power of two (as in Masmano's TLSF, 2004).
+ * Each run is in the bin of its length, a doubly linked list whose links are
+ * numbers, and in two chained hash tables, under its first block and under the
+ * block behind its end: so the neighbours of a freed run are found in two
+ * lookups, however many runs are listed. Lengths from 256 on share bins,
+ * sixteen to a power of two (as in Masmano's TLSF, 2004).
  *
- * Invariants: a bin's bit is set where the bin is not empty; every listed run
- * is in its bin and in both tables, and no two touch; nodes that are not listed
- * are `spare`, chained through next, or have never been used.
+ * Invariants: a bin's bit is set if and only if the bin is not empty; every
+ * listed run is in its bin and in both tables, and no two listed runs touch;
+ * nodes that are not listed are `spare`, chained through next, or have never
+ * been used.
  *
  * Which whole runs add up to a wanted length is the subset-sum problem, small
  * enough here to be solved by bits: bit s of reach[i] says that some of the

@@ -14,10 +14,11 @@
  *	end      free blocks at its high edge
  *	whole    every block of the range is free
  *
- * The lengths saturate at RUN_MAX, so a node of any level fits a word; how
- * long a whole node is, its level says. A run of n blocks is found in one
- * descent: at each node it lies within a child (longest) or crosses from one
- * into the next (end + start). The page allocator of Go has such triples, too.
+ * The lengths saturate at RUN_MAX, so a node of any level fits a word; the
+ * length of a whole node follows from its level. A run of n blocks is found in
+ * one descent: at each node it lies within a child (longest) or crosses from
+ * one into the next (end + start). The page allocator of Go has such triples,
+ * too.
  *
  * Invariants, for every node that is not below a whole node:
  *
@@ -25,13 +26,14 @@
  *	node[l][i] = summary of node[l-1][8 i .. 8 i + 7] put side by side
  *	bits and nodes past the last block are 0 (used)
  *
- * What lies below a whole node has no meaning and may never have been written;
- * unfold() writes it when the first block is taken from the node. So a map of
- * any size is made in O(levels), in memory that need not be zeroed, and pages
- * are touched as the pool fills. Used blocks are never below a whole node.
+ * Nodes and bits below a whole node have no meaning and may never have been
+ * written; unfold() writes them when the first block is taken from the node. So
+ * a map of any size is created in O(levels), in memory that need not be zeroed,
+ * and its pages are touched as the pool fills. Used blocks are never below a
+ * whole node.
  *
- * A map may have room for more blocks than there are. What is past the last one
- * is used, as far as the room goes, and so blocks come and go by their number
+ * A map may have room for more blocks than there are. Blocks beyond the last
+ * one count as used, so blocks are added and removed by changing their number
  * alone.
  *
  * Memory: blocks / 8 bytes of bits, 1/16 of that for the chunks, 1/8 of those

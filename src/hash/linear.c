@@ -33,15 +33,15 @@
  *   (acquire): it looks again. Sizes have a version, so none comes back
  *   until the stripe has changed 2^27 times;
  * - a chained bag gets the leaf in the last word of the one before it, which
- *   then becomes the link: a reader finds that leaf in the one place or,
- *   having met the link, in the other. No leaf moves back. Who stands in a
- *   chained bag that was unlinked and retired finds it empty, and goes on;
+ *   then becomes the link: a reader finds that leaf in the one place or, having
+ *   met the link, in the other. No leaf moves back. A reader in a chained bag
+ *   that was unlinked and retired finds it empty, and goes on;
  * - a table of twice the pointers is stored before the size that needs it, and
  *   the first, small one again after the size that it is enough for; chunks
  *   that a smaller size has no use for are retired after it was stored.
  * A leaf that is removed meanwhile may be found too, by a reader that read its
- * word before: whoever removes a leaf retires it, and whoever finds one asks
- * it whether it still counts.
+ * word before: a removed leaf is retired, and a reader that finds one checks
+ * whether it is still valid.
  *
  * Splitting and joining are best effort: without memory the next insertion
  * tries again. Removing needs none.

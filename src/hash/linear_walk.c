@@ -2,12 +2,12 @@
 /*
  * linear_walk.c -- walking all leaves, while bags are split and joined
  *
- * A bag's number is the low bits of the hash (above the mark), and a split
- * tells its leaves apart by the next higher bit. So with the order of these
- * bits reversed, the leaves of a bag are neighbours, and so are the bags that
- * it is split into: the leaves from a position on are whole bags after the
- * first one, however many bags there are. The bits of the stripe come first,
- * those of the mark last, and no two hashes have the same position.
+ * A bag's number is the low bits of the hash (above the tag), and a split
+ * divides its leaves by the next higher bit. So with the order of these bits
+ * reversed, the leaves of a bag are neighbours, and so are the bags that it is
+ * split into: the leaves from a position on are whole bags after the first one,
+ * however many bags there are. The bits of the partition (stripe) come first,
+ * those of the tag last, and no two hashes have the same position.
  */
 #include "linear_internal.h"
 

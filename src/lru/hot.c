@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * hot.c -- nodes that are used again and again: a set, with a stamp for each
+ * hot.c -- a set of nodes that are used again and again, with a stamp for each
  *
  * The clock ticks with each use, so stamps differ, and the order of the set is
- * that of its stamps. It is needed only where something is evicted: then the
- * slots are sorted, and taken one by one, the oldest first. A slot that was
- * used since is passed over, which its stamp tells: it is not below the clock
- * at which was sorted (limit). Whatever is added later was used later, too. So
- * among those not passed over the first is the oldest of the whole set: all
- * that were sorted behind it had later stamps then, and all others have a
- * stamp from limit on. When no slot is left, the set is sorted anew.
+ * that of its stamps. It is needed only for evictions: then the slots are
+ * sorted, and taken one by one, the oldest first. A slot that was used since
+ * the sorting is skipped: its stamp is at or above `limit`, the clock at the
+ * time of the sorting. Nodes added later were used later, too. So the first
+ * slot that is not skipped is the oldest of the whole set: all slots sorted
+ * behind it had later stamps then, and all others have a stamp of at least
+ * limit. When no slot is left, the set is sorted again.
  *
- * Sorting is by counting, a byte of the stamp at a time, of stamps less the
- * lowest one: some 5 ns a node and pass, 2 or 3 passes, for 32768 nodes at
- * most. The thread that stamps without the lock is the one that sorts. Where it
- * has just become another one, the old one may go on stamping for a moment; two
- * passes may see different stamps then. So each place is looked at before it is
- * written: the order may be wrong, a slot may be in it twice or not at all, and
- * each is looked at again when its turn comes.
+ * The sort is a radix sort, one byte at a time, of the stamps less the lowest
+ * one: some 5 ns per node and pass, 2 or 3 passes, for at most 32768 nodes. The
+ * thread that stamps without the lock (the sole user, touch.c) is the one that
+ * sorts. Right after another thread has become the sole user, the former one
+ * may still write stamps for a moment, so that two passes see different stamps.
+ * So each index is checked before it is written to. The order may then be
+ * wrong, and a slot may be in it twice or not at all; each slot is checked
+ * again when its turn comes.
  *
  * Rejected: bringing each node to the front of the rows each time (lru.c),
  * which costs more than the rest of a get that finds everything in the
- * processor's cache. A heap by stamps that are brought up to date when they
- * come up: a put that follows a million gets would have to look at a million.
- * The stamps in the entries: 4 bytes that are not there, and a cache miss for
- * each that is sorted.
+ * processor's cache. A heap by stamps that are updated lazily: a put after a
+ * million gets would have to look at a million nodes. The stamps in the
+ * entries: they have no 4 bytes free, and each node sorted would cost a CPU
+ * cache miss.
  */
 #include "hot.h"
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * merge.c -- neighbouring rows that have few nodes are made one (lru.c says
- * when, and why)
+ * merge.c -- merging neighbouring rows that have few nodes (lru.c says when,
+ * and why)
  *
- * Rows are looked at in the order of their numbers, by their bits alone. What
- * merging reads of one that has few is fetched before, a step each batch of
- * touches: its links, the places of both rows, their nodes. Whether it is still
- * to be merged is asked at each step, as rows come and go meanwhile.
+ * Rows are inspected in the order of their numbers, by their bits alone. The
+ * data that merging a row reads is prefetched, one step per batch of touches:
+ * its links, the places of both rows, their nodes. Each step checks again
+ * whether the row is still to be merged, as rows come and go meanwhile.
  *
- * Where several policies have rows in common the first one looks at all of
- * them: neighbours are of one list. The ends of a list have no places, and the
- * open row is the last one.
+ * If several policies share their rows, the first one inspects all of them;
+ * neighbours always belong to one list. The ends of a list have no places, and
+ * the open row is the last one.
  */
 #include "lru_internal.h"
 

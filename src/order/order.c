@@ -23,28 +23,29 @@
  * and one store into the word above it puts the copy in its place; both nodes
  * are latched, the upper one first. From then on the old node is GONE: nobody
  * changes it any more, and it is freed by epoch. A node that is left with one
- * child is replaced by that child in the same way. Latches are tried only: who
- * does not get one leaves the epoch, and begins again. Memory for a new node is
- * in the caller's stock before, so setting cannot fail; removing needs none,
- * and makes a node smaller if there is.
+ * child is replaced by that child in the same way. Latches are only tried: a
+ * thread that does not get one leaves the epoch, and begins again. Memory for a
+ * new node is in the caller's stock beforehand, so setting cannot fail;
+ * removing works without memory, and makes a node smaller if there is some.
  *
  * Why readers need no lock. (1) The words of a node may change, but not its
- * place, nor the symbols before its place: every leaf that was ever below it
- * begins with the same ones (its prefix), and the prefix of a child begins with
- * that of its parent. So what a reader finds by a word is where the word says,
- * however old. (2) A node that a reader has come to was in the trie at some
- * moment since the reader began: it was when its word was read in a node that
- * was, and the words of a node that is GONE stay what they were when it went,
- * which is after the reader came to it. So a leaf that is there all the time is
- * below each node on its path as the reader meets them. Each word is stored
- * with release and loaded with acquire: what it leads to is complete.
+ * place, nor the symbols before its place: all leaves that were ever below it
+ * begin with the same symbols (its prefix), and the prefix of a child begins
+ * with that of its parent. So the node or leaf that a reader finds by a word
+ * belongs to that word's symbols, however old the word is. (2) Each node that a
+ * reader reaches was in the trie at some moment since the reader began. Proof
+ * by induction: its parent was, and the word was read in the parent then, or
+ * after the parent was GONE; the words of a GONE node stay what they were when
+ * it went, which was after the reader reached it. So a leaf that is there all
+ * the time is below each node on the reader's path. Each word is stored with
+ * release and loaded with acquire: what it leads to is complete.
  *
  * Why a change is made where it belongs. A change finds its place without a
- * latch. By (1) what it has found out about the key stays true for the nodes
- * that it has seen, if they are still in the trie: they are, unless they are
- * GONE, which only who has latched them can make them. So with the latch it
- * looks whether the node is GONE and the word still the same, and else begins
- * again.
+ * latch. By (1) its findings about the key stay true for the nodes that it has
+ * seen, if they are still in the trie. They are, unless they are GONE, and only
+ * a thread that has latched a node can make it GONE. So with the latch it
+ * checks that the node is not GONE and that the word is still the same, and
+ * otherwise begins again.
  *
  * Rejected: one latch for all, for which threads that put would wait; nodes
  * that are copied at each change, which takes an allocation and a retirement

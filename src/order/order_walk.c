@@ -2,20 +2,21 @@
 /*
  * order_walk.c -- walking through leaves in order, without a lock
  *
- * A walk goes down by the symbols of the key that it starts from, and keeps
- * what it leaves at its right, the nearest last: there it goes on. What it
- * keeps may have been replaced when it comes to that; why it meets each leaf
- * that stays all the same is said in order.c.
+ * A walk descends by the symbols of the key that it starts from, and pushes the
+ * words to the right of its path on a stack, the nearest last: there it goes
+ * on. A node on the stack may have been replaced by then; order.c says why the
+ * walk still meets each leaf that stays.
  *
- * A trie may be as deep as keys are long. There is room for some hundred words:
- * where there are more, those farthest away are forgotten, and the walk ends
- * before it would come to them. The next one starts from the last key.
+ * A trie may be as deep as keys are long. The stack has room for some hundred
+ * words: if there are more, the farthest are dropped, and the walk ends before
+ * it would come to them. The next walk starts from the last key.
  *
  * To where the start key leads. By its symbols a search comes to some leaf, and
  * the place at which the keys differ says where the start key would be: on the
  * way to that leaf, at the first word that leads behind the place. All that is
- * below this word is on one side of the key. It has to be on the way to that
- * very leaf, which a change may prevent: then the walk starts anew.
+ * below this word is on one side of the key. That word must be on the way to
+ * that very leaf, which a concurrent change may prevent: then the walk starts
+ * again.
  */
 #include "order_internal.h"
 

@@ -1,46 +1,47 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * adaptive.c -- two queues, whose lives are balanced by what comes back
+ * adaptive.c -- two queues, balanced by which evicted keys come back
  *
- * What is new goes into the new queue, and from its end, if it was used
- * meanwhile, to the main queue. There, what was used goes round once for each
- * use, of three at most. The rest is evicted at the end of either, and leaves a
- * ghost, that tells of which; what comes back while its ghost is remembered
- * goes into the main queue at once.
+ * A new node goes into the new queue, and from its end, if it was used
+ * meanwhile, to the main queue. A node of the main queue goes round once for
+ * each use, at most three times. A node without a use is evicted at the end of
+ * either queue. It leaves a ghost: the hash of its key, and which queue it was
+ * in. A key that comes back while its ghost is remembered goes into the main
+ * queue at once.
  *
- * Which of the two ends the victim is from, their ages tell: the new queue's,
- * if what is there came in longer ago than 1 / ratio of what waits at the end
- * of the main queue. Age is counted in blocks that have come in. With a ratio
- * of 1 this is CLOCK: one queue, of which what was used goes round, and which
- * is as good as LRU where LRU is good. With a high ratio, 32 at most, the new
- * queue is short, as in S3-FIFO: good where most of what comes is never used,
- * bad where things are used again after a while, once. In between it is better
- * than both on many loads: the ratio says how much longer what was used once
- * is kept than what was not.
+ * The ages of the two queues' ends decide which end is the victim: that of the
+ * new queue, if it is older than 1 / ratio times the age of the main queue's
+ * end. Age is the number of blocks inserted since. With a ratio of 1 this is
+ * CLOCK: one queue, in which used nodes go round, and which is as good as LRU
+ * where LRU is good. With a high ratio, 32 at most, the new queue is short, as
+ * in S3-FIFO: good if most new entries are never used, bad if entries are used
+ * again once, after a while. In between it is better than both on many loads:
+ * the ratio is how much longer an entry is kept that was used once.
  *
- * The ratio is driven by regret. Let a part r of what was evicted from the new
- * queue come back while its ghost is remembered, and a part s of what was from
- * the main queue. Where r is larger, a block is of more use to the new queue,
- * and the ratio falls; else it rises. So each ghost that comes back moves it
- * (its logarithm) down or up by a step that is weighted with how few victims
- * are from that queue. STEP / nodes is such that a turnover of which a 32nd
- * comes back is enough to get from one end to the other. There is nothing to
- * climb, no period, and no start: the first victims begin at a ratio of 2.
+ * The ratio adapts to evictions that were wrong. Let a part r of the keys
+ * evicted from the new queue come back while their ghosts are remembered, and a
+ * part s of those from the main queue. If r is larger, blocks are of more use
+ * to the new queue, and the ratio falls; otherwise it rises. So each ghost that
+ * comes back moves the logarithm of the ratio down or up by a step, which is
+ * larger the fewer victims are from that queue. STEP / nodes is such that the
+ * ratio gets from one end to the other while the pool is filled once, if a 32nd
+ * of the evicted keys comes back. There is no measuring period and no warm-up:
+ * the first victims begin at a ratio of 2.
  *
- * Costs. What is dear for its blocks waits longer, in the queue where it is: at
- * the end it goes round unless a random number says no, which it does less
- * often the more it is worth. What others are worth that are evicted is the
- * measure, so costs may be in any unit, and what has none is left alone. Where
- * every tenth key costs 20 times as much, misses cost 42 % less in all, and are
- * 4 % more (tests/api/costs.c).
+ * Costs. A value that costs much in proportion to its blocks waits longer, in
+ * the queue where it is: at the end it goes round with a probability that grows
+ * with its cost per block. That is compared with the cost per block of other
+ * victims, so costs may be in any unit, and values without a cost are not
+ * affected. If every tenth key costs 20 times as much, misses cost 42 % less in
+ * all, and there are 4 % more of them (tests/api/costs.c).
  *
- * Rejected, by the traces of the benchmark: shares of the blocks in place of
- * ages, as ARC has them. No share is right where what comes in changes its
- * kind, and a share cannot say "as LRU". Steps of one node, as ARC's: too slow
- * for caches as large as these traces fill a few times. Uses in the new queue
- * that are two before they count, as in S3-FIFO: no better at any ratio. Dear
- * values that go from the new queue to the main one: where every second value
- * is dear, misses grow by 18 % then, and their cost does not fall.
+ * Rejected, by the traces of the benchmark: shares of the blocks instead of
+ * ages, as in ARC. No share is right if the load changes, and no share is equal
+ * to LRU. Steps of one node, as in ARC: too slow for caches that these traces
+ * fill only a few times. Counting uses in the new queue from the second on, as
+ * in S3-FIFO: no better at any ratio. Moving costly values from the new queue
+ * to the main one: if every second value is costly, misses grow by 18 %, and
+ * their cost does not fall.
  */
 #include "queues.h"
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ghost.c -- what was evicted lately
+ * ghost.c -- ghosts: hashes of keys that were evicted recently
  *
- * The number of slots follows that of the entries, so a ghost costs an entry of
- * the cache two bytes. A bucket has 16 to 31 slots, so any number is met to a
- * sixteenth, and a look reads one line or two of memory. Where the number of
- * buckets doubles, both halves begin with all that the whole had: half of that
- * is not theirs, is never asked for, and leaves in time.
+ * The number of slots follows that of the entries, so ghosts take two bytes per
+ * entry of the cache. A bucket has 16 to 31 slots, so the number is right to a
+ * sixteenth, and a lookup reads one or two cache lines. When the number of
+ * buckets doubles, both halves begin with a copy of all slots: half of these
+ * belong to the other bucket, are never looked up, and leave in time.
  *
  * Rejected: one queue for all with an index into it, which takes three times
- * the memory to forget exactly the oldest. A time with each tag: where all
- * buckets get the same, their order tells as much.
+ * the memory to forget exactly the oldest. A time stamp with each tag: all
+ * buckets fill equally fast, so the order within a bucket tells as much.
  */
 #include "ghost.h"
 

@@ -1,33 +1,33 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * queues.c -- a policy that is made of queues
+ * queues.c -- what policies made of queues have in common
  *
- * A queue is a list of rows, the oldest first, as LRU's is, but nodes come at
- * one end and leave at the other. What is used is not moved: its user counts
- * that, in a byte of the node's entry, and only up to what the policy tells
- * apart (policy.h). So gets take no lock and feed nothing, and those of a node
- * that was used enough write nothing. The byte is read when the node has come
- * to the end of its queue: then its entry is evicted, or the byte changes. A
- * thread may count a use while another takes one off; then one of them is lost.
+ * A queue is a list of rows, the oldest first, like that of LRU, but nodes
+ * enter at one end and leave at the other. A use does not move a node: the get
+ * counts it in a byte of the entry, and only up to the policy's maximum
+ * (policy.h). So gets take no lock and leave no touches, and gets of a node at
+ * the maximum write nothing. The byte is read when the node has come to the end
+ * of its queue: then its entry is evicted, or the byte decremented. If a thread
+ * counts a use while another decrements, one of the two changes is lost.
  *
  *   for every bit of live:  its place leads to a node whose at leads back
  *   a row of a queue        has a bit set, or is its open one
  *   nodes, blocks           of all queues, what the bits of live lead to
  *
- * All calls come under the user's one lock. A node that is removed leaves a
- * place empty, and neighbours that have at most MERGED nodes together are made
- * one then: 24 nodes are moved after 24 have left. Others empty rows from their
- * end. So a node takes some 7 bytes.
+ * All calls are made under the policy's lock. A removed node leaves its place
+ * empty, and neighbouring rows that have at most MERGED nodes together are
+ * merged then: so 24 nodes are moved after 24 have left. Evictions empty rows
+ * from their end. So a node takes some 7 bytes.
  *
- * Victims in reserve. A node that is handed over has no uses left. Whoever has
- * it in reserve looks whether it was used since (evict.c): then it is left in
- * its row, and comes back with that, as one that survives. For one thread alone
- * nothing is handed over, as what is chosen later is chosen better, and only
- * then exactly as the policy is defined.
+ * Victims in reserve. A node that is given to a thread has no uses left. Before
+ * that thread evicts it, it checks whether the node was used since (claim.c):
+ * then the node stays in its row, and returns to the policy with it. With one
+ * thread alone no nodes are given in advance, since a later choice is a better
+ * one, and only then exactly that of the policy.
  *
- * Nodes move to other rows while victims are looked for. Where there is no
- * memory for such a row the node is the victim. For what must not fail the user
- * keeps a stock of rows.
+ * Nodes move to other rows while victims are searched. If there is no memory
+ * for such a row, the node becomes the victim. For operations that must not
+ * fail the caller keeps a stock of rows.
  */
 #include "queues.h"
 

@@ -4,12 +4,12 @@
  *
  * A group is allocated when all numbers are in use, and stays until the end: a
  * row is found by two loads, the first of an array so short that it stays in
- * the processor's cache. Places are given back. Rows are taken from the stock
- * only where there is no memory and the caller cannot do without; whoever keeps
- * a stock makes it up again before the lock is released, or sees to it that
- * nothing more will be needed.
+ * the processor's cache. The places of a row are freed. A row is taken from the
+ * stock only if there is no memory and the caller must not fail; the caller
+ * refills the stock before it releases the lock, or makes sure that no more
+ * rows are needed.
  *
- * What is spare is taken last in, first out: its places are in the processor's
+ * Spare rows are used last in, first out: their places are in the processor's
  * cache.
  */
 #include "rows.h"

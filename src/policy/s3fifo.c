@@ -2,20 +2,21 @@
 /*
  * s3fifo.c -- S3-FIFO (Yang et al., SOSP 2023)
  *
- * What is new goes into a small queue, of a tenth of the blocks. What was used
- * twice by the time it comes to its end goes on to the main queue, and begins
- * to count anew; the rest is evicted, and leaves a ghost. What comes back while
- * its ghost is remembered goes into the main queue at once. There, what was
- * used goes round once for each use, of three at most, and the rest is evicted.
- * The victim is from the main queue where that has more than its share, or the
- * small one is empty.
+ * A new node goes into a small queue, of a tenth of the blocks. If it was used
+ * twice by the time it comes to the end, it goes on to the main queue, with its
+ * count reset; otherwise it is evicted, and leaves a ghost. A key that comes
+ * back while its ghost is remembered goes into the main queue at once. There a
+ * node goes round once for each use, at most three times, and is evicted when
+ * it has no use. The victim is taken from the main queue if that has more than
+ * its share, or if the small one is empty.
  *
- * Decided here: ghosts are counted, not weighed, and are as many as the entries
- * (the paper: as the main queue's), as two bytes an entry allow. With fewer,
- * what is used in turns longer than the cache is kept worse. A value larger
- * than the small queue is stored, too. Rejected: the correlation window of
- * Clock2Q+ (VLDB 2026), in which a hit soon after the insertion does not count:
- * of the traces' 25 rows it lowered the mean from .7222 to .7219 at best.
+ * Differences from the paper: ghosts are limited by number, not by size, to the
+ * number of entries (in the paper: of those in the main queue); two bytes per
+ * entry suffice for that. With fewer ghosts, loads that use more keys in turn
+ * than the cache holds miss more. A value larger than the small queue is
+ * stored, too. Rejected: the correlation window of Clock2Q+ (VLDB 2026), in
+ * which a hit soon after the insertion does not count: of the traces' 25 rows
+ * it lowered the mean from .7222 to .7219 at best.
  */
 #include "queues.h"
 

@@ -2,19 +2,19 @@
 /*
  * sieve.c -- SIEVE (Zhang et al., NSDI 2024)
  *
- * One queue, of which a hand points to a node. The hand goes from the oldest to
- * the newest and then begins anew: what was used since it came by stays where
- * it is, the first that was not is the victim.
+ * One queue, and a hand that points to a node. The hand moves from the oldest
+ * node to the newest and then starts again. A node that was used since the hand
+ * passed it last stays where it is; the first node that was not is the victim.
  *
  *   oldest | behind the hand | ahead of it | newest
  *
- * Kept as two queues, as nodes pass the hand one by one: what stays goes from
- * the one ahead to the one behind. When nothing is ahead, the two change
- * places.
+ * It is implemented as two queues, those ahead of the hand and those behind it:
+ * a node that stays moves from the former to the latter. When no node is ahead,
+ * the two queues are swapped.
  *
- * A victim costs looking at all that the hand passes, each of which was used
- * since it passed last: so a look for every first use, but at all nodes at once
- * where all were used.
+ * Finding a victim inspects all nodes that the hand passes, each of which was
+ * used since the last pass: one inspection for every first use, but all nodes
+ * at once if all were used.
  */
 #include "queues.h"
 

@@ -2,40 +2,41 @@
 /*
  * pool.c -- the medium: a mapped unnamed file, or a /dev/dax device
  *
- * Opening goes: file, length, mapping, huge pages, space. The mapping comes
- * before the space because huge pages on tmpfs are asked for through it, and
- * they have to be there before small ones fill the file. Each step after the
+ * The steps of opening: file, length, mapping, huge pages, space. The mapping
+ * comes before the space because huge pages on tmpfs are requested through it,
+ * and they must exist before small pages fill the file. Each step after the
  * first is undone by unmapping and closing: the file has no name, so it goes
- * with its last reference. The descriptor stays open: vmemcache_region() gives
- * copies of it away, and nothing else leads to a file without a name.
+ * with its last reference. The descriptor stays open: vmemcache_region()
+ * returns copies of it, and a file without a name cannot be opened again.
  *
- * Whether the medium is persistent memory is asked of the kernel, by mapping
- * with MAP_SYNC; libpmem has the last word, so that its PMEM_IS_PMEM_FORCE
- * works for trying that code without the hardware. The data are volatile:
- * stores are ordered by a drain before they are published, never flushed.
- * Letting libpmem make the mapping (pmem_map_file) was no choice: it makes
- * file, space and mapping in one call, with no place in between to ask for
- * huge pages.
+ * Mapping with MAP_SYNC tells whether the medium is persistent memory; libpmem
+ * decides in the end, so that its PMEM_IS_PMEM_FORCE can be used to run that
+ * code without the hardware. The data are volatile: stores are ordered by a
+ * drain before they are published, never flushed. Letting libpmem make the
+ * mapping (pmem_map_file) was no choice: it makes file, space and mapping in
+ * one call, with no place in between to ask for huge pages.
  *
- * A file in memory costs most where its pages are made: that is done before the
- * space is reserved, which has nothing left to do then, and is prefaulting at
- * the same time. Elsewhere the space is reserved first, as blocks that are
- * allocated fault by fault lie scattered. What fails on the way, to get huge
- * pages above all, is left to the reservation, whose errors are exact.
+ * Most of the cost of a file in memory is creating its pages. That is done
+ * before the space is reserved, which then has nothing left to do, and it is
+ * prefaulting at the same time. On other file systems the space is reserved
+ * first, as blocks that are allocated fault by fault are scattered. Failures on
+ * the way, mainly to get huge pages, are ignored: the reservation reports exact
+ * errors.
  *
  * Growing and shrinking. The mapping is longer than the file from the start: as
  * long as the pool may become. Addresses beyond the end of the file cost
  * nothing but addresses, and can be used when the file has grown; so the pool
- * stays where it is, and nothing is mapped while others use it. Where addresses
- * are scarce the mapping is shorter, as long as the file at least. Rejected: to
- * reserve them by a mapping that cannot be read, and to replace a piece of that
- * when the pool grows. What fails on the way leaves a hole, into which another
- * thread's mapping may fall.
+ * stays where it is, and nothing is mapped while others use it. If addresses
+ * are scarce, the mapping is shorter, but at least as long as the file.
+ * Rejected: reserving the addresses by an inaccessible mapping, and replacing a
+ * part of it when the pool grows. If that fails, the range is unmapped, and
+ * another thread's mapping may get it.
  *
- * Prefaulting deals the pool out in steps through one shared counter, so that
- * slow threads hold nobody up and progress is even. It may run beside every
- * other use of the pool. The threads block all signals: the user's handlers
- * run on the user's threads. If none can be started, the caller does it all.
+ * Prefaulting threads take the pool in steps from one shared counter, so that a
+ * slow thread does not hold up the others and progress is even. It may run
+ * beside every other use of the pool. The threads block all signals: the user's
+ * handlers run on the user's threads. If none can be started, the caller does
+ * it all.
  */
 #include "pool.h"
 
