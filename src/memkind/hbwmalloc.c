@@ -2,10 +2,9 @@
 /*
  * hbwmalloc.c -- malloc for high-bandwidth memory, by the kinds' names
  *
- * One policy for the process, which is settled by the first call that sets it
- * or allocates: a compare and swap from "open" to the policy, so that two
- * threads cannot settle it differently. HBW kinds that the machine lacks fail
- * as their heaps do.
+ * The process has one policy. The first call that sets it or allocates fixes
+ * it: a compare and swap from "open" to the policy, so that two threads cannot
+ * fix different ones. HBW kinds that the machine lacks fail as their heaps do.
  */
 #include "hbwmalloc.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * kinds.c -- making kinds, and giving them up
+ * kinds.c -- creating and destroying kinds
  *
- * Both are under vmc_kinds_lock, so any two threads may do it at once. Nobody
- * may use a kind that is given up. See heap/kind.c for the table.
+ * Both run under vmc_kinds_lock, so any two threads may do it at once. No
+ * thread may use a kind while it is destroyed. See heap/kind.c for the table.
  */
 #include "kinds.h"
 

@@ -8,10 +8,11 @@
  *
  * In builds with a sanitizer the default kind is the C library's malloc
  * instead: the sanitizers put their own there, and see use after free, leaks
- * and races in the cache's metadata, of which they would see nothing in
- * memory that jemalloc gets from mmap. The other kinds are the same there as
- * everywhere, and are tested as such. What is lost is that an address of the
- * default kind is told from a foreign one: both count as the default kind's.
+ * and races in the cache's metadata, of which they would see nothing in memory
+ * that jemalloc gets from mmap. The other kinds are the same there as
+ * everywhere, and are tested as such. One thing is lost: an address of the
+ * default kind cannot be told from a foreign one; both count as the default
+ * kind's.
  */
 #include "malloc.h"
 

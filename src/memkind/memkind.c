@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * memkind.c -- the public calls that make kinds and give them up, and texts
+ * memkind.c -- the public calls that create and destroy kinds, and error texts
  *
  * Validates, calls the modules below, and translates their negative errno
  * into the codes of memkind.h. The heap calls are in decorators.c and

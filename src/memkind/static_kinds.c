@@ -3,7 +3,7 @@
  * static_kinds.c -- the kinds that are always there, and how to choose one
  *
  * Their types are in space/types.c. memkind_create_kind() makes no kind: it
- * gives the static one that fits. Any thread may call this at any time.
+ * returns the static kind that fits. Any thread may call this at any time.
  */
 #include "heap/kind.h"
 #include "heap/start.h"

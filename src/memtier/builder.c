@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * builder.c -- the public calls that say what the tiers are
+ * builder.c -- the public calls that define the tiers
  *
- * A builder has room for every kind there may be, as no kind is added twice. It
- * is one thread's at a time. What it constructs is a copy, and immutable but
- * for the thresholds.
+ * A builder has room for every kind there may be, as no kind is added twice.
+ * One thread at a time may use it. It constructs a copy of the tiers, which is
+ * immutable except for the thresholds.
  */
 #include "policy.h"
 

@@ -2,8 +2,8 @@
 /*
  * counts.c -- the records of threads, and where they meet
  *
- * An allocation or a free adds to a counter that nobody else writes, and that
- * is all, in the common case: no line is shared. A thread whose counter of a
+ * In the common case an allocation or a free only adds to a counter that no
+ * other thread writes: no cache line is shared. A thread whose counter of a
  * kind has moved by more than its step since the last time adds the difference
  * to the kind's total; the step grows with what is allocated, so that the
  * totals are right to a small part of a percent however many threads there are.
@@ -17,9 +17,10 @@
  * over, with what it has counted, by the next thread that needs one. So there
  * are as many as there were threads at once, nothing is lost when a thread
  * ends, and reading takes no lock. A record is published by the release in the
- * list's head, which pairs with the acquire of whoever walks it; it changes
- * hands by a release of taken, which pairs with the acquire of the thread that
- * gets it, and makes the fields that are the owner's alone plain ones.
+ * list's head, which pairs with the acquire of the thread that walks it; it
+ * changes hands by a release of taken, which pairs with the acquire of the
+ * thread that gets it, and makes the fields that are the owner's alone plain
+ * ones.
  *
  * A child of a fork has the other threads' records, which count memory that the
  * child has a copy of. It may take them over.

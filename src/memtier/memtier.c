@@ -2,12 +2,11 @@
 /*
  * memtier.c -- the public heap calls on tiers, and on kinds that are counted
  *
- * Each is the heap call of the kind, and a count of what it has given or taken
- * back, in the bytes that are usable: that is what can be found out again when
- * an object is freed.
+ * Each makes the heap call of the kind, and counts the usable bytes of the
+ * object: these can be found out again when the object is freed.
  *
- * What belongs to no kind is the program's own malloc()'s, as far as anybody
- * can tell: it goes to free() and its like, uncounted.
+ * An object that belongs to no kind is taken for one of the program's own
+ * malloc(): it is passed to free() or realloc(), uncounted.
  */
 #include "inside.h"
 #include "policy.h"

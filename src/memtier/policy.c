@@ -2,31 +2,31 @@
 /*
  * policy.c -- keep bytes allocated in the ratio of the tiers
  *
- * Both policies look at what is allocated in each tier now, by all threads, not
- * at what was ever allocated: what programs free is of any tier.
+ * Both policies use the bytes that are allocated in each tier now, by all
+ * threads, not all that were ever allocated: programs may free objects of any
+ * tier.
  *
  * STATIC_RATIO. The level of a tier is its bytes divided by its ratio. What is
  * allocated goes to the tier with the lowest level. A thread asks for a budget
  * of bytes at a time, which all go to one tier: as much as lifts that to the
  * level of the next one, and a quarter of a step beyond, or some objects. A
  * step is a 4096th of what is allocated, within bounds (counts.h). So however
- * many threads there are, what they know of each other lags behind by a step
- * each.
+ * many threads there are, their totals lag behind by at most a step per thread.
  *
  * DYNAMIC_THRESHOLD. The size decides, by a threshold between each tier and the
  * next. Every so many allocations of a thread, it compares the bytes of both
  * with their ratio. If they are off by a quarter of the trigger or more, and no
  * nearer to the ratio than at the last check, the threshold moves by the
- * degree, within its bounds. A quarter, so that they have come no further than
- * the trigger when it has turned the tide. It stays while things get better: a
- * threshold that moved on would be far beyond the place that is right when the
- * ratio is reached (sizes of 1 to 2048 bytes, and ratios of 1:8 to 4:1: off by
- * 0.3 % on average after 100,000 allocations, 0.8 % if it moves on). One thread
- * at a time checks; others do not wait for it.
+ * degree, within its bounds. A quarter, so that the error has grown no larger
+ * than the trigger by the time the threshold takes effect. The threshold stays
+ * while the error falls: if it moved on, it would be far beyond the right value
+ * when the ratio is reached (sizes of 1 to 2048 bytes, and ratios of 1:8 to
+ * 4:1: off by 0.3 % on average after 100,000 allocations, 0.8 % if it moves
+ * on). One thread at a time checks; others do not wait for it.
  *
- * Rejected: rounds of allocations dealt out in turn, which say nothing of
- * bytes; a choice at random with the probabilities of the ratio, which is as
- * far off as the largest objects are large.
+ * Rejected: giving allocations to the tiers in turn, which does not count
+ * bytes; a random choice with the probabilities of the ratio, whose error is of
+ * the size of the largest objects.
  */
 #include "policy.h"
 

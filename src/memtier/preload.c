@@ -2,27 +2,27 @@
 /*
  * preload.c -- libmemtier: the program's malloc() is a heap on tiers
  *
- * The environment says which (variables.c). It is read at the first call that
- * comes when there is an environment, which may be long before constructors
- * run. Until the tiers are there, the C library serves: calls before, those
- * that making them leads to, and of other threads meanwhile. If they cannot be
- * made, it serves for ever:
+ * The environment defines the tiers (variables.c). It is read at the first call
+ * at which there is an environment, which may be long before constructors run.
+ * Until the tiers exist, the C library serves all calls: those before, those
+ * made while the tiers are created, and those of other threads meanwhile. If
+ * the tiers cannot be created, it serves for ever:
  *
  *     NOT_YET --one thread--> STARTING --+--> tiers
  *                                        +--> none: the C library's
  *
- * What is freed tells where it is from: it is in a kind, or the C library's.
+ * The address of an object tells where it is from: a kind, or the C library.
  *
- * A tier that is full is no reason to fail as long as another has memory. In a
- * child of a fork, a file that it shares with its parent gives none, nor takes
- * any back; what is left then is the C library.
+ * If a tier is full, an allocation fails only if no other tier has memory. In a
+ * child of a fork, a file that it shares with its parent neither gives nor
+ * takes back memory; what is left then is the C library.
  *
  * Nothing here waits or takes a lock. Objects are the heap's from the moment at
  * which tiers is published, by the release that the acquire of each call pairs
  * with.
  *
- * Rejected: to abort where the environment makes no sense, as 1.14 does. One
- * process of many that inherit it then ends a build, or a boot.
+ * Rejected: aborting if the environment is invalid, as memkind 1.14 does. One
+ * of many processes that inherit it would then end a build, or a boot.
  */
 #include "inside.h"
 #include "memkind_memtier.h"

@@ -15,8 +15,8 @@
  * that it begins with, so 1.9 is 1. What it refuses is refused here, and what
  * made it crash as well (an empty value, a limit that is too small).
  *
- * The text is read where it is, in pieces: who calls may be the program's first
- * malloc().
+ * The text is parsed in place, without a copy: the caller may be the program's
+ * first malloc().
  */
 #include "variables.h"
 

@@ -3,16 +3,17 @@
  * items.c -- items of the server over the public calls of the library
  *
  * The head of a value is written in place, through a pin, while others read it:
- * byte by byte and atomically, as a value may begin at any address. It is the
- * server's alone, and nobody sends it. The mark WON goes to whoever sets it
- * first. The four bytes of the second may be read half old, half new, which is
- * a wrong answer to the question when an item was last read, and no more.
+ * byte by byte and atomically, as a value may begin at any address. Only the
+ * server uses it, and it is never sent. The first thread that sets the mark WON
+ * has won. The four bytes of the time of the last read may be read half old,
+ * half new; then only the reported time of that read is wrong.
  *
  * Changing a value (append, incr, md with I) is to read it, to make the new one
  * and to store that if the version is still the same, until it is.
  *
- * Rejected: what changes in a table beside the cache: a second lookup for each
- * read, and what was evicted would have to be found there, too.
+ * Rejected: the changing fields in a table outside the cache: a second lookup
+ * for each read, and entries that were evicted would have to be removed there,
+ * too.
  */
 #include "items.h"
 

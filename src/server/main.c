@@ -2,9 +2,10 @@
 /*
  * main.c -- vmemcached: options, cache, threads, and the loop that accepts
  *
- * The first thread accepts connections and deals them out, takes signals and
- * keeps the time of flush_all. SIGTERM and SIGINT end the server: listeners are
- * closed first, then each worker closes its connections, then the cache goes.
+ * The first thread accepts connections and distributes them to the workers,
+ * handles signals and carries out a delayed flush_all. SIGTERM and SIGINT end
+ * the server: listeners are closed first, then each worker closes its
+ * connections, then the cache is deleted.
  */
 #include "listen.h"
 #include "worker.h"

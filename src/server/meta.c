@@ -3,9 +3,9 @@
  * meta.c -- lines of memcached's meta commands, and base64
  *
  * mg ms md ma take a key (ms a size as well) and then flags: a letter each,
- * with a token right behind it. All four know all flags, and pay no heed to
- * those that are not for them. Errors are told as memcached 1.6.18 does, which
- * is more exact for mg and ms than for the other two.
+ * with a token right behind it. All four know all flags, and ignore those that
+ * are not for them. Errors are reported as by memcached 1.6.18, which is more
+ * exact for mg and ms than for the other two.
  */
 #include "request.h"
 

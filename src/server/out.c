@@ -3,9 +3,9 @@
  * out.c -- what is to be sent on a connection: text in one buffer, values where
  * they are
  *
- * Parts refer to the text by offsets, as the buffer moves when it grows. Slots
- * of items are used in turn and are free again once everything was sent, which
- * is the usual end of each round: an item that is pinned must not move.
+ * Parts refer to the text by offsets, as the buffer moves when it grows. An
+ * item of a pinned value must not move, so slots for items are used in turn,
+ * and are all free again once everything was sent; most rounds end so.
  */
 #include "out.h"
 

@@ -3,9 +3,9 @@
  * resp_run.c -- Redis' protocol, from request to request: which command it is,
  * MULTI and EXEC, and the forms of a reply
  *
- * MULTI keeps the bytes of the requests that follow; EXEC does them one after
- * the other, as if they came now. Commands of other connections may be done
- * between two of them.
+ * MULTI keeps the bytes of the requests that follow; EXEC runs them one after
+ * the other, as if they came now. Commands of other connections may run between
+ * two of them.
  */
 #include "resp_run.h"
 

@@ -5,9 +5,10 @@
  * A cursor goes through the cache itself first, and then through one space
  * after the other. It has the number of the space in its upper 16 bits (0: the
  * cache itself) and in the others what fits of the library's cursor of it, its
- * upper 48 bits. What has the same ones as the last item shown is shown again,
- * which SCAN may do. A call goes on until those bits differ, so each one gets
- * further. A pattern that begins with a prefix needs one space alone.
+ * upper 48 bits. Entries whose cursors agree in these bits with that of the
+ * last one shown are shown again, which SCAN allows. A call goes on until the
+ * bits differ, so each call makes progress. A pattern that begins with a prefix
+ * needs one space alone.
  */
 #include "resp_run.h"
 

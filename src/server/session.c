@@ -2,14 +2,14 @@
 /*
  * session.c -- a client's bytes in, the server's bytes out
  *
- * The first byte decides for the protocol. A command is waited for until all of
- * it, with its value, is in the input buffer, which grows as needed, and is
- * then done at once. So there is nothing to remember of a command that is there
- * in part: its line is read again.
+ * The first byte decides for the protocol. The session waits until a whole
+ * command, with its value, is in the input buffer, which grows as needed, and
+ * then runs it at once. So it keeps no state of a command that has come in
+ * part: its line is parsed again.
  *
  * A large value of a text command is received into memory that is reserved in
- * the cache, while its line stays at the start of the buffer; what comes behind
- * the value follows the line.
+ * the cache, while its line stays at the start of the buffer; the bytes behind
+ * the value are received after the line.
  */
 #include "session.h"
 

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * spaces.c -- which space of the cache a key is of, by its prefix
+ * spaces.c -- finding the space of a key by the key's prefix
  *
  * A hash table of fixed size, at most half full, from prefixes to numbers, and
  * an array from numbers to spaces. Both are only added to: by one thread at a
  * time, under the lock, while any thread reads without it. The slot is stored
- * last, with release, and loaded with acquire: who finds a number finds its
- * space whole. The count is stored likewise for those that go by number. The
- * memory of both is the system's zero pages until it is used.
+ * last, with release, and loaded with acquire: a thread that finds a number
+ * finds its space complete. The count is stored likewise, for threads that
+ * iterate by number. The memory of both is the system's zero pages until it is
+ * used.
  *
  * A space is never deleted: a prefix that has one keeps it. When there are
  * VMCD_SPACES_MAX, or the library has no more, none is made from then on, so
  * a key never moves from the cache to a space.
  *
  * Clients choose the prefixes. The hash is a polynomial over the field of the
- * integers modulo 2^61 - 1 at a random place, so that nobody can choose them to
- * meet in one slot: two prefixes do with a probability of 2^-52 at most.
+ * integers modulo 2^61 - 1 at a random place, so that clients cannot choose
+ * prefixes that meet in one slot: two prefixes do with a probability of 2^-52
+ * at most.
  */
 #include "spaces.h"
 

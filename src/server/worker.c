@@ -2,20 +2,20 @@
 /*
  * worker.c -- a thread with an event loop, its connections and their sessions
  *
- * The thread that accepts hands connections over by writing their numbers into
- * a pipe, one worker after the other. Rejected: a listener in each worker: the
- * kernel then shares connections out by a hash, and a few of them often meet in
- * one thread; nor does it know that for Unix sockets.
+ * The thread that accepts passes connections to the workers in turn, by writing
+ * their numbers into a pipe. Rejected: a listener in each worker: the kernel
+ * then distributes connections by a hash, so a few of them often meet in one
+ * thread; and it does not do that for Unix sockets.
  *
- * A connection has a session, with its buffers, only while something of a
- * command, or of its reply, is there; the worker keeps a few for the next one
- * that has. So an idle connection takes the bytes of struct connection and what
- * libevent and the kernel have of it.
+ * A connection has a session, with its buffers, only while a command or a reply
+ * is incomplete; the worker keeps a few sessions for reuse. So an idle
+ * connection takes the bytes of struct connection and what libevent and the
+ * kernel have of it.
  *
  * A connection is either read from, while all that it asked for was sent, or
- * written to: a client that does not take its replies is not listened to, and
- * holds no more than its buffers and one value. After a number of steps it is
- * another one's turn.
+ * written to: a client that does not take its replies is not read from, and
+ * holds no more than its buffers and one value. After a number of steps the
+ * next connection gets its turn.
  */
 #include "worker.h"
 

@@ -10,8 +10,9 @@
  * another arena, jemalloc merges extents across arenas, and the heap is
  * corrupt. Therefore
  *
- *  - a piece belongs to one arena for good, dalloc always refuses, and memory
- *    comes and goes through commit and decommit, in whole pages;
+ *  - a piece belongs to one arena until the kind is destroyed, dalloc always
+ *    refuses, and memory is taken and returned by commit and decommit, in whole
+ *    pages;
  *  - each grant is a piece of its own. jemalloc asks for grants that grow by a
  *    fifth each time, from 2 MiB on, so borders are few, and addresses are in
  *    proportion to what is allocated. What it keeps of them is uncommitted.
@@ -25,11 +26,11 @@
  * When the medium is full, more addresses would not help: a thread that was
  * refused a commit is granted nothing until its next allocation.
  *
- * What jemalloc notes down about an arena comes from these hooks as well, or
- * it would stay mapped for good when the arena is destroyed, which with retain
- * it does not return. Those requests are told from others by being the only
- * ones for memory that is zeroed, committed and aligned to 2 MiB: heap.c never
- * asks for zeroed objects with an alignment.
+ * jemalloc's metadata of an arena also comes from these hooks; otherwise it
+ * would stay mapped after the arena is destroyed, since with retain jemalloc
+ * does not return it. Requests for metadata are recognised as the only ones for
+ * memory that is zeroed, committed and aligned to 2 MiB: heap.c never asks for
+ * zeroed objects with an alignment.
  *
  * The caller's memory is granted to the first arena when that is created, in
  * as few grants as jemalloc's size classes allow: objects of the largest such
@@ -38,11 +39,11 @@
  *
  *     memory |=========== 1st seed ===========|==== 2nd ====|= 3rd =|
  *
- * A part of it is a large object of the first arena's. jemalloc has notes on
- * the first and the last page of such an object and none between, where the
- * other arena's can be. These two pages are left out, so to either arena the
- * other's memory begins with a page that is in use, and it merges nothing
- * across.
+ * A part of it is a large object of the first arena. jemalloc's extent map has
+ * entries for the first and the last page of such an object and none between,
+ * so the entries of the other arena can be there. These two pages are left out:
+ * to either arena the other's memory begins with a page that is in use, so it
+ * merges nothing across the border.
  *
  *     part   |page|======= 1st seed =======|== 2nd ==|page|
  *
@@ -50,11 +51,12 @@
  * locks jemalloc holds. They leave errno as it was: a reservation that failed
  * may have been a first try.
  *
- * Rejected: granting all that an arena may ever need when it is created. Where
- * it can be had at all, limits on address space count it, and a hundred arenas
- * of a large machine's memory have no room beside each other. retain:false,
- * which merges across grants, makes the default arenas unmap and map for each
- * extent, and leaves arenas racing at common borders.
+ * Rejected: granting all that an arena may ever need when it is created. Even
+ * where that is possible, limits on address space count it, and a hundred
+ * arenas, each as large as the memory of a large machine, do not fit into the
+ * address space. retain:false, which merges across grants, makes the default
+ * arenas unmap and map for each extent, and leaves arenas racing at common
+ * borders.
  */
 #include "arena.h"
 

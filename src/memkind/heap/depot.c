@@ -4,22 +4,22 @@
  *
  * An arena has one, with a shelf for each size class: a stack of pointers, to
  * which half a magazine is added and from which a whole one is taken at once.
- * So what one thread allocates and another frees goes round without
- * jemalloc, whose arena both would lock for it, and the price of crossing
- * from processor to processor is paid once for many objects.
+ * So objects that one thread allocates and another frees are reused without
+ * jemalloc, whose arena both threads would lock, and moving cache lines from
+ * processor to processor is shared by many objects.
  *
  *     magazine of A --half--> [ shelf: count, pointers ] --whole--> of B
  *
- * Each shelf has a spinning lock of its own, which is held for copying those
- * pointers. Whoever does not get it soon (its holder may have lost the
- * processor) goes to jemalloc instead, so nobody waits for anybody, and a
- * child that was forked meanwhile need only forget what is on those that were
- * held: their holders may have been in the middle of a change.
+ * Each shelf has a spin lock, which is held while those pointers are copied. A
+ * thread that does not get it soon (its holder may have been preempted) goes to
+ * jemalloc instead, so no thread waits for another. A child of a fork drops the
+ * contents of shelves whose locks are held, since their holders may have been
+ * in the middle of a change.
  *
- * Rejected: lists through the objects themselves (a miss for each object,
- * and what is free is the medium's, which may be slow), passing on magazines
- * instead of what is in them (memory to be managed, and no faster: the
- * pointers have to get to the other processor in any case).
+ * Rejected: lists through the objects themselves (a CPU cache miss for each
+ * object, on a medium that may be slow); passing on whole magazines instead of
+ * their contents (memory to be managed, and no faster: the pointers have to get
+ * to the other processor in any case).
  */
 #include "depot.h"
 

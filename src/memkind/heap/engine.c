@@ -6,25 +6,25 @@
  * utils/build-jemalloc points seven of jemalloc's calls into the C library
  * here. Three would read a configuration that is the host program's business
  * (MALLOC_CONF, /etc/malloc.conf): they find nothing. Two are how its default
- * arenas, which serve MEMKIND_DEFAULT, get and return address space: they
- * enter it into the address map, so that a pointer of the default kind is told
- * from one of the program's malloc. Whole aligned chunks are mapped for that,
- * whose rest beyond the size asked for stays unused. The sixth, madvise(2),
- * fails where memory is locked, which jemalloc puts up with, and errno must not
- * show. The seventh is for what jemalloc does at a fork, which is to hold all
- * its locks: that happens within ours (start.c), as elsewhere, and not in the
- * order in which the two began.
+ * arenas, which serve MEMKIND_DEFAULT, get and return address space: they enter
+ * it into the address map, so that a pointer of the default kind is told from
+ * one of the program's malloc. Whole aligned chunks of 2 MiB are mapped for
+ * that; the rest beyond the requested size stays unused. The sixth, madvise(2),
+ * fails if memory is locked, which jemalloc tolerates, but errno must stay
+ * unchanged. The seventh is the registration of jemalloc's fork handlers, which
+ * hold all its locks: start.c calls them while it holds our lock, whichever
+ * library was started first.
  *
- * Configuration. Huge allocations get no arena of their own, which would keep
- * a second set of free pages. No sbrk: that memory is the program's. retain
- * stays on, see arena.c. No junk, which a debug jemalloc would fill the
- * whole address space of a kind with. And memory in use once is used again
- * however large the free piece is that it would be cut from (the default: at
- * most 64 times the size); a kind of limited size would end up with all of it
- * free and nothing to be had. As many as 64 background threads, where jemalloc
- * would have 4 at most: stats.c says how many. madvise(2) is not tried out at
- * the start, which crashed without memory. cache_oblivious was turned off when
- * jemalloc was built: it adds a page to each object of 16 KiB or more.
+ * Configuration. Huge allocations get no arena of their own, which would keep a
+ * second set of free pages. No sbrk: that memory is the program's. retain stays
+ * on, see arena.c. No junk, which a debug jemalloc would fill the whole address
+ * space of a kind with. Free memory is reused even if the free piece is much
+ * larger than the request (the default: at most 64 times as large); otherwise
+ * allocations from a kind of limited size could fail although all of it is
+ * free. As many as 64 background threads, where jemalloc would have 4 at most:
+ * stats.c says how many. madvise(2) is not tried out at the start, which
+ * crashed without memory. cache_oblivious was turned off when jemalloc was
+ * built: it adds a page to each object of 16 KiB or more.
  *
  * Rejected: hooks on the default arenas. They must be in place before the
  * first allocation of each, so all arenas (4 per processor, 80 KiB each)

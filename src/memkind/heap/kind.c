@@ -7,9 +7,9 @@
  * uses a kind for the first time, never on the way of an allocation that
  * finds its thread's heap. It is held over a fork (start.c).
  *
- * Finding a kind by an address takes no lock. Most chunks have one owner. A
- * fixed kind may begin and end anywhere; chunks that it has not for itself
- * are marked, and the bounds of all kinds are looked through for them.
+ * Finding a kind by an address takes no lock. Most chunks of 2 MiB belong to
+ * one kind. A fixed kind may begin and end anywhere; chunks that it shares are
+ * marked, and for these the bounds of all kinds are searched.
  */
 #include "kind.h"
 

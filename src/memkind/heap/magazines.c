@@ -2,8 +2,8 @@
 /*
  * magazines.c -- the caches of a thread's heap: size classes, and emptying
  *
- * heap.c says what the caches are, and takes from them. Magazines are their
- * thread's alone. Its tcache, under the latch, may be emptied by others, too.
+ * heap.c says what the caches are, and takes from them. Only its own thread
+ * uses a magazine. Other threads may empty its tcache, under the latch.
  */
 #include "magazines.h"
 

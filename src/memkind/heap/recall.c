@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * recall.c -- what caches hold, and what parts of fixed memory hold, goes back
+ * recall.c -- returning free memory from caches, and from parts of fixed memory
  *
- * On request, or because an allocation found no memory. All of it is under
- * vmc_kinds_lock. Of another thread's heap only the tcache is emptied, under
- * its latch, and the arena is changed.
+ * On request, or because an allocation found no memory. All of it runs under
+ * vmc_kinds_lock. In another thread's heap it only empties the tcache, under
+ * its latch, and changes the arena.
  */
 #include "recall.h"
 

@@ -11,33 +11,34 @@
  *
  * After a fork, memory that processes share (a file, the caller's MAP_SHARED)
  * belongs to the parent's heap and to the child's copy of it. The child's kind
- * is fenced: allocations fail, what is freed is left alone, and nothing reaches
- * the medium, whatever jemalloc does with its arenas (arena.c). The default
- * kind and private ones go on.
+ * is marked as inherited (fenced): allocations fail, frees do nothing, and
+ * nothing reaches the medium, whatever jemalloc does with its arenas (arena.c).
+ * The default kind and kinds in private memory go on.
  *
- * Once the parent is gone, one child may take the kind over, if what it has of
- * the heap is still right (base/heritage.h). What the parent may have done
- * since the fork, and what of it is a change:
+ * Once the parent has ended, one child may take the kind over, if its copy of
+ * the heap is still valid (base/heritage.h). What the parent may have done
+ * since the fork, and which of it counts as a change:
  *
- *  - It freed an object, or made it smaller where it was. To the child that
- *    memory is an object still, and the parent may have had it written to by
- *    another owner. A change.
- *  - It committed or gave back memory of the medium. What the child's jemalloc
- *    takes for zeros may be none. A change; also when
- *    jemalloc's own threads do.
- *  - It allocated what was free and committed. Free memory has no contents, and
- *    whoever has it in the parent is gone. No change; but those calls that find
- *    no heap say that there was one, which is simpler and safe.
+ *  - It freed an object, or shrank it in place. To the child that memory still
+ *    belongs to the object, but the parent may have given it to another owner
+ *    who wrote to it. A change.
+ *  - It committed or returned memory of the medium. Memory that the child's
+ *    jemalloc takes for zeroed may not be. A change; also when jemalloc's own
+ *    threads do it.
+ *  - It allocated memory that was free and committed. Free memory has no
+ *    contents, and its owner in the parent has ended. No change; but calls that
+ *    find no heap report one, which is simpler and safe.
  *
- * So that the fast paths need not ask, a fork takes every thread's heap out of
- * its sight: its next call goes the slow way, and says so (vmc_heap_find). A
- * thread that is in the middle of a call at the fork does not: what it frees is
- * an object that nobody in the child has a right to any more, and what it has
- * taken from jemalloc's lists is in none of them in the child either, as
- * jemalloc's locks are held over the fork. It is lost to the child.
+ * So that the fast paths need no check, a fork hides every thread's heap from
+ * it: the thread's next call takes the slow path, and reports the change
+ * (vmc_heap_find). A thread that is in the middle of a call during the fork
+ * does not report: the object that it frees is one that no thread of the child
+ * may use any more. The memory that it has taken from jemalloc's lists is in
+ * none of them in the child either, as jemalloc's locks are held over the fork.
+ * It is lost to the child.
  *
- * Rejected: a page that is shared to count changes in, at each call (2 ns); to
- * stop the other threads at a fork.
+ * Rejected: counting changes in a shared page at each call (2 ns); stopping the
+ * other threads at a fork.
  */
 #include "start.h"
 

@@ -2,17 +2,18 @@
 /*
  * threads.c -- which thread has a heap in which kind
  *
- * A thread that has no heap in a kind has the empty one there, on which every
- * fast path fails without being asked to. A thread that first allocates gets
- * the arena that the fewest have, of one for each processor. Fewer would do
- * behind two levels of caches, and leave fewer pages half used, but not for
- * what is too large for these: two threads that allocate and free 64 KiB take
- * 0.5 us for both calls with an arena each, and 3.9 us where they share one
- * (processors 240 ns apart).
+ * A thread without a heap in a kind has an empty one there, on which every fast
+ * path fails without a check of its own. At its first allocation a thread gets
+ * the arena with the fewest threads, of one arena per processor. Fewer arenas
+ * would suffice behind two levels of caches, and leave fewer pages half used,
+ * but not for objects too large for the caches: two threads that allocate and
+ * free 64 KiB take 0.5 us for both calls with an arena each, and 3.9 us if they
+ * share one (processors 240 ns apart).
  *
- * Who frees a heap: its thread at exit, or who destroys the kind. Both hold
- * vmc_kinds_lock. So does whoever has found no memory, and empties the tcaches
- * of all threads: of another thread's heap that is all that is touched.
+ * A heap is freed by its thread at exit, or by the thread that destroys the
+ * kind. Both hold vmc_kinds_lock. So does a thread that has found no memory,
+ * and empties the tcaches of all threads; it touches nothing else of another
+ * thread's heap.
  */
 #include "threads.h"
 

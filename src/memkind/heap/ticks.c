@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ticks.c -- what is free goes back when it is due
+ * ticks.c -- returning free memory in time
  *
- * jemalloc looks every thousand calls or so, of which it sees few behind the
- * magazines: a thread that slows down would keep what it has, and one that has
- * ended what it left in its arena. So the slow paths look at a clock. Each
- * thread looks after its own arena, after one of its kind in turn, and after
- * one other kind in turn: an arena is looked at as often however many there
- * are, and whatever kind the calls that are made belong to.
+ * jemalloc checks for memory to return every thousand calls or so, but behind
+ * the magazines it sees few calls: a thread that slows down would keep its free
+ * memory, and a thread that has ended would leave it in its arena. So the slow
+ * paths read a clock. At each tick a thread serves its own arena, one other
+ * arena of the kind in turn, and one other kind in turn. So an arena is served
+ * equally often however many there are, and whichever kind the calls use.
  *
- * A thread whose calls all end at its magazines has no slow path. Its frees
- * have a credit for that, in the same word as the magazine's count, so that
- * counting it costs no more than an addition whose carry is looked at. Is it
- * used up, a free looks. If that was due, the next one does again, else twice
- * as many calls later, so calls that are few and far between are enough.
+ * A thread whose calls all end at its magazines never takes a slow path. So its
+ * frees have a credit, in the same word as the magazine's count, so that
+ * counting it costs only an addition whose carry is tested. When the credit is
+ * used up, a free reads the clock. If a tick was due, the next free reads it
+ * again; otherwise one twice as many calls later. So even rare calls suffice.
  *
- * All of it is under vmc_kinds_lock, if that is free: else some other call
- * looks.
+ * All of it runs under vmc_kinds_lock, if that is free: otherwise a later call
+ * does it.
  *
- * Rejected: a thread of ours (a library that starts one unasked is not to be
- * had in programs that fork; who wants them has memkind_set_bg_threads()), a
- * counter beside the magazines (another store to each call).
+ * Rejected: a thread of the library (a library that starts one unasked cannot
+ * be used in programs that fork; memkind_set_bg_threads() starts them on
+ * request); a counter outside the magazines (another store in each call).
  */
 #include "ticks.h"
 

@@ -7,9 +7,9 @@
  *
  * A static kind takes addresses as it needs them. Pages are taken when they are
  * touched. If the nodes are full then, a policy that prefers them takes pages
- * of others. Under a policy that binds, the kernel kills the process, with the
- * predecessor as with us. A kind that depends on the processor has arenas, with
- * a policy of their own, for each node that has any.
+ * of others. Under a policy that binds, the kernel kills the process (also with
+ * memkind 1.14). A kind that depends on the processor has arenas, with a policy
+ * of their own, for each node that has any.
  *
  * All of it is constant once the topology is read, so any thread may call it.
  */

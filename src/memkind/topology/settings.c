@@ -2,16 +2,16 @@
 /*
  * settings.c -- the environment, as far as it concerns every kind
  *
- * secure_getenv(3): a program with privileges of its own does not take advice
- * from whoever started it. A value that makes no sense costs a line in the log,
- * and the default holds; some of these end a process with the predecessor.
- * pthread_once orders the reading before every use.
+ * secure_getenv(3): a set-user-ID program, or one with capabilities, ignores
+ * the environment of the user who started it. An invalid value costs a line in
+ * the log, and the default holds; memkind 1.14 ends the process for some of
+ * them. pthread_once orders the reading before every use.
  *
- * Nothing here calls malloc(), as a kind's first use may be a call of malloc()
- * that is made of it; also called under locks.
+ * Nothing here calls malloc(), since a kind's first use may be a malloc() that
+ * a program implements with it; also called under locks.
  *
- * MEMKIND_DEBUG=1 is the case in which this library prints. A value of that
- * variable that makes no sense is a wish to see something, so it is told, too.
+ * The library prints only with MEMKIND_DEBUG=1. An invalid value of that
+ * variable is reported, too.
  */
 #include "settings.h"
 
