@@ -47,7 +47,7 @@ enum {
 hbw_policy_t hbw_get_policy(void);
 
 /*
- * 0; EINVAL: there is no such policy; EPERM: another one is fixed already.
+ * Returns 0; EINVAL: unknown policy; EPERM: another policy is fixed already.
  */
 int hbw_set_policy(hbw_policy_t mode);
 
@@ -56,11 +56,12 @@ int hbw_check_available(void);
 
 /*
  * 0 if every page of the range is high-bandwidth memory, -1 if one is not;
- * EINVAL: no address, no size or unknown flags; EFAULT: it cannot be told.
+ * EINVAL: addr is NULL, size is 0 or flags are unknown; EFAULT: the range
+ * cannot be checked.
  */
 int hbw_verify_memory_region(void *addr, size_t size, int flags);
 
-/* NULL for zero bytes, and with ENOMEM where there is no memory. */
+/* Return NULL for zero bytes, and with errno ENOMEM if there is no memory. */
 void *hbw_malloc(size_t size);
 void *hbw_calloc(size_t num, size_t size);
 
@@ -72,7 +73,7 @@ int hbw_posix_memalign(void **memptr, size_t alignment, size_t size);
 int hbw_posix_memalign_psize(
 	void **memptr, size_t alignment, size_t size, hbw_pagesize_t pagesize);
 
-/* For whatever one of the calls above returned. */
+/* ptr was returned by one of the calls above, or is NULL. */
 void *hbw_realloc(void *ptr, size_t size);
 void hbw_free(void *ptr);
 size_t hbw_malloc_usable_size(void *ptr);

@@ -2,14 +2,14 @@
 /*
  * memkind_memtier.h -- one heap on several kinds, each of which gets its share
  *
- * The interface of memkind 1.14. A builder says which kinds there are, and in
- * what ratio to each other bytes are to be allocated in them; what it
- * constructs chooses the kind of each allocation so that the ratio holds.
+ * The interface of memkind 1.14. A builder lists the kinds (tiers) and the
+ * ratio of the bytes to be allocated in them. It constructs a heap that chooses
+ * the kind of each allocation so that the ratio holds.
  * libmemtier(3) is the manual, and libmemtier(7) that of the library that puts
  * a whole program on such a heap.
  *
- * Every call may be made by several threads at once, but for those on one
- * builder. Memory is freed by any thread.
+ * Every call may be made by several threads at once, except calls on one
+ * builder. Any thread may free memory.
  */
 #ifndef VMC_MEMKIND_MEMTIER_H
 #define VMC_MEMKIND_MEMTIER_H
@@ -41,47 +41,48 @@ typedef enum memtier_policy_t {
 
 /* NULL, errno: EINVAL (no such policy), ENOMEM. */
 struct memtier_builder *memtier_builder_new(memtier_policy_t policy);
-/* NULL: nothing. */
+/* NULL is ignored. */
 void memtier_builder_delete(struct memtier_builder *builder);
 /*
- * The next tier: a kind, and its part of the ratio. With 0 it gets nothing. The
- * kind is in use until what is constructed has been deleted.
+ * Adds the next tier: a kind, and its part of the ratio. With 0 the tier gets
+ * nothing. The kind must exist until the heap has been deleted.
  *
- * 0, or -1: NULL, or the kind has been added before.
+ * Returns 0, or -1: an argument is NULL, or the kind has been added before.
  */
 int memtier_builder_add_tier(
 	struct memtier_builder *builder, memkind_t kind, unsigned kind_ratio);
 /*
- * Set a property of the policy. val: a size_t for thresholds[ID].val, .min and
+ * Sets a property of the policy. val: a size_t for thresholds[ID].val, .min and
  * .max, an unsigned for check_cnt, a float for trigger and degree, each after
  * "policy.dynamic_threshold.".
  *
- * 0, or -1: no such property, or none of this policy, or of a threshold that is
- * not between two tiers added before; NULL.
+ * Returns 0, or -1: no such property, or not one of this policy, or of a
+ * threshold that is not between two tiers added before; or an argument is NULL.
  */
 int memtier_ctl_set(
 	struct memtier_builder *builder, const char *name, const void *val);
 /*
- * The builder stays as it is, and may be deleted.
+ * Returns a heap on the tiers of the builder, which is not changed and may be
+ * deleted.
  *
  * NULL, errno: EINVAL (too few tiers for the policy, thresholds outside of
  * their bounds or not in order, a negative trigger or degree), ENOMEM.
  */
 struct memtier_memory *memtier_builder_construct_memtier_memory(
 	struct memtier_builder *builder);
-/* What was allocated stays allocated. NULL: nothing. */
+/* Objects of the heap stay allocated. NULL is ignored. */
 void memtier_delete_memtier_memory(struct memtier_memory *memory);
 
 /*
- * As the calls of memkind.h do on one kind: on the kind that the policy
- * chooses, or on the one given. Zero bytes give NULL. NULL in the place of
- * memory or kind is EINVAL where something is to be allocated.
+ * As the calls of memkind.h: on the kind that the policy chooses, or on the
+ * kind given. Zero bytes return NULL. An allocation with memory or kind NULL
+ * fails with EINVAL.
  */
 void *memtier_malloc(struct memtier_memory *memory, size_t size);
 void *memtier_kind_malloc(memkind_t kind, size_t size);
 void *memtier_calloc(struct memtier_memory *memory, size_t num, size_t size);
 void *memtier_kind_calloc(memkind_t kind, size_t num, size_t size);
-/* In the kind that it is in; nothing has changed if there is no memory. */
+/* Reallocate within the object's kind; without memory nothing is changed. */
 void *memtier_realloc(struct memtier_memory *memory, void *ptr, size_t size);
 void *memtier_kind_realloc(memkind_t kind, void *ptr, size_t size);
 int memtier_posix_memalign(struct memtier_memory *memory, void **memptr,
@@ -89,7 +90,7 @@ int memtier_posix_memalign(struct memtier_memory *memory, void **memptr,
 int memtier_kind_posix_memalign(
 	memkind_t kind, void **memptr, size_t alignment, size_t size);
 size_t memtier_usable_size(void *ptr);
-/* NULL: the kind is found; what is of no kind goes to free(). */
+/* kind NULL: it is found by the address; an object of no kind is free()d. */
 void memtier_kind_free(memkind_t kind, void *ptr);
 
 static inline void
