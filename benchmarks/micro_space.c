@@ -69,6 +69,31 @@ read_on(void *arg)
 	return NULL;
 }
 
+static VMEMcache *
+open_cache(uint64_t items)
+{
+	VMEMcache *cache =
+		bench_cache_configure((items + 10 * READ) * bench.extent);
+
+	bench_cache_add(cache);
+	return cache;
+}
+
+/* Bytes of metadata an item, of the cache or of a space of it. */
+static double
+metadata(uint64_t items, bool in_space)
+{
+	VMEMcache *cache = open_cache(items);
+	VMEMcache *space = in_space ? vmemcache_new_space(cache, NULL) : cache;
+
+	check(space != NULL);
+	fill(space, items);
+	double bytes =
+		(double)bench_statistic(cache, VMEMCACHE_STAT_DRAM_SIZE_USED);
+	vmemcache_delete(cache);
+	return bytes / (double)items;
+}
+
 static void
 be_busy(uint64_t ns)
 {
@@ -109,9 +134,10 @@ main(int argc, char **argv)
 	pthread_t reader;
 
 	bench.extent = VMEMCACHE_MIN_EXTENT;
-	s->cache = bench_cache_configure(
-		(items + SOME + 10 * READ) * bench.extent / 100 * 101);
-	bench_cache_add(s->cache);
+	double outside = metadata(items, false);
+	printf("metadata: %.2f bytes an item, in a space %.2f more\n", outside,
+		metadata(items, true) - outside);
+	s->cache = open_cache((items + SOME) / 100 * 101);
 	s->other = vmemcache_new_space(s->cache, NULL);
 	check(s->other != NULL);
 	fill(s->other, READ);
