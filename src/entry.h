@@ -250,7 +250,7 @@ vmc_entry_extra_mark(size_t tail)
 static inline size_t
 vmc_entry_extra_offset(size_t tail)
 {
-	return vmc_extra_offset(vmc_entry_extra_mark(tail));
+	return vmc_extra_offset_of(sizeof(struct vmc_entry) + tail);
 }
 
 static inline size_t

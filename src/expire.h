@@ -65,7 +65,15 @@ vmc_entry_tell(
 }
 
 /* Timers can be used from here on: -ENOMEM. Before an entry has one. */
-int vmc_expiry_prepare(struct vmemcache *cache);
+int vmc_expiry_make(struct vmemcache *cache);
+
+static inline int
+vmc_expiry_prepare(struct vmemcache *cache)
+{
+	/* acquire: pairs with the release by who made it */
+	return vmc_load_acquire(&cache->expiry) ? 0 : vmc_expiry_make(cache);
+}
+
 /* Free what that made. */
 void vmc_expiry_close(struct vmemcache *cache);
 
@@ -92,6 +100,16 @@ vmc_expiry_stop(struct vmemcache *cache, const struct vmc_entry *e)
  */
 bool vmc_expiry_change(struct vmemcache *cache, struct vmc_entry *e,
 	uint64_t deadline, uint64_t *now);
+
+/* Is there perhaps something for vmc_expiry_reclaim() to do? */
+static inline bool
+vmc_expiry_may_be_due(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	if (!vmc_load_relaxed(&cache->expiry))
+		return false;
+	uint64_t soonest = vmc_load_acquire(&cache->soonest);
+	return soonest != VMC_WHEEL_NEVER && soonest <= vmc_now(&stripe->now);
+}
 
 /*
  * Remove some of what is over, callbacks included, and free its blocks. 0: some

@@ -147,6 +147,16 @@ vmc_extra_offset(uint16_t mark)
 	return (size_t)(words << (mark >> VMC_EXTRA_SIGNIFICANT)) * 8;
 }
 
+/* The offset that the mark for so many bytes says. */
+static inline size_t
+vmc_extra_offset_of(size_t bytes)
+{
+	/* that many are told to the word: the usual case */
+	if (__builtin_expect(bytes <= (8u << VMC_EXTRA_SIGNIFICANT) - 8, 1))
+		return (bytes + 7) & ~(size_t)7;
+	return vmc_extra_offset(vmc_extra_mark(bytes));
+}
+
 static inline void
 vmc_extra_fill(
 	struct vmc_extra *extra, const struct vmc_extras *extras, uint16_t mark)

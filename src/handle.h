@@ -114,6 +114,8 @@ struct vmemcache {
 	_Atomic bool versions_kept;
 	/* the timers of entries, once there are any (expire.c) */
 	struct vmc_expiry *_Atomic expiry;
+	/* when one of them has something to do next, in milliseconds */
+	_Atomic uint64_t soonest;
 	/* once there are any (flight.c) */
 	struct vmc_flights *_Atomic flights;
 

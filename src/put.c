@@ -142,7 +142,7 @@ take_blocks(struct vmemcache *cache, const struct vmc_thread *thread,
 	uint64_t missing;
 	int rc;
 
-	if (have < (int64_t)wanted && vmc_room_may_be_useless(cache)) {
+	if (have < (int64_t)wanted && vmc_room_may_be_useless(cache, stripe)) {
 		rc = vmc_room_of_useless(cache, stripe, e, wanted);
 		if (rc)
 			return rc;

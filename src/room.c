@@ -16,7 +16,6 @@
 #include "room.h"
 
 #include "base/error.h"
-#include "expire.h"
 
 #include <errno.h>
 
@@ -104,7 +103,7 @@ make_missing(struct vmemcache *cache, struct vmc_stripe *stripe,
 {
 	int rc = 0;
 
-	if (vmc_room_may_be_useless(cache))
+	if (vmc_room_may_be_useless(cache, stripe))
 		rc = vmc_room_of_useless(cache, stripe, e, counts_as);
 	if (rc == 0 && !vmc_has_room(cache, counts_as))
 		rc = vmc_room_make(cache, stripe, e, missing, 0, freed);

@@ -10,6 +10,7 @@
 #ifndef VMC_ROOM_H
 #define VMC_ROOM_H
 
+#include "expire.h"
 #include "space.h"
 
 /*
@@ -112,9 +113,10 @@ vmc_room_make(struct vmemcache *cache, struct vmc_stripe *stripe,
 
 /* Is there perhaps something that is there for nobody? */
 static inline bool
-vmc_room_may_be_useless(const struct vmemcache *cache)
+vmc_room_may_be_useless(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
-	return vmc_load_relaxed(&cache->expiry) || vmc_share_may_reclaim(cache);
+	return vmc_share_may_reclaim(cache) ||
+	       vmc_expiry_may_be_due(cache, stripe);
 }
 
 /* That goes, cleared or over, until there is so much room, or no more of it. */

@@ -44,23 +44,6 @@ list_is_empty(const struct vmc_timer_list *list)
 	return list->next == list;
 }
 
-static void
-list_append(struct vmc_timer_list *list, struct vmc_timer_list *link)
-{
-	link->next = list;
-	link->prev = list->prev;
-	list->prev->next = link;
-	list->prev = link;
-}
-
-static void
-list_remove(struct vmc_timer_list *link)
-{
-	link->next->prev = link->prev;
-	link->prev->next = link->next;
-	link->next = link->prev = NULL;
-}
-
 /* All of `from`, which is empty then. */
 static void
 list_join(struct vmc_timer_list *list, struct vmc_timer_list *from)
@@ -81,82 +64,31 @@ timer_of(struct vmc_timer_list *link)
 				    offsetof(struct vmc_timer, link));
 }
 
-static unsigned
-bits_below(unsigned level)
+static struct vmc_timer_list *
+slot_of(struct vmc_wheel *wheel, unsigned level, unsigned i)
 {
-	return level * VMC_WHEEL_SLOT_BITS;
+	return &wheel->slot[level * VMC_WHEEL_SLOTS + i];
 }
 
 void
 vmc_wheel_init(struct vmc_wheel *wheel, uint64_t now)
 {
 	wheel->time = now;
-	wheel->next = wheel->seen = VMC_WHEEL_NEVER;
+	wheel->next = VMC_WHEEL_NEVER;
+	wheel->seen = now;
 	wheel->count = 0;
 	list_init(&wheel->due);
-	for (unsigned level = 0; level < VMC_WHEEL_LEVELS; level++) {
+	for (unsigned level = 0; level < VMC_WHEEL_LEVELS; level++)
 		wheel->occupied[level] = 0;
-		for (unsigned i = 0; i < VMC_WHEEL_SLOTS; i++)
-			list_init(&wheel->slot[level][i]);
-	}
-}
-
-/* Into the slot, or among the due. */
-static void
-place(struct vmc_wheel *wheel, struct vmc_timer *timer, uint64_t when)
-{
-	unsigned level = 0;
-
-	if (when <= wheel->time) {
-		list_append(&wheel->due, &timer->link);
-		return;
-	}
-	if (when - wheel->time >= VMC_WHEEL_SPAN)
-		when = wheel->time + VMC_WHEEL_SPAN - 1;
-	while ((when >> bits_below(level)) -
-			(wheel->time >> bits_below(level)) >=
-		VMC_WHEEL_SLOTS)
-		level++;
-	/* at the end of the span: the last slot is not all of it */
-	if (level == VMC_WHEEL_LEVELS) {
-		level--;
-		when = ((wheel->time >> bits_below(level)) + VMC_WHEEL_SLOTS -
-			       1)
-		       << bits_below(level);
-	}
-	unsigned i = when >> bits_below(level) & (VMC_WHEEL_SLOTS - 1);
-	list_append(&wheel->slot[level][i], &timer->link);
-	wheel->occupied[level] |= UINT64_C(1) << i;
-	when = when >> bits_below(level) << bits_below(level);
-	if (when < wheel->next)
-		wheel->next = when;
-}
-
-void
-vmc_wheel_add(struct vmc_wheel *wheel, struct vmc_timer *timer)
-{
-	uint64_t deadline = vmc_timer_deadline(timer);
-
-	if (deadline == VMC_WHEEL_NEVER)
-		return;
-	place(wheel, timer, deadline);
-	wheel->count++;
-}
-
-void
-vmc_wheel_remove(struct vmc_wheel *wheel, struct vmc_timer *timer)
-{
-	if (!vmc_timer_is_added(timer))
-		return;
-	list_remove(&timer->link);
-	wheel->count--;
+	for (unsigned i = 0; i < VMC_WHEEL_LEVELS * VMC_WHEEL_SLOTS; i++)
+		list_init(&wheel->slot[i]);
 }
 
 void
 vmc_wheel_put_off(struct vmc_wheel *wheel, struct vmc_timer *timer)
 {
-	list_remove(&timer->link);
-	place(wheel, timer, wheel->time + 1);
+	vmc_timer_list_remove(&timer->link);
+	vmc_wheel_place(wheel, timer, wheel->time + 1);
 }
 
 /* The first slot that may have timers, and when its range begins. */
@@ -172,14 +104,14 @@ next_event(struct vmc_wheel *wheel, struct event *event)
 	*event = (struct event){.time = VMC_WHEEL_NEVER};
 	/* of two at the same time, that of the higher level first */
 	for (unsigned level = VMC_WHEEL_LEVELS; level-- > 0;) {
-		uint64_t at = wheel->time >> bits_below(level);
+		uint64_t at = wheel->time >> vmc_wheel_bits_below(level);
 		unsigned i = at & (VMC_WHEEL_SLOTS - 1);
 		uint64_t bits = wheel->occupied[level];
 		if (bits == 0)
 			continue;
 		bits = bits >> i | bits << (-i & (VMC_WHEEL_SLOTS - 1));
 		unsigned ahead = (unsigned)__builtin_ctzll(bits);
-		uint64_t time = (at + ahead) << bits_below(level);
+		uint64_t time = (at + ahead) << vmc_wheel_bits_below(level);
 		if (time >= event->time)
 			continue;
 		*event = (struct event){
@@ -200,27 +132,28 @@ move_down(struct vmc_wheel *wheel, struct vmc_timer_list *slot, uint64_t now,
 		--*at_most;
 		struct vmc_timer *timer = timer_of(slot->next);
 		uint64_t deadline = vmc_timer_deadline(timer);
-		list_remove(&timer->link);
-		place(wheel, timer, deadline <= now ? wheel->time : deadline);
+		vmc_timer_list_remove(&timer->link);
+		vmc_wheel_place(
+			wheel, timer, deadline <= now ? wheel->time : deadline);
 	}
 	return true;
 }
 
 bool
-vmc_wheel_advance(struct vmc_wheel *wheel, uint64_t now, unsigned at_most)
+vmc_wheel_move(struct vmc_wheel *wheel, uint64_t now, unsigned at_most)
 {
 	struct event event;
 
 	while (wheel->next <= now && next_event(wheel, &event) &&
 		event.time <= now) {
 		struct vmc_timer_list *slot =
-			&wheel->slot[event.level][event.slot];
-		uint64_t last = event.time +
-				(UINT64_C(1) << bits_below(event.level)) - 1;
+			slot_of(wheel, event.level, event.slot);
+		uint64_t last =
+			event.time +
+			(UINT64_C(1) << vmc_wheel_bits_below(event.level)) - 1;
 		if (event.time > wheel->time)
 			wheel->time = event.time;
-		/* on the last level there are some of beyond the span */
-		if (last <= now && event.level < VMC_WHEEL_LEVELS - 1)
+		if (last <= now)
 			list_join(&wheel->due, slot);
 		else if (!move_down(wheel, slot, now, &at_most))
 			return false;
@@ -235,34 +168,27 @@ vmc_wheel_advance(struct vmc_wheel *wheel, uint64_t now, unsigned at_most)
 }
 
 void
-vmc_wheel_look_ahead(struct vmc_wheel *wheel, unsigned at_most)
+vmc_wheel_move_ahead(struct vmc_wheel *wheel, unsigned at_most)
 {
-	/* what is added goes below next slots: these stay empty */
-	if (wheel->time >> bits_below(1) == wheel->seen)
-		return;
 	for (unsigned level = 1; level < VMC_WHEEL_LEVELS; level++) {
-		uint64_t next = (wheel->time >> bits_below(level)) + 1;
+		uint64_t next =
+			(wheel->time >> vmc_wheel_bits_below(level)) + 1;
 		unsigned i = next & (VMC_WHEEL_SLOTS - 1);
 		if (!(wheel->occupied[level] >> i & 1))
 			continue;
-		if (!move_down(wheel, &wheel->slot[level][i], wheel->time,
+		if (!move_down(wheel, slot_of(wheel, level, i), wheel->time,
 			    &at_most))
 			return;
 		wheel->occupied[level] &= ~(UINT64_C(1) << i);
 	}
-	wheel->seen = wheel->time >> bits_below(1);
+	wheel->seen = ((wheel->time >> VMC_WHEEL_SLOT_BITS) + 1)
+		      << VMC_WHEEL_SLOT_BITS;
 }
 
 struct vmc_timer *
 vmc_wheel_due(struct vmc_wheel *wheel)
 {
 	return list_is_empty(&wheel->due) ? NULL : timer_of(wheel->due.next);
-}
-
-uint64_t
-vmc_wheel_next(const struct vmc_wheel *wheel)
-{
-	return list_is_empty(&wheel->due) ? wheel->next : 0;
 }
 
 static int
@@ -297,22 +223,22 @@ vmc_wheel_check(struct vmc_wheel *wheel)
 	int rc = check_list(&wheel->due, 0, VMC_WHEEL_NEVER - 1, &count);
 
 	for (unsigned level = 0; level < VMC_WHEEL_LEVELS; level++) {
-		uint64_t at = wheel->time >> bits_below(level);
+		uint64_t at = wheel->time >> vmc_wheel_bits_below(level);
 		for (unsigned i = 0; rc == 0 && i < VMC_WHEEL_SLOTS; i++) {
 			unsigned slot = (at + i) & (VMC_WHEEL_SLOTS - 1);
-			uint64_t first = (at + i) << bits_below(level);
+			uint64_t first = (at + i)
+					 << vmc_wheel_bits_below(level);
 			uint64_t last =
-				first + (UINT64_C(1) << bits_below(level)) - 1;
+				first +
+				(UINT64_C(1) << vmc_wheel_bits_below(level)) -
+				1;
 			bool occupied = wheel->occupied[level] >> slot & 1;
-			/* put off, or beyond the span */
-			if (level == 0)
+			if (level == 0) /* put off */
 				first = 0;
-			if (level == VMC_WHEEL_LEVELS - 1)
-				last = VMC_WHEEL_NEVER - 1;
-			rc = check_list(
-				&wheel->slot[level][slot], first, last, &count);
+			rc = check_list(slot_of(wheel, level, slot), first,
+				last, &count);
 			if (!occupied &&
-				!list_is_empty(&wheel->slot[level][slot]))
+				!list_is_empty(slot_of(wheel, level, slot)))
 				rc = fail("a slot without its bit");
 		}
 	}

@@ -15,8 +15,13 @@ static struct vmc_timer timers[TIMERS];
 static void
 add(struct vmc_timer *timer, uint64_t deadline)
 {
+	assert_true(deadline < VMC_WHEEL_NEVER);
 	vmc_timer_init(timer, deadline, 4711);
-	vmc_wheel_add(&wheel, timer);
+	uint64_t before = vmc_wheel_next(&wheel);
+	bool earlier = vmc_wheel_add(&wheel, timer, deadline);
+	assert_true(vmc_wheel_next(&wheel) < before
+			    ? earlier
+			    : vmc_wheel_next(&wheel) == before);
 	assert_int_equal(vmc_timer_mark(timer), 4711);
 }
 
@@ -81,11 +86,11 @@ test_one_timer_of_each_length(void **state)
 }
 
 static void
-test_never(void **state)
+test_none(void **state)
 {
 	(void)state;
 	vmc_wheel_init(&wheel, 5);
-	add(&timers[0], VMC_WHEEL_NEVER);
+	vmc_timer_init(&timers[0], VMC_WHEEL_NEVER, 0);
 	assert_false(vmc_timer_is_added(&timers[0]));
 	vmc_wheel_remove(&wheel, &timers[0]);
 	assert_int_equal(wheel.count, 0);
@@ -94,9 +99,10 @@ test_never(void **state)
 }
 
 static uint64_t
-random_length(uint64_t *random)
+random_length(uint64_t *random, unsigned bits)
 {
-	return testing_below(random, UINT64_C(1) << testing_below(random, 46));
+	return testing_below(
+		random, UINT64_C(1) << testing_below(random, bits));
 }
 
 /* Everything that is due is found at once, nothing else ever. */
@@ -120,12 +126,12 @@ test_random(void **state)
 			break;
 		case 1:
 			now += testing_below(&random, 8) == 0
-				       ? random_length(&random)
+				       ? random_length(&random, 38)
 				       : testing_below(&random, 100);
 			break;
 		default:
 			vmc_wheel_remove(&wheel, timer);
-			add(timer, now + random_length(&random));
+			add(timer, now + random_length(&random, 46));
 		}
 		for (unsigned i = 0; i < TIMERS; i++)
 			due += vmc_timer_is_added(&timers[i]) &&
@@ -220,7 +226,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_timer_of_each_length),
-		cmocka_unit_test(test_never),
+		cmocka_unit_test(test_none),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_pieces),
 		cmocka_unit_test(test_look_ahead),
