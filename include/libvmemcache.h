@@ -870,9 +870,9 @@ struct vmemcache_space {
  * proportional to the entries of all; so do walks by prefix of a space, ordered
  * or not. Statistics: pool_bytes is the quota, if any; what cannot be told by
  * space is 0; those of the cache are of all spaces together. vmemcache_delete()
- * requires that nobody is using the space or has a reservation in it. It waits
- * for callbacks of other threads that evict from it, takes constant time, and
- * calls no callback. Deleting the cache deletes its spaces.
+ * requires that no thread is using the space or has a reservation in it. It
+ * waits for callbacks of other threads that evict from it, takes constant time,
+ * and calls no callback. Deleting the cache deletes its spaces.
  *
  * Returns NULL on failure. EINVAL: cache is NULL, a space, or without a pool;
  * struct_size is unknown; the name is invalid; the quota is below a block, or
@@ -962,7 +962,7 @@ struct vmemcache_statistics {
 
 /*
  * All statistics at once; *statistics is the caller's. The counters of all
- * threads are read in one pass: exact while no other call is under way, and
+ * threads are read in one pass: exact while no other call is in progress, and
  * beside others as for vmemcache_get_stat(). Before vmemcache_add() all are 0.
  * It may take milliseconds, to ask the system for huge pages. EINVAL:
  * statistics NULL, or a struct_size that is not known.

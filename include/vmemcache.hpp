@@ -43,7 +43,7 @@ struct options {
 	bool ordered = false;          /* keys in order: remove_prefix() */
 };
 
-/* A handle of a cache that somebody else deletes. */
+/* A handle of a cache, which it does not delete. */
 class cache_ref
 {
       public:

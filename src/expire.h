@@ -47,7 +47,7 @@ uint64_t vmc_deadline_of(uint64_t ttl_ms, uint64_t *now);
 /* What is left of it. */
 uint64_t vmc_entry_ttl(const struct vmc_entry *e, uint64_t *now);
 
-/* What is told of an entry, but for struct_size. */
+/* Fills all of *info except struct_size. */
 static inline void
 vmc_entry_tell(
 	const struct vmc_entry *e, struct vmemcache_info *info, uint64_t *now)

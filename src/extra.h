@@ -26,7 +26,7 @@ enum vmc_extra_field {
 
 #define VMC_EXTRA_VERSION_BITS 56
 
-/* Of all that has none: a value put before anybody asked for versions. */
+/* Of a value put before any call asked for versions. */
 #define VMC_VERSION_NONE UINT64_C(1)
 
 struct vmc_extra {

@@ -23,7 +23,7 @@
 #define VMC_PUBLICATION_PATH_MAX 64
 
 #define VMC_PUBLICATION_MAGIC UINT64_C(0x7075626c69736864)
-/* To be counted up when the object changes, but for the statistics' size. */
+/* Increment it when the object changes, except for the statistics' size. */
 #define VMC_PUBLICATION_VERSION 1u
 
 /* What a cache was like at a moment. */

@@ -72,7 +72,7 @@ void vmc_lock_note_release(enum vmc_lock_rank rank);
 void vmc_lock_assert_none_held(void);
 #endif
 
-/* The lock is held by somebody: try for a little while, then sleep. */
+/* The lock is held: try for a few microseconds, then sleep. */
 void vmc_lock_wait(struct vmc_lock *lock);
 
 static inline void

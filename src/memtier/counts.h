@@ -21,7 +21,7 @@
 #define VMC_COUNTS_MOST_STEP ((int64_t)1 << 20)
 
 struct vmc_count {
-	/* written by the owner, read by whoever wants the sum */
+	/* written by the owner, read by any thread that adds up */
 	_Atomic int64_t bytes;
 	/* the owner's alone: what of it is in the total */
 	int64_t published;

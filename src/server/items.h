@@ -25,9 +25,9 @@
 
 /* Marks of an item. */
 enum {
-	VMCD_FETCHED = 1, /* somebody has read it */
+	VMCD_FETCHED = 1, /* a client has read it */
 	VMCD_STALE = 2,   /* md with I, or ms with I and an old number */
-	VMCD_WON = 4,     /* somebody was told to make it anew */
+	VMCD_WON = 4,     /* a client was told to renew it */
 	VMCD_BINARY = 8,  /* its key was given in base64 */
 };
 

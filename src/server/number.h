@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Bytes of somebody's buffer; they need not end in a zero byte. */
+/* Bytes in a buffer of the caller; they need not end in a zero byte. */
 struct vmcd_span {
 	const char *at;
 	size_t size;

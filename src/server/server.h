@@ -17,7 +17,7 @@
 /* What memcached 1.6.18 is asked by clients that look at the version. */
 #define VMCD_LIKE_MEMCACHED "1.6.18"
 
-/* Counted by each worker for itself, and added up when somebody asks. */
+/* Counted by each worker for itself, and added up on request. */
 #define VMCD_COUNTERS(COUNTER)                                                 \
 	COUNTER(cmd_get)                                                       \
 	COUNTER(cmd_set)                                                       \

@@ -52,7 +52,7 @@ struct memkind {
 	/* its memory is what children of a fork see, not copies of it */
 	bool shared;
 
-	/* read by anybody; changes under vmc_kinds_lock */
+	/* read by any thread; changes under vmc_kinds_lock */
 	_Atomic int state;
 	int error; /* of a FAILED one */
 

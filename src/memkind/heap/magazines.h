@@ -185,7 +185,7 @@ void vmc_heap_put_back(struct vmc_thread_heap *heap, unsigned class,
 	void **objects, unsigned count);
 /* Return what its magazines and its tcache hold to jemalloc. */
 void vmc_heap_drain(struct vmc_thread_heap *heap);
-/* The same of its tcache alone, which anybody may do; was there anything? */
+/* Empties its tcache alone, on any thread; returns whether it held objects. */
 bool vmc_heap_flush(struct vmc_thread_heap *heap);
 
 #endif
