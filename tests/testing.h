@@ -77,6 +77,9 @@ testing_below(uint64_t *state, uint64_t bound)
 			  64);
 }
 
+/* Of gcc's library of counts: there if anything in the program is counted. */
+void __gcov_init(void *) __attribute__((weak));
+
 /*
  * How many operations a long test makes: $VMC_TEST_OPERATIONS, else n, or
  * fewer under a tool that slows everything down.
@@ -88,8 +91,11 @@ testing_operations(uint64_t n)
 
 	if (given)
 		return strtoull(given, NULL, 0);
-#if defined(VMC_TSAN) || defined(VMC_COVERAGE)
+#ifdef VMC_TSAN
 	n /= 8;
+#else
+	if (__gcov_init)
+		n /= 8;
 #endif
 	return RUNNING_ON_VALGRIND ? n / 32 : n;
 }

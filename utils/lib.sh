@@ -81,14 +81,14 @@ need_space()
 
 # configure PRESET [OPTION...]: make build/PRESET, options as for cmake. With
 # ccache, where it is there: what was compiled in another checkout need not be
-# compiled again. Not when counting: objects say where their counts go.
+# compiled again, nor what two configurations or tests of packages share.
 configure()
 {
 	local launcher=()
 
 	echo "Configuring: $1"
 	mkdir -p build
-	if [[ $1 != coverage ]] && command -v ccache >/dev/null; then
+	if command -v ccache >/dev/null; then
 		export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 		launcher=(-DCMAKE_{C,CXX}_COMPILER_LAUNCHER=ccache)
 	fi
