@@ -51,7 +51,9 @@ claim_key(struct vmemcache *cache, struct vmc_thread *thread,
 /*
  * A key that another value was stored under, while this call evicted the one
  * before, has not been evicted: that value stays. Where no callback has told of
- * the eviction, the call looks again, and evicts what is there now.
+ * the eviction, the call looks again, and evicts what is there now. So it does
+ * where it is to evict one version, of which there is no other: it finds what
+ * is there instead, if anything is.
  */
 static int
 evict_key(struct vmemcache *cache, struct vmc_thread *thread,
@@ -71,10 +73,8 @@ evict_key(struct vmemcache *cache, struct vmc_thread *thread,
 		if (rc == -EBADF)
 			return rc;
 		vmc_extent_free(cache->extent, &freed);
-		if (rc == VMC_REPLACED && if_version)
-			return vmc_fail_const(
-				ESTALE, "the value has another version");
-		if (rc == VMC_REPLACED && vmc_cache_calls_back(cache))
+		if (rc == VMC_REPLACED && !if_version &&
+			vmc_cache_calls_back(cache))
 			return vmc_fail_const(EAGAIN,
 				"another value has been stored meanwhile");
 	} while (rc == VMC_REPLACED || rc == -ESRCH);

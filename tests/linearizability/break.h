@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * break.h -- get.c, put.c, store.c, evict.c and item.c with one rule broken,
- * for broken.c
+ * break.h -- get.c, put.c and others with one rule broken, for broken.c
  *
  * Included by the compiler before these, of which nothing else is changed. If
  * it no longer breaks what it should, because they have become others, the
@@ -20,8 +19,12 @@
 /* A get does not notice that the entry died during the copy. */
 #define VMC_ENTRY_DEAD 1000
 
-#elif defined(BREAK_WRITE_FIRST)
-/* The entry is in the index before the value's bytes are in the pool. */
+#elif defined(BREAK_WRITE_FIRST) ||                                            \
+	(defined(BREAK_RUNS_FIRST) && defined(BREAK_RESIZE))
+/*
+ * The entry is in the index before the value's bytes are in the pool, or, when
+ * the value is moved, in its new blocks.
+ */
 static _Thread_local struct {
 	char *to;
 	const char *from;
@@ -46,6 +49,7 @@ break_write(void *to, const void *from, size_t size)
 static inline void
 break_after_publish(void)
 {
+	workload_pause(1);
 	for (; put_off_count > 0; put_off_count--)
 		interleave_copy(put_off[put_off_count - 1].to,
 			put_off[put_off_count - 1].from,
@@ -70,6 +74,33 @@ break_match(const void *leaf, const void *key)
 		vmc_index_match_fn *const vmc_entry_match = break_match;       \
 		(vmc_index_begin)(__VA_ARGS__);                                \
 	})
+
+#elif defined(BREAK_OLD_ERA)
+/* A get goes by the era that the thread found the last time, now and then. */
+#include "space.h"
+static inline void
+break_look(struct vmc_key *key)
+{
+	static _Thread_local struct vmc_key last;
+	static _Thread_local unsigned times;
+
+	if (last.space != key->space || ++times % 4 == 0) {
+		(vmc_key_look)(key);
+		last = *key;
+	}
+	key->era = last.era;
+	key->mark = last.mark;
+	key->era_id = last.era_id;
+}
+#define vmc_key_look(key) break_look(key)
+
+#elif defined(BREAK_NOT_AT_ONCE)
+/* Removing by prefix leaves what somebody else is evicting to that. */
+#include "item.h"
+#ifdef BREAK_PREFIX
+#define vmc_item_remove(cache, stripe, e, reason, at_once)                     \
+	vmc_item_remove(cache, stripe, e, reason, false)
+#endif
 
 #elif defined(BREAK_GAP)
 /* What is replaced is taken out before the new value is put in. */

@@ -18,9 +18,13 @@ enum { BROKEN = 1, ROUNDS = 30000 };
 #endif
 
 #if defined(BREAK_GAP) || defined(BREAK_VERSION) || defined(BREAK_REUSED)
-enum { STORES = 1 };
+#define WORKLOAD workload_stores
+#elif defined(BREAK_OLD_ERA) || defined(BREAK_NOT_AT_ONCE)
+#define WORKLOAD workload_spaces
+#elif defined(BREAK_RUNS_FIRST)
+#define WORKLOAD workload_resizes
 #else
-enum { STORES = 0 };
+#define WORKLOAD workload_tight
 #endif
 
 static void
@@ -33,8 +37,7 @@ int
 main(void)
 {
 	workload_violated = found;
-	workload_run(STORES ? &workload_stores : &workload_tight,
-		testing_seed(), ROUNDS);
+	workload_run(&WORKLOAD, testing_seed(), ROUNDS);
 	if (BROKEN)
 		fprintf(stderr, "the broken rule was not found\n");
 	return BROKEN ? EXIT_FAILURE : EXIT_SUCCESS;

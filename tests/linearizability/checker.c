@@ -75,6 +75,9 @@ step(uint64_t state, const struct checker_op *op, bool vanishing,
 	case SET:
 		*after = op->stored;
 		return true;
+	case WIPE:
+		*after = CHECKER_ABSENT;
+		return true;
 	case SWAP:
 		*after = op->stored;
 		return fits(state, op);
@@ -245,7 +248,7 @@ report_failure(const struct search *s, const struct checker_op *ops,
 	unsigned count, uint64_t initial, FILE *report)
 {
 	static const char *const events[] = {
-		"ADD", "SEE", "LACK", "REMOVE", "SET", "SWAP", "OTHER"};
+		"ADD", "SEE", "LACK", "REMOVE", "SET", "SWAP", "OTHER", "WIPE"};
 	unsigned first = 0, last = count;
 	uint64_t seen = 0;
 

@@ -14,6 +14,7 @@
  *   REMOVE  evict, remove: 0, an eviction  a version    absent
  *                                          that fits
  *   SET     store: 0                       nothing      the version stored
+ *   WIPE    clear, remove_prefix           nothing      absent
  *   SWAP    REPLACE, IF_VERSION: 0         a version    the version stored
  *                                          that fits
  *   OTHER   IF_VERSION, remove: ESTALE     another      the same
@@ -40,7 +41,7 @@
 /* A version tells the class of its value's size; 0 is none. */
 enum { CHECKER_CLASSES = 8 };
 
-enum checker_event { ADD, SEE, LACK, REMOVE, SET, SWAP, OTHER };
+enum checker_event { ADD, SEE, LACK, REMOVE, SET, SWAP, OTHER, WIPE };
 
 struct checker_op {
 	uint64_t call, ret; /* stamps of one clock */

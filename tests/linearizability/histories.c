@@ -18,14 +18,8 @@
 #define SLOWER 1
 #endif
 
-#define SMALL                                                                  \
-	{                                                                      \
-		0, 7, 100, 200, 500, 1000, 2000, 3000                          \
-	}
-#define LARGE                                                                  \
-	{                                                                      \
-		0, 7, 100, 3000, 20000, 70000, 150000, 300000                  \
-	}
+#define SMALL .sizes = {0, 7, 100, 200, 500, 1000, 2000, 3000}
+#define LARGE .sizes = {0, 7, 100, 3000, 20000, 70000, 150000, 300000}
 
 static const struct workload workloads[] = {
 	{"four blocks", VMEMCACHE_REPLACEMENT_LRU, 1 << 18, 6, 4, false, false,
@@ -52,6 +46,21 @@ static const struct workload workloads[] = {
 		6, 4, true, true, false, SMALL},
 	{"no policy, values of several runs", VMEMCACHE_REPLACEMENT_NONE,
 		1 << 14, 12, 3, false, false, false, LARGE},
+	{"spaces", VMEMCACHE_REPLACEMENT_LRU, 1 << 18, 2, 4, false, false,
+		false, SMALL, .spaces = 2, .wipes = true},
+	{"spaces, ordered, on_miss", VMEMCACHE_REPLACEMENT_LRU, 1 << 18, 2, 4,
+		false, true, false, SMALL, .spaces = 1, .wipes = true,
+		.ordered = true},
+	{"spaces, no policy", VMEMCACHE_REPLACEMENT_NONE, 1 << 18, 2, 4, false,
+		false, false, SMALL, .spaces = 2, .wipes = true},
+	{"spaces and resizing, S3-FIFO", VMEMCACHE_REPLACEMENT_S3FIFO, 1 << 16,
+		2, 4, false, false, false, LARGE, .spaces = 2, .wipes = true,
+		.resizes = true},
+	{"resizing, on_evict and on_miss", VMEMCACHE_REPLACEMENT_LRU, 1 << 16,
+		6, 4, true, true, false, LARGE, .resizes = true},
+	{"spaces and resizing, room for all", VMEMCACHE_REPLACEMENT_LRU,
+		1 << 14, 2, 4, false, false, true, SMALL, .spaces = 2,
+		.wipes = true, .resizes = true, .ordered = true},
 };
 
 static void

@@ -76,6 +76,11 @@ test_at_the_same_time(void **state)
 	ASSERT_ANSWERS(true, true, {1, 10, ADD, .version = 8},
 		{2, 9, REMOVE, ANY}, {3, 4, LACK, ANY},
 		{5, 6, SEE, .version = 8}, {7, 8, LACK, ANY});
+	/* nothing that was there before a wipe is there after it */
+	ASSERT_ANSWERS(false, false, {1, 2, ADD, .version = 8},
+		{3, 4, WIPE, ANY}, {5, 6, SEE, ANY});
+	ASSERT_ANSWERS(true, true, {1, 2, ADD, .version = 8}, {3, 6, WIPE, ANY},
+		{4, 5, SEE, ANY}, {7, 8, LACK, ANY}, {9, 10, WIPE, ANY});
 	/* one eviction ends one entry */
 	ASSERT_ANSWERS(false, false, {1, 2, ADD, .version = 8},
 		{3, 6, REMOVE, ANY}, {4, 5, REMOVE, ANY});
@@ -112,6 +117,9 @@ may_happen(uint64_t *now, const struct checker_op *op)
 		return fits;
 	case SET:
 		*now = op->stored;
+		return true;
+	case WIPE:
+		*now = CHECKER_ABSENT;
 		return true;
 	case SWAP:
 		*now = op->stored;
@@ -150,7 +158,7 @@ random_op(uint64_t *random)
 
 	op.call = testing_below(random, 20) * 100;
 	op.ret = op.call + 1 + testing_below(random, 700);
-	op.event = (enum checker_event)testing_below(random, OTHER + 1);
+	op.event = (enum checker_event)testing_below(random, WIPE + 1);
 	op.stored = 1 + testing_below(random, 3);
 	if (op.event == ADD || op.event == OTHER || testing_below(random, 2))
 		op.version = 1 + testing_below(random, 3);

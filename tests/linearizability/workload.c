@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * workload.c -- what the cache promises to several threads, as a specification
- * that a history is checked against
+ * that a history is checked against; operations and callbacks
  *
  * Every operation takes a stamp from one counter before it calls the cache and
  * one after it returned. What it found becomes an operation on one key of the
@@ -23,6 +23,12 @@
  *   commit             of ADD, as put
  *   load               LACK until the loader begins, SET after it has returned
  *                      0, SEE what was pinned
+ *   clear              WIPE of all keys of the cache's own, or of the space
+ *   remove_prefix      WIPE of each key that begins with it
+ *
+ * The same number under the cache itself and under each space is a key of its
+ * own here: so what one finds of another's is of no version of its history.
+ * What resizing does to the keys is nothing, or an eviction.
  *
  * With on_evict recorded, all evictions are known, and nothing else may be
  * missing. What the callback adds: it reads the key, which must be a hit. The
@@ -37,10 +43,6 @@
  * puts that key, the get must return exactly what was put, stored or not; but
  * if that put was told EEXIST, it may also be what was there at some moment of
  * the put, a SEE. Else it looks again, a SEE or LACK after the callback.
- *
- * Between rounds all threads rest. Then the walkers of the cache must be
- * content, nothing may be pinned, no key may be busy, and one more get of each
- * key belongs to the history: it is also what the next round starts from.
  */
 #include "workload_internal.h"
 
@@ -50,16 +52,26 @@ void (*workload_violated)(void);
 
 const struct workload workload_tight = {"room for four",
 	VMEMCACHE_REPLACEMENT_LRU, 1 << 18, 6, 4, true, false, false,
-	{0, 7, 100, 1000, 3000, 20000, 200000, 300000}};
+	.sizes = {0, 7, 100, 1000, 3000, 20000, 200000, 300000}};
 
 const struct workload workload_stores = {"stores", VMEMCACHE_REPLACEMENT_LRU,
 	1 << 14, 2, 4, false, false, true,
-	{8, 16, 100, 200, 500, 1000, 2000, 3000}};
+	.sizes = {8, 16, 100, 200, 500, 1000, 2000, 3000}};
+
+const struct workload workload_spaces = {"spaces", VMEMCACHE_REPLACEMENT_LRU,
+	1 << 16, 2, 4, false, false, false,
+	.sizes = {8, 16, 100, 200, 500, 1000, 2000, 3000}, .spaces = 2,
+	.wipes = true};
+
+const struct workload workload_resizes = {"resizes", VMEMCACHE_REPLACEMENT_LRU,
+	1 << 17, 6, 4, false, false, false,
+	.sizes = {8, 16, 100, 1000, 3000, 20000, 200000, 300000},
+	.resizes = true};
 
 static _Atomic uint64_t now_;
 static _Atomic uint64_t versions;
 static _Atomic unsigned violations;
-static _Thread_local struct worker *self;
+_Thread_local struct worker *workload_self;
 
 uint64_t
 workload_stamp(void)
@@ -67,8 +79,8 @@ workload_stamp(void)
 	return vmc_fetch_add_acq_rel(&now_, 1) + 1;
 }
 
-static void
-violation(const char *what, unsigned key)
+void
+workload_violation(const char *what, unsigned key)
 {
 	if (vmc_fetch_add_acq_rel(&violations, 1) > 0)
 		return;
@@ -77,17 +89,23 @@ violation(const char *what, unsigned key)
 		workload_violated();
 }
 
+bool
+workload_is_good(void)
+{
+	return vmc_load_acquire(&violations) == 0;
+}
+
 void
 workload_expect(bool truth, const char *what, unsigned key)
 {
 	if (!truth)
-		violation(what, key);
+		workload_violation(what, key);
 }
 
 void
 workload_pause(unsigned one_in)
 {
-	struct worker *me = self;
+	struct worker *me = workload_self;
 
 	if (!me || !me->working || testing_below(&me->random, one_in) > 0)
 		return;
@@ -157,11 +175,17 @@ put(struct worker *me, unsigned key)
 	int class = (int)testing_below(&me->random, CHECKER_CLASSES);
 	uint64_t version = workload_new_version(class);
 	unsigned from = me->count, evicted;
+	size_t size = r->w->sizes[class];
+	uint64_t number = workload_number(r, key);
+	char *value = malloc(size + 1);
+	value_fill(value, size, 0, key, version);
 	uint64_t call = workload_stamp();
-	int rc = fixture_put(r->cache, key, version, r->w->sizes[class]);
+	int rc = vmemcache_put(
+		workload_place(r, key), &number, sizeof(number), value, size);
 	int err = rc ? errno : 0;
 	uint64_t ret = workload_stamp();
 
+	free(value);
 	workload_close_evictions(me, from, ret, &evicted);
 	workload_expect(err == 0 || err == EEXIST || err == ENOSPC,
 		"error of put", key);
@@ -199,8 +223,8 @@ workload_check_hit(struct worker *me, struct checker_op *op, const char *buffer,
 }
 
 /* True: a hit. */
-static bool
-get(struct worker *me, unsigned key, bool all)
+bool
+workload_get(struct worker *me, unsigned key, bool all)
 {
 	struct run *r = me->run;
 	struct asking asking = {.outer = me->asking, .key = key};
@@ -210,14 +234,14 @@ get(struct worker *me, unsigned key, bool all)
 	size_t offset = all || testing_below(&me->random, 2)
 				? 0
 				: testing_below(&me->random, r->largest);
-	uint64_t number = key;
+	uint64_t number = workload_number(r, key);
 	size_t size = SIZE_MAX;
 	char *buffer = me->buffers[me->depth];
 
 	me->asking = &asking;
 	uint64_t call = workload_stamp();
-	ssize_t n = vmemcache_get(
-		r->cache, &number, sizeof(number), buffer, room, offset, &size);
+	ssize_t n = vmemcache_get(workload_place(r, key), &number,
+		sizeof(number), buffer, room, offset, &size);
 	int err = n < 0 ? errno : 0;
 	uint64_t ret = workload_stamp();
 	me->asking = asking.outer;
@@ -252,11 +276,11 @@ get(struct worker *me, unsigned key, bool all)
 static void
 exists(struct worker *me, unsigned key)
 {
-	uint64_t number = key;
+	uint64_t number = workload_number(me->run, key);
 	size_t size = SIZE_MAX;
 	uint64_t call = workload_stamp();
 	int rc = vmemcache_exists(
-		me->run->cache, &number, sizeof(number), &size);
+		workload_place(me->run, key), &number, sizeof(number), &size);
 	uint64_t ret = workload_stamp();
 	struct checker_op *op =
 		workload_record(me, rc ? SEE : LACK, key, call, ret);
@@ -268,12 +292,15 @@ exists(struct worker *me, unsigned key)
 		"size of exists", key);
 }
 
-static void
-evict(struct worker *me, unsigned key)
+void
+workload_evict(struct worker *me, unsigned key)
 {
 	unsigned from = me->count, evicted = WORKLOAD_KEYS;
 	uint64_t call = workload_stamp();
-	int err = fixture_evict(me->run->cache, key) ? errno : 0;
+	int err = fixture_evict(workload_place(me->run, key),
+			  workload_number(me->run, key))
+			  ? errno
+			  : 0;
 	uint64_t ret = workload_stamp();
 	unsigned count = workload_close_evictions(me, from, ret, &evicted);
 
@@ -291,10 +318,11 @@ evict(struct worker *me, unsigned key)
 }
 
 static void
-evict_any(struct worker *me)
+evict_any(struct worker *me, unsigned key)
 {
 	unsigned from = me->count, evicted = WORKLOAD_KEYS;
-	int err = vmemcache_evict(me->run->cache, NULL, 0) ? errno : 0;
+	int err = vmemcache_evict(workload_place(me->run, key), NULL, 0) ? errno
+									 : 0;
 	unsigned count =
 		workload_close_evictions(me, from, workload_stamp(), &evicted);
 
@@ -308,14 +336,17 @@ evict_any(struct worker *me)
 			evicted);
 }
 
-static void
-operate(struct worker *me)
+void
+workload_operate(struct worker *me)
 {
 	const struct workload *w = me->run->w;
-	unsigned key = (unsigned)testing_below(&me->random, w->keys);
+	unsigned key = (unsigned)testing_below(&me->random, workload_keys(w));
 
 	/* what a round records is limited, callbacks included */
 	if (me->count > RECORDS - 64)
+		return;
+	if (testing_below(&me->random, w->wipes ? 20 : 6) == 0 &&
+		workload_wide(me, key))
 		return;
 	if (testing_below(&me->random, 6) == 0) {
 		workload_hold(me, key, !w->on_evict && !me->asking);
@@ -332,7 +363,7 @@ operate(struct worker *me)
 	switch (testing_below(&me->random, 20)) {
 	case 0:
 		if (!w->no_pressure)
-			evict_any(me);
+			evict_any(me, key);
 		break;
 	case 1:
 	case 2:
@@ -341,7 +372,7 @@ operate(struct worker *me)
 	case 3:
 	case 4:
 	case 5:
-		evict(me, key);
+		workload_evict(me, key);
 		break;
 	case 6:
 	case 7:
@@ -353,35 +384,39 @@ operate(struct worker *me)
 		put(me, key);
 		break;
 	default:
-		get(me, key, false);
+		workload_get(me, key, false);
 	}
 }
 
 /* --- callbacks --- */
 
 static unsigned
-key_of(const void *bytes, size_t size)
+key_of(const VMEMcache *place, const void *bytes, size_t size)
 {
-	uint64_t key = WORKLOAD_KEYS;
+	const struct run *r = workload_self->run;
+	uint64_t number = WORKLOAD_KEYS;
+	unsigned at = 0;
 
-	if (size == sizeof(key))
-		memcpy(&key, bytes, sizeof(key));
-	workload_expect(
-		key < WORKLOAD_KEYS, "key of a callback", (unsigned)key);
-	return (unsigned)key;
+	while (at < r->w->spaces && r->place[at] != place)
+		at++;
+	if (size == sizeof(number))
+		memcpy(&number, bytes, sizeof(number));
+	workload_expect(r->place[at] == place && number < r->w->keys,
+		"key of a callback", (unsigned)number);
+	return at * r->w->keys + (unsigned)number;
 }
 
-static void
-on_evict(VMEMcache *cache, const void *bytes, size_t size, void *arg)
+void
+workload_on_evict(VMEMcache *cache, const void *bytes, size_t size, void *arg)
 {
-	struct worker *me = self;
-	unsigned key = key_of(bytes, size);
+	struct worker *me = workload_self;
+	unsigned key = key_of(cache, bytes, size);
 	struct asking *asking = me->asking;
 
-	(void)cache, (void)arg;
+	(void)arg;
 	me->depth++;
 	unsigned seen = me->count;
-	workload_expect(get(me, key, true), "miss in on_evict", key);
+	workload_expect(workload_get(me, key, true), "miss in on_evict", key);
 	struct checker_op found = me->records[seen];
 	if (me->depth <= DEPTH) {
 		switch (testing_below(&me->random, 8)) {
@@ -389,10 +424,10 @@ on_evict(VMEMcache *cache, const void *bytes, size_t size, void *arg)
 			put(me, key);
 			break;
 		case 1:
-			evict(me, key);
+			workload_evict(me, key);
 			break;
 		case 2:
-			operate(me);
+			workload_operate(me);
 			break;
 		}
 	}
@@ -404,200 +439,23 @@ on_evict(VMEMcache *cache, const void *bytes, size_t size, void *arg)
 	op->class = found.class;
 }
 
-static void
-on_miss(VMEMcache *cache, const void *bytes, size_t size, void *arg)
+void
+workload_on_miss(VMEMcache *cache, const void *bytes, size_t size, void *arg)
 {
-	struct worker *me = self;
-	unsigned key = key_of(bytes, size);
+	struct worker *me = workload_self;
+	unsigned key = key_of(cache, bytes, size);
 	struct asking *asking = me->asking;
 
-	(void)cache, (void)arg;
+	(void)arg;
 	asking->start = workload_stamp();
 	workload_expect(asking->key == key, "key of on_miss", key);
 	workload_expect(asking->end == 0, "on_miss called twice", key);
 	if (++me->depth <= DEPTH) {
 		if (testing_below(&me->random, 8) == 0)
-			operate(me);
+			workload_operate(me);
 		if (testing_below(&me->random, 2))
 			put(me, key);
 	}
 	me->depth--;
 	asking->end = workload_stamp();
-}
-
-/* --- rounds --- */
-
-/* All start at the same time: they are awake when the last one is. */
-static void
-meet(struct run *r)
-{
-	pthread_barrier_wait(&r->start);
-	vmc_fetch_add_acq_rel(&r->arrived, 1);
-	while (vmc_load_acquire(&r->arrived) < r->w->threads)
-		sched_yield();
-}
-
-static void *
-work(void *arg)
-{
-	struct worker *me = self = arg;
-	struct run *r = me->run;
-
-	for (;;) {
-		meet(r);
-		if (r->over)
-			return NULL;
-		me->working = true;
-		for (unsigned i = 0; me->number < r->active && i < OPERATIONS;
-			i++)
-			operate(me);
-		workload_let_go(me);
-		me->working = false;
-		pthread_barrier_wait(&r->end);
-	}
-}
-
-static int
-by_key_and_call(const void *a_arg, const void *b_arg)
-{
-	const struct checker_op *a = a_arg, *b = b_arg;
-
-	if (a->key != b->key)
-		return a->key < b->key ? -1 : 1;
-	return (a->call > b->call) - (a->call < b->call);
-}
-
-/* Everything that was recorded, key by key. */
-static void
-check_history(struct run *r)
-{
-	const struct workload *w = r->w;
-	static struct checker_op ops[(THREADS + 1) * RECORDS];
-	unsigned count = 0;
-	bool vanishing = !w->on_evict && !w->no_pressure &&
-			 w->policy != VMEMCACHE_REPLACEMENT_NONE;
-
-	for (unsigned i = 0; i <= w->threads; i++) {
-		struct worker *worker = r->workers[i];
-		memcpy(ops + count, worker->records,
-			worker->count * sizeof(*ops));
-		count += worker->count;
-		worker->count = 0;
-	}
-	qsort(ops, count, sizeof(*ops), by_key_and_call);
-	for (unsigned from = 0, to; from < count; from = to) {
-		unsigned key = ops[from].key;
-		for (to = from; to < count && ops[to].key == key;)
-			to++;
-		if (!checker_linearizable(ops + from, to - from, r->state[key],
-			    vanishing, stderr))
-			violation("no order of the operations", key);
-		/* the last one is of rest() */
-		r->state[key] = ops[to - 1].event == SEE ? ops[to - 1].version
-							 : CHECKER_ABSENT;
-	}
-}
-
-/* Nobody else uses the cache: what must be true then. */
-static void
-rest(struct run *r)
-{
-	struct worker *me = r->workers[r->w->threads];
-
-	if (vmc_cache_check(r->cache) != 0)
-		violation(vmemcache_errormsg(), WORKLOAD_KEYS);
-	workload_expect(vmc_cache_pinned_items(r->cache) == 0, "pins at rest",
-		WORKLOAD_KEYS);
-	vmemcache_callback_on_miss(r->cache, NULL, NULL);
-	me->depth = DEPTH; /* on_evict does nothing but get */
-	for (unsigned key = 0; key < r->w->keys; key++) {
-		get(me, key, true);
-		const struct checker_op *found = &me->records[me->count - 1];
-		if (found->event == SEE && found->version == 0)
-			evict(me, key); /* too short to know its version */
-	}
-	check_history(r);
-	if (r->w->on_miss)
-		vmemcache_callback_on_miss(r->cache, on_miss, NULL);
-}
-
-/* It can all be taken out again. */
-static void
-empty(struct run *r)
-{
-	for (unsigned key = 0; key < r->w->keys; key++) {
-		int err = fixture_evict(r->cache, key) ? errno : 0;
-		workload_expect(err == 0 || err == ENOENT, "busy at rest", key);
-	}
-	r->workers[r->w->threads]->count = 0;
-	workload_expect(
-		vmc_cache_check(r->cache) == 0 &&
-			fixture_stat(r->cache, VMEMCACHE_STAT_ENTRIES) == 0 &&
-			fixture_stat(r->cache, VMEMCACHE_STAT_POOL_SIZE_USED) ==
-				0,
-		"not empty", WORKLOAD_KEYS);
-}
-
-static void
-make_workers(struct run *r, uint64_t seed)
-{
-	for (unsigned i = 0; i <= r->w->threads; i++) {
-		struct worker *worker = calloc(1, sizeof(*worker));
-		if (!worker)
-			abort();
-		worker->run = r;
-		worker->number = i;
-		worker->random = seed + i * VALUE_ODD;
-		for (unsigned depth = 0; depth < DEPTH + 2; depth++)
-			worker->buffers[depth] = malloc(r->largest + 1);
-		r->workers[i] = worker;
-	}
-}
-
-bool
-workload_run(const struct workload *w, uint64_t seed, uint64_t rounds)
-{
-	struct run r = {.w = w, .over = false};
-	pthread_t threads[THREADS];
-
-	for (int class = 0; class < CHECKER_CLASSES; class ++)
-		if (w->sizes[class] > r.largest)
-			r.largest = w->sizes[class];
-	r.cache = fixture_open(VMEMCACHE_MIN_POOL, w->extent, w->policy);
-	if (w->on_evict)
-		vmemcache_callback_on_evict(r.cache, on_evict, NULL);
-	if (w->on_miss)
-		vmemcache_callback_on_miss(r.cache, on_miss, NULL);
-	make_workers(&r, seed);
-	self = r.workers[w->threads];
-	pthread_barrier_init(&r.start, NULL, w->threads + 1);
-	pthread_barrier_init(&r.end, NULL, w->threads + 1);
-	for (unsigned i = 0; i < w->threads; i++)
-		if (pthread_create(&threads[i], NULL, work, r.workers[i]) != 0)
-			abort();
-	for (uint64_t i = 0; i < rounds && violations == 0; i++) {
-		r.active = 2 + (unsigned)testing_below(
-				       &self->random, w->threads - 1);
-		r.arrived = 0;
-		pthread_barrier_wait(&r.start);
-		pthread_barrier_wait(&r.end);
-		rest(&r);
-	}
-	r.over = true;
-	r.arrived = 0;
-	pthread_barrier_wait(&r.start);
-	for (unsigned i = 0; i < w->threads; i++)
-		pthread_join(threads[i], NULL);
-	if (violations == 0)
-		empty(&r);
-	vmemcache_delete(r.cache);
-	pthread_barrier_destroy(&r.start);
-	pthread_barrier_destroy(&r.end);
-	for (unsigned i = 0; i <= w->threads; i++) {
-		for (unsigned depth = 0; depth < DEPTH + 2; depth++)
-			free(r.workers[i]->buffers[depth]);
-		free(r.workers[i]);
-	}
-	self = NULL;
-	return violations == 0;
 }

@@ -16,12 +16,17 @@ enum { WORKLOAD_KEYS = 16 };
 struct workload {
 	const char *name;
 	enum vmemcache_repl_p policy;
-	size_t extent; /* the pool has 1 MiB */
-	unsigned keys, threads;
+	size_t extent;          /* the pool has 1 MiB */
+	unsigned keys, threads; /* keys: of the cache and of each space */
 	bool on_evict, on_miss;
 	bool no_pressure; /* all keys fit in: nothing is evicted unasked */
 	/* of values, by class; all different */
 	size_t sizes[CHECKER_CLASSES];
+	unsigned spaces; /* of the cache, beside itself */
+	/* clears and removals by prefix are among it; without on_evict */
+	bool wipes;
+	bool resizes; /* up to 4 MiB, and back */
+	bool ordered;
 };
 
 /*
@@ -44,5 +49,9 @@ void workload_pause(unsigned one_in);
 extern const struct workload workload_tight;
 /* Two keys, for which there is always room: so stores are among it. */
 extern const struct workload workload_stores;
+/* Two keys of the cache and of each of two spaces; clears and the like. */
+extern const struct workload workload_spaces;
+/* Small values and large ones, in a pool that is resized. */
+extern const struct workload workload_resizes;
 
 #endif

@@ -35,7 +35,7 @@ unpin(struct worker *me)
 	struct checker_op again = {.version = held->version};
 
 	check_pieces(held, &again);
-	vmemcache_unpin(me->run->cache, &held->item);
+	vmemcache_unpin(workload_place(me->run, held->key), &held->item);
 	held->pinned = false;
 }
 
@@ -60,9 +60,10 @@ pinned(struct worker *me, unsigned key, uint64_t call, uint64_t ret)
 static void
 pin(struct worker *me, unsigned key)
 {
-	uint64_t number = key, call = workload_stamp();
-	int err = vmemcache_pin(me->run->cache, &number, sizeof(number),
-			  VMEMCACHE_NO_CALLBACK, &me->held.item)
+	uint64_t number = workload_number(me->run, key),
+		 call = workload_stamp();
+	int err = vmemcache_pin(workload_place(me->run, key), &number,
+			  sizeof(number), VMEMCACHE_NO_CALLBACK, &me->held.item)
 			  ? errno
 			  : 0;
 	uint64_t ret = workload_stamp();
@@ -94,13 +95,14 @@ reserve(struct worker *me, unsigned key)
 	struct vmemcache_store how = {
 		.struct_size = sizeof(how), .mode = VMEMCACHE_ADD};
 	int class = (int)testing_below(&me->random, CHECKER_CLASSES);
-	uint64_t number = key, version = workload_new_version(class);
+	uint64_t number = workload_number(me->run, key),
+		 version = workload_new_version(class);
 	size_t size = r->w->sizes[class];
 	unsigned from = me->count, evicted;
 	struct vmemcache_item item;
 
-	int err = vmemcache_reserve(
-			  r->cache, &number, sizeof(number), size, &how, &item)
+	int err = vmemcache_reserve(workload_place(r, key), &number,
+			  sizeof(number), size, &how, &item)
 			  ? errno
 			  : 0;
 	workload_close_evictions(me, from, workload_stamp(), &evicted);
@@ -110,7 +112,9 @@ reserve(struct worker *me, unsigned key)
 	fill(&item, key, version);
 	uint64_t call = workload_stamp();
 	from = me->count;
-	err = vmemcache_commit(r->cache, &item, size, NULL) ? errno : 0;
+	err = vmemcache_commit(workload_place(r, key), &item, size, NULL)
+		      ? errno
+		      : 0;
 	uint64_t ret = workload_stamp();
 	workload_close_evictions(me, from, ret, &evicted);
 	workload_expect(err == 0 || err == EEXIST, "error of commit", key);
@@ -160,12 +164,13 @@ load(struct worker *me, unsigned key)
 	struct load l = {.me = me,
 		.key = key,
 		.class = (int)testing_below(&me->random, CHECKER_CLASSES)};
-	uint64_t number = key;
+	uint64_t number = workload_number(me->run, key);
 
 	l.version = workload_new_version(l.class);
 	uint64_t call = workload_stamp();
-	int err = vmemcache_load(me->run->cache, &number, sizeof(number),
-			  loader, &l, NULL, VMEMCACHE_FOREVER, &me->held.item)
+	int err = vmemcache_load(workload_place(me->run, key), &number,
+			  sizeof(number), loader, &l, NULL, VMEMCACHE_FOREVER,
+			  &me->held.item)
 			  ? errno
 			  : 0;
 	uint64_t ret = workload_stamp();

@@ -10,11 +10,12 @@ fetch(struct worker *me, unsigned key, uint64_t *version)
 {
 	struct run *r = me->run;
 	struct vmemcache_info info = {.struct_size = sizeof(info)};
-	uint64_t number = key;
+	uint64_t number = workload_number(me->run, key);
 	char *buffer = me->buffers[me->depth];
 	uint64_t call = workload_stamp();
-	ssize_t n = vmemcache_fetch(r->cache, &number, sizeof(number), buffer,
-		r->largest, 0, VMEMCACHE_NO_CALLBACK, &info);
+	ssize_t n =
+		vmemcache_fetch(workload_place(r, key), &number, sizeof(number),
+			buffer, r->largest, 0, VMEMCACHE_NO_CALLBACK, &info);
 	struct checker_op *op = workload_record(
 		me, n < 0 ? LACK : SEE, key, call, workload_stamp());
 
@@ -31,9 +32,17 @@ workload_store(struct worker *me, unsigned key)
 {
 	struct run *r = me->run;
 	unsigned what = (unsigned)testing_below(&me->random, 5);
+
+	/*
+	 * What has replaced a value that is being wiped may stay. To those who
+	 * need no value to be there it is as if they had come after the wipe
+	 */
+	if (r->w->wipes && (what == 1 || what == 2))
+		what = 0;
 	struct vmemcache_store how = {.struct_size = sizeof(how)};
 	int class = (int)testing_below(&me->random, CHECKER_CLASSES);
-	uint64_t number = key, version = workload_new_version(class), found = 0;
+	uint64_t number = workload_number(me->run, key),
+		 version = workload_new_version(class), found = 0;
 	size_t size = r->w->sizes[class];
 	char *value = me->buffers[me->depth];
 
@@ -47,10 +56,10 @@ workload_store(struct worker *me, unsigned key)
 	}
 	value_fill(value, size, 0, key, version);
 	uint64_t call = workload_stamp();
-	int rc = what < 3 ? vmemcache_store(r->cache, &number, sizeof(number),
-				    value, size, &how, NULL)
-			  : vmemcache_remove(r->cache, &number, sizeof(number),
-				    how.if_version);
+	int rc = what < 3 ? vmemcache_store(workload_place(r, key), &number,
+				    sizeof(number), value, size, &how, NULL)
+			  : vmemcache_remove(workload_place(r, key), &number,
+				    sizeof(number), how.if_version);
 	int err = rc ? errno : 0;
 	uint64_t ret = workload_stamp();
 	workload_expect(err == 0 || (err == ENOENT && what > 0) ||
