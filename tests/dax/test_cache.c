@@ -4,10 +4,11 @@
  *
  * VMC_TEST_POOL names the directory or device, VMC_TEST_PAGE the page size
  * that the cache should tell; VMC_TEST_METADATA is set where metadata can be
- * on the medium as well, LAB_KMEM_NODE where there is such a node. Anything
- * else about the cache is tested on the host: here it is whether every byte
- * survives this medium, and what the medium does to sizes and failures. With
- * VMC_TEST_FULL_NODE there is just the test of a node that is full.
+ * on the medium as well. Anything else about the cache is tested on the host:
+ * here it is whether every byte survives this medium, and what the medium does
+ * to sizes and failures. With VMC_TEST_NODE there is just the test of metadata
+ * in that node, to which the pool's medium does not matter, with
+ * VMC_TEST_FULL_NODE just that of the node being full.
  */
 #include "fixture.h"
 
@@ -221,12 +222,10 @@ open_with_metadata_in_a_node(void)
 static void
 test_metadata_in_a_node(void **state)
 {
-	const char *node = getenv("LAB_KMEM_NODE");
+	const char *node = getenv("VMC_TEST_NODE");
 	size_t pages[PROCESS_NODES], sum;
 
 	(void)state;
-	if (node == NULL)
-		skip();
 	VMEMcache *cache = open_with_metadata_in_a_node();
 	churn(cache, 8 << 20, 2);
 	fill_with_entries(cache);
@@ -268,13 +267,11 @@ static void
 test_full_node(void **state)
 {
 	const size_t size = (size_t)600 << 20;
-	const char *text = getenv("LAB_KMEM_NODE");
+	const unsigned long node =
+		strtoul(getenv("VMC_TEST_FULL_NODE"), NULL, 10);
 	size_t pages[PROCESS_NODES], sum;
 
 	(void)state;
-	if (text == NULL)
-		skip();
-	unsigned long node = strtoul(text, NULL, 10);
 	void *hog = fill_node(node, size);
 	VMEMcache *cache = open_with_metadata_in_a_node();
 	fill_with_entries(cache);
@@ -294,6 +291,8 @@ main(void)
 		cmocka_unit_test(test_default_size),
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_metadata_on_the_medium),
+	};
+	const struct CMUnitTest node[] = {
 		cmocka_unit_test(test_metadata_in_a_node),
 	};
 	const struct CMUnitTest full[] = {cmocka_unit_test(test_full_node)};
@@ -304,6 +303,8 @@ main(void)
 			stderr);
 		return 2;
 	}
+	if (getenv("VMC_TEST_NODE") != NULL)
+		return cmocka_run_group_tests(node, NULL, NULL);
 	if (getenv("VMC_TEST_FULL_NODE") != NULL)
 		return cmocka_run_group_tests(full, NULL, NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
