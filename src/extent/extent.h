@@ -188,7 +188,7 @@ uint64_t vmc_extent_free_runs(struct vmc_extent *extent);
 /*
  * Walk everything and compare it with the invariants stated in extent.c and
  * freemap.c.
- * 0, or -EINVAL with a message. For tests; takes the lock.
+ * 0, or -EINVAL with a message. For tests; takes the latch.
  */
 int vmc_extent_check(struct vmc_extent *extent);
 

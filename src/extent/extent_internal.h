@@ -18,14 +18,14 @@ struct vmc_extent {
 	 * What a put in a full pool touches stands first and close together:
 	 * between processors, every cache line of it costs.
 	 */
-	struct vmc_lock lock;
-	/* written under the lock */
+	struct vmc_latch latch;
+	/* written under the latch */
 	_Atomic uint64_t free_blocks;
 	_Atomic uint64_t last_length; /* blocks of the last value placed */
 	_Atomic uint64_t limit;       /* blocks that are given out */
 	/* free, and in neither list nor map yet (extent.c); 0: none */
 	_Atomic vmc_run latest;
-	/* under the lock */
+	/* under the latch */
 	struct vmc_freelist list;
 	struct vmc_freemap map;
 	/*
@@ -38,6 +38,18 @@ struct vmc_extent {
 	/* immutable */
 	struct vmc_memory memory;
 };
+
+static inline void
+vmc_extent_lock(struct vmc_extent *e)
+{
+	vmc_latch_acquire(&e->latch, VMC_RANK_EXTENT);
+}
+
+static inline void
+vmc_extent_unlock(struct vmc_extent *e)
+{
+	vmc_latch_release(&e->latch, VMC_RANK_EXTENT);
+}
 
 /* Blocks that are given out. */
 static inline uint64_t
@@ -56,7 +68,7 @@ vmc_extent_open_of(const struct vmc_extent *e, uint64_t first, uint64_t count)
 	return count < below ? count : below;
 }
 
-/* Under the lock: blocks below the limit become free, but are not counted. */
+/* Under the latch: blocks below the limit become free, but are not counted. */
 void vmc_extent_release_run(
 	struct vmc_extent *e, uint64_t first, uint64_t count);
 /* Blocks that are closed: nobody gets them. */

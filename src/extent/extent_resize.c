@@ -3,7 +3,7 @@
  * extent_resize.c -- more or fewer blocks, while others are taken and freed
  *
  * Growing. The map is a table by block number, so more blocks need a larger
- * one. It is allocated first, then filled from the old one under the lock, and
+ * one. It is allocated first, then filled from the old one under the latch, and
  * replaces it; so is the list, if it has to hold more. Puts wait for the copy:
  * some 60 us for each GiB that the pool had, in blocks of 256 bytes. Memory for
  * the largest size so far is kept, so growing back needs none. Then the new
@@ -26,7 +26,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Blocks that are given to the map in one go: some 100 us under the lock. */
+/* Blocks that are given to the map in one go: some 100 us under the latch. */
 #define PIECE VMC_RUN_COUNT_MAX
 
 static uint64_t
@@ -44,11 +44,11 @@ replace_map(struct vmc_extent *e, uint64_t blocks)
 
 	if (result != 0)
 		return result;
-	vmc_lock_acquire(&e->lock);
+	vmc_extent_lock(e);
 	old = e->map;
 	vmc_freemap_copy(&larger, &old);
 	e->map = larger;
-	vmc_lock_release(&e->lock);
+	vmc_extent_unlock(e);
 	vmc_freemap_fini(&old);
 	return 0;
 }
@@ -61,12 +61,12 @@ replace_list(struct vmc_extent *e, uint32_t room)
 
 	if (vmc_freelist_init(&larger, room, &e->memory) != 0)
 		return vmc_fail_const(ENOMEM, "no memory for the extents");
-	vmc_lock_acquire(&e->lock);
+	vmc_extent_lock(e);
 	old = e->list;
 	for (vmc_listed at = 0; (at = vmc_freelist_next(&old, at)) != 0;)
 		vmc_freelist_add(&larger, vmc_freelist_run(&old, at));
 	e->list = larger;
-	vmc_lock_release(&e->lock);
+	vmc_extent_unlock(e);
 	vmc_freelist_fini(&old, &e->memory);
 	return 0;
 }
@@ -96,14 +96,14 @@ vmc_extent_grow(struct vmc_extent *extent, uint64_t blocks)
 		uint64_t first = at, count = least(blocks - at, PIECE);
 		uint64_t more = count;
 
-		vmc_lock_acquire(&extent->lock);
+		vmc_extent_lock(extent);
 		at += count;
 		vmc_freemap_set_blocks(&extent->map, at);
 		vmc_store_relaxed(&extent->limit, at);
 		vmc_freelist_join(&extent->list, &first, &count);
 		vmc_freemap_release(&extent->map, first, count);
 		vmc_owner_add(&extent->free_blocks, more);
-		vmc_lock_release(&extent->lock);
+		vmc_extent_unlock(extent);
 	}
 }
 
@@ -160,14 +160,14 @@ vmc_extent_close(struct vmc_extent *extent, uint64_t limit)
 		vmc_free(&extent->memory, closed, sizeof(*closed));
 		return -ENOMEM;
 	}
-	vmc_lock_acquire(&extent->lock);
+	vmc_extent_lock(extent);
 	vmc_extent_settle(extent);
 	extent->closed = closed;
 	vmc_store_relaxed(&extent->limit, limit);
 	unused = close_listed(extent) + close_mapped(extent);
 	vmc_store_relaxed(&extent->closed_used, blocks - limit - unused);
 	vmc_owner_add(&extent->free_blocks, -unused);
-	vmc_lock_release(&extent->lock);
+	vmc_extent_unlock(extent);
 	return 0;
 }
 
@@ -186,10 +186,10 @@ vmc_extent_closed_used(const struct vmc_extent *extent)
 uint64_t
 vmc_extent_closed_end(struct vmc_extent *extent)
 {
-	vmc_lock_acquire(&extent->lock);
+	vmc_extent_lock(extent);
 	uint64_t end =
 		vmc_extent_limit(extent) + vmc_freemap_used_end(extent->closed);
-	vmc_lock_release(&extent->lock);
+	vmc_extent_unlock(extent);
 	return end;
 }
 
@@ -199,7 +199,7 @@ vmc_extent_open(struct vmc_extent *extent, uint64_t end)
 	struct vmc_freemap *closed = extent->closed;
 	uint64_t limit = vmc_extent_limit(extent), first, count, more = 0;
 
-	vmc_lock_acquire(&extent->lock);
+	vmc_extent_lock(extent);
 	assert(limit + vmc_freemap_used_end(closed) <= end);
 	extent->closed = NULL;
 	vmc_store_relaxed(&extent->closed_used, 0);
@@ -214,7 +214,7 @@ vmc_extent_open(struct vmc_extent *extent, uint64_t end)
 		more += open;
 	}
 	vmc_owner_add(&extent->free_blocks, more);
-	vmc_lock_release(&extent->lock);
+	vmc_extent_unlock(extent);
 	vmc_freemap_fini(closed);
 	vmc_free(&extent->memory, closed, sizeof(*closed));
 }
@@ -281,7 +281,7 @@ vmc_extent_free_closed(struct vmc_extent *extent, vmc_runs *runs)
 	uint64_t count;
 	const vmc_run *run = vmc_runs_view(runs, &count);
 
-	vmc_lock_acquire(&extent->lock);
+	vmc_extent_lock(extent);
 	for (uint64_t i = 0; i < count; i++) {
 		uint64_t first = vmc_run_first(run[i]);
 		uint64_t all = vmc_run_count(run[i]);
@@ -290,7 +290,7 @@ vmc_extent_free_closed(struct vmc_extent *extent, vmc_runs *runs)
 			vmc_extent_release_closed(
 				extent, first + open, all - open);
 	}
-	vmc_lock_release(&extent->lock);
+	vmc_extent_unlock(extent);
 	vmc_extent_drop(extent, runs);
 }
 
