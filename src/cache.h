@@ -330,6 +330,10 @@ void vmc_cache_let_go_of_replaced(
 int vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	uint64_t blocks, uint64_t bytes, enum vmemcache_reason reason,
 	vmc_runs *freed);
+/* The same where victims are chosen late, and there are no spaces. */
+int vmc_cache_make_room_late(struct vmemcache *cache, struct vmc_stripe *stripe,
+	uint64_t blocks, uint64_t bytes, enum vmemcache_reason reason,
+	vmc_runs *freed);
 /* The same for a put of that era (share.c); EVICTED: victims of the era. */
 int vmc_cache_make_room_for(struct vmemcache *cache, struct vmc_stripe *stripe,
 	const struct vmc_era *own, uint64_t blocks, uint64_t bytes,
@@ -417,6 +421,16 @@ vmc_cache_tick(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_policy *policy)
 {
 	return vmc_cache_is_sole(cache, stripe) ? vmc_policy_tick(policy) : 0;
+}
+
+/* What its touch tells, of an entry with that hash; 0: not known. */
+static inline uint64_t
+vmc_cache_word(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_policy *policy, uint64_t hash)
+{
+	uint32_t tick = vmc_cache_tick(cache, stripe, policy);
+
+	return cache->counts > 0 ? hash : tick;
 }
 
 /*

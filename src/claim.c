@@ -58,7 +58,6 @@
  */
 #include "claim.h"
 
-#include "base/prefetch.h"
 #include "space.h"
 #include "visit.h"
 
@@ -417,46 +416,6 @@ claim_held(struct vmemcache *cache, struct vmc_claim *claim)
 }
 
 /*
- * What a put into that victim's blocks will write, and its bag. In an epoch:
- * the blocks are told by what is freed after it is no victim any more.
- */
-static inline __attribute__((always_inline)) void
-fetch_victim(struct vmemcache *cache, const struct vmc_entry *victim)
-{
-	uint64_t count;
-
-	if (vmc_load_acquire(&victim->state) & VMC_ENTRY_STATES)
-		return;
-	const vmc_runs runs = vmc_entry_runs(victim);
-	const vmc_run *run = vmc_runs_view(&runs, &count);
-
-	if (count > 0)
-		vmc_prefetch_value((uintptr_t)vmc_block_address(
-					   cache, vmc_run_first(*run)),
-			vmc_run_count(*run) * cache->block_size);
-	uint64_t hash = vmc_cache_hash(cache, victim);
-	vmc_index_prefetch(cache->index, hash);
-	vmc_index_prefetch_latch(cache->index, hash);
-}
-
-/*
- * Fetch what the next eviction may need, as below. Under the policy's lock. The
- * policy itself has fetched the nodes that come after.
- */
-static void
-fetch_coming(struct vmemcache *cache)
-{
-	struct vmc_policy *policy = cache->policy;
-	struct vmc_policy_node *node = policy->ops->coming(policy, 1);
-
-	if (!node)
-		return;
-	vmc_epoch_enter(vmc_thread_self());
-	fetch_victim(cache, vmc_entry_of(node));
-	vmc_epoch_exit(vmc_thread_self());
-}
-
-/*
  * Enough is claimed, and what was spared is the oldest that is left: of the
  * stripe's reserve as well, so that comes behind it.
  */
@@ -472,17 +431,15 @@ put_back_spared(struct vmemcache *cache, struct vmc_stripe *stripe,
 }
 
 struct vmc_entry *
-vmc_claim_late(struct vmemcache *cache, struct vmc_stripe *stripe)
+vmc_claim_late_of_any(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_policy_node *node)
 {
 	struct vmc_claim claim;
 
 	vmc_claim_begin(&claim, 1, 0, stripe->spared);
-	vmc_lock_acquire(&cache->policy_lock);
-	vmc_visit_policy(cache, stripe);
+	claim_under_lock(cache, &claim, node);
 	claim_held(cache, &claim);
 	put_back_spared(cache, stripe, &claim);
-	fetch_coming(cache);
-	vmc_cache_release_policy(cache);
 	return claim.end > 0 ? claim.some[0] : NULL;
 }
 
@@ -513,7 +470,7 @@ vmc_claim_victims(struct vmemcache *cache, struct vmc_stripe *stripe,
 	} else if (rc == 0) {
 		put_back_spared(cache, stripe, claim);
 		if (vmc_cache_chooses_late(cache, stripe))
-			fetch_coming(cache);
+			vmc_claim_fetch_late(cache);
 		else
 			vmc_visit_fill_reserve(cache, stripe);
 	}
@@ -620,7 +577,7 @@ vmc_cache_prepare_evictions(struct vmemcache *cache, struct vmc_stripe *stripe)
 	stripe->evicts = false;
 	find_coming(&stripe->reserve, &e, &fourth);
 	if (e)
-		fetch_victim(cache, e);
+		vmc_claim_fetch(cache, e);
 	if (low)
 		vmc_prefetch_write(&cache->policy_lock);
 	if (fourth) {

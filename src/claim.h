@@ -6,6 +6,7 @@
 #ifndef VMC_CLAIM_H
 #define VMC_CLAIM_H
 
+#include "base/prefetch.h"
 #include "cache.h"
 
 /* Victims that are more than a claim has room for. */
@@ -142,11 +143,45 @@ vmc_claim_reserved(struct vmemcache *cache, struct vmc_stripe *stripe)
 }
 
 /*
- * Claim the policy's next victim, for a thread that chooses late. NULL: there
- * is none, or claiming several is to look for it.
+ * What a put into that victim's blocks will write, and its bag. In an epoch:
+ * the blocks are told by what is freed after it is no victim any more. Its
+ * hash; 0: it is no victim any more.
+ */
+static inline __attribute__((always_inline)) uint64_t
+vmc_claim_fetch(struct vmemcache *cache, const struct vmc_entry *victim)
+{
+	uint64_t count;
+
+	if (vmc_load_acquire(&victim->state) & VMC_ENTRY_STATES)
+		return 0;
+	const vmc_runs runs = vmc_entry_runs(victim);
+	const vmc_run *run = vmc_runs_view(&runs, &count);
+
+	if (count > 0)
+		vmc_prefetch_value((uintptr_t)vmc_block_address(
+					   cache, vmc_run_first(*run)),
+			vmc_run_count(*run) * cache->block_size);
+	uint64_t hash = vmc_cache_hash(cache, victim);
+	vmc_index_prefetch(cache->index, hash);
+	vmc_index_prefetch_latch(cache->index, hash);
+	return hash;
+}
+
+/*
+ * Claim the policy's next victim, for a thread that chooses late (late.c).
+ * NULL: there is none, or claiming several is to look for it. *hash: the
+ * victim's; 0: not known.
  */
 struct vmc_entry *vmc_claim_late(
-	struct vmemcache *cache, struct vmc_stripe *stripe);
+	struct vmemcache *cache, struct vmc_stripe *stripe, uint64_t *hash);
+/*
+ * Under the policy's lock: the same, beginning with that node, of which it has
+ * let go.
+ */
+struct vmc_entry *vmc_claim_late_of_any(struct vmemcache *cache,
+	struct vmc_stripe *stripe, struct vmc_policy_node *node);
+/* Under the policy's lock: fetch what the next eviction may need. */
+void vmc_claim_fetch_late(struct vmemcache *cache);
 
 /*
  * Claim victims, at least one, that hold as many blocks and as much metadata as

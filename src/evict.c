@@ -119,11 +119,13 @@ call_back(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return vmc_cache_is_foreign(cache) ? vmc_cache_fail_foreign() : 0;
 }
 
+/* hash: its key's; 0: not known. */
 static inline int
-take_out(
-	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+take_out(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, uint64_t hash)
 {
-	int gone = vmc_index_remove(cache->index, vmc_cache_hash(cache, e), e);
+	int gone = vmc_index_remove(
+		cache->index, hash ? hash : vmc_cache_hash(cache, e), e);
 
 	if (__builtin_expect(
 		    cache->order != NULL && !vmc_entry_is_marked(e), 0))
@@ -136,7 +138,7 @@ int
 vmc_cache_take_out(
 	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
 {
-	return take_out(cache, stripe, e);
+	return take_out(cache, stripe, e, 0);
 }
 
 /*
@@ -147,8 +149,8 @@ vmc_cache_take_out(
  */
 static inline __attribute__((always_inline)) int
 remove_one(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_entry *e, struct vmc_claim *rest, bool of_space,
-	enum vmemcache_reason reason, vmc_runs *freed)
+	struct vmc_entry *e, uint64_t hash, struct vmc_claim *rest,
+	bool of_space, enum vmemcache_reason reason, vmc_runs *freed)
 {
 	vmc_lock_assert_none_held();
 	if (vmc_cache_calls_back(cache)) {
@@ -156,7 +158,7 @@ remove_one(struct vmemcache *cache, struct vmc_stripe *stripe,
 		if (rc)
 			return rc;
 	}
-	int gone = take_out(cache, stripe, e);
+	int gone = take_out(cache, stripe, e, hash);
 	if (of_space)
 		reason = vmc_space_went(cache, e, reason);
 	vmc_count(stripe, vmc_count_of_removal(reason), 1);
@@ -175,7 +177,7 @@ remove_of_space(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, struct vmc_claim *rest,
 	enum vmemcache_reason reason, vmc_runs *freed)
 {
-	return remove_one(cache, stripe, e, rest, true, reason, freed);
+	return remove_one(cache, stripe, e, 0, rest, true, reason, freed);
 }
 
 /* What the cache itself has costs nothing for spaces. */
@@ -186,7 +188,7 @@ remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
 {
 	if (__builtin_expect(vmc_entry_is_marked(e), 0))
 		return remove_of_space(cache, stripe, e, rest, reason, freed);
-	return remove_one(cache, stripe, e, rest, false, reason, freed);
+	return remove_one(cache, stripe, e, 0, rest, false, reason, freed);
 }
 
 int
@@ -229,26 +231,46 @@ make_more_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return rc ? rc : vmc_claim_remove(cache, stripe, &claim, reason, freed);
 }
 
+/* The usual: one victim is enough. */
+static inline bool
+is_enough(struct vmc_stripe *stripe, const struct vmc_entry *e, uint64_t blocks,
+	uint64_t bytes)
+{
+	return __builtin_expect(e && vmc_claim_blocks_of(e) >= blocks &&
+					bytes == 0 &&
+					!vmc_entry_is_over(e, &stripe->now),
+		1);
+}
+
+int
+vmc_cache_make_room_late(struct vmemcache *cache, struct vmc_stripe *stripe,
+	uint64_t blocks, uint64_t bytes, enum vmemcache_reason reason,
+	vmc_runs *freed)
+{
+	uint64_t hash;
+
+	*freed = VMC_RUNS_NONE;
+	struct vmc_entry *e = vmc_claim_late(cache, stripe, &hash);
+
+	if (!is_enough(stripe, e, blocks, bytes))
+		return make_more_room(
+			cache, stripe, blocks, bytes, e, reason, freed);
+	int rc = remove_one(cache, stripe, e, hash, NULL, false, reason, freed);
+	return rc < 0 ? rc : 0;
+}
+
 int
 vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	uint64_t blocks, uint64_t bytes, enum vmemcache_reason reason,
 	vmc_runs *freed)
 {
 	*freed = VMC_RUNS_NONE;
-	bool late = vmc_cache_chooses_late(cache, stripe) &&
-		    vmc_reserve_is_empty(&stripe->reserve) &&
-		    !vmc_spaces_are_active(cache);
-	/* the usual: one victim is enough */
-	struct vmc_entry *e = late ? vmc_claim_late(cache, stripe)
-				   : vmc_claim_reserved(cache, stripe);
-	if (__builtin_expect(!e || vmc_claim_blocks_of(e) < blocks ||
-				     bytes > 0 ||
-				     vmc_entry_is_over(e, &stripe->now),
-		    0))
+	struct vmc_entry *e = vmc_claim_reserved(cache, stripe);
+	if (!is_enough(stripe, e, blocks, bytes))
 		return make_more_room(
 			cache, stripe, blocks, bytes, e, reason, freed);
 	/* those of spaces are never in reserve while there are spaces */
-	int rc = remove_one(cache, stripe, e, NULL, false, reason, freed);
+	int rc = remove_one(cache, stripe, e, 0, NULL, false, reason, freed);
 	return rc < 0 ? rc : 0;
 }
 

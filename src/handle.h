@@ -143,6 +143,7 @@ struct vmemcache {
 	uint64_t generation_nodes;    /* where there are spaces (touch.c) */
 	unsigned reserving;           /* stripes that reserve (evict.c) */
 	struct vmc_stripe *looked_at; /* the last one */
+	unsigned stock; /* rows that the policy has in stock (touch.c) */
 	/* what threads that have gone have retired (visit.c) */
 	struct vmc_limbo estate;
 	struct vmc_limbo_chunk *ripe_estate;

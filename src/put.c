@@ -317,8 +317,9 @@ publish(struct vmemcache *cache, struct vmc_thread *thread,
 		vmc_expiry_start(cache, e, &stripe->now);
 	if (cache->wants_touches)
 		pending = vmc_ring_push(&stripe->ring, &e->node,
-			vmc_cache_tick(cache, stripe,
-				of_space ? key->era->policy : cache->policy));
+			vmc_cache_word(cache, stripe,
+				of_space ? key->era->policy : cache->policy,
+				key->hash));
 	vmc_epoch_exit(thread);
 	if (__builtin_expect(pending >= VMC_DRAIN_AT, 0))
 		vmc_cache_feed(cache, &stripe->ring, false);
@@ -342,8 +343,9 @@ insert(struct vmemcache *cache, struct vmc_thread *thread,
 	const void *value, size_t value_size, enum vmc_counter counts_as)
 {
 	struct vmc_index_place where;
-	int rc = take_room(cache, thread, stripe, of_space, value_size, &e);
 
+	stripe->puts = key->hash;
+	int rc = take_room(cache, thread, stripe, of_space, value_size, &e);
 	if (rc)
 		return rc;
 	/*

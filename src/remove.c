@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "expire.h"
+#include "room.h"
 #include "space.h"
 #include "version.h"
 
@@ -132,7 +133,7 @@ vmc_cache_evict_victim(struct vmemcache *space)
 		rc = none.mark
 			     ? vmc_cache_make_room_for(cache, stripe, none.era,
 				       0, 0, VMEMCACHE_REASON_EVICTED, &freed)
-			     : vmc_cache_make_room(cache, stripe, 0, 0,
+			     : vmc_room_evict(cache, stripe, 0, 0,
 				       VMEMCACHE_REASON_EVICTED, &freed);
 		if (rc == -EBADF)
 			return rc;

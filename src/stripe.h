@@ -75,6 +75,7 @@ struct vmc_stripe {
 	uint64_t gone;   /* bytes of metadata, less what came, as of then */
 	bool touched;    /* a get met a reserved entry: drain the ring first */
 	bool evicts;     /* since victims were last fetched ahead */
+	uint64_t puts;   /* the hash of what it puts, or did last (late.c) */
 	unsigned visits; /* to the policy, wrapping around */
 	_Atomic uint64_t told; /* bytes of metadata; by anyone (limit.c) */
 	/*

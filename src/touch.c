@@ -71,7 +71,8 @@ choose_generation(struct vmemcache *cache, unsigned inserted)
 /* Touches of one batch. */
 struct batch {
 	struct vmc_policy_node *nodes[VMC_DRAIN_AT];
-	uint32_t ats[VMC_DRAIN_AT], ticks[VMC_DRAIN_AT];
+	uint32_t ats[VMC_DRAIN_AT];
+	uint64_t words[VMC_DRAIN_AT];
 	unsigned count;
 };
 
@@ -103,7 +104,7 @@ pass_by_era(struct vmemcache *cache, const struct batch *b)
 			if (!are_of_one(e, vmc_entry_of(b->nodes[end])))
 				break;
 		policy->ops->touch(policy, b->nodes + i, b->ats + i,
-			b->ticks + i, end - i);
+			b->words + i, end - i);
 		if (!era)
 			continue;
 		policy->ops->settle(policy);
@@ -121,14 +122,14 @@ vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring)
 	struct batch b;
 	unsigned taken;
 
-	while ((taken = vmc_ring_take(ring, b.nodes, b.ticks, VMC_DRAIN_AT)) >
+	while ((taken = vmc_ring_take(ring, b.nodes, b.words, VMC_DRAIN_AT)) >
 		0) {
 		uint8_t generation = vmc_load_relaxed(&cache->generation);
 		unsigned kept = 0, inserted = 0;
 		for (unsigned i = 0; i < taken; i++) {
 			struct vmc_entry *e = vmc_entry_of(b.nodes[i]);
 			b.nodes[kept] = b.nodes[i];
-			b.ticks[kept] = b.ticks[i];
+			b.words[kept] = b.words[i];
 			b.ats[kept] = vmc_load_acquire(&b.nodes[i]->at);
 			inserted += b.ats[kept] == 0;
 			if (vmc_load_acquire(&e->state) & VMC_ENTRY_STATES)
@@ -142,7 +143,7 @@ vmc_cache_drain(struct vmemcache *cache, struct vmc_ring *ring)
 			pass_by_era(cache, &b);
 		else
 			cache->policy->ops->touch(
-				cache->policy, b.nodes, b.ats, b.ticks, kept);
+				cache->policy, b.nodes, b.ats, b.words, kept);
 		if (cache->counts == 0)
 			choose_generation(cache, inserted);
 	}
@@ -189,10 +190,13 @@ vmc_cache_release_policy(struct vmemcache *cache)
 		count * STOCK + (parked + VMC_POLICY_ROW - 1) / VMC_POLICY_ROW;
 	if (vmc_spaces_are_active(cache))
 		rows = count * STOCK_OF_SPACES + parked;
-	int rc = cache->policy->ops->stock(cache->policy, rows);
-
-	if (rc)
-		count = 0;
+	int rc = 0;
+	if (rows != cache->stock || !vmc_policy_is_stocked(cache->policy)) {
+		rc = cache->policy->ops->stock(cache->policy, rows);
+		cache->stock = rc ? 0 : rows;
+		if (rc)
+			count = 0;
+	}
 	if (vmc_load_relaxed(&cache->stocked_for) != count)
 		vmc_store_relaxed(&cache->stocked_for, count);
 	vmc_lock_release(&cache->policy_lock);
@@ -224,10 +228,10 @@ void
 vmc_cache_push(
 	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
 {
-	uint32_t tick =
-		vmc_cache_tick(cache, stripe, vmc_cache_policy_of(cache, e));
+	uint64_t word =
+		vmc_cache_word(cache, stripe, vmc_cache_policy_of(cache, e), 0);
 
-	while (!vmc_ring_push(&stripe->ring, &e->node, tick))
+	while (!vmc_ring_push(&stripe->ring, &e->node, word))
 		vmc_cache_feed(cache, &stripe->ring, true);
 }
 

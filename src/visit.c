@@ -123,10 +123,9 @@ take_estate(struct vmemcache *cache, struct vmc_stripe *own)
 }
 
 /*
- * How many of a thread's visits to the policy it takes to look at others; at
- * how many then; and at how many where there are more.
+ * At how many stripes a look at others is; and at how many where there are
+ * more.
  */
-#define LOOK_EVERY 4
 #define LOOK_AT_ALL 16
 #define LOOK_AT_SOME 4
 
@@ -167,7 +166,7 @@ vmc_visit_policy(struct vmemcache *cache, struct vmc_stripe *stripe)
 	vmc_cache_drain(cache, &stripe->ring);
 	if (stripe->replaced_count > 0)
 		vmc_cache_let_go_of_replaced(cache, stripe, stripe);
-	if (stripe->visits++ % LOOK_EVERY == 0)
+	if (stripe->visits++ % VMC_VISITS == 0)
 		vmc_cache_look_at_others(cache, stripe);
 	cache->policy->ops->settle(cache->policy);
 }

@@ -15,6 +15,13 @@
 void vmc_visit_policy(struct vmemcache *cache, struct vmc_stripe *stripe);
 
 /*
+ * How many of a thread's visits to the policy it takes to look at others; and
+ * where each is for one victim, not for a row of them.
+ */
+#define VMC_VISITS 4u
+#define VMC_VISITS_LATE (VMC_VISITS * VMC_POLICY_ROW)
+
+/*
  * Under the policy's lock: feed it what is in the rings of other threads, some
  * of them in turn, recall reserves that are left alone, and take over what
  * threads that have gone have left.

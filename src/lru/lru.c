@@ -219,17 +219,17 @@ settle(struct vmc_policy *policy)
 
 /* When it was used; what was said is of no use where the clock was set back. */
 static uint32_t
-tick_of(struct vmc_policy *policy, const uint32_t *ticks, unsigned i)
+tick_of(struct vmc_policy *policy, const uint64_t *ticks, unsigned i)
 {
 	if (ticks && ticks[i] != 0 &&
 		ticks[i] <= vmc_load_relaxed(&policy->clock))
-		return ticks[i];
+		return (uint32_t)ticks[i];
 	return vmc_policy_tick(policy);
 }
 
 static void
 touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
-	const uint32_t *ats, const uint32_t *ticks, unsigned count)
+	const uint32_t *ats, const uint64_t *ticks, unsigned count)
 {
 	struct vmc_lru *lru = lru_of(policy);
 	uint32_t tick = 0;
@@ -444,6 +444,7 @@ create(struct vmc_policy **policy, const struct vmc_memory *memory,
 		vmc_free(memory, lru, sizeof(*lru));
 		return -ENOMEM;
 	}
+	lru->base.stock = &lru->rows->is;
 	lru->memory = *memory;
 	vmc_hot_init(&lru->hot, &lru->base, memory);
 	lru->ends.prev = lru->ends.next = &lru->ends;

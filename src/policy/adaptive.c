@@ -84,8 +84,10 @@ log_of(uint64_t n)
 static bool
 is_new_older(const struct vmc_queues *q)
 {
-	return vmc_queues_age(q, NEW) * power_of_two(q->ratio_log) / ONE >
-	       vmc_queues_age(q, MAIN);
+	uint32_t now = vmc_queues_now(q);
+
+	return vmc_queues_age(q, NEW, now) * power_of_two(q->ratio_log) / ONE >
+	       vmc_queues_age(q, MAIN, now);
 }
 
 static unsigned
@@ -158,15 +160,16 @@ tick(struct vmc_queues *q, const struct vmc_policy_node *node)
 
 static void
 touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
-	const uint32_t *ats, const uint32_t *ticks, unsigned count)
+	const uint32_t *ats, const uint64_t *words, unsigned count)
 {
 	struct vmc_queues *q = vmc_queues_of(policy);
 
-	(void)ticks;
+	vmc_queues_expect(q, words, count);
 	for (unsigned i = 0; i < count; i++) {
 		if (!vmc_queues_is_new(q, nodes[i], ats[i]))
 			continue;
-		int kind = vmc_queues_was_ghost(q, nodes[i]);
+		int kind = vmc_queues_was_ghost(
+			q, nodes[i], vmc_queues_word(words, i));
 		if (kind >= 0)
 			regret(q, kind);
 		tick(q, nodes[i]);
@@ -180,6 +183,7 @@ leave(struct vmc_queues *q, struct vmc_policy_node *node, unsigned which)
 {
 	uint64_t *evicted = q->evicted;
 
+	vmc_queues_chosen(q, node);
 	vmc_queues_leave_ghost(q, node, which == MAIN);
 	evicted[which == MAIN]++;
 	/* of late: of about as many as there are nodes */
@@ -200,6 +204,8 @@ victim(struct vmc_policy *policy)
 	uint64_t looks = (USES_MAX + 1) * vmc_load_relaxed(&policy->nodes);
 	unsigned spared = 0;
 
+	if (__builtin_expect(node != NULL, 0))
+		vmc_queues_chosen(q, node);
 	while (!node) {
 		unsigned which = next_queue(q);
 		node = vmc_queues_pop(q, which);
@@ -218,7 +224,7 @@ victim(struct vmc_policy *policy)
 			leave(q, node, which);
 		}
 	}
-	vmc_queues_chosen(q);
+	vmc_queues_left(q);
 	return node;
 }
 
@@ -252,6 +258,7 @@ const struct vmc_policy_ops vmc_policy_adaptive = {
 	.name = "adaptive",
 	.wants_touches = true,
 	.counts = USES_MAX,
+	.leaves_ghosts = true,
 	.weighs_costs = true,
 	.create = create,
 	.destroy = vmc_queues_destroy,
@@ -261,7 +268,6 @@ const struct vmc_policy_ops vmc_policy_adaptive = {
 	.remove = vmc_queues_remove,
 	.victim = victim,
 	.age = age,
-	.coming = vmc_queues_coming,
 	.restore = vmc_queues_restore,
 	.hand_over = vmc_queues_hand_over,
 	.give_up = vmc_queues_give_up,

@@ -16,12 +16,7 @@
 
 #include <string.h>
 
-enum {
-	SLOTS_MAX = 32, /* less than that in each of several buckets */
-	LANES = 8       /* slots that are looked at together */
-};
-
-typedef uint16_t lanes __attribute__((vector_size(LANES * sizeof(uint16_t))));
+#define SLOTS_MAX VMC_GHOST_SLOTS_MAX
 
 void
 vmc_ghost_init(struct vmc_ghost *ghost, const struct vmc_memory *memory)
@@ -29,11 +24,11 @@ vmc_ghost_init(struct vmc_ghost *ghost, const struct vmc_memory *memory)
 	*ghost = (struct vmc_ghost){.memory = *memory};
 }
 
-/* The last lanes may be past the last slot. */
+/* As many as any bucket may have are looked at, of the last one as well. */
 static size_t
 allocated(const struct vmc_ghost *ghost)
 {
-	return vmc_ghost_bytes(ghost) + (LANES - 1) * sizeof(*ghost->tags);
+	return vmc_ghost_bytes(ghost) + (SLOTS_MAX - 1) * sizeof(*ghost->tags);
 }
 
 void
@@ -42,21 +37,6 @@ vmc_ghost_fini(struct vmc_ghost *ghost)
 	if (ghost->tags)
 		vmc_free(&ghost->memory, ghost->tags, allocated(ghost));
 	*ghost = (struct vmc_ghost){.memory = ghost->memory};
-}
-
-static uint16_t *
-bucket_of(const struct vmc_ghost *ghost, uint64_t hash)
-{
-	return &ghost->tags[(hash & (ghost->buckets - 1)) * ghost->slots];
-}
-
-/* Of kind 0. */
-static uint16_t
-tag_of(uint64_t hash)
-{
-	uint16_t tag = hash >> 48 & 0xfffe;
-
-	return tag ? tag : 2;
 }
 
 /* The newest of all buckets of `from` that make up that one, in turn. */
@@ -96,40 +76,11 @@ vmc_ghost_fit(struct vmc_ghost *ghost, uint64_t count)
 	*ghost = fit;
 }
 
-void
-vmc_ghost_add(struct vmc_ghost *ghost, uint64_t hash, unsigned kind)
-{
-	if (!ghost->tags)
-		return;
-	uint16_t *tags = bucket_of(ghost, hash);
-	memmove(tags + 1, tags, (ghost->slots - 1) * sizeof(*tags));
-	tags[0] = (uint16_t)(tag_of(hash) | kind);
-}
-
-/* Has one of these that tag, of either kind? Some may be past the last slot. */
-static inline bool
-match(const uint16_t *tags, uint16_t tag)
-{
-	lanes x;
-	uint64_t same[sizeof(x) / sizeof(uint64_t)];
-
-	memcpy(&x, tags, sizeof(x));
-	x = (lanes)((x & 0xfffe) == tag);
-	memcpy(same, &x, sizeof(same));
-	return (same[0] | same[1]) != 0;
-}
-
 int
-vmc_ghost_take(struct vmc_ghost *ghost, uint64_t hash)
+vmc_ghost_take_found(struct vmc_ghost *ghost, uint16_t *tags, uint16_t tag)
 {
-	uint16_t tag = tag_of(hash);
-
-	if (!ghost->tags)
-		return -1;
-	uint16_t *tags = bucket_of(ghost, hash);
 	uint32_t at = 0;
-	while (at < ghost->slots && !match(tags + at, tag))
-		at += LANES;
+
 	while (at < ghost->slots && (tags[at] & 0xfffe) != tag)
 		at++;
 	if (at >= ghost->slots)

@@ -35,12 +35,12 @@ stock(struct vmc_policy *policy, unsigned rows)
 
 static void
 touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
-	const uint32_t *ats, const uint32_t *ticks, unsigned count)
+	const uint32_t *ats, const uint64_t *words, unsigned count)
 {
 	(void)policy;
 	(void)nodes;
 	(void)ats;
-	(void)ticks;
+	(void)words;
 	(void)count;
 }
 

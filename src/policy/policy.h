@@ -23,6 +23,8 @@
 #ifndef VMC_POLICY_H
 #define VMC_POLICY_H
 
+#include "ghost.h"
+
 #include "base/atomic.h"
 #include "base/memory.h"
 
@@ -141,6 +143,7 @@ struct vmc_policy_ops {
 	 * used is to be left in its row.
 	 */
 	uint8_t counts;
+	bool leaves_ghosts; /* of what was evicted (ghost.h) */
 	/* false: costs change nothing and need not be kept */
 	bool weighs_costs;
 
@@ -163,14 +166,15 @@ struct vmc_policy_ops {
 	/*
 	 * Used, in this order: they become held, the last as the most recent.
 	 * `ats` is what their user read there before it knew that they count,
-	 * `ticks` when they were used, by the clock; 0, or NULL for all: now.
-	 * Those of one thread rise from call to call. Nothing changes where a
-	 * reserve's owner was faster, or where a node that is held stays where
-	 * it is for lack of memory.
+	 * `words` when they were used, by the clock; 0, or NULL for all: now.
+	 * Those of one thread rise from call to call. Where uses are counted,
+	 * words are the nodes' hashes; 0: to be asked for. Nothing changes
+	 * where a reserve's owner was faster, or where a node that is held
+	 * stays where it is for lack of memory.
 	 */
 	void (*touch)(struct vmc_policy *policy,
 		struct vmc_policy_node *const *nodes, const uint32_t *ats,
-		const uint32_t *ticks, unsigned count);
+		const uint64_t *words, unsigned count);
 	/*
 	 * All uses by the only user up to now have been fed: a time to change
 	 * how they are kept.
@@ -185,13 +189,6 @@ struct vmc_policy_ops {
 	 * that are the same for all that use the same rows. 0: there is none.
 	 */
 	uint32_t (*age)(struct vmc_policy *policy);
-	/*
-	 * A guess, to fetch it: the node that will be the victim after so many
-	 * others. NULL: there are not so many. No guess is there (NULL) where
-	 * uses are not counted: there a row is handed over in good time.
-	 */
-	struct vmc_policy_node *(*coming)(
-		struct vmc_policy *policy, unsigned ahead);
 	/*
 	 * Take the latest victim back, so that it would be the next one again.
 	 * Several go back in the reverse of the order they came.
@@ -222,6 +219,17 @@ struct vmc_policy_ops {
 	int (*check)(struct vmc_policy *policy, uint64_t *held);
 };
 
+/* Under the lock: rows that are spare, and how many are to be. */
+struct vmc_policy_stock {
+	unsigned spares, stock;
+};
+
+/* Spare rows above the stock that need not be given back. */
+#define VMC_POLICY_SLACK 8u
+
+/* As many as come between a victim and the one that is fetched with it. */
+#define VMC_POLICY_KNOWN 2u
+
 /* The first member of every policy's own structure. */
 struct vmc_policy {
 	const struct vmc_policy_ops *ops; /* immutable */
@@ -230,11 +238,55 @@ struct vmc_policy {
 	/* of memory, for them; not for the latest. Of the first one: of all */
 	_Atomic uint64_t bytes;
 	struct vmc_policy *first; /* immutable: whose rows it uses, or itself */
+	/* immutable; NULL: it needs none */
+	const struct vmc_policy_stock *stock;
+	/*
+	 * Under the lock, where uses are counted; elsewhere rows are handed
+	 * over in good time. A guess, to fetch it: the victim that comes after
+	 * the next one, as of the latest; NULL: none. Hashes of nodes that it
+	 * holds, as vmc_policy_know() tells it, so that none is asked for; and
+	 * that of the latest victim; 0: not known.
+	 */
+	struct vmc_policy_node *coming;
+	struct vmc_ghost *ghost; /* immutable; NULL: it has none */
+	struct vmc_policy_known {
+		const struct vmc_policy_node *node;
+		uint64_t hash;
+	} known[VMC_POLICY_KNOWN];
+	unsigned knows; /* the place of the next one */
+	uint64_t hash;
 	/* written under the lock, or by the only user */
 	_Atomic uint32_t clock;
 	/* set once: release, acquire in vmc_policy_stamp(); NULL: no set */
 	_Atomic uint32_t *_Atomic stamps;
 };
+
+/* Under the lock: is what stock() saw to last still so? */
+static inline bool
+vmc_policy_is_stocked(const struct vmc_policy *policy)
+{
+	const struct vmc_policy_stock *stock = policy->stock;
+
+	return !stock || stock->spares - stock->stock <= VMC_POLICY_SLACK;
+}
+
+/* Under the lock: one with that hash will come soon, or go. */
+static inline __attribute__((always_inline)) void
+vmc_policy_expect(const struct vmc_policy *policy, uint64_t hash)
+{
+	if (policy->ghost)
+		vmc_ghost_prefetch(policy->ghost, hash);
+}
+
+/* Under the lock: the hash of a node that the policy holds. */
+static inline void
+vmc_policy_know(struct vmc_policy *policy, const struct vmc_policy_node *node,
+	uint64_t hash)
+{
+	policy->known[policy->knows++ % VMC_POLICY_KNOWN] =
+		(struct vmc_policy_known){node, hash};
+	vmc_policy_expect(policy, hash);
+}
 
 /* Of memory, more or less than before. */
 static inline void
@@ -284,6 +336,15 @@ vmc_policy_node_at(const struct vmc_policy_row *row, unsigned i)
 {
 	return vmc_policy_node_of(
 		row, i, vmc_load_acquire(&row->places->high[i]));
+}
+
+/* The same of a row that is not handed over, in which there is one. */
+static inline struct vmc_policy_node *
+vmc_policy_held_at(const struct vmc_policy_row *row, unsigned i)
+{
+	uintptr_t high = vmc_load_relaxed(&row->places->high[i]);
+
+	return (struct vmc_policy_node *)(high << 16 | row->places->low[i]);
 }
 
 /* By who has the row: the same, and take it out. */

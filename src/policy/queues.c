@@ -57,23 +57,10 @@ link_before(row *r, row *next)
 	next->prev = r;
 }
 
-/* A row's live tells its queue, and when it was opened. */
-static unsigned
-row_queue(const row *r)
-{
-	return r->live / VMC_QUEUES_TIMES;
-}
-
-static uint32_t
-row_time(const row *r)
-{
-	return r->live % VMC_QUEUES_TIMES;
-}
-
 static struct vmc_queue *
 queue_of(struct vmc_queues *q, const row *r)
 {
-	return &q->queue[row_queue(r)];
+	return &q->queue[vmc_queues_row_queue(r)];
 }
 
 /* A row without nodes goes. */
@@ -105,9 +92,8 @@ take_row(struct vmc_queues *q, unsigned which, row *next, bool needed)
 	return r;
 }
 
-/* The open row is full, or there is none. False: no memory. */
-static bool
-open_row(struct vmc_queues *q, unsigned which, bool needed)
+bool
+vmc_queues_open_row(struct vmc_queues *q, unsigned which, bool needed)
 {
 	struct vmc_queue *queue = &q->queue[which];
 	row *full = queue->open;
@@ -126,29 +112,9 @@ open_row(struct vmc_queues *q, unsigned which, bool needed)
 	return true;
 }
 
-static void
-count(struct vmc_queues *q, struct vmc_queue *queue,
-	const struct vmc_policy_node *node)
-{
-	queue->nodes++;
-	if (queue->weighs)
-		queue->blocks += q->user.blocks_of(node, q->user.ctx);
-	vmc_owner_add(&q->base.nodes, 1);
-}
-
-static void
-uncount(struct vmc_queues *q, struct vmc_queue *queue,
-	const struct vmc_policy_node *node)
-{
-	queue->nodes--;
-	if (queue->weighs)
-		queue->blocks -= q->user.blocks_of(node, q->user.ctx);
-	vmc_owner_add(&q->base.nodes, UINT64_MAX);
-}
-
 /* As many as there are nodes, so none where none are left. */
-static void
-fit_ghosts(struct vmc_queues *q)
+void
+vmc_queues_fit_ghosts(struct vmc_queues *q)
 {
 	if (vmc_ghost_fits(&q->ghost, vmc_load_relaxed(&q->base.nodes)))
 		return;
@@ -157,37 +123,15 @@ fit_ghosts(struct vmc_queues *q)
 	vmc_policy_add_bytes(&q->base, vmc_ghost_bytes(&q->ghost));
 }
 
-/* --- for the policies --- */
-
-bool
-vmc_queues_push(struct vmc_queues *q, unsigned which,
-	struct vmc_policy_node *node, bool needed)
+void
+vmc_queues_row_ends(struct vmc_queues *q, unsigned which)
 {
-	struct vmc_queue *queue = &q->queue[which];
+	const struct vmc_queue *queue = &q->queue[which];
+	row *r = queue->ends.next, *next = r->next;
+	uint32_t live = *vmc_rows_live(q->rows, r);
+	unsigned ahead = live == 0; /* in the next row */
 
-	if (queue->next == queue->end && !open_row(q, which, needed))
-		return false;
-	vmc_rows_place(q->rows, queue->open, queue->next++, node);
-	count(q, queue, node);
-	return true;
-}
-
-struct vmc_policy_node *
-vmc_queues_pop(struct vmc_queues *q, unsigned which)
-{
-	struct vmc_queue *queue = &q->queue[which];
-	row *r = queue->ends.next;
-
-	if (queue->nodes == 0)
-		return NULL;
-	q->latest = which;
-	/* only the open row is ever empty, and it is the last */
-	uint32_t *live = vmc_rows_live(q->rows, r);
-	struct vmc_policy_node *node =
-		vmc_policy_node_at(r, vmc_rows_lowest(*live));
-	*live &= *live - 1;
-	if (*live == 0 && r != queue->open) {
-		row *next = r->next;
+	if (live == 0 && r != queue->open) {
 		discard(q, r);
 		/* what comes a row later: nodes and, before them, places */
 		if (next->next != &queue->ends)
@@ -195,29 +139,28 @@ vmc_queues_pop(struct vmc_queues *q, unsigned which)
 		if (next->next->next != &queue->ends)
 			vmc_rows_prefetch_places(next->next->next);
 	}
-	uncount(q, queue, node);
-	vmc_store_relaxed(&node->at, 0);
-	return node;
+	q->base.coming = NULL;
+	if (next == &queue->ends)
+		return;
+	live = *vmc_rows_live(q->rows, next);
+	if (ahead > 0)
+		live &= live - 1;
+	if (live)
+		q->base.coming =
+			vmc_policy_node_at(next, vmc_rows_lowest(live));
 }
 
-/* As if the places of a row had been filled at equal times. */
 uint32_t
-vmc_queues_age(const struct vmc_queues *q, unsigned which)
+vmc_queues_age_of_last(
+	const struct vmc_queues *q, const struct vmc_queue *queue, uint32_t now)
 {
-	const struct vmc_queue *queue = &q->queue[which];
 	const row *r = queue->ends.next;
 	uint32_t first = vmc_rows_lowest(*vmc_rows_live(q->rows, r));
 	uint32_t filled =
 		r == queue->open ? queue->next - vmc_rows_first(r) : PLACES;
-	uint32_t age = (vmc_queues_now(q) - row_time(r)) % VMC_QUEUES_TIMES;
-	uint32_t took =
-		r->next == &queue->ends
-			? age
-			: (row_time(r->next) - row_time(r)) % VMC_QUEUES_TIMES;
+	uint32_t age = (now - vmc_queues_row_time(r)) % VMC_QUEUES_TIMES;
 
-	if (filled == PLACES) /* the usual, without a division */
-		return age - (uint32_t)((uint64_t)took * first / PLACES);
-	return age - (uint32_t)((uint64_t)took * first / filled);
+	return age - (uint32_t)((uint64_t)age * first / filled);
 }
 
 uint32_t
@@ -225,43 +168,13 @@ vmc_queues_oldest(const struct vmc_queues *q, unsigned which)
 {
 	if (q->queue[VMC_GIVEN_BACK].nodes > 0)
 		return VMC_QUEUES_TIMES;
-	return q->queue[which].nodes > 0 ? vmc_queues_age(q, which) + 1 : 0;
-}
-
-bool
-vmc_queues_keep(struct vmc_queues *q, unsigned which,
-	struct vmc_policy_node *node, unsigned uses)
-{
-	bool kept = vmc_queues_push(q, which, node, false);
-
-	vmc_store_relaxed(
-		vmc_policy_uses(&q->user, node), kept ? (uint8_t)uses : 0);
-	return kept;
-}
-
-void
-vmc_queues_leave_ghost(
-	struct vmc_queues *q, const struct vmc_policy_node *node, unsigned kind)
-{
-	fit_ghosts(q);
-	vmc_ghost_add(&q->ghost, q->user.hash_of(node, q->user.ctx), kind);
-}
-
-int
-vmc_queues_was_ghost(struct vmc_queues *q, const struct vmc_policy_node *node)
-{
-	return vmc_ghost_take(&q->ghost, q->user.hash_of(node, q->user.ctx));
-}
-
-void
-vmc_queues_chosen(struct vmc_queues *q)
-{
-	if (vmc_load_relaxed(&q->base.nodes) == 0)
-		fit_ghosts(q);
+	return q->queue[which].nodes > 0
+		       ? vmc_queues_age(q, which, vmc_queues_now(q)) + 1
+		       : 0;
 }
 
 struct vmc_policy_node *
-vmc_queues_again(struct vmc_queues *q)
+vmc_queues_next_again(struct vmc_queues *q)
 {
 	struct vmc_policy_node *node;
 
@@ -272,34 +185,7 @@ vmc_queues_again(struct vmc_queues *q)
 	return node;
 }
 
-bool
-vmc_queues_is_new(
-	struct vmc_queues *q, struct vmc_policy_node *node, uint32_t at)
-{
-	if (at == 0 && vmc_load_relaxed(&node->at) == 0)
-		return true;
-	vmc_policy_use(vmc_policy_uses(&q->user, node), q->base.ops->counts);
-	return false;
-}
-
 /* --- in common --- */
-
-/* As if all came from the queue that the latest did, and none was used. */
-struct vmc_policy_node *
-vmc_queues_coming(struct vmc_policy *policy, unsigned ahead)
-{
-	const struct vmc_queues *q = vmc_queues_of(policy);
-	const struct vmc_queue *queue = &q->queue[q->latest];
-
-	if (ahead >= queue->nodes)
-		return NULL;
-	for (const row *r = queue->ends.next;; r = r->next)
-		for (uint32_t live = *vmc_rows_live(q->rows, r); live;
-			live &= live - 1)
-			if (ahead-- == 0)
-				return vmc_policy_node_at(
-					r, vmc_rows_lowest(live));
-}
 
 void
 vmc_queues_settle(struct vmc_policy *policy)
@@ -349,17 +235,20 @@ vmc_queues_remove(struct vmc_policy *policy, struct vmc_policy_node *node)
 		vmc_policy_win_back(r, at % PLACES, node);
 		return;
 	}
+	vmc_queues_chosen(q, node);
+	if (q->base.coming == node)
+		q->base.coming = NULL;
 	struct vmc_queue *queue = queue_of(q, r);
 	*live &= ~vmc_rows_bit(at);
 	vmc_store_relaxed(&node->at, 0);
-	uncount(q, queue, node);
+	vmc_queues_uncount(q, queue, node);
 	if (r == queue->open)
 		;
 	else if (*live == 0)
 		discard(q, r);
 	else if (vmc_rows_count(*live) <= MERGED / 2)
 		merge(q, r);
-	vmc_queues_chosen(q);
+	vmc_queues_left(q);
 }
 
 void
@@ -380,7 +269,7 @@ vmc_queues_restore(struct vmc_policy *policy, struct vmc_policy_node *node)
 		i = PLACES;
 	}
 	vmc_rows_place(q->rows, r, vmc_policy_place(r, i - 1), node);
-	count(q, queue, node);
+	vmc_queues_count(q, queue, node);
 }
 
 row *
@@ -440,11 +329,12 @@ vmc_queues_create(struct vmc_policy **policy, const struct vmc_memory *memory,
 		vmc_free(memory, q, sizeof(*q));
 		return -ENOMEM;
 	}
+	q->base.stock = &q->rows->is;
 	q->memory = *memory;
 	q->user = *user;
 	q->survivors = VMC_QUEUE_B;
-	q->latest = VMC_QUEUE_A;
 	vmc_ghost_init(&q->ghost, memory);
+	q->base.ghost = ops->leaves_ghosts ? &q->ghost : NULL;
 	for (unsigned i = 0; i < VMC_QUEUES; i++)
 		q->queue[i].ends.prev = q->queue[i].ends.next =
 			&q->queue[i].ends;
@@ -467,6 +357,31 @@ vmc_queues_destroy(struct vmc_policy *policy)
 	vmc_free(&memory, q, sizeof(*q));
 }
 
+/* What is said of it is right. */
+static bool
+is_held(struct vmc_queues *q, const struct vmc_policy_node *node)
+{
+	uint32_t at = vmc_load_relaxed(&node->at);
+	const row *r = vmc_rows_at(q->rows, at);
+
+	return (*vmc_rows_live(q->rows, r) & vmc_rows_bit(at)) != 0 &&
+	       vmc_policy_node_at(r, at % PLACES) == node;
+}
+
+static bool
+hints_check(struct vmc_queues *q)
+{
+	for (unsigned i = 0; i < VMC_POLICY_KNOWN; i++) {
+		const struct vmc_policy_known *known = &q->base.known[i];
+		if (known->node &&
+			(!is_held(q, known->node) ||
+				known->hash != q->user.hash_of(known->node,
+						       q->user.ctx)))
+			return false;
+	}
+	return !q->base.coming || is_held(q, q->base.coming);
+}
+
 /* Of a row that is in that queue: adds what it holds; false: it is broken. */
 static bool
 row_check(struct vmc_queues *q, unsigned which, const row *r, uint64_t *nodes,
@@ -474,7 +389,7 @@ row_check(struct vmc_queues *q, unsigned which, const row *r, uint64_t *nodes,
 {
 	uint32_t live = *vmc_rows_live(q->rows, r);
 
-	if (r->next->prev != r || row_queue(r) != which ||
+	if (r->next->prev != r || vmc_queues_row_queue(r) != which ||
 		(live == 0 && r != q->queue[which].open))
 		return false;
 	for (; live; live &= live - 1) {
@@ -513,6 +428,8 @@ vmc_queues_check(struct vmc_policy *policy, uint64_t *held)
 			return vmc_fail_const(EINVAL, "queues: miscounted");
 		*held += nodes;
 	}
+	if (!hints_check(q))
+		return vmc_fail_const(EINVAL, "queues: a hint is wrong");
 	if (*held != vmc_load_relaxed(&policy->nodes) ||
 		(q->rows->users == 1 &&
 			bytes != vmc_load_relaxed(&policy->bytes)))

@@ -17,8 +17,6 @@
 #include <errno.h>
 #include <string.h>
 
-enum { SLACK = 8 /* spare rows above the stock that are not given back */ };
-
 /* Row numbers that at has room for, in groups. */
 #ifndef VMC_ROWS_GROUPS_MAX
 #define VMC_ROWS_GROUPS_MAX (VMC_POLICY_HOT / VMC_POLICY_ROW / VMC_ROWS_GROUP)
@@ -91,7 +89,7 @@ take_spare(struct vmc_rows *rows)
 
 	if (row) {
 		rows->spare = row->next;
-		rows->spares--;
+		rows->is.spares--;
 	}
 	return row;
 }
@@ -120,7 +118,7 @@ struct vmc_policy_row *
 vmc_rows_take(struct vmc_rows *rows, bool needed)
 {
 	struct vmc_policy_row *row =
-		rows->spares > rows->stock ? take_spare(rows) : NULL;
+		rows->is.spares > rows->is.stock ? take_spare(rows) : NULL;
 
 	if (!row)
 		row = allocate_row(rows);
@@ -132,14 +130,14 @@ vmc_rows_take(struct vmc_rows *rows, bool needed)
 int
 vmc_rows_stock(struct vmc_rows *rows, unsigned count)
 {
-	rows->stock = count;
-	while (rows->spares > count + SLACK) {
+	rows->is.stock = count;
+	while (rows->is.spares > count + VMC_POLICY_SLACK) {
 		struct vmc_policy_row *row = take_spare(rows);
 		free_places(rows, row);
 		row->next = rows->blank;
 		rows->blank = row;
 	}
-	while (rows->spares < count) {
+	while (rows->is.spares < count) {
 		struct vmc_policy_row *row = allocate_row(rows);
 		if (!row)
 			return rows->blank || rows->groups < VMC_ROWS_GROUPS_MAX

@@ -29,9 +29,8 @@ struct vmc_rows {
 	struct vmc_policy_row **group;
 	uint32_t *live; /* by number: places with nodes that are held */
 	uint32_t groups;
-	uint32_t room;  /* for so many groups, and their live */
-	unsigned stock; /* rows that are kept */
-	unsigned spares;
+	uint32_t room;                /* for so many groups, and their live */
+	struct vmc_policy_stock is;   /* rows that are kept, and spare */
 	struct vmc_policy_row *spare; /* by next, as are the blank ones */
 	struct vmc_policy_row *blank;
 	/* their users' */
@@ -59,7 +58,7 @@ vmc_rows_give_back(struct vmc_rows *rows, struct vmc_policy_row *row)
 {
 	row->next = rows->spare;
 	rows->spare = row;
-	rows->spares++;
+	rows->is.spares++;
 }
 
 /* Keeps count rows in stock, and frees those beyond. -ENOMEM: there are fewer,

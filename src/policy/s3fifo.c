@@ -30,15 +30,16 @@ enum {
 
 static void
 touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
-	const uint32_t *ats, const uint32_t *ticks, unsigned count)
+	const uint32_t *ats, const uint64_t *words, unsigned count)
 {
 	struct vmc_queues *q = vmc_queues_of(policy);
 
-	(void)ticks;
+	vmc_queues_expect(q, words, count);
 	for (unsigned i = 0; i < count; i++) {
 		if (!vmc_queues_is_new(q, nodes[i], ats[i]))
 			continue;
-		bool back = vmc_queues_was_ghost(q, nodes[i]) >= 0;
+		bool back = vmc_queues_was_ghost(q, nodes[i],
+				    vmc_queues_word(words, i)) >= 0;
 		vmc_queues_push(q, back ? MAIN : SMALL, nodes[i], true);
 	}
 }
@@ -52,6 +53,7 @@ from_small(struct vmc_queues *q)
 		unsigned uses = vmc_queues_uses(q, node);
 		if (uses >= PROMOTED && vmc_queues_keep(q, MAIN, node, 0))
 			continue;
+		vmc_queues_chosen(q, node);
 		vmc_queues_leave_ghost(q, node, 0);
 		if (uses > 0)
 			vmc_store_relaxed(vmc_policy_uses(&q->user, node), 0);
@@ -96,11 +98,15 @@ victim(struct vmc_policy *policy)
 	struct vmc_queues *q = vmc_queues_of(policy);
 	struct vmc_policy_node *node = vmc_queues_again(q);
 
-	if (!node && next_queue(q) == SMALL)
+	if (!node && next_queue(q) == SMALL) {
 		node = from_small(q);
+		if (node)
+			return node;
+	}
 	if (!node)
 		node = from_main(q);
-	vmc_queues_chosen(q);
+	vmc_queues_chosen(q, node);
+	vmc_queues_left(q);
 	return node;
 }
 
@@ -136,6 +142,7 @@ const struct vmc_policy_ops vmc_policy_s3fifo = {
 	.name = "s3fifo",
 	.wants_touches = true,
 	.counts = USES_MAX,
+	.leaves_ghosts = true,
 	.create = create,
 	.destroy = vmc_queues_destroy,
 	.stock = vmc_queues_stock,
@@ -144,7 +151,6 @@ const struct vmc_policy_ops vmc_policy_s3fifo = {
 	.remove = vmc_queues_remove,
 	.victim = victim,
 	.age = age,
-	.coming = vmc_queues_coming,
 	.restore = vmc_queues_restore,
 	.hand_over = vmc_queues_hand_over,
 	.give_up = vmc_queues_give_up,

@@ -32,11 +32,11 @@ ahead_of_hand(struct vmc_queues *q)
 
 static void
 touch(struct vmc_policy *policy, struct vmc_policy_node *const *nodes,
-	const uint32_t *ats, const uint32_t *ticks, unsigned count)
+	const uint32_t *ats, const uint64_t *words, unsigned count)
 {
 	struct vmc_queues *q = vmc_queues_of(policy);
 
-	(void)ticks;
+	(void)words;
 	for (unsigned i = 0; i < count; i++)
 		if (vmc_queues_is_new(q, nodes[i], ats[i]))
 			vmc_queues_push(q, ahead_of_hand(q), nodes[i], true);
@@ -54,6 +54,7 @@ victim(struct vmc_policy *policy)
 		if (vmc_queues_uses(q, node) > 0 && looks-- > 0 &&
 			vmc_queues_keep(q, q->survivors, node, 0))
 			node = NULL;
+	vmc_queues_chosen(q, node);
 	return node;
 }
 
@@ -84,7 +85,6 @@ const struct vmc_policy_ops vmc_policy_sieve = {
 	.remove = vmc_queues_remove,
 	.victim = victim,
 	.age = age,
-	.coming = vmc_queues_coming,
 	.restore = vmc_queues_restore,
 	.hand_over = vmc_queues_hand_over,
 	.give_up = vmc_queues_give_up,

@@ -8,6 +8,9 @@
 #include "fixture.h"
 #include "visit.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 enum { BLOCKS = 4096, SIZES = 12, KEYS = MODEL_ITEMS / 2, PINS = 4 };
 
 /* The time, that passes when a test says so. */
@@ -404,6 +407,56 @@ test_scans(void **state)
 	}
 }
 
+/*
+ * No order, no writing: once it was used often enough, the entry and what is
+ * beside it can be read-only, and somebody else may have the policy's lock. Nor
+ * does the thread's ring change.
+ */
+static void
+test_hot_gets_write_nothing(void **state)
+{
+	static const enum vmemcache_repl_p policies[] = {
+		VMEMCACHE_REPLACEMENT_SIEVE, VMEMCACHE_REPLACEMENT_S3FIFO,
+		VMEMCACHE_REPLACEMENT_ADAPTIVE};
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	const uint64_t key = 7;
+	char value[64];
+
+	(void)state;
+	for (unsigned p = 0; p < 3; p++) {
+		VMEMcache *cache = fixture_open(0, 0, policies[p]);
+		for (uint64_t k = 0; k <= key; k++)
+			assert_int_equal(fixture_put(cache, k, 1, 64), 0);
+		struct vmc_ring *ring =
+			&vmc_stripe_at(&cache->stripes, vmc_thread_self()->slot)
+				 ->ring;
+		uint32_t tail = vmc_load_relaxed(&ring->tail);
+		struct vmc_entry *e = vmc_entry_of(vmc_load_relaxed(
+			&ring->slot[(tail - 1) % VMC_RING_SIZE]));
+		assert_memory_equal(e->key, &key, sizeof(key));
+		for (unsigned n = 0; n < cache->counts; n++)
+			assert_true(fixture_has(cache, key, 1, 64));
+		assert_int_equal(vmc_load_relaxed(&e->used), cache->counts);
+
+		uintptr_t begin = (uintptr_t)e / page * page;
+		size_t size = (uintptr_t)e + vmc_entry_size(e) - begin;
+		pthread_mutex_lock(&cache->policy_lock.mutex);
+		assert_int_equal(mprotect((void *)begin, size, PROT_READ), 0);
+		for (unsigned n = 0; n < 2000; n++)
+			if (vmemcache_get(cache, &key, sizeof(key), value,
+				    sizeof(value), 0, NULL) != 64)
+				break;
+		assert_int_equal(
+			mprotect((void *)begin, size, PROT_READ | PROT_WRITE),
+			0);
+		pthread_mutex_unlock(&cache->policy_lock.mutex);
+		assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_HIT),
+			2000 + cache->counts);
+		assert_int_equal(vmc_load_relaxed(&ring->tail), tail);
+		vmemcache_delete(cache);
+	}
+}
+
 /* Storing over an entry is a use of it. */
 static void
 test_stored_over(void **state)
@@ -467,6 +520,7 @@ main(void)
 		cmocka_unit_test(test_s3fifo),
 		cmocka_unit_test(test_adaptive),
 		cmocka_unit_test(test_scans),
+		cmocka_unit_test(test_hot_gets_write_nothing),
 		cmocka_unit_test(test_stored_over),
 		cmocka_unit_test(test_touch_is_a_use),
 	};

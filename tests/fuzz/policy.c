@@ -96,8 +96,9 @@ static void
 feed(struct vmc_policy *policy, unsigned max)
 {
 	struct vmc_policy_node *batch[VMC_RING_SIZE];
-	uint32_t ats[VMC_RING_SIZE], ticks[VMC_RING_SIZE];
-	unsigned taken = vmc_ring_take(&ring, batch, ticks, max);
+	uint32_t ats[VMC_RING_SIZE];
+	uint64_t words[VMC_RING_SIZE];
+	unsigned taken = vmc_ring_take(&ring, batch, words, max);
 
 	fuzz_expect(taken == (max < waiting_count ? max : waiting_count));
 	for (unsigned i = 0; i < taken; i++) {
@@ -109,7 +110,7 @@ feed(struct vmc_policy *policy, unsigned max)
 	memmove(waiting, waiting + taken, waiting_count * sizeof(*waiting));
 	for (unsigned i = 0; i < taken; i++)
 		ats[i] = vmc_load_relaxed(&batch[i]->at);
-	policy->ops->touch(policy, batch, ats, ticks, taken);
+	policy->ops->touch(policy, batch, ats, words, taken);
 	victim_count = 0; /* too late to give them back */
 	if (!policy->ops->wants_touches)
 		order_count = 0;

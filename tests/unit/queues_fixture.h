@@ -204,6 +204,7 @@ touch_batch(struct fixture *f)
 {
 	struct vmc_policy_node *nodes[BATCH];
 	uint32_t ats[BATCH];
+	uint64_t words[BATCH]; /* some hashes are said, some have to be asked */
 	unsigned count = (unsigned)testing_below(&f->random, BATCH + 1);
 	bool seen[NODES] = {false};
 
@@ -211,6 +212,9 @@ touch_batch(struct fixture *f)
 		unsigned number = (unsigned)testing_below(&f->random, NODES);
 		nodes[i] = &f->items[number].node;
 		ats[i] = vmc_load_relaxed(&nodes[i]->at);
+		words[i] = testing_below(&f->random, 2)
+				   ? hash_of(nodes[i], f->items)
+				   : 0;
 		if (ats[i] == 0 && !seen[number]) {
 			anew(f, number);
 			model_add(&f->model, number);
@@ -219,7 +223,7 @@ touch_batch(struct fixture *f)
 		}
 		seen[number] = true;
 	}
-	f->ops->touch(f->policy, nodes, ats, NULL, count);
+	f->ops->touch(f->policy, nodes, ats, words, count);
 	f->victim_count = 0;
 }
 
@@ -260,7 +264,12 @@ do_victim(struct fixture *f)
 		return;
 	assert_int_equal(node->at, 0);
 	assert_int_equal(item_of(node)->uses, 0);
+	if (f->policy->hash != 0)
+		assert_int_equal(f->policy->hash, hash_of(node, f->items));
 	f->victims[f->victim_count++] = number;
+	node = f->policy->coming;
+	if (node && testing_below(&f->random, 4) > 0)
+		vmc_policy_know(f->policy, node, hash_of(node, f->items));
 }
 
 static inline void

@@ -234,9 +234,13 @@ test_bounds_of_the_ratio(void **state)
 	fixture_end(&f);
 }
 
-/* The guess of what comes next is right where nothing was used. */
+/*
+ * The guess of what comes after the next victim is right where nothing was
+ * used; and a hash that was told is that of the victim, or forgotten with the
+ * node.
+ */
 static void
-test_coming(void **state)
+test_looks_ahead(void **state)
 {
 	static struct fixture f;
 
@@ -244,19 +248,29 @@ test_coming(void **state)
 	FOR_ALL(ops)
 	{
 		fixture_start(&f, *ops);
-		assert_null(f.ops->coming(f.policy, 0));
+		assert_null(f.policy->coming);
 		assert_null(f.ops->hand_over(f.policy, 1));
 		touch_all(&f, 100);
-		do_victim(&f);
-		for (unsigned i = 1; i < 96; i++) {
-			struct vmc_policy_node *next[4];
-			for (unsigned n = 0; n < 4; n++)
-				next[n] = f.ops->coming(f.policy, n);
-			for (unsigned n = 0; n < 4; n++)
-				assert_ptr_equal(next[n], &f.items[i + n].node);
+		for (unsigned i = 0; i < 98; i++) {
 			do_victim(&f);
+			struct vmc_policy_node *node = f.policy->coming;
+			assert_ptr_equal(node, &f.items[i + 2].node);
+			if (i >= 2)
+				assert_int_not_equal(f.policy->hash, 0);
+			vmc_policy_know(f.policy, node, hash_of(node, f.items));
+			vmc_policy_know(f.policy, &f.items[i + 1].node,
+				hash_of(&f.items[i + 1].node, f.items));
+			check(&f);
 		}
-		assert_null(f.ops->coming(f.policy, 4));
+		f.ops->remove(f.policy, &f.items[98].node);
+		model_remove(&f.model, 98);
+		assert_true(f.policy->known[0].node != &f.items[98].node);
+		assert_true(f.policy->known[1].node != &f.items[98].node);
+		check(&f);
+		do_victim(&f);
+		assert_null(f.policy->coming);
+		assert_int_not_equal(f.policy->hash, 0);
+		check(&f);
 		fixture_end(&f);
 	}
 }
@@ -272,7 +286,7 @@ main(void)
 		cmocka_unit_test(test_lives_on_its_stock),
 		cmocka_unit_test(test_check_sees_damage),
 		cmocka_unit_test(test_bounds_of_the_ratio),
-		cmocka_unit_test(test_coming),
+		cmocka_unit_test(test_looks_ahead),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

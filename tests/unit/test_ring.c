@@ -32,18 +32,18 @@ ring_from(uint32_t start)
 static uint32_t
 push(struct vmc_ring *ring, struct vmc_policy_node *node)
 {
-	return vmc_ring_push(ring, node, (uint32_t)(uintptr_t)node);
+	return vmc_ring_push(ring, node, (uintptr_t)node);
 }
 
-/* And each comes with its tick. */
+/* And each comes with its word. */
 static unsigned
 take(struct vmc_ring *ring, struct vmc_policy_node **out, unsigned max)
 {
-	uint32_t ticks[VMC_RING_SIZE];
-	unsigned n = vmc_ring_take(ring, out, ticks, max);
+	uint64_t words[VMC_RING_SIZE];
+	unsigned n = vmc_ring_take(ring, out, words, max);
 
 	for (unsigned i = 0; i < n; i++)
-		testing_expect(ticks[i] == (uint32_t)(uintptr_t)out[i]);
+		testing_expect(words[i] == (uintptr_t)out[i]);
 	return n;
 }
 

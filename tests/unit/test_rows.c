@@ -92,9 +92,9 @@ test_stock(void **state)
 	(void)state;
 	fixture_start(&f);
 	assert_int_equal(vmc_rows_stock(&f.rows, 3), 0);
-	assert_int_equal(f.rows.spares, 3);
+	assert_int_equal(f.rows.is.spares, 3);
 	assert_non_null(vmc_rows_take(&f.rows, true));
-	assert_int_equal(f.rows.spares, 3); /* it was not needed */
+	assert_int_equal(f.rows.is.spares, 3); /* it was not needed */
 	f.counts.fail_at = -2;
 	for (unsigned n = 0; n < 3; n++) {
 		assert_null(vmc_rows_take(&f.rows, false));
@@ -118,14 +118,14 @@ test_stock_is_given_back(void **state)
 	assert_int_equal(vmc_rows_stock(&f.rows, 100), 0);
 	long objects = f.counts.objects;
 	assert_int_equal(vmc_rows_stock(&f.rows, 10), 0);
-	unsigned kept = f.rows.spares;
+	unsigned kept = f.rows.is.spares;
 	assert_in_range(kept, 11, 20);
 	assert_int_equal(objects - f.counts.objects, 100 - kept);
 	/* and their numbers are used again */
 	assert_int_equal(vmc_rows_stock(&f.rows, 100), 0);
 	assert_int_equal(f.counts.objects, objects);
 	f.counts.fail_at = -2;
-	while (f.rows.spares > 0)
+	while (f.rows.is.spares > 0)
 		assert_in_range(vmc_rows_take(&f.rows, true)->number, 1, 100);
 	f.counts.fail_at = -1;
 	fixture_end(&f);
