@@ -78,6 +78,7 @@ check(struct soak *soak, double minutes)
 			testing_failed(
 				__FILE__, __LINE__, vmemcache_errormsg());
 	testing_expect(soak_holds_agree(soak));
+	testing_expect(soak_tenants_are_whole());
 	struct line l = {.anonymous = status_megabytes("RssAnon:"),
 		.pools = stat_megabytes(soak, VMEMCACHE_STAT_POOL_SIZE_USED),
 		.metadata = stat_megabytes(soak, VMEMCACHE_STAT_DRAM_SIZE_USED),
@@ -91,7 +92,7 @@ check(struct soak *soak, double minutes)
 	       "%.1f M  misses %.1f M"
 	       "  evicted %.1f M  nested %.1f M  caches %llu  kinds %llu"
 	       "  forks %llu  threads %llu  pins %.2f M  reservations %.2f M"
-	       "  loads %.2f M\n",
+	       "  loads %.2f M  clears %llu  resizes %llu\n",
 		minutes, l.anonymous, status_megabytes("RssShmem:"), l.pools,
 		l.metadata,
 		stat_megabytes(soak, VMEMCACHE_STAT_EXTENTS) /
@@ -102,7 +103,8 @@ check(struct soak *soak, double minutes)
 		(unsigned long long)c->lives, (unsigned long long)c->kinds,
 		(unsigned long long)c->forks, (unsigned long long)c->threads,
 		(double)c->pins / 1e6, (double)c->reservations / 1e6,
-		(double)c->loads / 1e6);
+		(double)c->loads / 1e6, (unsigned long long)c->clears,
+		(unsigned long long)c->resizes);
 	fflush(stdout);
 	return l;
 }
@@ -237,6 +239,7 @@ main(int argc, char *argv[])
 		&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	pthread_rwlock_init(&soak.gate, &attr);
 	open_caches(&soak);
+	soak_tenants_open();
 	soak_prepare(&soak);
 	soak_start(&soak, threads);
 	for (unsigned i = 0; i < count && failures() == 0; i++) {
@@ -252,6 +255,7 @@ main(int argc, char *argv[])
 	good = is_empty_at_the_end(&soak) && good;
 	for (int i = 0; i < SOAK_CACHES; i++)
 		vmemcache_delete(soak.cache[i]);
+	soak_tenants_close();
 	free(lines);
 	printf("%s\n", good ? "passed" : "FAILED");
 	return !good;

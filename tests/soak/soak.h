@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * soak.h -- between what works (works.c, holds.c) and what watches it (soak.c)
+ * soak.h -- between what works (works.c, holds.c, tenants.c) and what watches
+ * it (soak.c)
  */
 #ifndef VMC_SOAK_H
 #define VMC_SOAK_H
@@ -25,7 +26,7 @@ struct soak {
 /* How often each was done, for the log. */
 struct soak_counts {
 	_Atomic uint64_t puts, hits, misses, evicted, depth, lives, kinds,
-		forks, threads, pins, reservations, loads;
+		forks, threads, pins, reservations, loads, clears, resizes;
 };
 
 extern struct soak_counts soak_counts;
@@ -48,5 +49,11 @@ void soak_hold(VMEMcache *cache, uint64_t key, bool loads);
 bool soak_holds_agree(struct soak *soak);
 void soak_let_go(void);
 unsigned long soak_hold_failures(void);
+
+/* Operations on spaces; while nothing is under way: is their cache whole? */
+void soak_tenants_open(void);
+void soak_tenants(void);
+bool soak_tenants_are_whole(void);
+void soak_tenants_close(void);
 
 #endif

@@ -3,7 +3,8 @@
  * works.c -- everything a program may do with the library, all at once
  *
  *   three threads  put, get, look, evict on three caches, pin, reserve and
- *                  load (holds.c); callbacks go on from within, three deep
+ *                  load (holds.c); callbacks go on from within, three deep;
+ *                  and use the spaces of one more cache (tenants.c)
  *   lives          caches made, used by threads of their own, and deleted
  *   kinds          heaps of each sort made, filled, emptied, destroyed
  *   forks          children that delete their copies, and make their own
@@ -169,6 +170,7 @@ operations(struct soak *soak)
 {
 	for (int i = 0; i < BATCH; i++)
 		operate(soak->cache[soak_below(SOAK_CACHES)]);
+	soak_tenants();
 }
 
 static void *
