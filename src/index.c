@@ -99,6 +99,18 @@ vmc_index_remove(struct vmc_index *index, uint64_t hash, const void *leaf)
 	return index->ops->remove(index, hash, leaf);
 }
 
+int
+vmc_index_alike(struct vmc_index *index, struct vmc_index **out)
+{
+	return index->ops->alike(index, out);
+}
+
+void
+vmc_index_move(struct vmc_index *index, struct vmc_index *to)
+{
+	index->ops->move(index, to);
+}
+
 uint64_t
 vmc_index_position(const struct vmc_index *index, uint64_t hash)
 {

@@ -84,6 +84,18 @@ int vmc_index_exchange(struct vmc_index *index, uint64_t hash, const void *leaf,
 /* Take this very leaf out. Never fails for lack of memory. -ENOENT. */
 int vmc_index_remove(struct vmc_index *index, uint64_t hash, const void *leaf);
 
+/* An empty index like this one, to which its leaves can be moved. -ENOMEM. */
+int vmc_index_alike(struct vmc_index *index, struct vmc_index **out);
+
+/*
+ * All leaves move to an index that is alike, and empty, from and to which no
+ * other call moves leaves: in time that does not depend on how many they are.
+ * Whoever latches a stripe, to insert, remove or exchange, finds a leaf in the
+ * one index until it is in the other; a find that began before may meet it
+ * after that, too. Never fails.
+ */
+void vmc_index_move(struct vmc_index *index, struct vmc_index *to);
+
 /*
  * Where a hash comes in the order of the walk: of the critnib the hash itself,
  * of linear hashing the hash with the order of some bits reversed.

@@ -298,6 +298,8 @@ struct vmc_index_ops {
 		struct vmc_index_place *);
 	void (*cancel_exchange)(struct vmc_index *, uint64_t hash);
 	int (*remove)(struct vmc_index *, uint64_t hash, const void *leaf);
+	int (*alike)(struct vmc_index *, struct vmc_index **out);
+	void (*move)(struct vmc_index *, struct vmc_index *to);
 	size_t (*walk)(struct vmc_index *, uint64_t *position,
 		vmc_index_visit_fn *, void *arg);
 	uint64_t (*position)(uint64_t hash);

@@ -13,6 +13,7 @@
  *   POLICY   the replacement policy of one cache
  *   STRIPES  which stripes of a cache are in use
  *   INDEX    one stripe of an index
+ *   MOVED    the same of an index that leaves are moved to
  *   ORDER    nodes of the trie over the bytes of keys
  *   EXPIRY   one wheel of timers of a cache
  *   PINS     the pins of a cache that entries have no room for
@@ -36,6 +37,7 @@ enum vmc_lock_rank {
 	VMC_RANK_POLICY,
 	VMC_RANK_STRIPES,
 	VMC_RANK_INDEX,
+	VMC_RANK_MOVED,
 	VMC_RANK_ORDER,
 	VMC_RANK_EXPIRY,
 	VMC_RANK_PINS,

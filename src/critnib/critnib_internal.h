@@ -322,6 +322,8 @@ typedef void give_back_fn(const struct vmc_memory *, void *ptr, size_t size);
 void vmc_critnib_clear(struct vmc_critnib *index, struct node *node,
 	give_back_fn *give_back, vmc_index_visit_fn *drop, void *arg);
 
+int vmc_critnib_alike(struct vmc_index *index, struct vmc_index **out);
+void vmc_critnib_move(struct vmc_index *index, struct vmc_index *to);
 size_t vmc_critnib_walk(struct vmc_index *index, uint64_t *position,
 	vmc_index_visit_fn *visit, void *arg);
 int vmc_critnib_check(struct vmc_index *index);

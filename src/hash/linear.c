@@ -141,16 +141,6 @@ unchain(const struct vmc_linear *index, bag *first)
 	}
 }
 
-/* Store a number of bags, which pairs with find's acquire of the size. */
-static void
-set_bags(struct vmc_linear_root *root, uint32_t bags)
-{
-	uint64_t size = vmc_load_relaxed(&root->size);
-
-	vmc_store_release(&root->size,
-		((size >> SIZE_BITS) + (1u << CHUNK_BITS)) << SIZE_BITS | bags);
-}
-
 /* See to it that there is a bag of that number. False: no memory. */
 static bool
 make_bag(struct vmc_linear *index, unsigned stripe, uint32_t number)
@@ -554,6 +544,8 @@ static const struct vmc_index_ops operations = {
 	.begin_exchange = begin_exchange,
 	.cancel_exchange = cancel_exchange,
 	.remove = take_out,
+	.alike = vmc_linear_alike,
+	.move = vmc_linear_move,
 	.walk = vmc_linear_walk,
 	.position = vmc_linear_position,
 	.count = count_leaves,

@@ -73,6 +73,16 @@ bags_of(const struct vmc_linear_root *root)
 	return (uint32_t)vmc_load_relaxed(&root->size);
 }
 
+/* Store a number of bags, which pairs with find's acquire of the size. */
+static inline void
+set_bags(struct vmc_linear_root *root, uint32_t bags)
+{
+	uint64_t size = vmc_load_relaxed(&root->size);
+
+	vmc_store_release(&root->size,
+		((size >> SIZE_BITS) + (1u << CHUNK_BITS)) << SIZE_BITS | bags);
+}
+
 /* --- chunks of bags --- */
 
 static inline unsigned
@@ -150,6 +160,8 @@ chained(const bag *b)
 }
 
 int vmc_linear_check(struct vmc_index *index);
+int vmc_linear_alike(struct vmc_index *index, struct vmc_index **out);
+void vmc_linear_move(struct vmc_index *index, struct vmc_index *to);
 uint64_t vmc_linear_position(uint64_t hash);
 size_t vmc_linear_walk(struct vmc_index *index, uint64_t *position,
 	vmc_index_visit_fn *visit, void *arg);

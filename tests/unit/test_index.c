@@ -98,6 +98,51 @@ test_notes(void **state)
 	fixture_end(&f);
 }
 
+/* All of one index are in the other, as they were, and nothing stays behind. */
+static void
+test_move(void **state)
+{
+	(void)state;
+	for (size_t shape = 0; shape < SHAPES; shape++) {
+		struct fixture f, other;
+
+		/* from few leaves to many, which another table leads to */
+		for (size_t count = 1; count < 1000; count *= 7) {
+			fixture_start(&f, count, shapes[shape]);
+			for (size_t i = 0; i < 2 * count; i++)
+				assert_true(step(&f, 80));
+			long bytes = f.counts.bytes;
+			other = f;
+			assert_int_equal(
+				vmc_index_alike(f.index, &other.index), 0);
+			assert_int_equal(f.counts.bytes, bytes + f.bytes_empty);
+			for (unsigned i = 0; i < 3; i++) {
+				vmc_index_move(f.index, other.index);
+				assert_int_equal(vmc_index_count(f.index), 0);
+				check(&f);
+				check_all(&other);
+				vmc_index_move(other.index, f.index);
+				check(&other);
+				check_all(&f);
+			}
+			vmc_index_move(f.index, other.index);
+			/* both are in use as before */
+			for (size_t i = 0; i < count; i++)
+				assert_null(find(&f, &f.leaves[i]));
+			for (size_t i = 0; i < count; i++)
+				assert_true(step(&other, 50));
+			check_all(&other);
+			remove_all(&other);
+			assert_int_equal(f.counts.bytes, 2 * f.bytes_empty);
+			for (size_t i = 0; i < count; i++)
+				assert_true(step(&f, 60));
+			check_all(&f);
+			vmc_index_delete(other.index, NULL, NULL);
+			fixture_end(&f);
+		}
+	}
+}
+
 static void
 take_spots(struct fixture *f, struct vmc_index_spot *spots)
 {
@@ -373,6 +418,7 @@ main(void)
 		cmocka_unit_test(test_random_operations),
 		cmocka_unit_test(test_chains),
 		cmocka_unit_test(test_notes),
+		cmocka_unit_test(test_move),
 		cmocka_unit_test(test_spots_of_before),
 		cmocka_unit_test(test_delete_drops_each),
 	};
