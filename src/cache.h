@@ -346,7 +346,10 @@ int vmc_cache_make_room_for(struct vmemcache *cache, struct vmc_stripe *stripe,
  * as above.
  */
 #define VMC_REPLACED 1
-/* Of make_room, where reason is EVICTED: the victims' time was over anyway. */
+/*
+ * It was there for nobody: its time was over, or it had been cleared. Of
+ * make_room, where reason is EVICTED: so were all victims.
+ */
 #define VMC_WAS_OVER 2
 int vmc_cache_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, enum vmemcache_reason reason, vmc_runs *freed);

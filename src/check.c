@@ -50,19 +50,33 @@ add_if_empty(void *leaf, void *count)
 
 /* vmc_index_visit_fn */
 static void
-add_if_of_space(void *leaf, void *count)
+add_one(void *leaf, void *count)
 {
-	*(uint64_t *)count += vmc_entry_is_marked(leaf);
+	(void)leaf;
+	++*(uint64_t *)count;
 }
 
+static void
+walk(struct vmc_index *index, vmc_index_visit_fn *add, uint64_t *count)
+{
+	uint64_t position = 0;
+
+	do
+		vmc_index_walk(index, &position, add, count);
+	while (position != 0);
+}
+
+/* Of all entries: of the cache itself, of spaces, and cleared. */
 static uint64_t
 count_if(struct vmemcache *cache, vmc_index_visit_fn *add)
 {
-	uint64_t position = 0, count = 0;
+	const struct vmc_spaces *spaces = vmc_load_acquire(&cache->spaces);
+	uint64_t count = 0;
 
-	do
-		vmc_index_walk(cache->index, &position, add, &count);
-	while (position != 0);
+	walk(cache->index, add, &count);
+	if (spaces && spaces->index)
+		walk(spaces->index, add, &count);
+	vmc_cleared_walk(cache, add, &count);
 	return count;
 }
 
@@ -138,16 +152,19 @@ check_pins(struct vmemcache *cache)
 	return 0;
 }
 
-/* All that is in the index and of no space is in order, and nothing else. */
+/*
+ * All that is in the index of the cache itself is in order, and nothing else
+ * but what is cleared, unless its key is in the index again.
+ */
 static int
 check_order(struct vmemcache *cache)
 {
-	uint64_t count = 0;
+	uint64_t own = vmc_index_count(cache->index);
+	uint64_t cleared = 0, count = 0;
 	int rc = cache->order ? vmc_order_check(cache->order, &count) : 0;
 
-	if (rc == 0 && cache->order &&
-		vmc_index_count(cache->index) !=
-			count + count_if(cache, add_if_of_space))
+	vmc_cleared_walk(cache, add_one, &cleared);
+	if (rc == 0 && cache->order && (count < own || count > own + cleared))
 		rc = vmc_fail_const(EINVAL, "cache: order and index differ");
 	return rc;
 }
@@ -177,6 +194,8 @@ vmc_cache_check(struct vmemcache *cache)
 	if (rc == 0)
 		rc = vmc_index_check(cache->index);
 	if (rc == 0)
+		rc = vmc_cleared_check(cache);
+	if (rc == 0)
 		rc = check_order(cache);
 	if (rc == 0)
 		rc = vmc_extent_check(cache->extent);
@@ -184,7 +203,7 @@ vmc_cache_check(struct vmemcache *cache)
 		rc = vmc_expiry_check(cache);
 	if (rc)
 		return rc;
-	if (vmc_index_count(cache->index) != entries)
+	if (count_if(cache, add_one) != entries)
 		return vmc_fail_const(
 			EINVAL, "cache: index and counters differ");
 	/* more: reserved, or pinned and in the cache no more */

@@ -190,31 +190,28 @@ vmc_claim_taken(
 	return e;
 }
 
-/* vmc_index_match_fn */
-static bool
-is_this(const void *leaf, const void *key)
-{
-	return leaf == key;
-}
-
 /*
- * EVICTING to LIVE, while it is in the index. False: it is not, as a store has
- * put another entry there meanwhile, and left this one to who had claimed it.
+ * EVICTING to LIVE, while it is in the index, or cleared. False: it is not, as
+ * a store has put another entry there meanwhile, and left this one to who had
+ * claimed it.
  */
 static bool
 unclaim(struct vmemcache *cache, struct vmc_entry *e)
 {
 	uint64_t hash = vmc_cache_hash(cache, e);
-	struct vmc_index_place where;
+	struct vmc_index *index = vmc_cleared_or_not_latch(cache, hash, e);
 
-	if (!vmc_index_begin_exchange(cache->index, hash, is_this, e, &where))
+	if (!index)
 		return false;
 	vmc_cache_restore_node(cache, e);
 	if (__builtin_expect(vmc_entry_is_marked(e), 0))
 		vmc_fetch_sub_acq_rel(
 			&vmc_era_of(cache, e)->claimed, vmc_entry_blocks(e));
 	vmc_fetch_sub_acq_rel(&e->state, VMC_ENTRY_EVICTING - VMC_ENTRY_LIVE);
-	vmc_index_cancel_exchange(cache->index, hash);
+	vmc_index_cancel_exchange(index, hash);
+	if (__builtin_expect(index != vmc_index_of(cache, e), 0))
+		vmc_store_relaxed(
+			&vmc_load_acquire(&cache->spaces)->reclaimable, true);
 	return true;
 }
 

@@ -7,7 +7,7 @@
 #define VMC_CLAIM_H
 
 #include "base/prefetch.h"
-#include "cache.h"
+#include "space.h"
 
 /* Victims that are more than a claim has room for. */
 struct vmc_claim_more {
@@ -162,8 +162,9 @@ vmc_claim_fetch(struct vmemcache *cache, const struct vmc_entry *victim)
 					   cache, vmc_run_first(*run)),
 			vmc_run_count(*run) * cache->block_size);
 	uint64_t hash = vmc_cache_hash(cache, victim);
-	vmc_index_prefetch(cache->index, hash);
-	vmc_index_prefetch_latch(cache->index, hash);
+	struct vmc_index *index = vmc_index_of(cache, victim);
+	vmc_index_prefetch(index, hash);
+	vmc_index_prefetch_latch(index, hash);
 	return hash;
 }
 

@@ -92,7 +92,7 @@ end_of_callbacks(struct leaving *leaving)
 	vmc_cache_end_change(leaving->stripe);
 }
 
-/* -EBADF: it has returned in a child. */
+/* Somebody was told: 1; or nobody. -EBADF: it has returned in a child. */
 static int
 call_back(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, struct vmc_claim *rest,
@@ -102,6 +102,10 @@ call_back(struct vmemcache *cache, struct vmc_stripe *stripe,
 
 	if (!space)
 		return 0;
+	if (vmc_cleared_has(cache, e)) {
+		vmc_space_called(space);
+		return 0;
+	}
 	vmc_stripe_in_callbacks(stripe, vmc_thread_self());
 	vmc_cleanup(end_of_callbacks) struct leaving leaving = {
 		cache, stripe, e, rest, space, false};
@@ -116,16 +120,24 @@ call_back(struct vmemcache *cache, struct vmc_stripe *stripe,
 	leaving.returned = true;
 	stripe->now = 0;
 	vmc_cache_work_begins(stripe);
-	return vmc_cache_is_foreign(cache) ? vmc_cache_fail_foreign() : 0;
+	return vmc_cache_is_foreign(cache) ? vmc_cache_fail_foreign() : 1;
 }
 
-/* hash: its key's; 0: not known. */
+/*
+ * hash: its key's; 0: not known. -ENOENT; VMC_WAS_OVER: it was in what has been
+ * cleared.
+ */
 static inline int
 take_out(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, uint64_t hash)
 {
-	int gone = vmc_index_remove(
-		cache->index, hash ? hash : vmc_cache_hash(cache, e), e);
+	if (hash == 0)
+		hash = vmc_cache_hash(cache, e);
+	int gone = vmc_index_remove(vmc_index_of(cache, e), hash, e);
+
+	if (__builtin_expect(gone != 0, 0) &&
+		vmc_cleared_take_out(cache, hash, e))
+		gone = VMC_WAS_OVER;
 
 	if (__builtin_expect(
 		    cache->order != NULL && !vmc_entry_is_marked(e), 0))
@@ -144,23 +156,28 @@ vmc_cache_take_out(
 /*
  * Steps 2 to 5 for an entry that the caller has claimed, as it has the rest;
  * its blocks, or none where pins keep them. VMC_REPLACED: another value of the
- * key is in the index since. -EBADF: the callback has returned in a child,
- * where nothing may be touched.
+ * key is in the index since, or it was cleared while the callback ran;
+ * VMC_WAS_OVER: it was cleared before. -EBADF: the callback has returned in a
+ * child, where nothing may be touched.
  */
 static inline __attribute__((always_inline)) int
 remove_one(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, uint64_t hash, struct vmc_claim *rest,
 	bool of_space, enum vmemcache_reason reason, vmc_runs *freed)
 {
+	int told = 0;
+
 	vmc_lock_assert_none_held();
 	if (vmc_cache_calls_back(cache)) {
-		int rc = call_back(cache, stripe, e, rest, reason);
-		if (rc)
-			return rc;
+		told = call_back(cache, stripe, e, rest, reason);
+		if (told < 0)
+			return told;
 	}
 	int gone = take_out(cache, stripe, e, hash);
 	if (of_space)
 		reason = vmc_space_went(cache, e, reason);
+	else if (__builtin_expect(gone == VMC_WAS_OVER, 0) && !told)
+		reason = VMEMCACHE_REASON_CLEARED;
 	vmc_count(stripe, vmc_count_of_removal(reason), 1);
 	vmc_count(stripe, VMC_COUNT_VALUES_GONE, vmc_entry_value_size(e));
 	vmc_expiry_stop(cache, e);
@@ -169,7 +186,9 @@ remove_one(struct vmemcache *cache, struct vmc_stripe *stripe,
 	*freed = __builtin_expect(state < VMC_ENTRY_PIN, 1)
 			 ? vmc_cache_let_go_of(cache, stripe, e, of_space)
 			 : VMC_RUNS_NONE;
-	return gone ? VMC_REPLACED : 0;
+	if (__builtin_expect(gone == 0, 1))
+		return 0;
+	return gone == -ENOENT || told ? VMC_REPLACED : gone;
 }
 
 static __attribute__((noinline)) int
@@ -213,7 +232,7 @@ vmc_claim_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
 			over ? VMEMCACHE_REASON_EXPIRED : reason, freed);
 		if (rc < 0)
 			return rc;
-		if (!over)
+		if (!over && rc != VMC_WAS_OVER)
 			result = 0;
 	}
 	return reason == VMEMCACHE_REASON_EVICTED ? result : 0;
@@ -242,6 +261,16 @@ is_enough(struct vmc_stripe *stripe, const struct vmc_entry *e, uint64_t blocks,
 		1);
 }
 
+/* Of make_room, whose only victim has gone with that result. */
+static inline int
+result_of(int rc, enum vmemcache_reason reason)
+{
+	if (__builtin_expect(rc == 0, 1))
+		return 0;
+	bool again = rc == VMC_WAS_OVER && reason == VMEMCACHE_REASON_EVICTED;
+	return rc < 0 || again ? rc : 0;
+}
+
 int
 vmc_cache_make_room_late(struct vmemcache *cache, struct vmc_stripe *stripe,
 	uint64_t blocks, uint64_t bytes, enum vmemcache_reason reason,
@@ -256,7 +285,7 @@ vmc_cache_make_room_late(struct vmemcache *cache, struct vmc_stripe *stripe,
 		return make_more_room(
 			cache, stripe, blocks, bytes, e, reason, freed);
 	int rc = remove_one(cache, stripe, e, hash, NULL, false, reason, freed);
-	return rc < 0 ? rc : 0;
+	return result_of(rc, reason);
 }
 
 int
@@ -271,7 +300,7 @@ vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 			cache, stripe, blocks, bytes, e, reason, freed);
 	/* those of spaces are never in reserve while there are spaces */
 	int rc = remove_one(cache, stripe, e, 0, NULL, false, reason, freed);
-	return rc < 0 ? rc : 0;
+	return result_of(rc, reason);
 }
 
 int

@@ -141,7 +141,8 @@ read_once(struct vmemcache *cache, struct vmc_thread *thread,
 	vmc_epoch_enter(thread);
 	if (of_space)
 		era = vmc_space_era(key->space);
-	VMC_INDEX_FOR_EACH(c, cache->index, key->hash, true)
+	VMC_INDEX_FOR_EACH(
+		c, of_space ? key->space->index : cache->index, key->hash, true)
 	{
 		uint32_t id = of_space ? era->id : 0;
 		prefetch_value(cache, &c, offset);
@@ -385,10 +386,11 @@ vmc_cache_fetch_ahead(struct vmemcache *cache, struct vmc_thread *thread,
 
 	vmc_epoch_enter(thread);
 	for (size_t i = 0; i < count; i++)
-		spots[i] = vmc_index_prefetch(cache->index, keys[i].hash);
+		spots[i] =
+			vmc_index_prefetch(keys[i].space->index, keys[i].hash);
 	for (size_t i = 0; i < count; i++) {
 		struct vmc_index_candidate c = vmc_index_first(
-			cache->index, keys[i].hash, spots[i], true);
+			keys[i].space->index, keys[i].hash, spots[i], true);
 		if (!c.leaf)
 			continue;
 		prefetch_entry(c.leaf);
@@ -438,7 +440,6 @@ int
 vmc_cache_exists(struct vmemcache *space, const void *data, size_t key_size,
 	size_t *value_size)
 {
-	struct vmemcache *cache = space->root;
 	struct vmc_thread *thread = vmc_thread_self();
 	uint64_t now = 0;
 
@@ -448,7 +449,7 @@ vmc_cache_exists(struct vmemcache *space, const void *data, size_t key_size,
 	vmc_epoch_enter(thread);
 	vmc_key_look(&key);
 	struct vmc_entry *e =
-		vmc_index_find(cache->index, key.hash, vmc_entry_match, &key);
+		vmc_index_find(space->index, key.hash, vmc_entry_match, &key);
 	if (e && vmc_entry_is_over(e, &now))
 		e = NULL;
 	if (e && value_size)

@@ -103,7 +103,13 @@ evict(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
 {
 	uint64_t size = vmc_entry_size(e);
 	vmc_runs freed;
-	int rc = vmc_room_make(cache, stripe, e, 0, 2 * size, &freed);
+	int rc = vmc_share_may_reclaim(cache)
+			 ? vmc_room_of_cleared(cache, stripe, e)
+			 : -ENOENT;
+
+	if (rc != -ENOENT)
+		return rc;
+	rc = vmc_room_make(cache, stripe, e, 0, 2 * size, &freed);
 
 	if (rc == -ENOSPC)
 		rc = vmc_room_make(cache, stripe, e, 0, size, &freed);

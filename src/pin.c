@@ -76,7 +76,7 @@ pin_in_crowd(struct vmemcache *cache, struct vmc_thread *thread,
 		vmc_epoch_enter(thread);
 		vmc_key_look(key);
 		*entry = vmc_index_find(
-			cache->index, key->hash, vmc_entry_match, key);
+			key->space->index, key->hash, vmc_entry_match, key);
 		if (!*entry || vmc_entry_is_over(*entry, &stripe->now)) {
 			rc = -ENOENT;
 		} else if (vmc_latch_try(&cache->crowds_latch, VMC_RANK_PINS)) {
@@ -111,7 +111,8 @@ find_and_pin(struct vmemcache *cache, struct vmc_thread *thread,
 	if (of_space)
 		vmc_key_look(&key);
 	struct vmc_entry *e =
-		vmc_index_find(cache->index, key.hash, vmc_entry_match, &key);
+		vmc_index_find(of_space ? key.space->index : cache->index,
+			key.hash, vmc_entry_match, &key);
 	if (__builtin_expect(!e || vmc_entry_is_over(e, &stripe->now), 0)) {
 		vmc_epoch_exit(thread);
 		return -ENOENT;

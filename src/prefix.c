@@ -273,7 +273,7 @@ find_all(struct search *s)
 	uint64_t position = 0;
 
 	do
-		vmc_index_walk(s->cache->index, &position, keep_key, s);
+		vmc_index_walk(s->space->index, &position, keep_key, s);
 	while (position != 0 && !s->failed);
 	if (s->failed)
 		return -ENOMEM;

@@ -285,6 +285,14 @@ vmc_put_give_back(
 	vmc_put_free_entry(cache, e);
 }
 
+/* of_space: else the cache's own, which takes no look at the key. */
+static inline struct vmc_index *
+index_of(
+	const struct vmemcache *cache, const struct vmc_key *key, bool of_space)
+{
+	return of_space ? key->space->index : cache->index;
+}
+
 /* counts_as VMC_COUNTERS: it is counted already. */
 static inline __attribute__((always_inline)) void
 publish(struct vmemcache *cache, struct vmc_thread *thread,
@@ -311,7 +319,7 @@ publish(struct vmemcache *cache, struct vmc_thread *thread,
 			vmc_order_set(
 				cache->order, thread, &stripe->order_stock, e));
 	vmc_epoch_enter(thread);
-	vmc_index_publish(cache->index, key->hash, e,
+	vmc_index_publish(index_of(cache, key, of_space), key->hash, e,
 		vmc_put_note(cache, &e->runs), where);
 	if (__builtin_expect(vmc_entry_has_extra(e), 0))
 		vmc_expiry_start(cache, e, &stripe->now);
@@ -357,8 +365,8 @@ insert(struct vmemcache *cache, struct vmc_thread *thread,
 	bool small = value_size <= VMC_PUT_WRITE_LATCHED;
 	if (!small)
 		write_value(cache, e, value, value_size);
-	rc = vmc_index_begin(
-		cache->index, key->hash, spot, vmc_entry_match, key, &where);
+	rc = vmc_index_begin(index_of(cache, key, of_space), key->hash, spot,
+		vmc_entry_match, key, &where);
 	if (rc) {
 		vmc_put_give_back(cache, stripe, e);
 		return rc;
@@ -426,13 +434,13 @@ put(const struct vmc_storing s, bool of_space, bool is_store, uint64_t *version)
 	struct vmc_thread *thread = s.thread;
 	struct vmc_stripe *stripe = s.stripe;
 	const struct vmc_key *key = s.key;
+	struct vmc_index *index = index_of(cache, key, of_space);
 	struct vmc_found found;
 
 	/* the bag first: what else is fetched here it would have to wait for */
 	vmc_epoch_enter(thread);
-	struct vmc_index_spot spot =
-		vmc_index_prefetch(cache->index, key->hash);
-	vmc_index_prefetch_latch(cache->index, key->hash);
+	struct vmc_index_spot spot = vmc_index_prefetch(index, key->hash);
+	vmc_index_prefetch_latch(index, key->hash);
 	if (stripe->evicts)
 		vmc_cache_prepare_evictions(cache, stripe);
 	vmc_epoch_exit(thread);
@@ -443,9 +451,9 @@ put(const struct vmc_storing s, bool of_space, bool is_store, uint64_t *version)
 	vmc_cache_reclaim(cache, stripe);
 	struct vmc_entry *e = make_entry(&s, of_space, is_store);
 	vmc_epoch_enter(thread);
-	spot = vmc_index_refresh(cache->index, key->hash, spot);
+	spot = vmc_index_refresh(index, key->hash, spot);
 	const struct vmc_entry *old = vmc_index_find_from(
-		cache->index, key->hash, spot, vmc_entry_match, key);
+		index, key->hash, spot, vmc_entry_match, key);
 	if (old)
 		found = vmc_store_look(s.how, old, &stripe->now);
 	vmc_epoch_exit(thread);

@@ -26,8 +26,8 @@ claim_key(struct vmemcache *cache, struct vmc_thread *thread,
 
 	*rc = 0;
 	vmc_epoch_enter(thread);
-	struct vmc_entry *e =
-		vmc_index_find(cache->index, key->hash, vmc_entry_match, key);
+	struct vmc_entry *e = vmc_index_find(
+		key->space->index, key->hash, vmc_entry_match, key);
 	if (e && vmc_entry_is_over(e, &stripe->now))
 		e = NULL;
 	bool other = e && if_version && vmc_entry_version(e) != if_version;
@@ -78,7 +78,7 @@ evict_key(struct vmemcache *cache, struct vmc_thread *thread,
 			vmc_cache_calls_back(cache))
 			return vmc_fail_const(EAGAIN,
 				"another value has been stored meanwhile");
-	} while (rc == VMC_REPLACED || rc == -ESRCH);
+	} while (rc == VMC_REPLACED || rc == VMC_WAS_OVER || rc == -ESRCH);
 	return rc;
 }
 

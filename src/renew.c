@@ -62,7 +62,7 @@ renew(struct vmemcache *cache, struct vmc_thread *thread,
 	uint32_t pending = 1;
 	int rc = 0;
 	struct vmc_entry *e = vmc_index_begin_exchange(
-		cache->index, key->hash, vmc_entry_match, key, &where);
+		key->space->index, key->hash, vmc_entry_match, key, &where);
 
 	if (!e)
 		return -ENOENT;
@@ -83,7 +83,7 @@ renew(struct vmemcache *cache, struct vmc_thread *thread,
 			VMC_ENTRY_LIVE)
 		pending = vmc_cache_touch(
 			cache, vmc_cache_policy_of(cache, e), stripe, e);
-	vmc_index_cancel_exchange(cache->index, key->hash);
+	vmc_index_cancel_exchange(key->space->index, key->hash);
 	if (pending - 1 >= VMC_DRAIN_AT - 1)
 		vmc_cache_look_around(cache, stripe, pending);
 	return rc;

@@ -59,8 +59,9 @@ take(struct vmc_storing *s)
 	s->e = vmc_store_make_entry(s);
 	if (s->e) {
 		vmc_epoch_enter(s->thread);
-		const struct vmc_entry *old = vmc_index_find(
-			s->cache->index, s->key->hash, vmc_entry_match, s->key);
+		const struct vmc_entry *old =
+			vmc_index_find(s->key->space->index, s->key->hash,
+				vmc_entry_match, s->key);
 		uint64_t blocks = old ? vmc_entry_blocks(old) : 0;
 		vmc_epoch_exit(s->thread);
 		rc = vmc_store_take_room(s, old, blocks);

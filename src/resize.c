@@ -88,6 +88,7 @@ enum { BATCH = 64 };
 
 struct found {
 	struct vmc_entry *entry; /* which may have gone by now */
+	struct vmc_index *index;
 	uint64_t hash;
 	uint64_t runs, closed; /* blocks */
 };
@@ -98,6 +99,7 @@ struct shrinking {
 	struct vmc_stripe *stripe;
 	uint64_t before; /* blocks */
 	bool done;
+	struct vmc_index *index; /* that is walked */
 	unsigned count;
 	struct found found[BATCH];
 };
@@ -198,8 +200,8 @@ meet(void *leaf, void *arg)
 	if (closed == 0 || s->count == BATCH ||
 		vmc_load_acquire(&e->state) != VMC_ENTRY_LIVE)
 		return; /* a later round meets it again */
-	s->found[s->count++] =
-		(struct found){e, vmc_cache_hash(s->cache, e), count, closed};
+	s->found[s->count++] = (struct found){
+		e, s->index, vmc_cache_hash(s->cache, e), count, closed};
 }
 
 /* vmc_index_match_fn */
@@ -283,7 +285,7 @@ copy(struct shrinking *s, const struct found *found, struct moving *m)
 
 	vmc_epoch_enter(s->thread);
 	const struct vmc_entry *e = vmc_index_find(
-		cache->index, found->hash, is_this, found->entry);
+		found->index, found->hash, is_this, found->entry);
 	if (e) {
 		m->old = vmc_entry_runs(e);
 		vmc_runs_view(&m->old, &count);
@@ -308,13 +310,13 @@ exchange(struct shrinking *s, const struct found *found, struct moving *m)
 	struct vmc_index_place where;
 	uint16_t state = VMC_ENTRY_LIVE;
 	struct vmc_entry *e = vmc_index_begin_exchange(
-		cache->index, found->hash, is_this, found->entry, &where);
+		found->index, found->hash, is_this, found->entry, &where);
 
 	if (!e)
 		return false;
 	if (vmc_entry_runs(e).word != m->old.word ||
 		!vmc_cas_acq_rel(&e->state, &state, VMC_ENTRY_MOVING)) {
-		vmc_index_cancel_exchange(cache->index, found->hash);
+		vmc_index_cancel_exchange(found->index, found->hash);
 		return false;
 	}
 	/* before it can go with them, and that is counted */
@@ -324,7 +326,7 @@ exchange(struct shrinking *s, const struct found *found, struct moving *m)
 			&vmc_era_of(cache, e)->pieces, m->made - found->runs);
 	vmc_entry_set_runs(e, m->new);
 	vmc_store_release(&e->state, VMC_ENTRY_LIVE);
-	vmc_index_publish(cache->index, found->hash, e,
+	vmc_index_publish(found->index, found->hash, e,
 		vmc_put_note(cache, &m->new), &where);
 	vmc_count(s->stripe, VMC_COUNT_EXTENTS_GONE, found->runs);
 	return true;
@@ -360,16 +362,17 @@ move(struct shrinking *s, const struct found *found)
 	return rc == -ENOSPC ? 0 : rc;
 }
 
-/* Step 3. -ENOMEM, -EBADF. */
+/* Of an index. -ENOMEM, -EBADF. */
 static int
-move_all(struct shrinking *s)
+move_all_of(struct shrinking *s, struct vmc_index *index)
 {
 	uint64_t position = 0;
 	int rc = 0;
 
+	s->index = index;
 	do {
 		s->count = 0;
-		vmc_index_walk(s->cache->index, &position, meet, s);
+		vmc_index_walk(index, &position, meet, s);
 		for (unsigned i = 0; i < s->count && rc == 0; i++)
 			rc = move(s, &s->found[i]);
 		if (rc == 0)
@@ -377,6 +380,35 @@ move_all(struct shrinking *s)
 	} while (rc == 0 && position != 0 &&
 		 vmc_extent_closed_used(s->cache->extent) > 0);
 	return rc;
+}
+
+/* Step 3. -ENOMEM, -EBADF. */
+static int
+move_all(struct shrinking *s)
+{
+	const struct vmc_spaces *spaces = vmc_load_acquire(&s->cache->spaces);
+	int rc = move_all_of(s, s->cache->index);
+
+	return rc == 0 && spaces && spaces->index
+		       ? move_all_of(s, spaces->index)
+		       : rc;
+}
+
+/* What was cleared goes, and is not moved. -ENOMEM, -EBADF. */
+static int
+drop_cleared(struct shrinking *s)
+{
+	int rc;
+
+	do {
+		vmc_cache_work_begins(s->stripe);
+		rc = vmc_share_reclaim(s->cache, s->stripe);
+		if (rc == -EBADF)
+			return rc;
+		vmc_cache_work_ends(s->stripe);
+		vmc_cache_reclaim(s->cache, s->stripe);
+	} while (rc == 0);
+	return rc == -ENOENT ? 0 : rc;
 }
 
 /* Steps 1 to 4, once the blocks are closed. -ENOMEM, -EBADF, -ENOSYS. */
@@ -391,7 +423,9 @@ clear_closed(struct shrinking *s)
 		if (!vmc_cache_let_work_end(s->cache, s->stripe))
 			return fail_without_barrier();
 		used = vmc_extent_closed_used(extent);
-		rc = used == 0 ? 0 : evict_what_does_not_fit(s);
+		rc = used == 0 ? 0 : drop_cleared(s);
+		if (rc == 0 && used > 0)
+			rc = evict_what_does_not_fit(s);
 		if (rc == 0 && used > 0)
 			rc = move_all(s);
 		if (rc)

@@ -81,6 +81,20 @@ vmc_room_of_useless(struct vmemcache *cache, struct vmc_stripe *stripe,
 }
 
 int
+vmc_room_of_cleared(
+	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+{
+	uint64_t admitted = admitted_of(stripe, e);
+	vmc_cleanup(vmc_unseen_free) struct vmc_unseen unseen = {
+		cache, e, admitted};
+	int rc = vmc_share_reclaim(cache, stripe);
+
+	stripe->admitted = admitted;
+	unseen.entry = NULL;
+	return rc;
+}
+
+int
 vmc_room_exchange_beside(struct vmemcache *cache, vmc_runs *freed,
 	uint64_t blocks, uint64_t counts_as, struct vmc_entry *e,
 	uint64_t *missing)

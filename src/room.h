@@ -138,6 +138,10 @@ vmc_room_may_be_useless(struct vmemcache *cache, struct vmc_stripe *stripe)
 int vmc_room_of_useless(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, uint64_t wanted);
 
+/* Some of what was cleared goes. -ENOENT: there is nothing. */
+int vmc_room_of_cleared(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e);
+
 /*
  * Blocks for the entry's value where so many were missing: what is evicted may
  * go to others, and what others have in hand is waited for. counts_as: the

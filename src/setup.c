@@ -246,7 +246,7 @@ vmc_cache_close(struct vmemcache *cache)
 		delete_order(cache);
 	if (cache->index)
 		vmc_index_delete(cache->index, drop_entry, cache);
-	vmc_spaces_close(cache, is_lost);
+	vmc_spaces_close(cache, is_lost, drop_entry);
 	if (cache->policy)
 		cache->policy->ops->destroy(cache->policy);
 	if (cache->extent)

@@ -36,11 +36,12 @@
  * space. So each put that evicts takes the lock.
  *
  * Cleared entries. Eras that have ended are in a ring. Their nodes are freed
- * before anything is evicted. Each put of a space and each clear frees a few,
- * even if no room is needed, so that metadata and the numbers of eras become
- * free. `reclaimable` says whether taking the lock is worthwhile: it is not if
- * all that is left is pinned or being stored. The policy NONE has no nodes:
- * there the index is searched, from where the last search ended.
+ * before anything is evicted, and so are entries that were cleared of the cache
+ * itself (clear.c). Each put of a space and each clear frees a few, even if no
+ * room is needed, so that metadata and the numbers of eras become free.
+ * `reclaimable` says whether taking the lock is worthwhile: it is not if all
+ * that is left is pinned or being stored. The policy NONE has no nodes: there
+ * the index is searched, from where the last search ended.
  */
 #include "space.h"
 
@@ -275,7 +276,7 @@ sweep_index(struct vmemcache *cache, struct vmc_spaces *spaces,
 
 	while (claim->end == 0 && ends < 2) {
 		vmc_index_walk(
-			cache->index, &spaces->swept, claim_if_ended, &sweep);
+			spaces->index, &spaces->swept, claim_if_ended, &sweep);
 		ends += spaces->swept == 0;
 	}
 }
@@ -292,6 +293,8 @@ vmc_share_reclaim(struct vmemcache *cache, struct vmc_stripe *stripe)
 	vmc_claim_begin(&claim, 0, 0, NULL);
 	vmc_lock_acquire(&cache->policy_lock);
 	claim_ended(cache, spaces, &claim);
+	if (claim.end == 0)
+		vmc_cleared_claim(cache, spaces, &claim);
 	if (claim.end == 0) {
 		/* a drain may find more */
 		vmc_store_relaxed(&spaces->reclaimable, false);

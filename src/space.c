@@ -3,10 +3,11 @@
  * space.c -- spaces: making and deleting them, and clearing in constant time
  *
  * A space is a handle (the head of struct vmemcache) with keys of its own in
- * the index of its cache: keys are hashed with a seed of the space, and an
- * entry has the number of its era behind the key, which is compared with the
- * key. So an entry of another space with the same key is not found, whatever
- * the hashes.
+ * an index that all spaces of a cache share: keys are hashed with a seed of the
+ * space, and an entry has the number of its era behind the key, which is
+ * compared with the key. So an entry of another space with the same key is not
+ * found, whatever the hashes. The index is not the one of the cache itself:
+ * that is cleared as a whole (clear.c).
  *
  * An era is the contents of a space between two clears. It has an instance of
  * the cache's policy, which orders its nodes; the instances share their rows
@@ -349,15 +350,14 @@ out_of_memory(void)
 	return vmc_fail_const(ENOMEM, "out of memory");
 }
 
-/* Under the lock: what all spaces have in common. */
-static struct vmc_spaces *
-prepare(struct vmemcache *cache)
+struct vmc_spaces *
+vmc_spaces_prepare(struct vmemcache *cache)
 {
 	struct vmc_spaces *spaces = vmc_load_relaxed(&cache->spaces);
 
 	if (spaces)
 		return spaces;
-	spaces = vmc_alloc(&cache->memory, sizeof(*spaces));
+	spaces = vmc_alloc(&cache->uncounted, sizeof(*spaces));
 	if (!spaces)
 		return NULL;
 	memset(spaces, 0, sizeof(*spaces));
@@ -365,6 +365,26 @@ prepare(struct vmemcache *cache)
 	vmc_share_link(spaces, &spaces->own);
 	vmc_store_release(&cache->spaces, spaces);
 	return spaces;
+}
+
+/*
+ * Under the lock: an index for what spaces have. It stays, and an empty cache
+ * says that it takes nothing. False: no memory.
+ */
+static bool
+prepare_index(struct vmemcache *cache, struct vmc_spaces *spaces,
+	const struct vmc_stripe *stripe)
+{
+	const _Atomic uint64_t *bytes = &stripe->counter[VMC_COUNT_METADATA];
+	uint64_t before = vmc_load_relaxed(bytes);
+
+	if (spaces->index)
+		return true;
+	if (vmc_index_alike(cache->index, &spaces->index))
+		return false;
+	vmc_fetch_add_relaxed(
+		&cache->dram_baseline, vmc_load_relaxed(bytes) - before);
+	return true;
 }
 
 /* Under the lock: a handle, all zero but for its number. NULL: no memory. */
@@ -400,12 +420,13 @@ take_handle(struct vmemcache *cache, struct vmc_spaces *spaces)
 
 /* Under the lock; quota and reserved in blocks. */
 static int
-make_space(struct vmemcache *cache, const char *name, uint64_t quota,
-	uint64_t reserved, struct vmemcache **made)
+make_space(struct vmemcache *cache, const struct vmc_stripe *stripe,
+	const char *name, uint64_t quota, uint64_t reserved,
+	struct vmemcache **made)
 {
-	struct vmc_spaces *spaces = prepare(cache);
+	struct vmc_spaces *spaces = vmc_spaces_prepare(cache);
 
-	if (!spaces)
+	if (!spaces || !prepare_index(cache, spaces, stripe))
 		return out_of_memory();
 	vmc_spaces_free_some(cache);
 	if (spaces->count == VMC_SPACES_MAX)
@@ -418,6 +439,7 @@ make_space(struct vmemcache *cache, const char *name, uint64_t quota,
 	struct vmemcache *space = take_handle(cache, spaces);
 	if (!space)
 		return out_of_memory();
+	space->index = spaces->index;
 	space->block_size = cache->block_size;
 	space->seed = vmc_os_random64();
 	space->quota = quota;
@@ -468,7 +490,7 @@ vmc_space_new(struct vmemcache *cache, const struct vmemcache_space *how,
 			"reserved");
 	vmc_cache_begin_change(cache, stripe);
 	vmc_lock_acquire(&cache->policy_lock);
-	int rc = make_space(cache, how->name, quota, reserved, space);
+	int rc = make_space(cache, stripe, how->name, quota, reserved, space);
 	vmc_cache_release_policy(cache);
 	vmc_cache_end_change(stripe);
 	return rc;
@@ -589,7 +611,8 @@ free_ended(struct vmc_spaces *spaces)
 }
 
 void
-vmc_spaces_close(struct vmemcache *cache, bool is_lost)
+vmc_spaces_close(
+	struct vmemcache *cache, bool is_lost, vmc_index_visit_fn *drop)
 {
 	struct vmc_spaces *spaces = vmc_load_relaxed(&cache->spaces);
 
@@ -606,10 +629,17 @@ vmc_spaces_close(struct vmemcache *cache, bool is_lost)
 	free_handles(spaces->spare_space);
 	if (is_lost)
 		return;
+	if (spaces->index)
+		vmc_index_delete(spaces->index, drop, cache);
+	for (unsigned i = 0; i < VMC_CLEARED_MAX; i++) {
+		struct vmc_index *index = vmc_load_relaxed(&spaces->cleared[i]);
+		if (index)
+			vmc_index_delete(index, drop, cache);
+	}
 	for (unsigned k = 0; k < VMC_ERA_GROUPS; k++) {
 		struct vmc_era *group = vmc_load_relaxed(&spaces->group[k]);
 		if (group)
 			vmc_free(&cache->memory, group, group_bytes(k));
 	}
-	vmc_free(&cache->memory, spaces, sizeof(*spaces));
+	vmc_free(&cache->uncounted, spaces, sizeof(*spaces));
 }

@@ -51,7 +51,13 @@ struct vmc_era {
 #define VMC_ERA_GROUPS 20
 #define VMC_ERA_GROUP_FIRST 64u
 
-/* Of a cache that has had spaces; under the policy's lock but for the groups */
+/* Clears of the cache itself of which something may be left at a time. */
+#define VMC_CLEARED_MAX 16u
+
+/*
+ * Of a cache that has had spaces, or was cleared; under the policy's lock but
+ * for what is atomic, and the index.
+ */
 struct vmc_spaces {
 	/* eras by number: 64 << k in group k. Release, acquire */
 	struct vmc_era *_Atomic group[VMC_ERA_GROUPS];
@@ -62,6 +68,7 @@ struct vmc_spaces {
 	struct vmemcache *first;       /* spaces, by next_space */
 	struct vmemcache *spare_space; /* deleted ones */
 	unsigned count;                /* of spaces */
+	struct vmc_index *index;       /* of their entries; NULL: none yet */
 	uint32_t numbers;              /* that spaces have had */
 	uint64_t reserved;             /* blocks, for all */
 	/* share.c: what the cache itself has is one of the ring */
@@ -71,6 +78,13 @@ struct vmc_spaces {
 	_Atomic bool reclaimable; /* something ended may be found */
 	_Atomic bool active;      /* there are spaces, or ended eras */
 	uint64_t swept;           /* where the search for ended ones is */
+	/*
+	 * clear.c: indexes of what was cleared of the cache itself; a bit for
+	 * each of which something may be left; and where the search there is
+	 */
+	struct vmc_index *_Atomic cleared[VMC_CLEARED_MAX];
+	_Atomic uint32_t cleared_some;
+	uint64_t cleared_at[VMC_CLEARED_MAX];
 };
 
 static inline struct vmc_era *
@@ -89,6 +103,15 @@ vmc_era_of(const struct vmemcache *cache, const struct vmc_entry *e)
 {
 	return vmc_era_at(
 		vmc_load_acquire(&cache->spaces), vmc_entry_era_id(e));
+}
+
+/* That has the entry, unless it is cleared (clear.c). */
+static inline struct vmc_index *
+vmc_index_of(const struct vmemcache *cache, const struct vmc_entry *e)
+{
+	return __builtin_expect(vmc_entry_is_marked(e), 0)
+		       ? vmc_load_acquire(&cache->spaces)->index
+		       : cache->index;
 }
 
 /* Are there spaces, or is something left of them? */
@@ -248,8 +271,14 @@ void vmc_spaces_free_some(struct vmemcache *cache);
 void vmc_spaces_inherit(struct vmemcache *cache, unsigned mark);
 /* Nobody publishes them any more. */
 void vmc_spaces_withdraw(struct vmemcache *cache);
-/* All of them go with the cache; is_lost: what they had is not looked at. */
-void vmc_spaces_close(struct vmemcache *cache, bool is_lost);
+/*
+ * All of them go with the cache, and what was cleared, entries by drop;
+ * is_lost: what they had is not looked at.
+ */
+void vmc_spaces_close(
+	struct vmemcache *cache, bool is_lost, vmc_index_visit_fn *drop);
+/* Under the policy's lock: what all of them have in common. NULL: no memory. */
+struct vmc_spaces *vmc_spaces_prepare(struct vmemcache *cache);
 /* Gets that were counted under the number, whatever the space. */
 void vmc_space_sum_gets(struct vmemcache *cache, uint32_t number,
 	uint64_t *hits, uint64_t *misses);
@@ -337,5 +366,34 @@ vmc_share_may_reclaim(const struct vmemcache *cache)
 	return __builtin_expect(spaces != NULL, 0) &&
 	       vmc_load_relaxed(&spaces->reclaimable);
 }
+
+/* --- clear.c --- */
+
+/*
+ * Nobody finds any more what the cache itself had. False: it is little, or
+ * there is no memory, or too much is left of clears before: nothing changed.
+ */
+bool vmc_clear_own(struct vmemcache *cache, struct vmc_stripe *stripe);
+/* A bounded part of what is left goes. -EBADF. */
+int vmc_clear_pieces(struct vmemcache *cache, struct vmc_stripe *stripe);
+/* Under the policy's lock: claim of that as much as there is room for. */
+struct vmc_claim;
+void vmc_cleared_claim(struct vmemcache *cache, struct vmc_spaces *spaces,
+	struct vmc_claim *claim);
+/* An entry that is not in its index: is it in one of these? Take it out. */
+bool vmc_cleared_take_out(
+	struct vmemcache *cache, uint64_t hash, const struct vmc_entry *e);
+bool vmc_cleared_has(struct vmemcache *cache, const struct vmc_entry *e);
+/*
+ * The index that has the entry, which is latched for it as by
+ * vmc_index_begin_exchange(). NULL: it is in none.
+ */
+struct vmc_index *vmc_cleared_or_not_latch(
+	struct vmemcache *cache, uint64_t hash, const struct vmc_entry *e);
+/* Each entry of them. */
+void vmc_cleared_walk(
+	struct vmemcache *cache, vmc_index_visit_fn *visit, void *arg);
+/* For tests. */
+int vmc_cleared_check(struct vmemcache *cache);
 
 #endif

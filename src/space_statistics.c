@@ -66,6 +66,26 @@ vmc_space_statistics(struct vmemcache *space, struct vmemcache_statistics *s)
 	s->page_bytes = cache->pool.page_size;
 }
 
+/* vmc_index_visit_fn */
+static void
+add_cleared(void *leaf, void *arg)
+{
+	const struct vmc_entry *e = leaf;
+	vmc_runs runs = vmc_entry_runs(e);
+	struct vmc_nobodys *sum = arg;
+	uint64_t pieces;
+
+	vmc_runs_view(&runs, &pieces);
+	sum->items++;
+	sum->value_bytes += vmc_entry_value_size(e);
+	sum->pieces += pieces;
+	sum->blocks += vmc_runs_blocks(&runs);
+}
+
+/*
+ * Nothing counts what goes in one step when the cache itself is cleared: so
+ * what is left of that is walked.
+ */
 struct vmc_nobodys
 vmc_spaces_nobodys(struct vmemcache *cache)
 {
@@ -83,6 +103,7 @@ vmc_spaces_nobodys(struct vmemcache *cache)
 		sum.blocks += vmc_load_relaxed(&era->held);
 	}
 	vmc_lock_release(&cache->policy_lock);
+	vmc_cleared_walk(cache, add_cleared, &sum);
 	return sum;
 }
 
@@ -144,8 +165,12 @@ vmc_spaces_check(struct vmemcache *cache, uint64_t *held)
 	if (rc)
 		return rc;
 	do
-		vmc_index_walk(cache->index, &position, add_leaf, &leaves);
+		if (spaces->index)
+			vmc_index_walk(
+				spaces->index, &position, add_leaf, &leaves);
 	while (position != 0);
+	if (spaces->index && vmc_index_check(spaces->index))
+		return -EINVAL;
 	if (eras.items != leaves.items || eras.claimed ||
 		eras.value_bytes != leaves.value_bytes ||
 		eras.blocks != leaves.blocks + eras.coming)

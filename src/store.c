@@ -238,8 +238,8 @@ exchange(struct vmc_storing *s)
 	struct vmemcache *cache = s->cache;
 	struct vmc_index_place where;
 	uint16_t state;
-	struct vmc_entry *old = vmc_index_begin_exchange(
-		cache->index, s->key->hash, vmc_entry_match, s->key, &where);
+	struct vmc_entry *old = vmc_index_begin_exchange(s->key->space->index,
+		s->key->hash, vmc_entry_match, s->key, &where);
 
 	if (!old)
 		return -EAGAIN;
@@ -248,7 +248,7 @@ exchange(struct vmc_storing *s)
 	if (rc == 0 && s->how->flags & VMEMCACHE_KEEP_TTL && !over)
 		rc = keep_expiry(s, old);
 	if (rc) {
-		vmc_index_cancel_exchange(cache->index, s->key->hash);
+		vmc_index_cancel_exchange(s->key->space->index, s->key->hash);
 		return rc;
 	}
 	bool claimed = vmc_claim_entry(cache, old, &state);
@@ -283,7 +283,7 @@ insert(struct vmc_storing *s)
 
 	if (rc)
 		return rc;
-	rc = vmc_index_begin(s->cache->index, s->key->hash,
+	rc = vmc_index_begin(s->key->space->index, s->key->hash,
 		(struct vmc_index_spot){0}, vmc_entry_match, s->key, &where);
 	if (rc)
 		return rc == -EEXIST ? -EAGAIN : rc;
@@ -418,19 +418,19 @@ vmc_store_failed(int rc)
  * at a time: the bags and latches, then what may be there already.
  */
 static void
-fetch_all(struct vmemcache *cache, struct vmc_thread *thread,
-	const struct vmc_key *keys, size_t count)
+fetch_all(struct vmc_thread *thread, const struct vmc_key *keys, size_t count)
 {
 	struct vmc_index_spot spots[MANY_AT_ONCE];
 
 	vmc_epoch_enter(thread);
 	for (size_t i = 0; i < count; i++) {
-		spots[i] = vmc_index_prefetch(cache->index, keys[i].hash);
-		vmc_index_prefetch_latch(cache->index, keys[i].hash);
+		struct vmc_index *index = keys[i].space->index;
+		spots[i] = vmc_index_prefetch(index, keys[i].hash);
+		vmc_index_prefetch_latch(index, keys[i].hash);
 	}
 	for (size_t i = 0; i < count; i++) {
 		struct vmc_index_candidate c = vmc_index_first(
-			cache->index, keys[i].hash, spots[i], false);
+			keys[i].space->index, keys[i].hash, spots[i], false);
 		if (!c.leaf)
 			continue;
 		const struct vmc_entry *e = c.leaf;
@@ -463,7 +463,7 @@ vmc_cache_store_many(struct vmemcache *space,
 			n = MANY_AT_ONCE;
 		for (size_t i = 0; i < n; i++)
 			keys[i] = vmc_cache_key(space, r[i].key, r[i].key_size);
-		fetch_all(cache, thread, keys, n);
+		fetch_all(thread, keys, n);
 		for (size_t i = 0; i < n; i++) {
 			vmc_cleanup(vmc_key_let_go) struct vmc_key key =
 				keys[i];

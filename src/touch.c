@@ -63,7 +63,10 @@ choose_generation(struct vmemcache *cache, unsigned inserted)
 	cache->inserted = 0;
 	/* of all policies, as of now */
 	if (shared)
-		cache->generation_nodes = vmc_index_count(cache->index);
+		cache->generation_nodes =
+			vmc_index_count(cache->index) +
+			vmc_index_count(
+				vmc_load_acquire(&cache->spaces)->index);
 	/* new entries have 0 */
 	vmc_store_relaxed(&cache->generation, next ? next : 1);
 }

@@ -14,10 +14,12 @@
  * are unpinned, and the step is repeated with more room. So no entry is lost
  * for lack of memory, and no callback sees one twice.
  *
- * Clearing the cache is a walk that removes. It does not wait for callbacks of
- * threads that are evicting an entry: such an entry leaves the index at once.
- * Clearing a space ends its era, and nothing is left to remove (space.c); but
- * if on_remove is set, the old era is walked after that.
+ * Clearing the cache itself moves its entries out of the index (clear.c). If
+ * on_remove is set, or there are few entries, it is a walk that removes. That
+ * does not wait for callbacks of threads that are evicting an entry: such an
+ * entry leaves the index at once. Clearing a space ends its era, and nothing is
+ * left to remove (space.c); but if on_remove is set, the old era is walked after
+ * that.
  *
  * All spaces are in one index. A walk of one space also meets the entries of
  * the others, and skips them.
@@ -110,7 +112,7 @@ meet(void *leaf, void *arg)
 	if (rc)
 		return;
 	met->position = vmc_index_position(
-		batch->cache->index, vmc_cache_hash(batch->cache, e));
+		batch->of->space->index, vmc_cache_hash(batch->cache, e));
 	batch->count++;
 }
 
@@ -141,7 +143,7 @@ next_batch(struct batch *batch, uint64_t *position)
 		*position = from;
 		if (!batch->error)
 			vmc_index_walk(
-				batch->cache->index, position, meet, batch);
+				batch->of->space->index, position, meet, batch);
 	} while (batch->full && !batch->error);
 	sort(batch);
 	for (size_t i = 0; i < batch->count && !batch->error; i++)
@@ -326,5 +328,12 @@ vmc_cache_clear(struct vmemcache *space)
 	if (vmc_is_space(space))
 		return clear_space(space, stripe);
 	const struct vmc_key of = {.space = cache};
-	return remove_all(cache, stripe, &of);
+	int rc = 0;
+	if (cache->on_remove || !vmc_clear_own(cache, stripe))
+		rc = remove_all(cache, stripe, &of);
+	/* a callback that clears the cache calls no other */
+	vmc_stripe_in_callbacks(stripe, thread);
+	if (rc == 0 && stripe->nested == 0)
+		rc = vmc_clear_pieces(cache, stripe);
+	return rc;
 }

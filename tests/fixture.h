@@ -98,6 +98,19 @@ fixture_check_empty(VMEMcache *cache)
 	assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_HEAP_ENTRIES), 1);
 }
 
+/* The cache itself is cleared, and all that was cleared has gone. */
+static inline void
+fixture_clear(VMEMcache *cache)
+{
+	unsigned calls = 0;
+
+	do
+		assert_int_equal(vmemcache_clear(cache), 0);
+	while (++calls < 10000 &&
+		fixture_stat(cache, VMEMCACHE_STAT_DRAM_SIZE_USED) > 0);
+	fixture_check_empty(cache);
+}
+
 /* Keys of eight bytes, for those who do not care. */
 static inline int
 fixture_exists(VMEMcache *cache, uint64_t key)
