@@ -836,13 +836,13 @@ ssize_t vmemcache_remove_prefix(
 
 /*
  * Removes all entries that are there when it is called; others that are stored
- * meanwhile may go, too. It takes constant time; the room of the entries is used
- * again before anything is evicted, a bounded part by each later call that needs
- * room, and by each clear. Until then metadata_bytes counts them; no other
- * figure does. If on_remove is set, it is called for each, and time is
+ * meanwhile may go, too. It takes constant time; the room of the entries is
+ * used again before anything is evicted, a bounded part by each later call that
+ * needs room, and by each clear. Until then metadata_bytes counts them; no
+ * other figure does. If on_remove is set, it is called for each, and time is
  * proportional to their number; so it is on the cache itself while entries of
- * 16 earlier clears are left. EINVAL: the cache has no pool. ENOMEM: nothing was
- * changed; or with on_remove, not all were told of, and some may be left.
+ * 16 earlier clears are left. EINVAL: the cache has no pool. ENOMEM: nothing
+ * was changed; or with on_remove, not all were told of, and some may be left.
  */
 int vmemcache_clear(VMEMcache *cache);
 
@@ -866,9 +866,9 @@ struct vmemcache_space {
  * spaces have, the one whose next victim is about the oldest loses an entry.
  *
  * vmemcache_evict() without a key evicts the space's own next victim. Walks
- * show the space's entries (of the cache: those in no space); of a space in time
- * proportional to the entries of all spaces, by prefix as well, ordered or not.
- * Statistics: pool_bytes is the quota, if any; what cannot be told by
+ * show the space's entries (of the cache: those in no space); of a space in
+ * time proportional to the entries of all spaces, by prefix as well, ordered or
+ * not. Statistics: pool_bytes is the quota, if any; what cannot be told by
  * space is 0; those of the cache are of all spaces together. vmemcache_delete()
  * requires that no thread is using the space or has a reservation in it. It
  * waits for callbacks of other threads that evict from it, takes constant time,

@@ -18,8 +18,8 @@
  * on_remove is set, or there are few entries, it is a walk that removes. That
  * does not wait for callbacks of threads that are evicting an entry: such an
  * entry leaves the index at once. Clearing a space ends its era, and nothing is
- * left to remove (space.c); but if on_remove is set, the old era is walked after
- * that.
+ * left to remove (space.c); but if on_remove is set, the old era is walked
+ * after that.
  *
  * All spaces are in one index. A walk of one space also meets the entries of
  * the others, and skips them.

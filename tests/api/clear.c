@@ -9,7 +9,7 @@
 
 #include "space.h"
 
-enum { BLOCK = 256, MANY = 2000, POOL = MANY * BLOCK };
+enum { BLOCK = 256, MANY = 4096, POOL = MANY * BLOCK };
 
 static const enum vmemcache_repl_p policies[] = {VMEMCACHE_REPLACEMENT_NONE,
 	VMEMCACHE_REPLACEMENT_LRU, VMEMCACHE_REPLACEMENT_SIEVE,
