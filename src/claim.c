@@ -127,12 +127,8 @@ enough(const struct vmc_claim *claim)
 	       claim->got_bytes >= claim->wanted_bytes;
 }
 
-/*
- * Blocks of a space whose entry is claimed: so two threads do not evict more
- * than it may lose (share.c).
- */
-static __attribute__((noinline)) void
-count_as_claimed(struct vmemcache *cache, const struct vmc_entry *e)
+void
+vmc_claim_count(struct vmemcache *cache, const struct vmc_entry *e)
 {
 	vmc_fetch_add_acq_rel(
 		&vmc_era_of(cache, e)->claimed, vmc_entry_blocks(e));
@@ -152,7 +148,7 @@ claim_entry(struct vmemcache *cache, struct vmc_entry *e, uint16_t *state)
 			if (__builtin_expect(*state & VMC_ENTRY_PARKED, 0))
 				vmc_fetch_sub_acq_rel(&cache->parked, 1);
 			if (__builtin_expect(vmc_entry_is_marked(e), 0))
-				count_as_claimed(cache, e);
+				vmc_claim_count(cache, e);
 			return true;
 		}
 	return false;
@@ -322,7 +318,7 @@ claim_under_lock(struct vmemcache *cache, struct vmc_claim *claim,
 		if (done) {
 			append(claim, e);
 			if (__builtin_expect(vmc_entry_is_marked(e), 0))
-				count_as_claimed(cache, e);
+				vmc_claim_count(cache, e);
 		}
 	}
 }
@@ -370,7 +366,9 @@ claim_reserved_under_lock(struct vmemcache *cache, struct vmc_stripe *stripe,
 	const struct vmc_policy_row *row;
 	unsigned i;
 
-	while (!enough(claim) &&
+	if (claim->only_own)
+		vmc_visit_recall_own(cache, stripe, claim->own);
+	while (!enough(claim) && !claim->only_own &&
 		(row = vmc_reserve_peek(&stripe->reserve, 0, &i))) {
 		struct vmc_policy_node *node = vmc_policy_node_at(row, i);
 		if (make_room(cache, claim))
@@ -506,9 +504,11 @@ vmc_claim_for_quota(struct vmemcache *cache, struct vmc_stripe *stripe,
 {
 	vmc_lock_acquire(&cache->policy_lock);
 	vmc_visit_policy(cache, stripe);
+	vmc_visit_recall_own(cache, stripe, era);
 	int rc = claim_over_quota(cache, claim, era, most);
 	if (rc == -ENOSPC) {
 		vmc_cache_drain_all(cache);
+		vmc_visit_recall_era(cache, era);
 		rc = claim_over_quota(cache, claim, era, most);
 	}
 	if (rc)
@@ -568,8 +568,7 @@ vmc_cache_prepare_evictions(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
 	struct vmc_entry *e, *fourth;
 	bool low = vmc_reserve_is_low(&stripe->reserve) &&
-		   !vmc_cache_chooses_late(cache, stripe) &&
-		   !vmc_spaces_are_active(cache);
+		   !vmc_cache_chooses_late(cache, stripe);
 
 	stripe->evicts = false;
 	find_coming(&stripe->reserve, &e, &fourth);

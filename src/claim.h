@@ -86,13 +86,18 @@ struct vmc_entry *vmc_claim_taken(
 struct vmc_entry *vmc_claim_reserved_of_any(
 	struct vmemcache *cache, struct vmc_stripe *stripe);
 
-/* Is it LIVE and nothing else, and the cache's own? */
+/*
+ * The blocks of a space's entry that is claimed: so two threads do not evict
+ * more than the space may lose (share.c).
+ */
+void vmc_claim_count(struct vmemcache *cache, const struct vmc_entry *e);
+
+/* Is it LIVE and nothing else? */
 static inline bool
 vmc_claim_is_usual(const struct vmemcache *cache,
 	const struct vmc_stripe *stripe, const struct vmc_entry *e)
 {
 	return e != stripe->spared && cache->counts == 0 &&
-	       !vmc_entry_is_marked(e) &&
 	       vmc_load_acquire(&e->state) == VMC_ENTRY_LIVE;
 }
 
@@ -130,6 +135,8 @@ vmc_claim_reserved(struct vmemcache *cache, struct vmc_stripe *stripe)
 			    1)) {
 			/* release: as in vmc_claim_taken() */
 			vmc_store_release(&node->at, 0);
+			if (__builtin_expect(vmc_entry_is_marked(e), 0))
+				vmc_claim_count(cache, e);
 			claimed = e;
 		} else if (taken) {
 			claimed = vmc_claim_taken(

@@ -32,6 +32,7 @@
 #include "expire.h"
 #include "item.h"
 #include "space.h"
+#include "visit.h"
 
 #include <errno.h>
 
@@ -85,7 +86,7 @@ end_of_callbacks(struct leaving *leaving)
 	if (leaving->returned || vmc_cache_is_foreign(cache))
 		return;
 	vmc_lock_acquire(&cache->policy_lock);
-	vmc_reserve_recall(&leaving->stripe->reserve, cache->policy);
+	vmc_visit_recall(cache, leaving->stripe);
 	vmc_claim_give_back(
 		cache, leaving->stripe, leaving->rest, leaving->entry);
 	vmc_cache_release_policy(cache);
@@ -298,8 +299,10 @@ vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	if (!is_enough(stripe, e, blocks, bytes))
 		return make_more_room(
 			cache, stripe, blocks, bytes, e, reason, freed);
-	/* those of spaces are never in reserve while there are spaces */
-	int rc = remove_one(cache, stripe, e, 0, NULL, false, reason, freed);
+	int rc = __builtin_expect(vmc_entry_is_marked(e), 0)
+			 ? remove_of_space(cache, stripe, e, NULL, reason, freed)
+			 : remove_one(cache, stripe, e, 0, NULL, false, reason,
+				   freed);
 	return result_of(rc, reason);
 }
 
@@ -309,11 +312,19 @@ vmc_cache_make_room_for(struct vmemcache *cache, struct vmc_stripe *stripe,
 	enum vmemcache_reason reason, vmc_runs *freed)
 {
 	struct vmc_claim claim;
+	struct vmc_entry *e = NULL;
+	bool only_own = reason == VMEMCACHE_REASON_EVICTED;
 
 	*freed = VMC_RUNS_NONE;
+	if (!only_own && !vmc_cache_chooses_late(cache, stripe))
+		e = vmc_claim_reserved(cache, stripe);
+	if (is_enough(stripe, e, blocks, bytes)) {
+		int rc = remove_claimed(cache, stripe, e, NULL, reason, freed);
+		return rc < 0 ? rc : 0;
+	}
 	vmc_claim_begin(&claim, blocks, bytes, stripe->spared);
 	claim.own = own;
-	claim.only_own = reason == VMEMCACHE_REASON_EVICTED;
-	int rc = vmc_claim_victims(cache, stripe, &claim, NULL);
+	claim.only_own = only_own;
+	int rc = vmc_claim_victims(cache, stripe, &claim, e);
 	return rc ? rc : vmc_claim_remove(cache, stripe, &claim, reason, freed);
 }

@@ -512,54 +512,17 @@ put_key(const struct vmc_storing s, bool of_space, bool is_store,
 
 static const struct vmemcache_store add = {.mode = VMEMCACHE_ADD};
 
-static __attribute__((noinline)) int
-put_in_space(struct vmemcache *space, const void *data, size_t key_size,
-	const void *value, size_t value_size)
-{
-	struct vmemcache *cache = space->root;
-	struct vmc_thread *thread = vmc_thread_self();
-	struct vmc_stripe *stripe =
-		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
-
-	if (!stripe)
-		return -ENOMEM;
-	vmc_cleanup(vmc_key_let_go) struct vmc_key key =
-		vmc_cache_key(space, data, key_size);
-	struct vmc_storing s = {
-		cache, thread, stripe, &key, value, value_size, &add, NULL};
-	stripe->now = 0;
-	vmc_key_hold(thread, &key);
-	return put_key(s, true, false, NULL);
-}
-
-int
-vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
-	const void *value, size_t value_size)
-{
-	if (__builtin_expect(vmc_is_space(cache), 0))
-		return put_in_space(cache, data, key_size, value, value_size);
-	struct vmc_thread *thread = vmc_thread_self();
-	struct vmc_stripe *stripe =
-		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
-	if (!stripe)
-		return -ENOMEM;
-	struct vmc_key key = vmc_cache_key(cache, data, key_size);
-	struct vmc_storing s = {
-		cache, thread, stripe, &key, value, value_size, &add, NULL};
-	stripe->now = 0;
-	return put_key(s, false, false, NULL);
-}
-
 __attribute__((noinline)) int
 vmc_put_store(struct vmc_storing *s, uint64_t *version)
 {
 	return put_key(*s, s->key->mark != 0, true, version);
 }
 
+/* is_store: else a put, whose how is `add`, and version NULL. */
 static __attribute__((noinline)) int
 store_in_space(struct vmemcache *space, const void *data, size_t key_size,
 	const void *value, size_t value_size, const struct vmemcache_store *how,
-	uint64_t *version)
+	bool is_store, uint64_t *version)
 {
 	struct vmemcache *cache = space->root;
 	struct vmc_thread *thread = vmc_thread_self();
@@ -576,7 +539,27 @@ store_in_space(struct vmemcache *space, const void *data, size_t key_size,
 	stripe->now = 0;
 	if (version || how->mode == VMEMCACHE_IF_VERSION)
 		vmc_versions_ask(cache, stripe);
-	return vmc_put_store(&s, version);
+	return is_store ? vmc_put_store(&s, version)
+			: put_key(s, true, false, NULL);
+}
+
+int
+vmc_cache_put(struct vmemcache *cache, const void *data, size_t key_size,
+	const void *value, size_t value_size)
+{
+	if (__builtin_expect(vmc_is_space(cache), 0))
+		return store_in_space(cache, data, key_size, value, value_size,
+			&add, false, NULL);
+	struct vmc_thread *thread = vmc_thread_self();
+	struct vmc_stripe *stripe =
+		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;
+	if (!stripe)
+		return -ENOMEM;
+	struct vmc_key key = vmc_cache_key(cache, data, key_size);
+	struct vmc_storing s = {
+		cache, thread, stripe, &key, value, value_size, &add, NULL};
+	stripe->now = 0;
+	return put_key(s, false, false, NULL);
 }
 
 int
@@ -585,8 +568,8 @@ vmc_cache_store(struct vmemcache *cache, const void *data, size_t key_size,
 	uint64_t *version)
 {
 	if (__builtin_expect(vmc_is_space(cache), 0))
-		return store_in_space(
-			cache, data, key_size, value, value_size, how, version);
+		return store_in_space(cache, data, key_size, value, value_size,
+			how, true, version);
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_stripe *stripe =
 		thread ? vmc_stripe_of(&cache->stripes, thread) : NULL;

@@ -31,9 +31,12 @@
  * from others; one order for all, in which a quota or a reservation would have
  * to skip the entries of others.
  *
- * While there are spaces no thread has victims in reserve (claim.c): by the
- * time it uses them they may belong to the part that is reserved for their
- * space. So each put that evicts takes the lock.
+ * Reserves. A thread that needs victims may get a whole row of them (claim.c):
+ * of the era that loses next, a 16th of its entries at most. They lose their
+ * entries without the lock then, at any time later. So none of an era with a
+ * reservation are given away: by then they may belong to the part that is
+ * reserved. The puts that evict those take the lock each. As an era ends, all
+ * that threads have of it comes back to its policy (vmc_visit_recall_era()).
  *
  * Cleared entries. Eras that have ended are in a ring. Their nodes are freed
  * before anything is evicted, and so are entries that were cleared of the cache
@@ -143,6 +146,15 @@ choose(struct vmc_spaces *spaces, const struct vmc_era *own)
 	}
 	spaces->best = best;
 	return best;
+}
+
+struct vmc_era *
+vmc_share_giver(struct vmemcache *cache)
+{
+	struct vmc_spaces *spaces = vmc_load_acquire(&cache->spaces);
+	struct vmc_era *era = choose(spaces, &spaces->own);
+
+	return era && era->reserved == 0 ? era : NULL;
 }
 
 struct vmc_policy_node *

@@ -148,8 +148,9 @@ begin_era(struct vmemcache *cache, struct vmemcache *space)
 
 /* Under the lock, when no call can begin with it any more. */
 static void
-end_era(struct vmc_spaces *spaces, struct vmc_era *era)
+end_era(struct vmemcache *cache, struct vmc_spaces *spaces, struct vmc_era *era)
 {
+	vmc_visit_recall_era(cache, era);
 	vmc_share_unlink(spaces, era);
 	/* acquire and release: see came() and went() */
 	uint64_t items = vmc_fetch_add_acq_rel(&era->items, VMC_ERA_ENDED);
@@ -453,8 +454,6 @@ make_space(struct vmemcache *cache, const struct vmc_stripe *stripe,
 		spaces->spare_space = space;
 		return out_of_memory();
 	}
-	if (!vmc_load_relaxed(&spaces->active))
-		vmc_visit_recall_all(cache);
 	spaces->count++;
 	spaces->reserved += space->reserved;
 	set_active(spaces);
@@ -511,7 +510,7 @@ vmc_space_clear(struct vmemcache *space, struct vmc_era **ended)
 		/* for who dismisses it */
 		vmc_fetch_add_relaxed(&(*ended)->refs, 1);
 		vmc_store_release(&space->era, era);
-		end_era(spaces, *ended);
+		end_era(cache, spaces, *ended);
 		set_active(spaces);
 		rc = 0;
 	}
@@ -556,7 +555,7 @@ vmc_space_delete(struct vmemcache *space)
 	vmc_store_release(&space->usable_in, VMC_OF_NO_PROCESS);
 	/* as long as somebody calls, its number is not free */
 	vmc_fetch_add_relaxed(&era->refs, 1);
-	end_era(spaces, era);
+	end_era(cache, spaces, era);
 	set_active(spaces);
 	vmc_cache_release_policy(cache);
 	for (unsigned round = 0; vmc_load_acquire(&space->calling) > 0; round++)

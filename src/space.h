@@ -352,6 +352,9 @@ void vmc_share_unlink(struct vmc_spaces *spaces, struct vmc_era *era);
 struct vmc_policy_node *vmc_share_victim(
 	struct vmemcache *cache, const struct vmc_era *own);
 
+/* The same: the era that loses next, if it has no reservation; else NULL. */
+struct vmc_era *vmc_share_giver(struct vmemcache *cache);
+
 /*
  * Free some of what nobody can find any more. 0: some has gone; -ENOENT: there
  * is nothing, or it is in the hands of others; -EBADF, -ENOMEM.

@@ -110,6 +110,8 @@ struct vmc_stripe {
 	unsigned unseen; /* so often in turn there were none */
 	/* see there */
 	struct vmc_reserve reserve;
+	/* under the policy's lock: whose victims they are (visit.c); or NULL */
+	struct vmc_era *reserve_of[VMC_RESERVE_ROWS];
 	/* gets through spaces, by their numbers; release, acquire */
 	struct vmc_tallies *_Atomic tallies;
 	/* the owner's: that of the space that it got from last (space.h) */

@@ -182,7 +182,7 @@ vmc_cache_have_node(struct vmemcache *cache, struct vmc_entry *e)
  */
 #define STOCK (VMC_RING_SIZE / VMC_POLICY_ROW + 1 + VMC_RESERVE_ROWS + 1)
 /* Where there are spaces, each may be of another policy. */
-#define STOCK_OF_SPACES (VMC_RING_SIZE + 1 + VMC_RESERVE_ROWS + 1)
+#define STOCK_OF_SPACES (VMC_RING_SIZE + 1 + 2 * VMC_RESERVE_ROWS)
 
 int
 vmc_cache_release_policy(struct vmemcache *cache)

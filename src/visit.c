@@ -34,11 +34,56 @@
 /* Where there are fewer nodes than that for each, nothing is reserved. */
 #define RESERVE_FROM 4
 
+/* Where there are spaces: the same for one of them; and how few are too few. */
+#define RESERVE_SHARE_OF_SPACE 16
+#define RESERVE_LEAST_OF_SPACE 4
+
+/*
+ * Rows that were recalled, or given up: eras have nodes again. Eras that have
+ * ended have no rows (vmc_visit_recall_era()).
+ */
+static void
+unlink_rows(struct vmemcache *cache, struct vmc_stripe *s, unsigned from,
+	unsigned to)
+{
+	for (unsigned k = from; k < to; k++) {
+		if (s->reserve_of[k])
+			vmc_share_link(vmc_load_acquire(&cache->spaces),
+				s->reserve_of[k]);
+		s->reserve_of[k] = NULL;
+	}
+}
+
+static void
+fill_of_space(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	unsigned i = vmc_reserve_next(&stripe->reserve);
+	struct vmc_era *era = vmc_reserve_is_low(&stripe->reserve)
+				      ? vmc_share_giver(cache)
+				      : NULL;
+	uint64_t most = 0;
+
+	if (era)
+		most = vmc_load_relaxed(&era->policy->nodes) /
+		       RESERVE_SHARE_OF_SPACE;
+	if (most < RESERVE_LEAST_OF_SPACE)
+		return;
+	if (most > VMC_POLICY_ROW)
+		most = VMC_POLICY_ROW;
+	cache->reserving += !stripe->reserves;
+	stripe->reserves = true;
+	vmc_reserve_fill(&stripe->reserve, era->policy, (unsigned)most);
+	unlink_rows(cache, stripe, i, i + 1);
+	stripe->reserve_of[i] = era;
+}
+
 void
 vmc_visit_fill_reserve(struct vmemcache *cache, struct vmc_stripe *stripe)
 {
-	if (vmc_spaces_are_active(cache))
+	if (__builtin_expect(vmc_spaces_are_active(cache), 0)) {
+		fill_of_space(cache, stripe);
 		return;
+	}
 	uint64_t nodes = vmc_load_relaxed(&cache->policy->nodes);
 	unsigned reserving = cache->reserving + !stripe->reserves;
 	uint64_t most = nodes / RESERVE_SHARE / reserving;
@@ -59,9 +104,29 @@ vmc_visit_recall(struct vmemcache *cache, struct vmc_stripe *s)
 {
 	if (!s->reserves)
 		return;
-	vmc_reserve_recall(&s->reserve, cache->policy);
+	vmc_reserve_recall(&s->reserve);
+	unlink_rows(cache, s, 0, VMC_RESERVE_ROWS);
 	s->reserves = false;
 	cache->reserving--;
+}
+
+void
+vmc_visit_recall_own(struct vmemcache *cache, struct vmc_stripe *s,
+	const struct vmc_era *era)
+{
+	for (unsigned k = 0; k < VMC_RESERVE_ROWS; k++)
+		if (s->reserve_of[k] == era) {
+			vmc_reserve_recall_row(&s->reserve, k);
+			unlink_rows(cache, s, k, k + 1);
+		}
+}
+
+void
+vmc_visit_recall_era(struct vmemcache *cache, const struct vmc_era *era)
+{
+	for (struct vmc_stripe *s = NULL;
+		(s = vmc_stripe_next(&cache->stripes, s)) != NULL;)
+		vmc_visit_recall_own(cache, s, era);
 }
 
 void
@@ -83,7 +148,7 @@ take_over(struct vmemcache *cache, struct vmc_stripe *s)
 		return;
 	vmc_cache_drain(cache, &s->ring);
 	vmc_visit_recall(cache, s);
-	vmc_reserve_end(&s->reserve, cache->policy);
+	vmc_reserve_end(&s->reserve);
 	vmc_cache_let_go_of_replaced(cache, s, s);
 	vmc_limbo_adopt(&cache->estate, &s->limbo, &cache->uncounted);
 	vmc_limbo_join(&cache->ripe_estate, s->ripe);

@@ -34,6 +34,10 @@ void vmc_visit_fill_reserve(struct vmemcache *cache, struct vmc_stripe *stripe);
 /* What is reserved goes back to the policy, as the oldest that it has. */
 void vmc_visit_recall(struct vmemcache *cache, struct vmc_stripe *s);
 void vmc_visit_recall_all(struct vmemcache *cache);
+/* The same of what is of that era: of one stripe, or of all. */
+void vmc_visit_recall_own(struct vmemcache *cache, struct vmc_stripe *s,
+	const struct vmc_era *era);
+void vmc_visit_recall_era(struct vmemcache *cache, const struct vmc_era *era);
 
 /* No thread has that slot any more: take over what it has left, if so. */
 void vmc_visit_leave(struct vmemcache *cache, unsigned slot);

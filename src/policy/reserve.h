@@ -24,6 +24,8 @@
 struct vmc_reserve {
 	/* written by the owner under the policy's lock; NULL: none */
 	struct vmc_policy_row *row[VMC_RESERVE_ROWS];
+	/* that each is from; or, once it was recalled, any that has its rows */
+	struct vmc_policy *policy[VMC_RESERVE_ROWS];
 	uint32_t number[VMC_RESERVE_ROWS]; /* of the row, or 0 */
 	unsigned newest;                   /* of the rows */
 	uint32_t filled;                   /* how often */
@@ -59,18 +61,26 @@ vmc_reserve_is_empty(const struct vmc_reserve *r)
 	return (r->left[0] | r->left[1]) == 0;
 }
 
-/* By the owner, under the lock: the next victims, if it is low. */
+/* By the owner: the row that is filled next; what is left of the other is first
+ */
+static inline unsigned
+vmc_reserve_next(const struct vmc_reserve *r)
+{
+	return r->left[0] == 0 ? 0 : 1;
+}
+
+/* By the owner, under the lock, if it is low: the next victims. */
 static inline void
 vmc_reserve_fill(
 	struct vmc_reserve *r, struct vmc_policy *policy, unsigned most)
 {
-	/* what is left of the other row comes first */
-	unsigned i = r->left[0] == 0 ? 0 : 1;
+	unsigned i = vmc_reserve_next(r);
 
 	if (r->left[i] != 0)
 		return;
 	if (r->row[i])
-		policy->ops->give_up(policy, r->row[i]);
+		r->policy[i]->ops->give_up(r->policy[i], r->row[i]);
+	r->policy[i] = policy;
 	r->row[i] = policy->ops->hand_over(policy, most);
 	r->number[i] = r->row[i] ? r->row[i]->number : 0;
 	r->left[i] = r->row[i] ? r->row[i]->live : 0;
@@ -123,28 +133,41 @@ vmc_reserve_at(const struct vmc_policy_row *row, unsigned i)
 	return row && row->live >> i & 1 ? vmc_policy_node_at(row, i) : NULL;
 }
 
-/* Under the lock: give all nodes back to the policy they are from. */
+/*
+ * Under the lock: give the nodes of a row back to the policy they are from,
+ * which need not be there any more after that.
+ */
 static inline void
-vmc_reserve_recall(const struct vmc_reserve *r, struct vmc_policy *policy)
+vmc_reserve_recall_row(struct vmc_reserve *r, unsigned k)
 {
-	for (unsigned k = 0; k < VMC_RESERVE_ROWS; k++) {
-		struct vmc_policy_row *row =
-			r->row[(r->newest + k) % VMC_RESERVE_ROWS];
-		for (unsigned i = VMC_POLICY_ROW; i-- > 0;) {
-			struct vmc_policy_node *node = vmc_reserve_at(row, i);
-			if (node && vmc_policy_win_back(row, i, node))
-				policy->ops->restore(policy, node);
-		}
+	struct vmc_policy_row *row = r->row[k];
+	struct vmc_policy *policy = r->policy[k];
+
+	if (!row)
+		return;
+	for (unsigned i = VMC_POLICY_ROW; i-- > 0;) {
+		struct vmc_policy_node *node = vmc_reserve_at(row, i);
+		if (node && vmc_policy_win_back(row, i, node))
+			policy->ops->restore(policy, node);
 	}
+	r->policy[k] = policy->first;
+}
+
+/* The same for all. */
+static inline void
+vmc_reserve_recall(struct vmc_reserve *r)
+{
+	for (unsigned k = 0; k < VMC_RESERVE_ROWS; k++)
+		vmc_reserve_recall_row(r, (r->newest + k) % VMC_RESERVE_ROWS);
 }
 
 /* Under the lock, after recall, for an owner that has gone: it has no rows. */
 static inline void
-vmc_reserve_end(struct vmc_reserve *r, struct vmc_policy *policy)
+vmc_reserve_end(struct vmc_reserve *r)
 {
 	for (unsigned k = 0; k < VMC_RESERVE_ROWS; k++)
 		if (r->row[k])
-			policy->ops->give_up(policy, r->row[k]);
+			r->policy[k]->ops->give_up(r->policy[k], r->row[k]);
 	*r = (struct vmc_reserve){0};
 }
 

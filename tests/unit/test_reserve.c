@@ -224,7 +224,7 @@ test_recall(void **state)
 			assert_ptr_equal(take(&f.reserve), &f.nodes[i]);
 		}
 		f.policy->ops->remove(f.policy, &f.nodes[taken + 2]);
-		vmc_reserve_recall(&f.reserve, f.policy);
+		vmc_reserve_recall(&f.reserve);
 		assert_int_equal(vmc_reserve_count(&f.reserve), 0);
 		assert_null(take(&f.reserve));
 		assert_int_equal(f.policy->ops->check(f.policy, &held), 0);
