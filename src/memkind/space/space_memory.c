@@ -41,12 +41,12 @@ anonymous_open(struct vmc_space *space, struct vmc_piece *piece, size_t offset,
 }
 
 /*
- * What was used has been discarded. The system may have put pages behind the
- * rest as well: a huge one, or all of them where memory is locked.
+ * Of private pages what was used has been discarded. The system may have put
+ * pages behind the rest as well: a huge one, or all where memory is locked.
  */
 static void
-anonymous_close(struct vmc_space *space, struct vmc_piece *piece, size_t offset,
-	size_t size)
+discard_and_close(struct vmc_space *space, struct vmc_piece *piece,
+	size_t offset, size_t size)
 {
 	(void)space;
 	vmc_os_discard(piece->base + offset, size);
@@ -75,7 +75,7 @@ anonymous_discard(struct vmc_space *space, struct vmc_piece *piece,
 const struct vmc_medium vmc_medium_anonymous = {
 	.map = anonymous_map,
 	.open = anonymous_open,
-	.close = anonymous_close,
+	.close = discard_and_close,
 	.hold = anonymous_hold,
 	.discard = anonymous_discard,
 };
@@ -89,15 +89,6 @@ huge_map(struct vmc_space *space, size_t size, size_t align, size_t *offset,
 		size, align, (unsigned)__builtin_ctzl(space->granule), addr);
 }
 
-static void
-huge_close(struct vmc_space *space, struct vmc_piece *piece, size_t offset,
-	size_t size)
-{
-	(void)space;
-	vmc_os_discard(piece->base + offset, size);
-	vmc_os_space_close(piece->base + offset, size);
-}
-
 static int
 huge_open(struct vmc_space *space, struct vmc_piece *piece, size_t offset,
 	size_t size)
@@ -107,7 +98,7 @@ huge_open(struct vmc_space *space, struct vmc_piece *piece, size_t offset,
 	if (!err)
 		err = vmc_os_populate(piece->base + offset, size);
 	if (err)
-		huge_close(space, piece, offset, size);
+		discard_and_close(space, piece, offset, size);
 	else
 		vmc_space_note_held(space, piece, offset, size, true);
 	return err;
@@ -138,7 +129,7 @@ huge_discard(struct vmc_space *space, struct vmc_piece *piece, size_t offset,
 const struct vmc_medium vmc_medium_huge = {
 	.map = huge_map,
 	.open = huge_open,
-	.close = huge_close,
+	.close = discard_and_close,
 	.hold = huge_hold,
 	.discard = huge_discard,
 };
