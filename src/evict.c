@@ -299,10 +299,11 @@ vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	if (!is_enough(stripe, e, blocks, bytes))
 		return make_more_room(
 			cache, stripe, blocks, bytes, e, reason, freed);
-	int rc = __builtin_expect(vmc_entry_is_marked(e), 0)
-			 ? remove_of_space(cache, stripe, e, NULL, reason, freed)
-			 : remove_one(cache, stripe, e, 0, NULL, false, reason,
-				   freed);
+	int rc =
+		__builtin_expect(vmc_entry_is_marked(e), 0)
+			? remove_of_space(cache, stripe, e, NULL, reason, freed)
+			: remove_one(cache, stripe, e, 0, NULL, false, reason,
+				  freed);
 	return result_of(rc, reason);
 }
 
