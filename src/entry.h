@@ -208,7 +208,8 @@ vmc_entry_has_extra(const struct vmc_entry *entry)
 static inline bool
 vmc_entry_is_empty(const struct vmc_entry *entry)
 {
-	return entry->runs.word == 0 && vmc_entry_value_size(entry) == 0;
+	return vmc_entry_runs(entry).word == 0 &&
+	       vmc_entry_value_size(entry) == 0;
 }
 
 static inline uint32_t
@@ -321,7 +322,8 @@ vmc_entry_blocks(const struct vmc_entry *entry)
 {
 	vmc_runs runs = vmc_entry_runs(entry);
 
-	return vmc_runs_blocks(&runs) + vmc_entry_is_empty(entry);
+	return vmc_runs_blocks(&runs) +
+	       (runs.word == 0 && vmc_entry_value_size(entry) == 0);
 }
 
 static inline struct vmc_entry *
