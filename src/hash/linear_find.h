@@ -97,8 +97,9 @@ vmc_linear_spot_of(struct vmc_index *index, uint64_t hash)
 /*
  * A spot found before, for use in this epoch or under the latch: the same, or
  * where the hash leads now if the size has changed, or there was no bag. No bag
- * is retired to which the size led that is the current one then: so if the size
- * is the same, the bag is there until the epoch or the latch ends.
+ * to which a size led is retired, or goes to another index (linear_move.c), but
+ * that the size changes before the latch is released: so if the size is the
+ * same, the bag is there until the epoch or the latch ends.
  */
 static inline struct vmc_index_spot
 vmc_linear_refresh(

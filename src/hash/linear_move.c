@@ -13,7 +13,10 @@
  * changes first, as where a stripe has become empty (start_over() in linear.c).
  * One that has the old size and table meets the leaves in the other index; its
  * epoch began before the move ended. Who finds nothing sees that the size has
- * changed, and looks again.
+ * changed, and looks again. The size changes once more after the table: between
+ * the two the new size leads to the first bag of the old table, and an
+ * insertion that has taken that for its place would put its leaf into the other
+ * index.
  */
 #include "linear_internal.h"
 
@@ -54,6 +57,7 @@ move_stripe(struct vmc_linear *index, struct vmc_linear *to, unsigned i)
 	vmc_store_release(&index->first[i], 0);
 	set_bags(here, 1);
 	vmc_store_release(&here->table, &index->first[i]);
+	set_bags(here, 1);
 	index->stripes[i].capacity = 1;
 	vmc_store_relaxed(&index->stripes[i].count, 0);
 }
