@@ -136,6 +136,12 @@ vmc_index_check(struct vmc_index *index)
 	return index->ops->check(index);
 }
 
+void
+vmc_index_renew_latches(struct vmc_index *index)
+{
+	index->ops->renew_latches(index);
+}
+
 struct vmc_index_candidate
 vmc_index_go_on(struct vmc_index *index, uint64_t hash,
 	const struct vmc_bag *bag, unsigned more, uint64_t seen)

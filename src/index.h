@@ -122,6 +122,12 @@ uint64_t vmc_index_count(struct vmc_index *index);
  */
 int vmc_index_check(struct vmc_index *index);
 
+/*
+ * In a child that has copies of latches which threads of its parent held, none
+ * of them to change anything: nobody holds them.
+ */
+void vmc_index_renew_latches(struct vmc_index *index);
+
 /* The first bag for that hash; bag NULL: none yet. Within an epoch. */
 static inline __attribute__((always_inline)) struct vmc_index_spot
 vmc_index_spot_of(struct vmc_index *index, uint64_t hash)

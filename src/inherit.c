@@ -39,8 +39,10 @@
  * thread's own data (its limbo, its reserve, work and waits) also changes only
  * while busy is above 0. Exceptions are its ring and its counters, each change
  * of which is a single store. Gets change the policy, under its lock, and the
- * list of stripes, under its latch: if the copy of either is held, the cache is
- * not whole. (The sole user of a cache writes stamps and the clock without the
+ * lists of stripes and of pins, under their latches: if the copy of one is
+ *held, the cache is not whole. Walks and statistics change nothing, but hold
+ *latches of indexes and of the block allocator, which the new owner may take
+ *for free. (The sole user of a cache writes stamps and the clock without the
  * lock; touch.c accepts any values.) Other threads change a thread's limbo and
  * reserve, or take its stripe over, only under the policy's lock. So the new
  * owner may take over the stripes of threads that do not exist in it: they are
@@ -160,13 +162,33 @@ static bool
 is_whole(struct vmemcache *cache)
 {
 	if (vmc_lock_is_held(&cache->policy_lock) ||
-		vmc_latch_is_held(&cache->stripes.latch))
+		vmc_latch_is_held(&cache->stripes.latch) ||
+		vmc_latch_is_held(&cache->crowds_latch))
 		return false;
 	for (struct vmc_stripe *s = NULL;
 		(s = vmc_stripe_older(&cache->stripes, s)) != NULL;)
 		if (vmc_load_acquire(&s->busy) > 0)
 			return false;
 	return true;
+}
+
+/* It is whole: so who held them at the fork only looked. */
+static void
+renew_latches(struct vmemcache *cache)
+{
+	struct vmc_spaces *spaces = vmc_load_acquire(&cache->spaces);
+
+	vmc_index_renew_latches(cache->index);
+	vmc_extent_renew_latch(cache->extent);
+	if (!spaces)
+		return;
+	if (spaces->index)
+		vmc_index_renew_latches(spaces->index);
+	for (unsigned i = 0; i < VMC_CLEARED_MAX; i++) {
+		struct vmc_index *index = vmc_load_relaxed(&spaces->cleared[i]);
+		if (index)
+			vmc_index_renew_latches(index);
+	}
 }
 
 static int
@@ -178,6 +200,7 @@ inherit(struct vmemcache *cache)
 	int rc = vmc_heritage_claim(&cache->heritage);
 	/* release: who finds it usable finds the owner as well */
 	if (rc == 0) {
+		renew_latches(cache);
 		vmc_spaces_inherit(cache, vmc_process_mark());
 		vmc_store_release(&cache->usable_in, vmc_process_mark());
 	}

@@ -305,6 +305,7 @@ struct vmc_index_ops {
 	uint64_t (*position)(uint64_t hash);
 	uint64_t (*count)(struct vmc_index *);
 	int (*check)(struct vmc_index *);
+	void (*renew_latches)(struct vmc_index *);
 };
 
 /* The first member of either index; immutable. */

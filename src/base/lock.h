@@ -164,6 +164,12 @@ vmc_lock_is_held(struct vmc_lock *lock)
 	return false;
 }
 
+static inline void
+vmc_latch_renew(struct vmc_latch *latch)
+{
+	vmc_store_relaxed(&latch->held, false);
+}
+
 static inline bool
 vmc_latch_is_held(const struct vmc_latch *latch)
 {

@@ -344,6 +344,15 @@ count_leaves(struct vmc_index *base)
 }
 
 static void
+renew_latches(struct vmc_index *base)
+{
+	struct vmc_critnib *index = critnib(base);
+
+	for (unsigned i = 0; i < STRIPES; i++)
+		vmc_latch_renew(&index->stripes[i].latch);
+}
+
+static void
 destroy(struct vmc_index *base, vmc_index_visit_fn *drop, void *arg)
 {
 	struct vmc_critnib *index = critnib(base);
@@ -370,6 +379,7 @@ static const struct vmc_index_ops operations = {
 	.position = position,
 	.count = count_leaves,
 	.check = vmc_critnib_check,
+	.renew_latches = renew_latches,
 };
 
 int

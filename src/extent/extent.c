@@ -478,6 +478,12 @@ vmc_extent_free_blocks(const struct vmc_extent *extent)
 	return vmc_load_relaxed(&extent->free_blocks);
 }
 
+void
+vmc_extent_renew_latch(struct vmc_extent *extent)
+{
+	vmc_latch_renew(&extent->latch);
+}
+
 /* Under the latch. */
 static uint64_t
 count_runs(struct vmc_extent *e)

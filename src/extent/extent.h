@@ -185,6 +185,9 @@ uint64_t vmc_extent_free_blocks(const struct vmc_extent *extent);
 /* The number of maximal runs of free blocks; 1 when all are free. */
 uint64_t vmc_extent_free_runs(struct vmc_extent *extent);
 
+/* In a child, as vmc_index_renew_latches(). */
+void vmc_extent_renew_latch(struct vmc_extent *extent);
+
 /*
  * Walk everything and compare it with the invariants stated in extent.c and
  * freemap.c.

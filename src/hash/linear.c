@@ -477,6 +477,15 @@ count_leaves(struct vmc_index *base)
 }
 
 static void
+renew_latches(struct vmc_index *base)
+{
+	struct vmc_linear *index = linear(base);
+
+	for (unsigned i = 0; i < STRIPES; i++)
+		vmc_latch_renew(&index->stripes[i].latch);
+}
+
+static void
 drop_leaves(const bag *b, vmc_index_visit_fn *drop, void *arg)
 {
 	for (; b; b = chained(b))
@@ -550,6 +559,7 @@ static const struct vmc_index_ops operations = {
 	.position = vmc_linear_position,
 	.count = count_leaves,
 	.check = vmc_linear_check,
+	.renew_latches = renew_latches,
 };
 
 /*
