@@ -382,16 +382,29 @@ move_all_of(struct shrinking *s, struct vmc_index *index)
 	return rc;
 }
 
+/* What spaces have in common; NULL: there were none yet. */
+static struct vmc_index *
+index_of_spaces(struct vmemcache *cache)
+{
+	const struct vmc_spaces *spaces = vmc_load_acquire(&cache->spaces);
+
+	if (!spaces)
+		return NULL;
+	/* another thread may be making the first space of a cleared cache */
+	vmc_lock_acquire(&cache->policy_lock);
+	struct vmc_index *index = spaces->index;
+	vmc_lock_release(&cache->policy_lock);
+	return index;
+}
+
 /* Step 3. -ENOMEM, -EBADF. */
 static int
 move_all(struct shrinking *s)
 {
-	const struct vmc_spaces *spaces = vmc_load_acquire(&s->cache->spaces);
 	int rc = move_all_of(s, s->cache->index);
+	struct vmc_index *index = index_of_spaces(s->cache);
 
-	return rc == 0 && spaces && spaces->index
-		       ? move_all_of(s, spaces->index)
-		       : rc;
+	return rc == 0 && index ? move_all_of(s, index) : rc;
 }
 
 /* What was cleared goes, and is not moved. -ENOMEM, -EBADF. */
