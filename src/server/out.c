@@ -138,6 +138,18 @@ vmcd_copy_pinned(
 	}
 }
 
+/* Bytes of the pool that stay in use while it is pinned. */
+static size_t
+held_by(const struct vmemcache_item *item)
+{
+	size_t held = 0;
+
+	for (int i = 0; i < item->iov_count; i++)
+		held += (item->iov[i].iov_len + VMEMCACHE_MIN_EXTENT - 1) /
+			VMEMCACHE_MIN_EXTENT * VMEMCACHE_MIN_EXTENT;
+	return held;
+}
+
 void
 vmcd_out_pinned(struct vmcd_out *out, struct vmemcache_item *slot, size_t from,
 	size_t size)
@@ -151,7 +163,7 @@ vmcd_out_pinned(struct vmcd_out *out, struct vmemcache_item *slot, size_t from,
 	out->part[out->parts++] = (struct vmcd_out_part){
 		.pinned = true, .from = from, .size = size, .item = item};
 	out->items = item + 1;
-	out->pinned += size;
+	out->pinned += held_by(slot);
 	out->bytes += size;
 }
 
@@ -228,12 +240,12 @@ vmcd_out_sent(struct vmcd_out *out, size_t size)
 		part->from += n;
 		part->size -= n;
 		size -= n;
-		if (part->pinned)
-			out->pinned -= n;
 		if (part->size > 0)
 			return;
-		if (part->pinned)
+		if (part->pinned) {
+			out->pinned -= held_by(&out->item[part->item]);
 			vmemcache_unpin(out->cache, &out->item[part->item]);
+		}
 		out->first++;
 	}
 	if (out->bytes == 0)

@@ -34,7 +34,7 @@ struct vmcd_out {
 	} part[VMCD_OUT_PARTS];
 	size_t first, parts; /* the first that is not sent whole; the end */
 	size_t items;        /* slots of item[] in use, sent ones as well */
-	size_t pinned;       /* bytes of values that are still to be sent */
+	size_t pinned;       /* bytes of the pool that it keeps in use */
 	size_t bytes;        /* of all that is still to be sent */
 	bool no_memory;      /* something is missing: close the connection */
 	struct vmemcache_item item[VMCD_OUT_ITEMS];

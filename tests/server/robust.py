@@ -2,11 +2,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """robust.py VMEMCACHED -- clients that are slow, silent, endless, too many, or gone:
 the others are served, and memory stays bounded"""
+import fcntl
 import os
 import resource
 import socket
+import struct
 import sys
+import termios
 import threading
+import time
 
 from servers import ask, talk, vmemcached
 
@@ -115,6 +119,33 @@ def slow_readers(server):
     alive(server)
 
 
+def nearly_done_readers(server):
+    """Of their values hardly anything is still to be sent: all of a value stays
+    pinned until its last byte has gone."""
+    big = b"v" * (1 << 20)
+    with server.connect() as s:
+        talk(server, b"set big 0 0 1000000\r\n%s\r\n" % big[:1000000])
+        send(s, b"get big\r\n")
+        taken, queued = -1, 0
+        while taken != queued:
+            taken = queued
+            time.sleep(.05)
+            queued, = struct.unpack(
+                "i", fcntl.ioctl(s, termios.FIONREAD, bytes(4)))
+    size = min(taken + 200, 1000000)
+    readers = []
+    for n in range((64 << 20) // size + 10):
+        got = talk(server, b"set rest%d 0 0 %d\r\n%s\r\n" %
+                   (n, size, big[:size]))
+        assert got == b"STORED\r\n", (n, got)
+        s = server.connect()
+        send(s, b"get rest%d\r\n" % n)
+        readers.append(s)
+    for s in readers:
+        s.close()
+    alive(server)
+
+
 def flood(server):
     """One that never stops does not keep the others waiting."""
     stop = threading.Event()
@@ -200,6 +231,7 @@ with vmemcached(PROGRAM, "-m", "64") as SERVER:
     alive(SERVER)
     endless(SERVER)
     slow_writers(SERVER)
+    nearly_done_readers(SERVER)
     slow_readers(SERVER)
     flood(SERVER)
 idle(10000)
