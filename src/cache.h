@@ -330,10 +330,6 @@ void vmc_cache_let_go_of_replaced(
 int vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	uint64_t blocks, uint64_t bytes, enum vmemcache_reason reason,
 	vmc_runs *freed);
-/* The same where victims are chosen late, and there are no spaces. */
-int vmc_cache_make_room_late(struct vmemcache *cache, struct vmc_stripe *stripe,
-	uint64_t blocks, uint64_t bytes, enum vmemcache_reason reason,
-	vmc_runs *freed);
 /* The same for a put of that era (share.c); EVICTED: victims of the era. */
 int vmc_cache_make_room_for(struct vmemcache *cache, struct vmc_stripe *stripe,
 	const struct vmc_era *own, uint64_t blocks, uint64_t bytes,

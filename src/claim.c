@@ -93,7 +93,7 @@ make_room(struct vmemcache *cache, struct vmc_claim *claim)
 static void
 append(struct vmc_claim *claim, struct vmc_entry *e)
 {
-	claim->got += vmc_claim_blocks_of(e);
+	claim->got += vmc_entry_blocks(e);
 	if (__builtin_expect(claim->wanted_bytes > 0, 0))
 		claim->got_bytes += vmc_entry_size(e);
 	if (claim->end < VMC_CLAIM_FIRST)
@@ -449,7 +449,8 @@ vmc_claim_victims(struct vmemcache *cache, struct vmc_stripe *stripe,
 		if (enough(claim))
 			return 0;
 		e = claim->end < VMC_CLAIM_FIRST
-			    ? vmc_claim_reserved(cache, stripe)
+			    ? vmc_claim_reserved(
+				      cache, stripe, cache->counts > 0)
 			    : NULL;
 	}
 	vmc_lock_acquire(&cache->policy_lock);

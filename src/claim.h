@@ -69,13 +69,6 @@ vmc_claim_pop(struct vmemcache *cache, struct vmc_claim *claim)
 bool vmc_claim_entry(
 	struct vmemcache *cache, struct vmc_entry *e, uint16_t *state);
 
-/* What the entry counts as, see room.c. */
-static inline uint64_t
-vmc_claim_blocks_of(const struct vmc_entry *e)
-{
-	return vmc_runs_blocks(&e->runs) + vmc_entry_is_empty(e);
-}
-
 /*
  * Claim what the caller has taken from that place of its reserve. NULL: another
  * thread has claimed it.
@@ -94,10 +87,9 @@ void vmc_claim_count(struct vmemcache *cache, const struct vmc_entry *e);
 
 /* Is it LIVE and nothing else? */
 static inline bool
-vmc_claim_is_usual(const struct vmemcache *cache,
-	const struct vmc_stripe *stripe, const struct vmc_entry *e)
+vmc_claim_is_usual(const struct vmc_stripe *stripe, const struct vmc_entry *e)
 {
-	return e != stripe->spared && cache->counts == 0 &&
+	return e != stripe->spared &&
 	       vmc_load_acquire(&e->state) == VMC_ENTRY_LIVE;
 }
 
@@ -105,10 +97,11 @@ vmc_claim_is_usual(const struct vmemcache *cache,
  * Claim a victim from the thread's reserve, without a lock. NULL: there is
  * none, or the policy has to be asked. In an epoch, as another thread may be
  * about to retire the same entry. In line is what nearly each eviction meets:
- * the next one is LIVE, and nothing else.
+ * the next one is LIVE, and nothing else. counts: the policy counts uses.
  */
 static inline struct vmc_entry *
-vmc_claim_reserved(struct vmemcache *cache, struct vmc_stripe *stripe)
+vmc_claim_reserved(
+	struct vmemcache *cache, struct vmc_stripe *stripe, bool counts)
 {
 	struct vmc_thread *thread = vmc_thread_self();
 	struct vmc_reserve *reserve = &stripe->reserve;
@@ -124,9 +117,9 @@ vmc_claim_reserved(struct vmemcache *cache, struct vmc_stripe *stripe)
 	const struct vmc_policy_row *row = vmc_reserve_peek(reserve, 0, &i);
 	if (__builtin_expect(row != NULL, 1))
 		node = vmc_policy_node_at(row, i);
-	if (__builtin_expect(node && vmc_claim_is_usual(
-					     cache, stripe, vmc_entry_of(node)),
-		    1)) {
+	if (!counts && __builtin_expect(node && vmc_claim_is_usual(stripe,
+							vmc_entry_of(node)),
+			       1)) {
 		struct vmc_entry *e = vmc_entry_of(node);
 		vmc_reserve_skip(reserve);
 		bool taken = vmc_policy_take(row, i);

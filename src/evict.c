@@ -125,23 +125,23 @@ call_back(struct vmemcache *cache, struct vmc_stripe *stripe,
 }
 
 /*
- * hash: its key's; 0: not known. -ENOENT; VMC_WAS_OVER: it was in what has been
- * cleared.
+ * hash: its key's; of_space: it is marked. -ENOENT; VMC_WAS_OVER: it was in
+ * what has been cleared.
  */
-static inline int
+static inline __attribute__((always_inline)) int
 take_out(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_entry *e, uint64_t hash)
+	struct vmc_entry *e, uint64_t hash, bool of_space)
 {
-	if (hash == 0)
-		hash = vmc_cache_hash(cache, e);
-	int gone = vmc_index_remove(vmc_index_of(cache, e), hash, e);
+	struct vmc_index *index =
+		of_space ? vmc_load_acquire(&cache->spaces)->index
+			 : cache->index;
+	int gone = vmc_index_remove(index, hash, e);
 
 	if (__builtin_expect(gone != 0, 0) &&
 		vmc_cleared_take_out(cache, hash, e))
 		gone = VMC_WAS_OVER;
 
-	if (__builtin_expect(
-		    cache->order != NULL && !vmc_entry_is_marked(e), 0))
+	if (!of_space && __builtin_expect(cache->order != NULL, 0))
 		vmc_count(stripe, VMC_COUNT_METADATA,
 			vmc_order_remove(cache->order, vmc_thread_self(), e));
 	return gone;
@@ -151,7 +151,8 @@ int
 vmc_cache_take_out(
 	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
 {
-	return take_out(cache, stripe, e, 0);
+	return take_out(cache, stripe, e, vmc_cache_hash(cache, e),
+		vmc_entry_is_marked(e));
 }
 
 /*
@@ -174,7 +175,7 @@ remove_one(struct vmemcache *cache, struct vmc_stripe *stripe,
 		if (told < 0)
 			return told;
 	}
-	int gone = take_out(cache, stripe, e, hash);
+	int gone = take_out(cache, stripe, e, hash, of_space);
 	if (of_space)
 		reason = vmc_space_went(cache, e, reason);
 	else if (__builtin_expect(gone == VMC_WAS_OVER, 0) && !told)
@@ -197,7 +198,8 @@ remove_of_space(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, struct vmc_claim *rest,
 	enum vmemcache_reason reason, vmc_runs *freed)
 {
-	return remove_one(cache, stripe, e, 0, rest, true, reason, freed);
+	return remove_one(cache, stripe, e, vmc_cache_hash(cache, e), rest,
+		true, reason, freed);
 }
 
 /* What the cache itself has costs nothing for spaces. */
@@ -208,7 +210,8 @@ remove_claimed(struct vmemcache *cache, struct vmc_stripe *stripe,
 {
 	if (__builtin_expect(vmc_entry_is_marked(e), 0))
 		return remove_of_space(cache, stripe, e, rest, reason, freed);
-	return remove_one(cache, stripe, e, 0, rest, false, reason, freed);
+	return remove_one(cache, stripe, e, vmc_cache_hash(cache, e), rest,
+		false, reason, freed);
 }
 
 int
@@ -256,7 +259,7 @@ static inline bool
 is_enough(struct vmc_stripe *stripe, const struct vmc_entry *e, uint64_t blocks,
 	uint64_t bytes)
 {
-	return __builtin_expect(e && vmc_claim_blocks_of(e) >= blocks &&
+	return __builtin_expect(e && vmc_entry_blocks(e) >= blocks &&
 					bytes == 0 &&
 					!vmc_entry_is_over(e, &stripe->now),
 		1);
@@ -272,21 +275,56 @@ result_of(int rc, enum vmemcache_reason reason)
 	return rc < 0 || again ? rc : 0;
 }
 
-int
-vmc_cache_make_room_late(struct vmemcache *cache, struct vmc_stripe *stripe,
+/* Where victims are chosen late, and there are no spaces (late.c). */
+static int
+make_room_late(struct vmemcache *cache, struct vmc_stripe *stripe,
 	uint64_t blocks, uint64_t bytes, enum vmemcache_reason reason,
 	vmc_runs *freed)
 {
 	uint64_t hash;
-
-	*freed = VMC_RUNS_NONE;
 	struct vmc_entry *e = vmc_claim_late(cache, stripe, &hash);
 
 	if (!is_enough(stripe, e, blocks, bytes))
 		return make_more_room(
 			cache, stripe, blocks, bytes, e, reason, freed);
+	if (hash == 0) /* not known */
+		hash = vmc_cache_hash(cache, e);
 	int rc = remove_one(cache, stripe, e, hash, NULL, false, reason, freed);
 	return result_of(rc, reason);
+}
+
+/* counts: the policy counts uses. */
+static inline __attribute__((always_inline)) int
+make_room(struct vmemcache *cache, struct vmc_stripe *stripe, uint64_t blocks,
+	uint64_t bytes, enum vmemcache_reason reason, vmc_runs *freed,
+	bool counts)
+{
+	struct vmc_entry *e = vmc_claim_reserved(cache, stripe, counts);
+
+	if (!is_enough(stripe, e, blocks, bytes))
+		return make_more_room(
+			cache, stripe, blocks, bytes, e, reason, freed);
+	int rc =
+		__builtin_expect(vmc_entry_is_marked(e), 0)
+			? remove_of_space(cache, stripe, e, NULL, reason, freed)
+			: remove_one(cache, stripe, e, vmc_cache_hash(cache, e),
+				  NULL, false, reason, freed);
+	return result_of(rc, reason);
+}
+
+static __attribute__((noinline)) int
+make_room_by_use(struct vmemcache *cache, struct vmc_stripe *stripe,
+	uint64_t blocks, uint64_t bytes, enum vmemcache_reason reason,
+	vmc_runs *freed)
+{
+	bool late = vmc_cache_chooses_late(cache, stripe) &&
+		    vmc_reserve_is_empty(&stripe->reserve) &&
+		    !vmc_spaces_are_active(cache);
+
+	return late ? make_room_late(
+			      cache, stripe, blocks, bytes, reason, freed)
+		    : make_room(cache, stripe, blocks, bytes, reason, freed,
+			      true);
 }
 
 int
@@ -295,16 +333,10 @@ vmc_cache_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	vmc_runs *freed)
 {
 	*freed = VMC_RUNS_NONE;
-	struct vmc_entry *e = vmc_claim_reserved(cache, stripe);
-	if (!is_enough(stripe, e, blocks, bytes))
-		return make_more_room(
-			cache, stripe, blocks, bytes, e, reason, freed);
-	int rc =
-		__builtin_expect(vmc_entry_is_marked(e), 0)
-			? remove_of_space(cache, stripe, e, NULL, reason, freed)
-			: remove_one(cache, stripe, e, 0, NULL, false, reason,
-				  freed);
-	return result_of(rc, reason);
+	if (__builtin_expect(cache->counts > 0, 0))
+		return make_room_by_use(
+			cache, stripe, blocks, bytes, reason, freed);
+	return make_room(cache, stripe, blocks, bytes, reason, freed, false);
 }
 
 int
@@ -318,7 +350,7 @@ vmc_cache_make_room_for(struct vmemcache *cache, struct vmc_stripe *stripe,
 
 	*freed = VMC_RUNS_NONE;
 	if (!only_own && !vmc_cache_chooses_late(cache, stripe))
-		e = vmc_claim_reserved(cache, stripe);
+		e = vmc_claim_reserved(cache, stripe, cache->counts > 0);
 	if (is_enough(stripe, e, blocks, bytes)) {
 		int rc = remove_claimed(cache, stripe, e, NULL, reason, freed);
 		return rc < 0 ? rc : 0;

@@ -352,7 +352,8 @@ insert(struct vmemcache *cache, struct vmc_thread *thread,
 {
 	struct vmc_index_place where;
 
-	stripe->puts = key->hash;
+	if (__builtin_expect(cache->counts > 0, 0))
+		stripe->puts = key->hash;
 	int rc = take_room(cache, thread, stripe, of_space, value_size, &e);
 	if (rc)
 		return rc;

@@ -133,7 +133,7 @@ vmc_cache_evict_victim(struct vmemcache *space)
 		rc = none.mark
 			     ? vmc_cache_make_room_for(cache, stripe, none.era,
 				       0, 0, VMEMCACHE_REASON_EVICTED, &freed)
-			     : vmc_room_evict(cache, stripe, 0, 0,
+			     : vmc_cache_make_room(cache, stripe, 0, 0,
 				       VMEMCACHE_REASON_EVICTED, &freed);
 		if (rc == -EBADF)
 			return rc;

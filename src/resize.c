@@ -140,7 +140,7 @@ evict(struct shrinking *s, uint64_t blocks)
 	if (rc == -ENOENT)
 		rc = vmc_expiry_reclaim(cache, s->stripe);
 	if (rc == -ENOENT) {
-		rc = vmc_room_evict(cache, s->stripe,
+		rc = vmc_cache_make_room(cache, s->stripe,
 			least(blocks, EVICT_AT_ONCE), 0,
 			VMEMCACHE_REASON_CAPACITY, &freed);
 		if (rc == 0)

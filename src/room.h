@@ -89,28 +89,13 @@ int vmc_room_admit(struct vmemcache *cache, struct vmc_stripe *stripe,
 int vmc_room_make_in_space(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, uint64_t blocks, uint64_t bytes, vmc_runs *freed);
 
-/* As vmc_cache_make_room(), victims being chosen late or not (late.c). */
-static inline int
-vmc_room_evict(struct vmemcache *cache, struct vmc_stripe *stripe,
-	uint64_t blocks, uint64_t bytes, enum vmemcache_reason reason,
-	vmc_runs *freed)
-{
-	bool late = vmc_cache_chooses_late(cache, stripe) &&
-		    vmc_reserve_is_empty(&stripe->reserve) &&
-		    !vmc_spaces_are_active(cache);
-
-	return (__builtin_expect(late, 0) ? vmc_cache_make_room_late
-					  : vmc_cache_make_room)(
-		cache, stripe, blocks, bytes, reason, freed);
-}
-
 /* For an entry of no space, which goes if a callback does not return. */
 static inline int
 vmc_room_make_own(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, uint64_t blocks, uint64_t bytes, vmc_runs *freed)
 {
 	vmc_cleanup(vmc_unseen_free) struct vmc_unseen unseen = {cache, e, 0};
-	int rc = vmc_room_evict(
+	int rc = vmc_cache_make_room(
 		cache, stripe, blocks, bytes, VMEMCACHE_REASON_CAPACITY, freed);
 
 	unseen.entry = NULL;
