@@ -16,7 +16,7 @@
  * changed, and looks again. The size changes once more after the table: between
  * the two the new size leads to the first bag of the old table, and an
  * insertion that has taken that for its place would put its leaf into the other
- * index.
+ * index. tests/model/clear.pml checks this.
  */
 #include "linear_internal.h"
 
