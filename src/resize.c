@@ -521,14 +521,25 @@ shrink(struct vmemcache *cache, struct vmc_stripe *stripe, size_t size)
 		    : 0;
 }
 
+/* The modules of entries leave no message if there is no memory; the pool does.
+ */
+static int
+told(int rc)
+{
+	return rc == -ENOMEM ? vmc_fail_const(ENOMEM, "out of memory") : rc;
+}
+
 static int
 grow(struct vmemcache *cache, size_t size)
 {
 	const struct vmc_prefault prefault = vmc_cache_prefault_wanted(cache);
 	uint64_t blocks = size / cache->block_size;
 	size_t memory = vmc_extent_memory(cache->extent);
-	int rc = vmc_extent_prepare(cache->extent, blocks);
+	/* before memory is taken for blocks that can never be */
+	int rc = vmc_pool_has_addresses(&cache->pool, size);
 
+	if (rc == 0)
+		rc = told(vmc_extent_prepare(cache->extent, blocks));
 	memory = vmc_extent_memory(cache->extent) - memory;
 	vmc_fetch_add_relaxed(&cache->dram_baseline, memory);
 	if (rc == 0)
@@ -568,7 +579,7 @@ vmc_cache_resize(struct vmemcache *cache, size_t size)
 	bool resizing = false;
 
 	if (!stripe)
-		return -ENOMEM;
+		return told(-ENOMEM);
 	size = vmc_pool_round(&cache->pool, size);
 	if (size < cache->block_size)
 		return vmc_fail_const(
@@ -583,7 +594,7 @@ vmc_cache_resize(struct vmemcache *cache, size_t size)
 		own.stripe = stripe;
 		return grow(cache, size);
 	}
-	int rc = size < before ? shrink(cache, stripe, size) : 0;
+	int rc = size < before ? told(shrink(cache, stripe, size)) : 0;
 	own.stripe = stripe;
 	return rc;
 }

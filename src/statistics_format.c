@@ -117,10 +117,13 @@ numbers_of(const struct vmemcache_statistics *s, const struct figure *f)
 	return (const uint64_t *)(const void *)((const char *)s + f->offset);
 }
 
-static double
-percent(uint64_t part, uint64_t whole)
+static void
+print_percent(
+	struct text *text, const char *name, uint64_t part, uint64_t whole)
 {
-	return whole ? 100.0 * (double)part / (double)whole : 0;
+	if (whole > 0)
+		print(text, "%-42s %19.2f %%\n", name,
+			100.0 * (double)part / (double)whole);
 }
 
 /* The ratios that people look for come first; what never happened is left out.
@@ -129,11 +132,9 @@ static void
 print_for_people(struct text *text, const struct vmemcache_statistics *s,
 	const char *name)
 {
-	print(text, "%-34s %s\n", "name", name);
-	print(text, "%-34s %19.2f %%\n", "hits of gets",
-		percent(s->hits, s->gets));
-	print(text, "%-34s %19.2f %%\n", "blocks of pool",
-		percent(s->block_bytes, s->pool_bytes));
+	print(text, "%-42s %s\n", "name", name);
+	print_percent(text, "hits of gets", s->hits, s->gets);
+	print_percent(text, "blocks of pool", s->block_bytes, s->pool_bytes);
 	for (const struct figure *f = figures; f < figures + FIGURES; f++) {
 		const uint64_t *value = numbers_of(s, f);
 		bool one = f->inner == &none;
@@ -142,7 +143,7 @@ print_for_people(struct text *text, const struct vmemcache_statistics *s,
 				i++, value++)
 				if (one || *value)
 					print(text,
-						"%-12s %-10s %-10s %19" PRIu64
+						"%-20s %-10s %-10s %19" PRIu64
 						"\n",
 						f->name, *o, *i, *value);
 	}

@@ -128,7 +128,7 @@ vmemcache_resize(VMEMcache *cache, size_t size)
 		rc = vmc_is_space(cache)
 			     ? vmc_fail_const(EINVAL, "a space has no pool")
 			     : vmc_cache_resize(cache, size);
-	return (int)vmc_operation_result(rc);
+	return (int)vmc_result(rc);
 }
 
 VMC_EXPORT int

@@ -473,18 +473,33 @@ end_of_growing(struct growing *growing)
 }
 
 int
+vmc_pool_has_addresses(const struct vmc_pool *pool, size_t size)
+{
+	if (size <= pool->mapped)
+		return 0;
+	return pool->is_devdax
+		       ? vmc_fail(ENOSPC,
+				 "a pool of %zu bytes: the device, or what "
+				 "vmemcache_set_most() allows, ends at %zu",
+				 size, pool->mapped)
+		       : vmc_fail(ENOMEM,
+				 "a pool of %zu bytes exceeds the %zu for "
+				 "which vmemcache_set_most() reserved "
+				 "addresses",
+				 size, pool->mapped);
+}
+
+int
 vmc_pool_grow(
 	struct vmc_pool *pool, size_t size, const struct vmc_prefault *prefault)
 {
 	static const char path[] = "the pool's file";
 	int err = check_descriptor(pool);
 
+	if (!err)
+		err = vmc_pool_has_addresses(pool, size);
 	if (err)
 		return err;
-	if (size > pool->mapped)
-		return vmc_fail(pool->is_devdax ? ENOSPC : ENOMEM,
-			"a pool of %zu bytes, which has addresses for %zu",
-			size, pool->mapped);
 	VMC_NO_CANCEL;
 	__attribute__((cleanup(end_of_growing))) struct growing growing = {
 		pool, size_of(pool), false, vmc_process_mark()};

@@ -66,6 +66,9 @@ void vmc_pool_close(struct vmc_pool *pool);
 
 /* That many bytes as the size of this pool; 0: that overflows. */
 size_t vmc_pool_round(const struct vmc_pool *pool, size_t size);
+/* Can it grow to that size? 0; or -ENOMEM, or of a device -ENOSPC; a message.
+ */
+int vmc_pool_has_addresses(const struct vmc_pool *pool, size_t size);
 /*
  * To that size, rounded, above the one that it has. Leaves a message. -ENOMEM:
  * not so much has been mapped, or there is no memory; -ENOSPC: the medium is

@@ -466,6 +466,7 @@ test_errors(void **state)
 	assert_fails(vmemcache_resize(cache, MIB), EINVAL);
 	assert_fails(vmemcache_resize(cache, (size_t)1 << 56), EINVAL);
 	assert_fails(vmemcache_resize(cache, 6 * MIB + 1), ENOMEM);
+	assert_non_null(strstr(vmemcache_errormsg(), "vmemcache_set_most()"));
 	check_size(cache, 4 * MIB);
 	assert_int_equal(vmemcache_resize(cache, 6 * MIB), 0);
 	assert_int_equal(vmemcache_resize(cache, 2 * MIB), 0);

@@ -174,6 +174,40 @@ test_sizes(void **state)
 	vmemcache_delete(cache);
 }
 
+/* The numbers of all lines end in one column, except for those in percent. */
+static void
+check_columns(const char *text)
+{
+	size_t column = 0;
+
+	for (const char *line = strchr(text, '\n') + 1; *line;
+		line = strchr(line, '\n') + 1) {
+		size_t length = strcspn(line, "\n");
+
+		if (line[length - 1] == '%')
+			length -= 2;
+		if (column == 0)
+			column = length;
+		assert_int_equal(length, column);
+	}
+	assert_true(column > 0);
+}
+
+/* What is divided by nothing is left out. */
+static void
+test_text_of_unused(void **state)
+{
+	VMEMcache *cache = fixture_open(0, 0, VMEMCACHE_REPLACEMENT_LRU);
+
+	(void)state;
+	char *text = text_of(cache, VMEMCACHE_FORMAT_TEXT);
+	assert_null(strstr(text, "hits of gets"));
+	assert_non_null(strstr(text, "blocks of pool"));
+	check_columns(text);
+	free(text);
+	vmemcache_delete(cache);
+}
+
 static void
 test_text(void **state)
 {
@@ -188,6 +222,7 @@ test_text(void **state)
 	assert_null(strstr(text, "if_version")); /* never happened */
 	for (char *line = text; *line; line = strchr(line, '\n') + 1)
 		assert_true(strcspn(line, "\n") < 80);
+	check_columns(text);
 	free(text);
 	vmemcache_delete(cache);
 }
@@ -393,6 +428,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_bad_arguments),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_text_of_unused),
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_prometheus),
 		cmocka_unit_test(test_beside_other_calls),
