@@ -59,6 +59,12 @@
 
 /* How much a thread prefaults between two reports. */
 #define PREFAULT_STEP ((size_t)16 << 20)
+/*
+ * How much becomes huge pages at a time where nobody is told. Before each
+ * MADV_COLLAPSE the kernel waits for every processor to empty its lists of
+ * pages, which takes long on a busy machine. Signals are handled in between.
+ */
+#define COLLAPSE_STEP ((size_t)128 << 20)
 #define PREFAULT_THREADS_MAX 128u
 
 /* Round up to a multiple of the power of two granule; 0 if that overflows. */
@@ -244,6 +250,14 @@ dismiss(struct crew *crew)
 	crew->started = 0;
 }
 
+static size_t
+step_of(const struct vmc_pool *pool, const struct vmc_prefault *prefault)
+{
+	size_t step = prefault ? PREFAULT_STEP : COLLAPSE_STEP;
+
+	return pool->page_size > step ? pool->page_size : step;
+}
+
 /* From there to the end. Leaves a message, but for what the callback says. */
 static int
 for_all_steps(struct vmc_pool *pool, size_t from, enum work work,
@@ -251,8 +265,7 @@ for_all_steps(struct vmc_pool *pool, size_t from, enum work work,
 {
 	struct job job = {.base = pool->base + from,
 		.size = size_of(pool) - from,
-		.step = pool->page_size > PREFAULT_STEP ? pool->page_size
-							: PREFAULT_STEP,
+		.step = step_of(pool, prefault),
 		.work = work,
 		.prefault = prefault};
 	size_t steps = (job.size + job.step - 1) / job.step;
