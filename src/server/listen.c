@@ -3,6 +3,11 @@
  * listen.c -- sockets: inherited from systemd, Unix, or TCP; and what the
  * service manager is told
  *
+ * TCP is bound early, so that a port that is not to be had is told before the
+ * memory is made ready, and listened to late: until then clients are refused,
+ * where they would else wait without an answer. A Unix socket is bound late:
+ * while nobody listens to it, another server would take it as left over.
+ *
  * Both of systemd's interfaces are a few lines over environment variables and a
  * datagram, documented as stable, so its library is not needed for them.
  */
@@ -98,7 +103,7 @@ listen_unix(
 }
 
 static int
-listen_at(const struct addrinfo *at, struct vmcd_listeners *listeners)
+bind_at(const struct addrinfo *at, struct vmcd_listeners *listeners)
 {
 	static const int on = 1;
 	int fd = socket(at->ai_family,
@@ -110,12 +115,10 @@ listen_at(const struct addrinfo *at, struct vmcd_listeners *listeners)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (at->ai_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	if (bind(fd, at->ai_addr, at->ai_addrlen) < 0)
-		return -1;
-	return listen(fd, BACKLOG);
+	return bind(fd, at->ai_addr, at->ai_addrlen);
 }
 
-/* The port that the system has chosen, where the options leave it open. */
+/* That of a TCP socket, else 0. */
 static uint16_t
 port_of(int fd)
 {
@@ -132,7 +135,7 @@ port_of(int fd)
 }
 
 static int
-listen_tcp(const struct vmcd_options *options, struct vmcd_listeners *listeners,
+bind_tcp(const struct vmcd_options *options, struct vmcd_listeners *listeners,
 	const char **why)
 {
 	static const struct addrinfo hints = {.ai_flags = AI_PASSIVE,
@@ -151,34 +154,64 @@ listen_tcp(const struct vmcd_options *options, struct vmcd_listeners *listeners,
 	for (struct addrinfo *at = all; at && rc == 0; at = at->ai_next) {
 		if (listeners->count == VMCD_LISTENERS_MAX)
 			break;
-		rc = listen_at(at, listeners);
+		rc = bind_at(at, listeners);
 	}
 	*why = strerror(errno);
 	freeaddrinfo(all);
-	if (rc == 0)
-		listeners->port = port_of(listeners->fd[0]);
 	return rc;
 }
 
+static int
+listen_tcp(const struct vmcd_listeners *listeners)
+{
+	for (unsigned i = 0; i < listeners->count; i++) {
+		if (listen(listeners->fd[i], BACKLOG) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void
+explain(const struct vmcd_options *options, const char *reason, char *why,
+	size_t size)
+{
+	if (options->socket)
+		snprintf(why, size, "%s: %s", options->socket, reason);
+	else
+		snprintf(why, size, "%s port %u: %s", options->address,
+			options->port, reason);
+}
+
 int
-vmcd_listen(const struct vmcd_options *options,
+vmcd_listen_prepare(const struct vmcd_options *options,
 	struct vmcd_listeners *listeners, char *why, size_t size)
 {
-	const char *reason = NULL;
+	const char *reason;
 
 	*listeners = (struct vmcd_listeners){0};
 	if (inherit(listeners) < 0) {
 		snprintf(why, size, "what was inherited is no socket");
 		return -1;
 	}
+	if (!listeners->inherited && !options->socket &&
+		bind_tcp(options, listeners, &reason)) {
+		explain(options, reason, why, size);
+		return -1;
+	}
+	for (unsigned i = 0; i < listeners->count && !listeners->port; i++)
+		listeners->port = port_of(listeners->fd[i]);
+	return 0;
+}
+
+int
+vmcd_listen(const struct vmcd_options *options,
+	struct vmcd_listeners *listeners, char *why, size_t size)
+{
 	if (listeners->inherited)
 		return 0;
 	if (options->socket ? listen_unix(options, listeners)
-			    : listen_tcp(options, listeners, &reason)) {
-		snprintf(why, size, "%s: %s",
-			options->socket ? options->socket : options->address,
-			reason ? reason : strerror(errno));
-		vmcd_listen_end(listeners);
+			    : listen_tcp(listeners)) {
+		explain(options, strerror(errno), why, size);
 		return -1;
 	}
 	return 0;

@@ -174,14 +174,23 @@ open_cache(struct program *program)
 {
 	const struct vmcd_options *options = &program->options;
 	VMEMcache *cache = vmemcache_new();
+	const struct vmcd_named *named = NULL;
 
+	if (options->verbose)
+		complain("makes %zu bytes ready in %s", options->memory,
+			options->directory);
 	program->server.spaces.cache = cache;
 	if (cache && vmemcache_set_size(cache, options->memory) == 0 &&
 		vmemcache_set_eviction_policy(cache, options->policy) == 0 &&
 		vmemcache_add(cache, options->directory) == 0 &&
-		vmcd_spaces_begin(&program->server.spaces, cache, options) == 0)
+		vmcd_spaces_begin(
+			&program->server.spaces, cache, options, &named) == 0)
 		return 0;
-	complain("%s", vmemcache_errormsg());
+	if (named)
+		complain("--space=%.*s: %s", (int)named->name.size,
+			named->name.at, vmemcache_errormsg());
+	else
+		complain("%s", vmemcache_errormsg());
 	return -1;
 }
 
@@ -287,24 +296,29 @@ announce(const struct program *program)
 		complain("serves %s", program->options.socket);
 	else
 		complain("serves %s port %u", program->options.address,
-			program->listeners.port);
+			program->options.port);
 }
 
+/* Clients come last: one that is let in too early waits, and gives up. */
 static int
 run(struct program *program)
 {
+	struct vmcd_options *options = &program->options;
+	struct vmcd_listeners *listeners = &program->listeners;
 	char why[256];
 
-	if (vmcd_listen(&program->options, &program->listeners, why,
-		    sizeof(why)) < 0) {
+	if (vmcd_listen_prepare(options, listeners, why, sizeof(why)) < 0) {
 		complain("%s", why);
 		return -1;
 	}
-	if (!program->listeners.inherited && !program->options.socket)
-		program->options.port = program->listeners.port;
+	options->port = listeners->port;
 	raise_descriptors(program);
 	if (open_cache(program) < 0 || start_workers(program) < 0)
 		return -1;
+	if (vmcd_listen(options, listeners, why, sizeof(why)) < 0) {
+		complain("%s", why);
+		return -1;
+	}
 	if (make_events(program) < 0) {
 		complain("no memory for events");
 		return -1;

@@ -12,34 +12,37 @@
 /* Options that have no letter. */
 enum { BY_PREFIX = 256, SPACE_QUOTA, SPACE };
 
+/* The groups give the order of --help: in a group it is that of letters. */
 static const struct argp_option described[] = {
 	{"memory-limit", 'm', "MIB", 0,
-		"Memory for values, in MiB or with k, m or g (64)", 0},
-	{"port", 'p', "PORT", 0, "TCP port; 0: any that is free (11211)", 0},
-	{"listen", 'l', "ADDRESS", 0,
-		"Address or host name to listen at (127.0.0.1)", 0},
-	{"unix-socket", 's', "PATH", 0,
-		"Listen at a Unix socket in place of TCP", 0},
-	{"unix-mask", 'a', "MODE", 0, "Its mode, octal (700)", 0},
-	{"threads", 't', "N", 0, "Threads that serve connections (4)", 0},
-	{"conn-limit", 'c', "N", 0, "Connections at a time (1024)", 0},
-	{"max-item-size", 'I', "SIZE", 0,
-		"The largest value, in bytes or with k, m or g (1m)", 0},
+		"Memory for values, in MiB or with k, m or g (64)", 1},
 	{"directory", 'd', "PATH", 0,
-		"Directory or dax device for the memory (/dev/shm)", 0},
+		"Directory or dax device for the memory (/dev/shm)", 2},
+	{"max-item-size", 'I', "SIZE", 0,
+		"The largest value, in bytes or with k or m (1m)", 3},
 	{"policy", 'P', "POLICY", 0,
 		"What goes when the memory is full: lru, adaptive, sieve, "
 		"s3fifo; or none: then storing fails (lru)",
-		0},
+		4},
+	{"listen", 'l', "ADDRESS", 0,
+		"Address or host name to listen at (127.0.0.1)", 5},
+	{"port", 'p', "PORT", 0, "TCP port; 0: any that is free (11211)", 6},
+	{"unix-socket", 's', "PATH", 0,
+		"Listen at a Unix socket in place of TCP", 7},
+	{"unix-mask", 'a', "MODE", 0, "The Unix socket's mode, octal (700)", 8},
+	{"conn-limit", 'c', "N", 0, "Connections at a time (1024)", 9},
+	{"threads", 't', "N", 0, "Threads that serve connections (4)", 10},
 	{"space-by-prefix", BY_PREFIX, "CHARACTER", 0,
-		"What comes before it in a key names a space of its own", 0},
+		"What comes before it in a key names a space of its own", 11},
 	{"space-quota", SPACE_QUOTA, "MIB", 0,
-		"What a space has at most, if --space does not name it", 0},
+		"What a space has at most, if --space does not name it; 0: "
+		"no limit (0)",
+		12},
 	{"space", SPACE, "PREFIX,QUOTA,RESERVED", 0,
 		"What this one has at most, and what is kept for it; 0: none; "
 		"may be given often",
-		0},
-	{"verbose", 'v', NULL, 0, "Say what is done, on standard error", 0},
+		13},
+	{"verbose", 'v', NULL, 0, "Say what is done, on standard error", 14},
 	{0},
 };
 
@@ -78,15 +81,15 @@ vmcd_size_parse(const char *text, size_t unit, size_t least, size_t *size)
 }
 
 static unsigned
-parse_number(struct argp_state *state, const char *text, unsigned least,
-	unsigned most)
+parse_number(struct argp_state *state, const char *option, const char *text,
+	unsigned least, unsigned most)
 {
 	uint64_t number = 0;
 
 	if (!vmcd_unsigned((struct vmcd_span){text, strlen(text)}, &number) ||
 		number < least || number > most)
-		argp_error(state, "%s: not a number from %u to %u", text, least,
-			most);
+		argp_error(state, "%s %s: not a number from %u to %u", option,
+			text, least, most);
 	return (unsigned)number;
 }
 
@@ -108,7 +111,7 @@ parse_policy(struct argp_state *state, const char *text)
 		if (strcmp(text, policies[i].name) == 0)
 			return policies[i].policy;
 	}
-	argp_error(state, "%s: no such policy", text);
+	argp_error(state, "-P %s: no such policy", text);
 	return VMEMCACHE_REPLACEMENT_LRU;
 }
 
@@ -119,7 +122,7 @@ parse_mode(struct argp_state *state, const char *text)
 	unsigned long mode = strtoul(text, &end, 8);
 
 	if (*end || end == text || mode > 0777)
-		argp_error(state, "%s: not a mode", text);
+		argp_error(state, "-a %s: not a mode, octal, up to 777", text);
 	return (unsigned)mode;
 }
 
@@ -127,17 +130,22 @@ static char
 parse_separator(struct argp_state *state, const char *text)
 {
 	if (text[0] <= ' ' || text[0] > '~' || text[1])
-		argp_error(state, "%s: not one printable character", text);
+		argp_error(state,
+			"--space-by-prefix=%s: not one printable character",
+			text);
 	return *text;
 }
 
+/* 0: no limit, or nothing. */
 static size_t
-parse_space_size(struct argp_state *state, const char *text, size_t least)
+parse_space_size(struct argp_state *state, const char *option,
+	struct vmcd_span space, const char *text)
 {
 	size_t size = 0;
 
-	if (!vmcd_size_parse(text, MIB, least, &size))
-		argp_error(state, "%s: not a size", text);
+	if (!vmcd_size_parse(text, MIB, 0, &size))
+		argp_error(state, "%s%.*s: %s is not a size", option,
+			(int)space.size, space.at, text);
 	return size;
 }
 
@@ -146,20 +154,34 @@ static void
 parse_space(struct argp_state *state, char *text, struct vmcd_options *options)
 {
 	char *reserved = strrchr(text, ','), *quota;
+	struct vmcd_named *named;
 
+	if (options->spaces == VMCD_NAMED_MAX) {
+		argp_error(state, "--space=%s: the limit is %u of them", text,
+			VMCD_NAMED_MAX);
+		return;
+	}
 	if (reserved)
 		*reserved = '\0';
 	quota = reserved ? strrchr(text, ',') : NULL;
-	if (!quota || quota == text || options->spaces == VMCD_NAMED_MAX) {
-		argp_error(state, "%s: not PREFIX,QUOTA,RESERVED, or too many",
-			text);
+	if (!quota || quota == text) {
+		if (reserved)
+			*reserved = ',';
+		argp_error(
+			state, "--space=%s: not PREFIX,QUOTA,RESERVED", text);
 		return;
 	}
-	options->space[options->spaces++] = (struct vmcd_named){
-		.name = {text, (size_t)(quota - text)},
-		.quota = parse_space_size(state, quota + 1, 0),
-		.reserved = parse_space_size(state, reserved + 1, 0),
-	};
+	named = &options->space[options->spaces++];
+	named->name = (struct vmcd_span){text, (size_t)(quota - text)};
+	named->quota =
+		parse_space_size(state, "--space=", named->name, quota + 1);
+	named->reserved =
+		parse_space_size(state, "--space=", named->name, reserved + 1);
+	if (named->quota && named->reserved > named->quota)
+		argp_error(state,
+			"--space=%.*s: more is reserved than its "
+			"quota",
+			(int)named->name.size, named->name.at);
 }
 
 /* Is what they say of spaces of use? */
@@ -167,17 +189,19 @@ static void
 check_spaces(struct argp_state *state, const struct vmcd_options *options)
 {
 	if (!options->separator && (options->space_quota || options->spaces))
-		argp_error(state, "spaces without --space-by-prefix");
+		argp_error(state,
+			"--space and --space-quota need --space-by-prefix");
 	for (unsigned i = 0; i < options->spaces; i++) {
 		struct vmcd_span name = options->space[i].name;
 		if (memchr(name.at, options->separator, name.size))
-			argp_error(state, "%.*s: the separator is in it",
+			argp_error(state,
+				"--space=%.*s: the separator is in it",
 				(int)name.size, name.at);
 		for (unsigned j = 0; j < i; j++) {
 			struct vmcd_span other = options->space[j].name;
 			if (other.size == name.size &&
 				memcmp(other.at, name.at, name.size) == 0)
-				argp_error(state, "%.*s: named twice",
+				argp_error(state, "--space=%.*s: named twice",
 					(int)name.size, name.at);
 		}
 	}
@@ -192,17 +216,18 @@ parse_option(int key, char *text, struct argp_state *state)
 	case 'm':
 		if (!vmcd_size_parse(
 			    text, MIB, VMEMCACHE_MIN_POOL, &options->memory))
-			argp_error(state, "%s: not a size from 1 MiB on", text);
+			argp_error(
+				state, "-m %s: not a size from 1 MiB on", text);
 		break;
 	case 'I':
 		if (!vmcd_size_parse(text, 1, 1024, &options->value_max) ||
 			options->value_max > INT32_MAX / 2)
-			argp_error(
-				state, "%s: not a size from 1k to 1023m", text);
+			argp_error(state, "-I %s: not a size from 1k to 1023m",
+				text);
 		break;
 	case 'p':
-		options->port =
-			(uint16_t)parse_number(state, text, 0, UINT16_MAX);
+		options->port = (uint16_t)parse_number(
+			state, "-p", text, 0, UINT16_MAX);
 		break;
 	case 'l':
 		options->address = text;
@@ -215,10 +240,11 @@ parse_option(int key, char *text, struct argp_state *state)
 		break;
 	case 't':
 		options->threads =
-			parse_number(state, text, 1, VMCD_THREADS_MAX);
+			parse_number(state, "-t", text, 1, VMCD_THREADS_MAX);
 		break;
 	case 'c':
-		options->connections = parse_number(state, text, 1, 1000000);
+		options->connections =
+			parse_number(state, "-c", text, 1, 1000000);
 		break;
 	case 'd':
 		options->directory = text;
@@ -230,7 +256,8 @@ parse_option(int key, char *text, struct argp_state *state)
 		options->separator = parse_separator(state, text);
 		break;
 	case SPACE_QUOTA:
-		options->space_quota = parse_space_size(state, text, 1);
+		options->space_quota = parse_space_size(state, "--space-quota",
+			(struct vmcd_span){"", 0}, text);
 		break;
 	case SPACE:
 		parse_space(state, text, options);

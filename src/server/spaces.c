@@ -217,7 +217,7 @@ vmcd_spaces_clear(struct vmcd_spaces *spaces)
 
 int
 vmcd_spaces_begin(struct vmcd_spaces *spaces, VMEMcache *cache,
-	const struct vmcd_options *options)
+	const struct vmcd_options *options, const struct vmcd_named **wrong)
 {
 	struct vmcd_space_table *table;
 	int rc = 0;
@@ -238,6 +238,8 @@ vmcd_spaces_begin(struct vmcd_spaces *spaces, VMEMcache *cache,
 	for (unsigned i = 0; i < options->spaces && rc == 0; i++) {
 		const struct vmcd_named *named = &options->space[i];
 		rc = add(spaces, named->name, named->quota, named->reserved);
+		if (rc < 0)
+			*wrong = named;
 	}
 	return rc;
 }

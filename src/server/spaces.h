@@ -36,10 +36,11 @@ struct vmcd_spaces {
 
 /*
  * Of the cache, which has its medium, as the options say; those that they name
- * are made. 0 or a negative errno, with the message of vmemcache_errormsg().
+ * are made. 0 or a negative errno, with the message of vmemcache_errormsg();
+ * *wrong is then the one that could not be made, if it was one.
  */
 int vmcd_spaces_begin(struct vmcd_spaces *spaces, VMEMcache *cache,
-	const struct vmcd_options *options);
+	const struct vmcd_options *options, const struct vmcd_named **wrong);
 /* Frees what it has. The handles go with the cache. */
 void vmcd_spaces_end(struct vmcd_spaces *spaces);
 

@@ -127,10 +127,12 @@ static void
 make_cache(void)
 {
 	VMEMcache *cache = vmemcache_new();
+	const struct vmcd_named *wrong;
 	static bool once;
 
 	fuzz_expect(cache && vmemcache_add(cache, FIXTURE_DIR) == 0);
-	fuzz_expect(vmcd_spaces_begin(&server.spaces, cache, &options) == 0);
+	fuzz_expect(vmcd_spaces_begin(
+			    &server.spaces, cache, &options, &wrong) == 0);
 	fuzz_expect(once || atexit(delete_cache) == 0);
 	once = true;
 }

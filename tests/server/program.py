@@ -21,16 +21,47 @@ def run(*options):
 
 def options():
     assert run("--version").stdout.startswith(b"vmemcached "), "--version"
-    assert b"--memory-limit" in run("--help").stdout, "--help"
-    for wrong in (["-m", "x"], ["-m", "0"], ["-p", "65536"], ["-t", "0"],
-                  ["-c", "0"], ["-I", "3g"], ["-P", "best"], ["-a", "9"],
-                  ["--nothing"], ["word"]):
-        result = run(*wrong)
+    described = run("--help").stdout
+    at = [described.index(b" -%c, " % letter) for letter in b"mdIPlpsactv"]
+    assert at == sorted(at), "--help: what belongs together is apart"
+    for wrong in ("-m x", "-m 0", "-m 1023k", "-p 65536", "-t 0", "-t 257",
+                  "-c 0", "-c 1000001", "-I 3g", "-I 1g", "-I 1023",
+                  "-P best", "-a 9"):
+        result = run(*wrong.split())
+        assert result.returncode != 0, wrong
+        assert b": %s: not a" % wrong.encode() in result.stderr or \
+            b": %s: no such" % wrong.encode() in result.stderr, result
+    for wrong in ("--nothing", "word"):
+        result = run(wrong)
         assert result.returncode != 0 and result.stderr, wrong
     result = run("-s", "/nowhere/socket")
     assert result.returncode == 1 and b"/nowhere" in result.stderr, result
     result = run("-p", "0", "-d", "/nowhere")
     assert result.returncode == 1 and b"/nowhere" in result.stderr, result
+
+
+def order():
+    """A port that is taken is told before the memory is made; clients can
+    connect after that only."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = run("-v", "-p", str(port), "-d", "/nowhere")
+        assert result.returncode == 1, result
+        assert b"127.0.0.1 port %d: " % port in result.stderr, result
+        assert b"/nowhere" not in result.stderr, result
+    directory = temporary()
+    os.utime(directory, (0, 0))
+    result = run("-v", "-s", directory + "/socket", "-d", "/nowhere")
+    assert result.returncode == 1, result
+    assert b"67108864 bytes ready in /nowhere" in result.stderr, result
+    assert os.stat(directory).st_mtime == 0, "there was a socket"
+    os.rmdir(directory)
+    with vmemcached(PROGRAM, "-v", "-m", "16") as server:
+        talk(server, b"version\r\n")
+        _, text = server.stop()
+        assert re.search("16777216 bytes ready in .*\n.*serves /", text), text
 
 
 def signals():
@@ -54,6 +85,7 @@ def sockets():
         assert b"domain_socket NULL" in talk(server, b"stats settings\r\n")
     with vmemcached(PROGRAM, "-a", "750") as server:
         assert os.stat(server.path).st_mode & 0o777 == 0o750
+        assert b"STAT tcpport 0\r\n" in talk(server, b"stats settings\r\n")
         result = run("-s", server.path)
         assert b"in use" in result.stderr, result
         # one that is left over is replaced
@@ -82,6 +114,11 @@ def service():
     assert notify.recv(100) == b"READY=1"
     with socket.create_connection(("127.0.0.1", port), 60) as s:
         assert ask(s, b"get k\r\n") == b"END\r\n"
+        assert b"STAT tcpport %d\r\n" % port in \
+            ask(s, b"stats settings\r\n", b"END\r\n")
+    with socket.create_connection(("127.0.0.1", port), 60) as s:
+        assert b"\r\ntcp_port:%d\r\n" % port in \
+            ask(s, b"*1\r\n$4\r\nINFO\r\n", b"avg_ttl=0\r\n\r\n")
     process.terminate()
     assert notify.recv(100) == b"STOPPING=1"
     assert process.wait(60) == 0
@@ -93,6 +130,7 @@ def service():
 
 
 options()
+order()
 signals()
 sockets()
 service()

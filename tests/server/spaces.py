@@ -38,17 +38,27 @@ def found(server, prefix, count):
 
 
 def wrong_options():
-    for wrong in (["--space-by-prefix", ""], ["--space-by-prefix", "::"],
-                  ["--space-by-prefix", " "], ["--space-quota", "1m"],
-                  [*BY, "--space-quota", "0"], [*BY, "--space", "a,1m"],
-                  [*BY, "--space", ",1m,0"], [*BY, "--space", "a,x,0"],
-                  [*BY, "--space", "a:b,1m,0"], ["--space", "a,1m,0"],
-                  [*BY, "--space", "a,1m,0", "--space", "a,1m,0"],
-                  [*BY, "-p", "0", "--space", "a,1m,2m"],
-                  [*BY, "-p", "0", "--space", "a,0,65m"]):
+    needs = b": --space and --space-quota need --space-by-prefix"
+    for wrong, what in (
+            (["--space-by-prefix", ""], b"--space-by-prefix=: not one"),
+            (["--space-by-prefix", "::"], b"--space-by-prefix=::: not one"),
+            (["--space-by-prefix", " "], b"--space-by-prefix= : not one"),
+            (["--space-quota", "1m"], needs),
+            (["--space", "a,1m,0"], needs),
+            ([*BY, "--space-quota", "x"], b"--space-quota: x is not a size"),
+            ([*BY, "--space", "a,1m"], b"--space=a,1m: not PREFIX"),
+            ([*BY, "--space", ",1m,0"], b"--space=,1m,0: not PREFIX"),
+            ([*BY, "--space", "a,x,0"], b"--space=a: x is not a size"),
+            ([*BY, "--space", "a:b,1m,0"], b"--space=a:b: the separator"),
+            ([*BY, "--space", "a,1m,0", "--space", "a,1m,0"],
+             b"--space=a: named twice"),
+            ([*BY, "--space", "a,1m,2m"], b"--space=a: more is reserved"),
+            ([*BY, "-p", "0", "--space", "b,0,1m", "--space", "a,0,65m"],
+             b"vmemcached: --space=a: ")):
         result = subprocess.run([PROGRAM, *wrong], capture_output=True,
                                 timeout=60, check=False)
-        assert result.returncode != 0 and result.stderr, wrong
+        assert result.returncode != 0 and what in result.stderr, \
+            (wrong, result.stderr)
 
 
 def off():
@@ -62,7 +72,7 @@ def off():
 
 def protocols():
     big = b"b" * 300000
-    with vmemcached(PROGRAM, *BY) as server:
+    with vmemcached(PROGRAM, *BY, "--space-quota", "0") as server:
         # text, and one get of keys of several spaces
         keys = [b"a:k", b"b:k", b"k", b":k", b"a:k:k", b"a:", b"ab:k"]
         assert talk(server, b"".join(put(k, k) for k in keys) + b"get " +
