@@ -8,8 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
-from servers import Server, ask, talk, temporary, vmemcached
+from servers import Server, ask, free_port, talk, temporary, vmemcached
 
 PROGRAM = sys.argv[1]
 
@@ -62,6 +63,50 @@ def order():
         talk(server, b"version\r\n")
         _, text = server.stop()
         assert re.search("16777216 bytes ready in .*\n.*serves /", text), text
+
+
+def wait_for_write(process):
+    """Until it waits in a write to standard error."""
+    while process.poll() is None:
+        with open("/proc/%d/syscall" % process.pid, encoding="ascii") as file:
+            if file.read().startswith("1 0x2 "):
+                return
+        time.sleep(0.005)
+
+
+def refused():
+    """Until the memory is ready. The server stops before it makes that, as it
+    has something to say and nobody reads it."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, b"-" * 4096)
+    except BlockingIOError:
+        os.set_blocking(writer, True)
+    port = free_port()
+    process = subprocess.Popen([PROGRAM, "-v", "-p", str(port)], stderr=writer)
+    os.close(writer)
+    try:
+        wait_for_write(process)
+        try:
+            socket.create_connection(("127.0.0.1", port), 60)
+            raise AssertionError("a client can connect too early")
+        except ConnectionRefusedError:
+            pass
+        text = b""
+        while b" serves " not in text:
+            some = os.read(reader, 4096)
+            assert some, text
+            text += some
+        with socket.create_connection(("127.0.0.1", port), 60) as s:
+            assert ask(s, b"get k\r\n") == b"END\r\n"
+        process.terminate()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reader)
 
 
 def signals():
@@ -131,6 +176,7 @@ def service():
 
 options()
 order()
+refused()
 signals()
 sockets()
 service()
