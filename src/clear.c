@@ -107,20 +107,32 @@ vmc_cleared_has(struct vmemcache *cache, const struct vmc_entry *e)
 	return index && index != cache->index;
 }
 
+/*
+ * Under the lock: the number of one that is empty, whatever its bit says, or
+ * not there yet; -1: there is none. What evictors had of a clear goes without
+ * anybody's seeing to the bit.
+ */
+static int
+find_empty(const struct vmc_spaces *spaces)
+{
+	for (unsigned i = 0; i < VMC_CLEARED_MAX; i++) {
+		struct vmc_index *index = vmc_load_relaxed(&spaces->cleared[i]);
+		if (!index || vmc_index_count(index) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
 /* Under the lock: an index that is empty; -1: there is none. */
 static int
 take_index(struct vmemcache *cache, struct vmc_spaces *spaces,
 	const struct vmc_stripe *stripe)
 {
-	uint32_t free = ~vmc_load_relaxed(&spaces->cleared_some) &
-			((UINT32_C(1) << VMC_CLEARED_MAX) - 1);
 	const _Atomic uint64_t *bytes = &stripe->counter[VMC_COUNT_METADATA];
 	struct vmc_index *index;
+	int i = find_empty(spaces);
 
-	if (!free)
-		return -1;
-	int i = __builtin_ctz(free);
-	if (vmc_load_relaxed(&spaces->cleared[i]))
+	if (i < 0 || vmc_load_relaxed(&spaces->cleared[i]))
 		return i;
 	uint64_t before = vmc_load_relaxed(bytes);
 	if (vmc_index_alike(cache->index, &index))
