@@ -3,6 +3,7 @@
 """clients.py VMEMCACHED -- the programs and modules that people have for
 memcached, against vmemcached"""
 import os
+import signal
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ need("memccapable", "memcstat", "memcdump", "memcexist", "memcslap", "memccat",
 try:
     from pymemcache.client.base import Client
     from pymemcache.client.hash import HashClient
+    from pymemcache.exceptions import MemcacheUnexpectedCloseError
 except ImportError:
     skip("pymemcache is not installed")
 
@@ -74,6 +76,29 @@ def pymemcache(server):
     hashed.close()
 
 
+def dead_server(program):
+    """What HashClient raises, and how often, until a get is a miss."""
+    with vmemcached(program, tcp=True) as alive, \
+            vmemcached(program, tcp=True) as other:
+        client = HashClient([("127.0.0.1", s.port) for s in (alive, other)])
+        keys = ["key%d" % n for n in range(100)]
+        assert client.set_many(dict.fromkeys(keys, b"v"), noreply=False) == []
+        other.stop(signal.SIGKILL)
+        raised = []
+        for key in keys:
+            for _ in range(10):
+                try:
+                    client.get(key)
+                    break
+                except (MemcacheUnexpectedCloseError, OSError) as error:
+                    raised.append(type(error))
+        assert raised[0] is MemcacheUnexpectedCloseError, raised
+        assert set(raised[1:]) == {ConnectionRefusedError}, raised
+        assert len(raised) <= 5, raised
+        client.close()
+
+
 with vmemcached(sys.argv[1], tcp=True) as SERVER:
     tools(SERVER)
     pymemcache(SERVER)
+dead_server(sys.argv[1])

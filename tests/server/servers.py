@@ -37,10 +37,11 @@ def seed():
 class Server:
     """A server process, ended with `with`."""
 
-    def __init__(self, command, path=None, port=None, ready=None):
+    def __init__(self, command, path=None, port=None, address="127.0.0.1"):
         self.directory = None
         self.path = path
         self.port = port
+        self.address = address
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE,
                                         stdout=subprocess.DEVNULL)
         os.set_blocking(self.process.stderr.fileno(), False)
@@ -60,7 +61,7 @@ class Server:
             address = self.path
         else:
             s = socket.socket()
-            address = ("127.0.0.1", self.port)
+            address = (self.address, self.port)
         s.settimeout(timeout)
         try:
             s.connect(address)
@@ -99,22 +100,26 @@ def temporary():
     return tempfile.mkdtemp(prefix="vmemcached-")
 
 
-def free_port():
+def free_port(address="127.0.0.1", port=0):
+    """The port, if it is free, else another one."""
     with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
+        try:
+            s.bind((address, port))
+        except OSError:
+            s.bind((address, 0))
         return s.getsockname()[1]
 
 
-def vmemcached(program, *options, tcp=False, port=None):
+def vmemcached(program, *options, tcp=False, port=None, address="127.0.0.1"):
     directory = temporary()
     path = None
     if tcp:
-        port = port or free_port()
-        where = ["-p", str(port)]
+        port = port or free_port(address)
+        where = ["-l", address, "-p", str(port)]
     else:
         path = directory + "/socket"
         where = ["-s", path]
-    server = Server([program, "-t", "2", *where, *options], path, port)
+    server = Server([program, "-t", "2", *where, *options], path, port, address)
     server.directory = directory
     return server
 
