@@ -87,7 +87,6 @@ parse_storing(const struct words *words, struct vmcd_request *r)
 	if (!key_fits(r, words->at[1]))
 		return;
 	if (!vmcd_unsigned(words->at[2], &flags) || flags > UINT32_MAX ||
-		words->at[2].at[0] == '+' || words->at[2].at[0] == '-' ||
 		!vmcd_signed(words->at[3], &r->exptime) ||
 		!vmcd_unsigned(words->at[4], &size) || size > INT32_MAX - 2 ||
 		(cas && !vmcd_unsigned(words->at[5], &r->number))) {

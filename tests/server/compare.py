@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 
-from scripts import SCRIPTS, SPLIT
+from scripts import DIFFERENT, SCRIPTS, SPLIT
 from servers import memcached, need, seed, skip, talk, vmemcached, ask
 
 need("memcached")
@@ -124,6 +124,14 @@ def recorded(servers, rng):
         if name in SPLIT:
             flush(servers)
             both(servers, name + " byte by byte", data, [1] * len(data))
+
+
+def different(servers):
+    for name, (data, ours, theirs) in DIFFERENT.items():
+        flush(servers)
+        replies = ask_both(servers, name, data, None)
+        if replies != [theirs, ours]:
+            differ(name + ", as the manual says", data, replies)
 
 
 KEYS = [b"k", b"key", b"a" * 250, b"n1", b"n2", b"x-y_z"]
@@ -303,6 +311,7 @@ def main():
     with memcached() as theirs, vmemcached(program) as ours:
         servers = (theirs, ours)
         recorded(servers, rng)
+        different(servers)
         generated(servers, rng, rounds)
         several(servers, rng, 20 * rounds)
 

@@ -14,7 +14,9 @@ SCRIPTS = {
                  b"set k 0 0 4294967295\r\nset k 0 0 2147483648\r\n"
                  b"set k 0 0 01\r\na\r\nset k 0 0 +1\r\nb\r\nget k\r\n",
     "bad flags": b"set k -1 0 1\r\na\r\nset k 4294967295 0 1\r\na\r\nget k\r\n"
-                 b"set k 00 0 1\r\na\r\nset k 0x1 0 1\r\nget k\r\n",
+                 b"set k 00 0 1\r\na\r\nset k 0x1 0 1\r\nget k\r\n"
+                 b"set k +7 0 1\r\na\r\nget k\r\nset k -0 0 1\r\na\r\nget k\r\n"
+                 b"set k + 0 1\r\na\r\nset k ++1 0 1\r\na\r\nget k\r\n",
     "bad times": b"set k 0 zz 1\r\na\r\nset k 0 -1 1\r\na\r\nget k\r\n"
                  b"add k 0 -1 1\r\na\r\nadd k 0 -1 1\r\na\r\n",
     "long keys": b"set " + b"k" * 251 + b" 0 0 1\r\na\r\nset " + b"k" * 250 + b" 0 0 1\r\na\r\nget " +
@@ -156,3 +158,33 @@ SCRIPTS = {
 
 # Those that are short enough to be sent byte by byte.
 SPLIT = [name for name, data in SCRIPTS.items() if len(data) < 3000]
+
+LONG = b" O" + b"x" * 32 + b"\r\n"
+TOO_LONG = b"CLIENT_ERROR opaque token too long\r\n"
+NO_KEY = b"CLIENT_ERROR error decoding key\r\n"
+
+# What stays different, as the table in vmemcached(1) says: the commands, the reply
+# of vmemcached, that of memcached.
+DIFFERENT = {
+    "NUL in a line": (
+        b"set nul\0x 0 0 1\r\nv\r\n", b"STORED\r\n", b"ERROR\r\nERROR\r\n"),
+    "base64 beside padding": (
+        b"mg aw=a b k\r\n", NO_KEY, b"EN kawA= b\r\n"),
+    "base64 after padding": (
+        b"mg aw==aaaa b k\r\n", NO_KEY, b"EN kaw== b\r\n"),
+    "two errors": (
+        b"mg k Tx Z\r\n", b"CLIENT_ERROR bad token in command line format\r\n",
+        b"CLIENT_ERROR invalid flag\r\n"),
+    "opaque of mg": (
+        b"mg new N100" + LONG + b"mg new k s\r\n", TOO_LONG + b"EN knew\r\n",
+        TOO_LONG + b"HD knew s0\r\n"),
+    "opaque of ma": (
+        b"ma new N0" + LONG + b"mg new k s\r\n", TOO_LONG + b"EN knew\r\n",
+        TOO_LONG + b"HD knew s1\r\n"),
+    "end within a value": (
+        b"set k 0 0 1\r\nv\r\nset l 0 0 100\r\nabc", b"STORED\r\n", b""),
+    "flags": (
+        b"set k 4294967303 0 1\r\nv\r\nget k\r\n",
+        b"CLIENT_ERROR bad command line format\r\nERROR\r\nEND\r\n",
+        b"STORED\r\nVALUE k 7 1\r\nv\r\nEND\r\n"),
+}
