@@ -309,8 +309,9 @@ run(struct bench_report *r, char **arguments)
 		.latencies = STORES};
 
 	(void)arguments;
-	if (wanted[BENCH_OP_MANY])
-		bench_refuse("only micro has many, as not all peers do");
+	if (wanted[BENCH_OP_MANY] || wanted[BENCH_OP_PIN])
+		bench_refuse(
+			"only micro has many and pin, as not all peers do");
 	if (bench_list_max(&sizes) > 512 << 10)
 		bench_refuse("--values are at most 512K, for memcached's sake");
 	look_for_peers();

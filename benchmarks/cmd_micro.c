@@ -8,7 +8,9 @@
  *	hot    the same, of few keys
  *	zipf   of a million keys, some of which are drawn far more often
  *	many   as get, by vmemcache_get_many(), in batches
- *	miss   a key that was never put; it copies nothing: without a floor
+ *	pin    as get, by vmemcache_pin() and vmemcache_unpin(): it copies
+ *	       nothing, so without a floor
+ *	miss   a key that was never put; it copies nothing either
  *	put    a key never used before: always evicts
  *	mixed  gets of keys drawn uniformly from the newer half, and puts
  *
@@ -17,8 +19,8 @@
  * filling (load.h). Mixed gets stay within the newest half, every key of which
  * has been used more recently than those that are evicted.
  *
- * The cache, the floor, and beside many the cache with single gets, take turns
- * (contest.h).
+ * The cache, the floor, and beside many and pin the cache with single gets,
+ *take turns (contest.h).
  */
 #include <stdio.h>
 
@@ -181,10 +183,10 @@ run(struct bench_report *r, char **arguments)
 	bench_setting_number(r, "rounds", rounds);
 	if (wanted[BENCH_OP_MIXED])
 		bench_setting_number(r, "gets_percent", gets);
-	if (wanted[BENCH_OP_MANY]) {
+	if (wanted[BENCH_OP_MANY])
 		bench_setting_number(r, "batch", BENCH_BATCH);
+	if (wanted[BENCH_OP_MANY] || wanted[BENCH_OP_PIN])
 		columns[6].heading = "x get";
-	}
 	measure_all(&c, r);
 	bench_note(r, "get: of a random key of a full pool. put: of a new key "
 		      "into a full pool, so\nthat it evicts. ns/op: wall "
@@ -198,6 +200,9 @@ run(struct bench_report *r, char **arguments)
 			      "16 buffers in turn. x get: how many\ntimes as "
 			      "fast as single gets in the same rounds. Its "
 			      "latencies are of calls.");
+	if (wanted[BENCH_OP_PIN])
+		bench_note(r, "pin: with its unpin. x get: how many times as "
+			      "fast as gets in the same rounds.");
 	bench_note_busy(&c, r);
 	bench_contest_free(&c);
 }
@@ -206,7 +211,8 @@ static const struct bench_option options[] = {
 	{"pool", 's', "SIZE", "(default 1.5G, less where memory is short)",
 		bench_parse_size, &pool},
 	{"ops", 'o', "OP,...",
-		"of get, hot, zipf, many, miss, put, mixed (default get,put)",
+		"of get, hot, zipf, many, pin, miss, put, mixed "
+		"(default get,put)",
 		bench_parse_operations, &wanted},
 	{"values", 'v', "SIZE,...", "(default 256,1K,4K,16K)",
 		bench_parse_sizes, &sizes},
@@ -231,6 +237,7 @@ const struct bench_command bench_micro = {
 		"  hot    the same, of 2000 keys only\n"
 		"  zipf   of a million, the k-th as likely as 1 / k^0.99\n"
 		"  many   as get, 16 by a call\n"
+		"  pin    as get, but the value is pinned and unpinned\n"
 		"  miss   a get of a key that was never put\n"
 		"  put    of a new key: evicts, as the pool is full\n"
 		"  mixed  both, gets of keys used recently\n"

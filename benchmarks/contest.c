@@ -58,8 +58,11 @@ calibrate(struct bench_contest *c, enum bench_operation op, size_t t, size_t k)
 	struct bench_load *l = &c->loads[k];
 	struct bench_series *s = bench_series_of(c, t, k);
 
-	if (l->store == NULL || (l->plain && op == BENCH_OP_MISS) ||
-		(l->single && op != BENCH_OP_MANY)) {
+	bool copies = op != BENCH_OP_MISS && op != BENCH_OP_PIN;
+	bool has_single = op == BENCH_OP_MANY || op == BENCH_OP_PIN;
+
+	if (l->store == NULL || (l->plain && !copies) ||
+		(l->single && !has_single)) {
 		for (unsigned round = 0; round < c->rounds; round++)
 			s->ns[round] = NAN;
 		return;

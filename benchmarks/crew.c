@@ -137,6 +137,13 @@ carry_out(struct worker *w, struct bench_store *s, struct bench_request *r)
 			r->kind = BENCH_PUT;
 			put_one(w, s, &key, r);
 		}
+	} else if (r->kind == BENCH_PIN) {
+		enum bench_result done = s->type->pin(s, &key);
+
+		w->slice.gets++;
+		w->slice.hits += done == BENCH_DONE;
+		if (done == BENCH_FAILED)
+			note_failure(w, s);
 	} else if (r->kind == BENCH_PUT) {
 		put_one(w, s, &key, r);
 	}

@@ -19,6 +19,7 @@ enum bench_kind {
 	BENCH_GET,
 	BENCH_PUT,
 	BENCH_GET_MANY,   /* a batch of them a call; in a slice of its own */
+	BENCH_PIN,        /* pin it, and unpin it */
 	BENCH_GET_OR_PUT, /* get; on a miss put */
 	BENCH_SKIP        /* nothing: what a refused put becomes */
 };

@@ -21,6 +21,7 @@ const char *const bench_operation_name[BENCH_OPERATIONS] = {
 	[BENCH_OP_HOT] = "hot",
 	[BENCH_OP_ZIPF] = "zipf",
 	[BENCH_OP_MANY] = "many",
+	[BENCH_OP_PIN] = "pin",
 	[BENCH_OP_MISS] = "miss",
 	[BENCH_OP_PUT] = "put",
 	[BENCH_OP_MIXED] = "mixed",
@@ -46,7 +47,7 @@ bench_parse_operations(const char *text, void *into)
 	free(copy);
 	return op < BENCH_OPERATIONS ? NULL
 				     : "operations are get, hot, zipf, many, "
-				       "miss, put and mixed";
+				       "pin, miss, put and mixed";
 }
 
 /* Which of n keys the next get is of: where some are drawn more, the first. */
@@ -80,9 +81,10 @@ prepare_one(
 		   (op != BENCH_OP_MIXED ||
 			   bench_random_below(&l->random, 100) < l->gets);
 
-	r->kind = op == BENCH_OP_MANY && !l->single ? BENCH_GET_MANY
-		  : get                             ? BENCH_GET
-						    : BENCH_PUT;
+	r->kind = !get                                ? BENCH_PUT
+		  : op == BENCH_OP_MANY && !l->single ? BENCH_GET_MANY
+		  : op == BENCH_OP_PIN && !l->single  ? BENCH_PIN
+						      : BENCH_GET;
 	r->id = op == BENCH_OP_MISS ? bench_random(&l->random) | 1ull << 63
 		: get               ? known_id(l, op)
 				    : l->next_id++;

@@ -18,6 +18,7 @@ enum bench_operation {
 	BENCH_OP_HOT,   /* the same, of few keys */
 	BENCH_OP_ZIPF,  /* of a million, the k-th as likely as 1 / k^.99 */
 	BENCH_OP_MANY,  /* as get, in batches */
+	BENCH_OP_PIN,   /* as get: pinned, and unpinned */
 	BENCH_OP_MISS,  /* of a key that was never put */
 	BENCH_OP_PUT,   /* of a key never used before: evicts */
 	BENCH_OP_MIXED, /* gets and puts */

@@ -43,6 +43,9 @@ struct bench_store_type {
 	 */
 	ssize_t (*get_many)(
 		struct bench_store *, struct vmemcache_request *, size_t n);
+	/* Pins the value, and unpins it. NULL: the store has no pins. */
+	enum bench_result (*pin)(
+		struct bench_store *, const struct bench_key *);
 	/* What went wrong, on the thread where it did. NULL: errno tells. */
 	const char *(*message)(void);
 	void (*close)(struct bench_store *);

@@ -48,6 +48,18 @@ cache_get_many(
 	return vmemcache_get_many(((struct cache *)s)->cache, requests, n);
 }
 
+static enum bench_result
+cache_pin(struct bench_store *s, const struct bench_key *key)
+{
+	struct cache *c = (struct cache *)s;
+	struct vmemcache_item item;
+
+	if (vmemcache_pin(c->cache, key->bytes, key->size, 0, &item))
+		return errno == ENOENT ? BENCH_MISS : BENCH_FAILED;
+	vmemcache_unpin(c->cache, &item);
+	return BENCH_DONE;
+}
+
 static void
 cache_close(struct bench_store *s)
 {
@@ -62,6 +74,7 @@ static const struct bench_store_type cache_type = {
 	.put = cache_put,
 	.get = cache_get,
 	.get_many = cache_get_many,
+	.pin = cache_pin,
 	.message = vmemcache_errormsg,
 	.close = cache_close,
 };

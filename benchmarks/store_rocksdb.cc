@@ -77,8 +77,8 @@ rocks_close(bench_store *s)
 	delete static_cast<rocks *>(s);
 }
 
-const bench_store_type rocks_type = {
-	"rocksdb", rocks_put, rocks_get, nullptr, rocks_message, rocks_close};
+const bench_store_type rocks_type = {"rocksdb", rocks_put, rocks_get, nullptr,
+	nullptr, rocks_message, rocks_close};
 
 bench_store *
 open_store(std::shared_ptr<rocksdb::Cache> cache)

@@ -84,8 +84,8 @@ for size in '' x 4Q -1 1e9 0x10 ' 1' 1..5 9999999999T; do
 done
 refused 'a pool of 1000 bytes' micro --pool 1000
 refused 'extents of 100 bytes' micro --pool 1M --extent 100
-refused 'get, hot, zipf, many, miss, put and mixed' micro --ops get,frob
-refused 'get, hot, zipf, many, miss, put and mixed' micro --ops ''
+refused 'get, hot, zipf, many, pin, miss, put and mixed' micro --ops get,frob
+refused 'get, hot, zipf, many, pin, miss, put and mixed' micro --ops ''
 refused 'numbers from 1 to 64' micro --threads 0
 refused 'numbers from 1 to 64' micro --threads 1,65
 refused 'out of range' micro --values 0
@@ -102,7 +102,8 @@ for command in compare growth churn resize util serve; do
 done
 refused '--rounds 100: is 5 to 99' compare --rounds 100
 refused '--gets 101: is 0 to 100' compare --gets 101
-refused 'only micro has many' compare --ops get,many
+refused 'only micro has many and pin' compare --ops get,many
+refused 'only micro has many and pin' compare --ops pin
 refused 'at most 512K' compare --values 1M
 refused '--rounds 4: is 5 to 99' growth --rounds 4
 refused '--value 0: is 1 to' growth --value 0
@@ -158,11 +159,12 @@ grep -q 'open' "$dir/err" || fail "no message of the library"
 # --- a run of each ---
 path="--path $medium"
 small="$path --pool 1M"
-run 0 micro $small --values 256,4K --ops get,many,miss,put,mixed --threads 1,2 \
+run 0 micro $small --values 256,4K --ops get,many,pin,miss,put,mixed --threads 1,2 \
 	--rounds 5 --json
 is_json micro && contains '"misses": 0' && contains '"floor_ns": [0-9]'
 [ "$(grep -c '"operation"' "$dir/out")" = 24 ] || fail "not 24 rows of micro"
 contains '"operation": "many", .*"floor_ns": [0-9].*"times_get": [0-9]'
+contains '"operation": "pin", .*"floor_ns": null.*"times_get": [0-9]'
 contains '"operation": "get", .*"times_get": null'
 contains '"operation": "miss", .*"floor_ns": null'
 [ -s "$dir/err" ] && fail "a run writes to stderr"
