@@ -162,7 +162,7 @@ small="$path --pool 1M"
 run 0 micro $small --values 256,4K --ops get,many,pin,miss,put,mixed --threads 1,2 \
 	--rounds 5 --json
 is_json micro && contains '"misses": 0' && contains '"floor_ns": [0-9]'
-[ "$(grep -c '"operation"' "$dir/out")" = 24 ] || fail "not 24 rows of micro"
+[ "$(grep -c '"operation"' "$dir/out")" = 28 ] || fail "not 28 rows of micro"
 contains '"operation": "many", .*"floor_ns": [0-9].*"times_get": [0-9]'
 contains '"operation": "pin", .*"floor_ns": null.*"times_get": [0-9]'
 contains '"operation": "get", .*"times_get": null'
