@@ -24,7 +24,7 @@ enum { SUBJECTS = 3, LOADS = 4, MAX_CONNECTIONS = 256, ARGUMENTS = 20 };
 #define MOST_AT_ONCE (UINT64_C(4) << 20)
 
 static const char *program = "vmemcached";
-static const char *skew;
+static const char *skew; /* NULL: uniform */
 static uint64_t memory = UINT64_C(1) << 30;
 static uint64_t threads = 1;
 static uint64_t connections = 16;
@@ -152,7 +152,7 @@ ask_of(const struct subject *s, const struct load *load, uint64_t value,
 			(unsigned long long)keys - 1);
 	const char *wrong = bench_distribution_parse(&ask.keys, spec, 1000);
 	if (wrong)
-		bench_refuse("--zipf: %s", wrong);
+		bench_refuse("keys %s: %s", spec, wrong);
 	return ask;
 }
 
@@ -293,10 +293,24 @@ run(struct bench_report *r, char **arguments)
 		run_value(table, subjects, n, i);
 	bench_note(r,
 		"cpu/value: processor time of the server's process; x first: "
-		"values in a second of it, beside the first server. Latencies: "
-		"of requests that come at half the rate that the first server "
-		"reached, whether those before are answered or not.");
+		"values in a second of it,\nbeside the first server. "
+		"Latencies: of requests that come at half the rate that the\n"
+		"first server reached, whether those before are answered or "
+		"not.");
 	free(subjects);
+}
+
+/* bench_parse */
+static const char *
+parse_skew(const char *text, void *into)
+{
+	char *end;
+	double number = strtod(text, &end);
+
+	*(const char **)into = text;
+	return end == text || *end || !(number > 0 && number <= 10)
+		       ? "is above 0, up to 10"
+		       : NULL;
 }
 
 static const struct bench_option options[] = {
@@ -314,9 +328,10 @@ static const struct bench_option options[] = {
 		"keys of a request of many, up to 1000 (default 100)",
 		bench_parse_positive, &batch},
 	{"zipf", 0, "SKEW", "of the keys, .99 for example (default uniform)",
-		bench_parse_text, &skew},
+		parse_skew, &skew},
 	{"tcp", 0, NULL, "over loopback TCP, not Unix sockets", NULL, &tcp},
-	{"rounds", 'r', "N", "(default 5)", bench_parse_rounds, &rounds},
+	{"rounds", 'r', "N", "at least 5 (default 5)", bench_parse_rounds,
+		&rounds},
 	{"slice", 0, "MS", "milliseconds of each measurement (default 500)",
 		bench_parse_positive, &slice_ms},
 	{0},
@@ -330,5 +345,6 @@ const struct bench_command bench_clients = {
 		"redis-server, fills them alike and asks each in turn: gets of "
 		"one key and of many, meta gets in a row, and sets that evict.",
 	.options = options,
+	.without = {"path", "extent", "policy", "index", "statistics"},
 	.run = run,
 };

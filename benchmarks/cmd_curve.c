@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "prefixes.h"
 #include "progress.h"
 #include "sample.h"
 #include "store.h"
@@ -151,6 +152,9 @@ parse_rate(const char *text, void *into)
 static void
 run(struct bench_report *r, char **arguments)
 {
+	if (arguments[0] && bench_prefixes_recognised(arguments[0]))
+		bench_refuse("%s has requests for blocks: those are for replay",
+			arguments[0]);
 	struct bench_trace *trace = bench_trace_of(arguments);
 	const struct bench_trace_summary *summary = bench_trace_summary(trace);
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -212,7 +216,10 @@ const struct bench_command bench_curve = {
 		"A size is in bytes, or a percentage of the bytes of all "
 		"objects of the trace, each at its largest. Where no object is "
 		"larger than a byte, each takes a block: a size is their "
-		"number.",
+		"number. Each cache hashes keys with a random seed of its own, "
+		"so "
+		"s3fifo and adaptive differ by thousandths between runs.",
 	.options = options,
+	.without = {"policy", "seed"},
 	.run = run,
 };

@@ -178,5 +178,6 @@ const struct bench_command bench_prefault = {
 		"they got in huge pages, and what the puts take that fill them "
 		"for the first time.",
 	.options = options,
+	.without = {"seed"},
 	.run = run,
 };

@@ -15,7 +15,7 @@
 static struct bench_list pools;
 static struct bench_sizes sizes;
 static struct bench_trace *trace;
-static struct bench_prefixes prefixes = {4096, {1, {1}}};
+static struct bench_prefixes prefixes; /* 0: the default */
 
 static size_t
 fill(unsigned thread, struct bench_request *requests, size_t n)
@@ -63,6 +63,10 @@ replay_prefixes(struct bench_report *r, const char *path)
 	if (pools.n == 0 && sizes.n == 0)
 		pools = (struct bench_list){
 			1, {bench_fit_pool(0, (size_t)512 << 20, 1)}};
+	if (prefixes.block == 0)
+		prefixes.block = 4096;
+	if (prefixes.threads.n == 0)
+		prefixes.threads = (struct bench_list){1, {1}};
 	bench_setting_common(r);
 	bench_setting(r, "trace", path);
 	bench_setting(r, "format", "hash_ids");
@@ -81,6 +85,10 @@ run(struct bench_report *r, char **arguments)
 		return;
 	}
 	trace = bench_trace_of(arguments);
+	if (prefixes.block > 0 || prefixes.threads.n > 0)
+		bench_refuse("--block and --threads are for requests for "
+			     "blocks, of which %s has none",
+			arguments[0]);
 	if (sizes.n > 0)
 		pools_of_sizes();
 	if (pools.n == 0)
@@ -136,7 +144,8 @@ const struct bench_command bench_replay = {
 	.name = "replay",
 	.arguments = "TRACE",
 	.summary = "serve the requests of a trace: get, on a miss put",
-	.help = "Serves the recorded requests of TRACE, one thread, in order: "
+	.help = "Serves the recorded requests of TRACE in order, by one "
+		"thread: "
 		"a get, and if it misses a put of the recorded size. Prints "
 		"how many missed, how fast it was, and beside that the floor: "
 		"the time that only copying the same bytes takes.\n\n"
@@ -149,8 +158,10 @@ const struct bench_command bench_replay = {
 		"objects; curve tells that sooner.\n\n"
 		"Or TRACE has a JSON object a line, whose hash_ids name blocks "
 		"that are shared by prefix: the leading ones that are there "
-		"are pinned, the missing ones made in place.",
+		"are pinned, the missing ones made in place. Such a trace can "
+		"be served by several --threads.",
 	.options = options,
+	.without = {"seed"},
 	.all_policies = true,
 	.run = run,
 };

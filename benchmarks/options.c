@@ -205,8 +205,8 @@ static const struct bench_option common[] = {
 		parse_policy, &bench.policy},
 	{"index", 0, "NAME", "hash (default) or critnib", parse_index,
 		&bench.index},
-	{"seed", 0, "N", "of all random numbers (default 1)", bench_parse_count,
-		&bench.seed},
+	{"seed", 0, "N", "of all random numbers of the load (default 1)",
+		bench_parse_count, &bench.seed},
 	{"json", 0, NULL, "print JSON instead of a table", NULL, &bench.json},
 	{"csv", 0, NULL, "print CSV instead of a table", NULL, &bench.csv},
 	{"plot", 0, "FILE", "draw the result too, as .png or .svg (by gnuplot)",
@@ -224,8 +224,18 @@ key_of(const struct bench_option *options, int i)
 	return options[i].letter ? options[i].letter : 256 + i;
 }
 
+static bool
+is_without(const struct bench_command *command, const char *name)
+{
+	for (const char *const *o = command->without; name && *o; o++)
+		if (strcmp(*o, name) == 0)
+			return true;
+	return false;
+}
+
 static struct argp_option *
-describe(const struct bench_option *options)
+describe(
+	const struct bench_option *options, const struct bench_command *command)
 {
 	struct argp_option *described = NULL;
 	size_t n = 0;
@@ -236,6 +246,9 @@ describe(const struct bench_option *options)
 		described[n] = (struct argp_option){.name = options[n].name,
 			.key = key_of(options, (int)n),
 			.arg = options[n].argument,
+			.flags = is_without(command, options[n].name)
+					 ? OPTION_HIDDEN
+					 : 0,
 			.doc = options[n].help};
 	} while (options[n++].name != NULL);
 	/* --help, --usage and -? are argp's own */
@@ -247,23 +260,26 @@ describe(const struct bench_option *options)
 
 struct input {
 	const struct bench_option *options;
-	const struct bench_command *command; /* NULL: of the child */
+	const struct bench_command *command;
+	bool common;
 	char **arguments;
 };
 
 static error_t
 parse_option(int key, char *text, struct argp_state *state)
 {
-	static struct input shared = {.options = common};
+	static struct input shared = {.options = common, .common = true};
 	struct input *in = state->input;
 
 	if (key == 'h')
 		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
-	if (in->command && key == ARGP_KEY_INIT)
+	if (!in->common && key == ARGP_KEY_INIT) {
+		shared.command = in->command;
 		state->child_inputs[0] = &shared;
-	if (in->command && key == ARGP_KEY_ARG && !in->command->arguments)
+	}
+	if (!in->common && key == ARGP_KEY_ARG && !in->command->arguments)
 		argp_error(state, "takes no argument, but got %s", text);
-	if (in->command && key == ARGP_KEY_ARGS)
+	if (!in->common && key == ARGP_KEY_ARGS)
 		in->arguments = state->argv + state->next;
 	for (int i = 0; in->options[i].name != NULL; i++) {
 		const struct bench_option *o = &in->options[i];
@@ -271,6 +287,8 @@ parse_option(int key, char *text, struct argp_state *state)
 
 		if (key_of(in->options, i) != key)
 			continue;
+		if (in->common && is_without(in->command, o->name))
+			argp_error(state, "--%s changes nothing here", o->name);
 		if (o->argument)
 			wrong = o->parse(text, o->into);
 		else
@@ -287,13 +305,13 @@ bench_options(const struct bench_command *command, int argc, char **argv)
 {
 	static const struct bench_option none[1];
 	struct input in = {command->options ? command->options : none, command,
-		argv + argc};
-	struct argp_option *own = describe(in.options);
-	struct argp_option *shared = describe(common);
+		false, argv + argc};
+	struct argp_option *own = describe(in.options, command);
+	struct argp_option *shared = describe(common, command);
 	const struct argp shared_argp = {
 		shared, parse_option, NULL, NULL, NULL, NULL, NULL};
 	const struct argp_child children[] = {
-		{&shared_argp, 0, "Options of all commands:", 0}, {0}};
+		{&shared_argp, 0, "Options of most commands:", 0}, {0}};
 	const struct argp argp = {own, parse_option, command->arguments,
 		command->help, children, NULL, NULL};
 

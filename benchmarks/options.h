@@ -36,13 +36,14 @@ struct bench_command {
 	const char *summary;   /* a line in the list of all commands */
 	const char *help;      /* what it does and how to read its result */
 	const struct bench_option *options;
-	bool evicts;       /* takes no policy that evicts nothing */
-	bool all_policies; /* takes --policy all */
+	const char *without[6]; /* common options that change nothing */
+	bool evicts;            /* takes no policy that evicts nothing */
+	bool all_policies;      /* takes --policy all */
 	/* Measure; the arguments end with NULL. */
 	void (*run)(struct bench_report *, char **arguments);
 };
 
-/* What every command understands. */
+/* What every command understands, unless it is without. */
 struct bench_settings {
 	const char *path;
 	uint64_t extent;

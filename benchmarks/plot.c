@@ -9,8 +9,10 @@
 #include "plot.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "options.h"
 
@@ -39,10 +41,16 @@ bench_plot_check(void)
 	if (system("gnuplot --version >/dev/null 2>&1") != 0)
 		bench_refuse("--plot needs gnuplot, which is not installed "
 			     "(package gnuplot-nox)");
-	FILE *file = fopen(bench.plot, "a");
-	if (file == NULL)
+	/* a run that is refused later leaves no file that was not there */
+	int fd =
+		open(bench.plot, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd >= 0)
+		unlink(bench.plot);
+	else if (errno == EEXIST)
+		fd = open(bench.plot, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
 		bench_refuse("--plot %s: %s", bench.plot, strerror(errno));
-	fclose(file);
+	close(fd);
 }
 
 /* Within a string of gnuplot in single quotes. */

@@ -115,6 +115,7 @@ if (command eq 'simul' || command eq 'replay') {
 if (command eq 'curve') {
 	eval panels('vmemcache-bench curve: misses of each policy', 1, 1, 640, 480)
 	set logscale x 10
+	set rmargin 4
 	set xlabel 'blocks of the cache'
 	set yrange [0:1]
 	set ylabel 'misses of all requests'
@@ -207,5 +208,45 @@ if (command eq 'util') {
 		with boxes lc rgb colour(1) notitle, \
 		$space using 0:'used_percent':(sprintf('%.2f', column('used_percent'))) \
 		with labels offset 0,0.7 notitle
+}
+
+if (command eq 'serve') {
+	eval panels('vmemcache-bench serve: values per second of processor time', \
+		2, words(serve_operation) / 2, 520, 420)
+	eval bytes
+	set logscale y
+	set format y '%.0s%c'
+	set xlabel 'size of a value'
+	set ylabel 'values per second'
+	do for [op in serve_operation] {
+		set title op
+		plot for [k=1:3] $serve using 'value_bytes':(strcol('operation') eq op ? \
+				column(word('in_place copied floor', k) . '_per_second') : NaN) \
+			with linespoints lw 2 pt 7 dt 1 + (k == 3) lc rgb colour(k) \
+			title word("'in place' copied floor", k)
+	}
+}
+
+if (command eq 'clients') {
+	set key width 2
+	loads = "get 'gets of many' 'mg in a row' set"
+	eval panels('vmemcache-bench clients: processor time of the server for each value', \
+		2, 2, 520, 420)
+	eval bytes
+	set logscale y
+	set xlabel 'size of a value'
+	set ylabel 'us per value'
+	server(s) = s[strstrt(s, ': ') + 2:*]
+	number(s) = server(s) eq 'vmemcached' ? 1 : server(s) eq 'memcached' ? 2 : 3
+	do for [load in loads] {
+		set title load
+		there = ''
+		do for [s in servers_server] {
+			if (strstrt(s, load . ': ') == 1) { there = there . '"' . s . '" ' }
+		}
+		plot for [s in there] $servers using 'value':(strcol('server') eq s ? \
+				column('cpu_ns_per_value') / 1e3 : NaN) \
+			with linespoints lw 2 pt 7 lc rgb colour(number(s)) title server(s)
+	}
 }
 unset multiplot

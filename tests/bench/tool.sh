@@ -6,6 +6,7 @@
 set -u
 tool=$1
 shared=$2
+plots=$(dirname "$0")/../../benchmarks/plots.gnuplot
 medium=${TMPDIR:-/tmp}
 [ -d /dev/shm ] && [ -w /dev/shm ] && medium=/dev/shm
 dir=$(mktemp -d)
@@ -140,6 +141,22 @@ refused 'above 0, up to 1' curve --rate 2 a
 refused '/nonexistent/plot.png' simul --plot /nonexistent/plot.png
 refused 'neither in .png nor in .svg' simul --plot "$dir/plot"
 refused 'is for replay and simul' micro --policy all
+for option in --path=x --extent=4K --policy=none --index=critnib --statistics=x; do
+	refused "${option%=*} changes nothing here" clients "$option"
+done
+refused '--policy changes nothing here' curve -P sieve a
+for command in replay curve prefault; do
+	refused '--seed changes nothing here' $command --seed 2 a
+done
+for command in clients curve growth; do
+	refused "unrecognized option '--pool=1M'" $command --pool=1M
+done
+for skew in x 0 11 .9x; do
+	refused "--zipf $skew: is above 0, up to 10" clients --zipf $skew
+done
+for command in micro compare growth churn resize prefault clients serve; do
+	run 0 $command --help && contains 'at least 5 '
+done
 tool_path=/nonexistent
 refused 'gnuplot, which is not installed' simul --plot "$dir/x.png"
 unset tool_path
@@ -149,6 +166,10 @@ refused 'No such file' replay "$dir/missing"
 : >"$dir/empty" && refused 'is empty' replay "$dir/empty"
 head -c 25 /dev/zero >"$dir/odd"
 refused 'records of 24 bytes' replay "$dir/odd"
+printf '1,2,3\n' >"$dir/one.csv"
+for option in --threads=2 --block=4K; do
+	refused 'are for requests for blocks' replay $option "$dir/one.csv"
+done
 printf 'time,id,size\n1,2,3\n1,2\n' >"$dir/short.csv"
 refused 'line 3: fewer than three' replay "$dir/short.csv"
 
@@ -280,14 +301,36 @@ contains '"threads": 2, .*"refused": 0'
 run 0 replay --path "$medium" "$dir/blocks.jsonl" --block 1M --policy all --csv --sizes 60%
 contains '^3145728,lru,1,'
 is_csv 14
-refused 'there is no --plot' replay $small "$dir/blocks.jsonl" --plot "$dir/x.svg"
+refused 'are for replay' curve "$dir/blocks.jsonl"
+if command -v gnuplot >/dev/null; then
+	refused 'there is no --plot' replay $small "$dir/blocks.jsonl" \
+		--plot "$dir/x.svg"
+	[ ! -e "$dir/x.svg" ] || fail "a run that is refused leaves a drawing"
+	echo mine >"$dir/x.svg"
+	refused 'there is no --plot' replay $small "$dir/blocks.jsonl" \
+		--plot "$dir/x.svg"
+	grep -qx mine "$dir/x.svg" || fail "a run that is refused draws"
+fi
 refused '--block 7: is 8 bytes' replay --block 7 "$dir/blocks.jsonl"
 echo '{"hash_ids": []}' >"$dir/none.jsonl"
 refused 'line 1: no hash_ids' replay $small "$dir/none.jsonl"
 echo '{"hash_ids": [1.5]}' >"$dir/half.jsonl"
 refused 'line 1: an id is no whole' replay $small "$dir/half.jsonl"
 
+for command in $("$tool" -h | awk '/^  [a-z]/ { print $1 }'); do
+	grep -q "command eq '$command'" "$plots" || fail "no drawing of $command"
+done
 if command -v gnuplot >/dev/null; then
+	run 0 serve $path --pool 1M --values 256,4K --rounds 5 --plot "$dir/serve.svg"
+	grep -q 'TCP receive' "$dir/serve.svg" || fail "no drawing of serve"
+	if [ -x "$server" ]; then
+		run 0 clients --server "$server" -m 64M -v 100,4K -c 3 \
+			--slice 10 --plot "$dir/clients.svg"
+		grep -q 'mg in a row' "$dir/clients.svg" &&
+			grep -q '>vmemcached<' "$dir/clients.svg" ||
+			fail "no drawing of clients"
+		[ -s "$dir/err" ] && fail "gnuplot: $(cat "$dir/err")"
+	fi
 	run 0 prefault $small --plot "$dir/prefault.png"
 	run 0 resize $path --pool 2M --times 2 --plot "$dir/resize.svg"
 	grep -q '<svg' "$dir/resize.svg" || fail "no drawing of resize"
