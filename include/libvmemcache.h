@@ -825,11 +825,11 @@ ssize_t vmemcache_walk_prefix(VMEMcache *cache, const void *prefix,
 
 /*
  * Removes all entries whose keys begin with the prefix, in the order of their
- * keys, as vmemcache_remove() does, and returns how many it removed. No call
- * finds an entry that was there before, once this returns; others that are
- * stored meanwhile may go, too. Time: as vmemcache_walk_prefix(). EINVAL:
- * prefix is NULL and prefix_size is not 0, or the cache has no pool. ENOMEM:
- * some may be left.
+ * keys, as vmemcache_remove() does, and returns how many it removed, without
+ * those that another call is evicting. No call finds an entry that was there
+ * before, once this returns; others that are stored meanwhile may go, too.
+ * Time: as vmemcache_walk_prefix(). EINVAL: prefix is NULL and prefix_size is
+ * not 0, or the cache has no pool. ENOMEM: some may be left.
  */
 ssize_t vmemcache_remove_prefix(
 	VMEMcache *cache, const void *prefix, size_t prefix_size);

@@ -15,8 +15,8 @@
  *
  * The state word: what the entry is, and who has pinned it.
  *
- *   15        6   5      4    3     2      1     0
- *   |   pins   | PARKED | unused | MOVING | state |
+ *   15        6   5        4          3        2      1     0
+ *   |   pins   | PARKED | REPLACED | unused | MOVING | state |
  *
  * Life of it; whoever makes a transition owns what comes with it:
  *
@@ -45,6 +45,8 @@
  *                         instructions later
  *   LIVE,      PARKED     an evictor that found  in no place of the policy; the
  *   pins                  it pinned              last unpin puts it back
+ *   EVICTING   REPLACED   a store, under the     another entry is about to have
+ *                         latch of the index     its place in the index
  *
  * An evictor is whoever claims the entry: to make room, by a call that removes
  * the key, as its time is over (expire.c), or to put another entry in its place
@@ -87,8 +89,9 @@ enum vmc_entry_state {
 	VMC_ENTRY_EVICTING = 2,
 	VMC_ENTRY_DEAD = 3, /* EVICTING and one more bit */
 
-	VMC_ENTRY_STATES = 3,      /* the bits that tell the state */
-	VMC_ENTRY_MOVING = 1 << 2, /* only of one that is LIVE */
+	VMC_ENTRY_STATES = 3,        /* the bits that tell the state */
+	VMC_ENTRY_MOVING = 1 << 2,   /* only of one that is LIVE */
+	VMC_ENTRY_REPLACED = 1 << 4, /* EVICTING, and then DEAD */
 	VMC_ENTRY_PARKED = 1 << 5,
 	VMC_ENTRY_PIN = 1 << 6,
 	/* of which the last one is taken by pin.c for those that are more */

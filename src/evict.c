@@ -157,10 +157,11 @@ vmc_cache_take_out(
 
 /*
  * Steps 2 to 5 for an entry that the caller has claimed, as it has the rest;
- * its blocks, or none where pins keep them. VMC_REPLACED: another value of the
- * key is in the index since, or it was cleared while the callback ran;
- * VMC_WAS_OVER: it was cleared before. -EBADF: the callback has returned in a
- * child, where nothing may be touched.
+ * its blocks, or none where pins keep them. VMC_REPLACED: a store has put
+ * another value of the key into the index since; VMC_WAS_OVER: it was cleared
+ * before the callback. What was only taken out of sight meanwhile, by a clear
+ * or with its prefix, counts as evicted by this call, and by no other. -EBADF:
+ * the callback has returned in a child, where nothing may be touched.
  */
 static inline __attribute__((always_inline)) int
 remove_one(struct vmemcache *cache, struct vmc_stripe *stripe,
@@ -190,7 +191,9 @@ remove_one(struct vmemcache *cache, struct vmc_stripe *stripe,
 			 : VMC_RUNS_NONE;
 	if (__builtin_expect(gone == 0, 1))
 		return 0;
-	return gone == -ENOENT || told ? VMC_REPLACED : gone;
+	if (gone == -ENOENT)
+		return state & VMC_ENTRY_REPLACED ? VMC_REPLACED : 0;
+	return told ? 0 : gone;
 }
 
 static __attribute__((noinline)) int

@@ -26,6 +26,8 @@ struct vmc_spaces;
 struct vmc_space_counts {
 	_Atomic uint64_t stores[VMEMCACHE_MODES][VMEMCACHE_OUTCOMES];
 	_Atomic uint64_t removals[VMEMCACHE_REASONS];
+	/* also of what was cleared since; its eras keep the space (space.c) */
+	_Atomic uint64_t pinned_items, pinned_bytes;
 	/* gets of threads that had no memory to count them */
 	_Atomic uint64_t hits, misses;
 	/* of those before it that had the same number */

@@ -120,8 +120,8 @@ int vmc_item_offer(struct vmemcache *space, struct vmc_stripe *stripe,
 	enum vmemcache_step *step);
 /*
  * The entry, of which the caller keeps a pin, goes if it is still there. Where
- * somebody else is evicting it, it only leaves the index, as if a store had
- * replaced it, if it is to go at once. Did the caller evict it? -EBADF.
+ * somebody else is evicting it, it only leaves the index, if it is to go at
+ * once, and is evicted by that one. Did the caller evict it? -EBADF.
  */
 int vmc_item_remove(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, enum vmemcache_reason reason, bool at_once);

@@ -305,7 +305,9 @@ vmc_cache_pin_many(struct vmemcache *space, const struct vmemcache_key *keys,
 	if (rc != -EBADF && rc != -ENOMEM)
 		return pinned;
 	for (size_t i = 0; i < count; i++)
-		if (items[i].entry)
+		if (rc == -EBADF) /* the pins are the parent's */
+			vmc_item_clear(&items[i]);
+		else if (items[i].entry)
 			vmc_cache_unpin(cache, &items[i]);
 	return rc;
 }

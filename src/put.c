@@ -259,6 +259,8 @@ take_room(struct vmemcache *cache, const struct vmc_thread *thread,
 			vmc_cache_feed(cache, &stripe->ring, true);
 		return 0;
 	}
+	if (rc == -EBADF) /* entry and blocks are the parent's */
+		return rc;
 	vmc_cache_work_ends(stripe);
 	if (of_space)
 		vmc_room_dismiss(cache, *e, admitted);

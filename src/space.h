@@ -34,7 +34,6 @@ struct vmc_era {
 	/* blocks of all puts so far; and of those that are not under way now */
 	_Atomic uint64_t admitted, settled;
 	_Atomic uint64_t value_bytes, pieces;
-	_Atomic uint64_t pinned_items, pinned_bytes;
 	/* under the policy's lock: */
 	struct vmc_era *next, *prev; /* of those with nodes; or of the ended */
 	bool is_linked;
@@ -174,10 +173,12 @@ vmc_key_hold(struct vmc_thread *thread, struct vmc_key *key)
 		vmc_key_hold_era(thread, key);
 }
 
+/* In a child that a callback has forked, the era is the parent's. */
 static inline void
 vmc_key_let_go(struct vmc_key *key)
 {
-	if (__builtin_expect(key->mark != 0, 0))
+	if (__builtin_expect(key->mark != 0, 0) &&
+		!vmc_cache_is_foreign(key->space->root))
 		vmc_fetch_sub_acq_rel(&key->era->refs, 1);
 	key->mark = 0;
 }
@@ -229,17 +230,21 @@ void vmc_space_renew_entry(
 static inline void
 vmc_space_pinned(struct vmc_era *era, const struct vmc_entry *e)
 {
-	vmc_fetch_add_relaxed(&era->pinned_items, 1);
-	vmc_fetch_add_relaxed(&era->pinned_bytes, vmc_entry_value_size(e));
+	struct vmc_space_counts *counted = &era->owner->counted;
+
+	vmc_fetch_add_relaxed(&counted->pinned_items, 1);
+	vmc_fetch_add_relaxed(&counted->pinned_bytes, vmc_entry_value_size(e));
 }
 
 /* By who has a ref as well, which goes: a pin has gone, the last one or not. */
 static inline void
 vmc_space_unpinned(struct vmc_era *era, bool last, size_t value_size)
 {
+	struct vmc_space_counts *counted = &era->owner->counted;
+
 	if (last) {
-		vmc_fetch_sub_acq_rel(&era->pinned_items, 1);
-		vmc_fetch_sub_acq_rel(&era->pinned_bytes, value_size);
+		vmc_fetch_sub_acq_rel(&counted->pinned_items, 1);
+		vmc_fetch_sub_acq_rel(&counted->pinned_bytes, value_size);
 	}
 	vmc_fetch_sub_acq_rel(&era->refs, 1);
 }

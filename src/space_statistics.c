@@ -2,10 +2,11 @@
 /*
  * space_statistics.c -- statistics of spaces, and their consistency check
  *
- * Gets are counted per thread and number of the space; stores and removals in
- * the space; the entries that are there in its era (space.c). The counting is
- * atomic, as any thread may evict the space's entries. The number of a deleted
- * space is used again, so a new space keeps what was counted before it.
+ * Gets are counted per thread and number of the space; stores, removals and
+ * pins in the space; the entries that are there in its era (space.c). The
+ * counting is atomic, as any thread may evict the space's entries. The number
+ * of a deleted space is used again, so a new space keeps what was counted
+ * before it.
  *
  * Eras are read under the policy's lock, under which they begin and end.
  */
@@ -50,6 +51,8 @@ vmc_space_statistics(struct vmemcache *space, struct vmemcache_statistics *s)
 				&space->counted.stores[mode][i]);
 	for (unsigned i = 0; i < VMEMCACHE_REASONS; i++)
 		s->removals[i] = vmc_load_relaxed(&space->counted.removals[i]);
+	s->pinned_items = vmc_load_relaxed(&space->counted.pinned_items);
+	s->pinned_bytes = vmc_load_relaxed(&space->counted.pinned_bytes);
 	/* the era stays under the lock */
 	vmc_lock_acquire(&cache->policy_lock);
 	const struct vmc_era *era = vmc_load_relaxed(&space->era);
@@ -57,8 +60,6 @@ vmc_space_statistics(struct vmemcache *space, struct vmemcache_statistics *s)
 	s->value_bytes = vmc_load_relaxed(&era->value_bytes);
 	s->pieces = vmc_load_relaxed(&era->pieces);
 	s->block_bytes = vmc_load_relaxed(&era->held) * cache->block_size;
-	s->pinned_items = vmc_load_relaxed(&era->pinned_items);
-	s->pinned_bytes = vmc_load_relaxed(&era->pinned_bytes);
 	vmc_lock_release(&cache->policy_lock);
 	s->pool_bytes = vmc_load_relaxed(&cache->pool.size);
 	if (space->quota < s->pool_bytes / cache->block_size)

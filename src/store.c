@@ -26,8 +26,9 @@
  *
  * So exactly one thread finishes O, whichever exchanges it: blocks are freed
  * once (tests/model/replace.pml). An evict of O's key that finds O exchanged
- * has evicted nothing that a get could still find: it looks the key up again,
- * or reports that (evict_key()).
+ * (REPLACED, set under the latch under which the evictor looks for O later) has
+ * evicted nothing that a get could still find: it looks the key up again, or
+ * reports that (evict_key()).
  *
  * O is taken out of the policy later, together with others: taking the policy's
  * lock for each would cost more than the storing if several threads store.
@@ -259,6 +260,9 @@ exchange(struct vmc_storing *s)
 	}
 	if (s->value_size <= VMC_PUT_WRITE_LATCHED)
 		vmc_put_write(cache, s->e, s->value);
+	/* once: this is the only exchange of it, and cannot fail from here */
+	if (!claimed)
+		vmc_fetch_add_acq_rel(&old->state, VMC_ENTRY_REPLACED);
 	vmc_put_publish(cache, s->thread, s->stripe, s->key, s->e, &where,
 		vmc_count_of_store(
 			s->how->mode, over ? VMEMCACHE_OUTCOME_INSERTED

@@ -156,6 +156,37 @@ test_keys_of_their_own(void **state)
 	vmemcache_delete(cache);
 }
 
+/* A value counts as pinned also once it was removed, or its space cleared. */
+static void
+test_pinned_and_gone(void **state)
+{
+	VMEMcache *cache = fixture_open(POOL, 0, VMEMCACHE_REPLACEMENT_LRU);
+	VMEMcache *space = new_space(cache, "space", 0, 0);
+	uint64_t key = 7;
+
+	(void)state;
+	for (int cleared = 0; cleared < 2; cleared++) {
+		struct vmemcache_item item;
+		assert_int_equal(put(space, key, 3), 0);
+		assert_int_equal(
+			vmemcache_pin(space, &key, sizeof(key), 0, &item), 0);
+		assert_int_equal(
+			cleared ? vmemcache_clear(space)
+				: vmemcache_evict(space, &key, sizeof(key)),
+			0);
+		assert_int_equal(statistics(space).items, 0);
+		assert_int_equal(statistics(space).pinned_items, 1);
+		assert_int_equal(statistics(space).pinned_bytes, BLOCK);
+		assert_int_equal(
+			((const uint64_t *)item.iov[0].iov_base)[1], 3);
+		vmemcache_unpin(space, &item);
+		assert_int_equal(statistics(space).pinned_items, 0);
+		assert_int_equal(statistics(space).pinned_bytes, 0);
+	}
+	fixture_check(cache);
+	vmemcache_delete(cache);
+}
+
 struct told {
 	VMEMcache *by;
 	unsigned evicted, removed[VMEMCACHE_REASONS], missed;
@@ -521,6 +552,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_arguments),
 		cmocka_unit_test(test_keys_of_their_own),
+		cmocka_unit_test(test_pinned_and_gone),
 		cmocka_unit_test(test_callbacks),
 		cmocka_unit_test(test_clear),
 		cmocka_unit_test(test_quota),

@@ -331,7 +331,7 @@ test_clear_within_on_evict(void **state)
 	assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_ENTRIES), 0);
 	fixture_clear(cache);
 	fill(cache, 0, 100);
-	assert_fails(fixture_evict(cache, 5), EAGAIN);
+	assert_int_equal(fixture_evict(cache, 5), 0);
 	assert_int_equal(calls, 2);
 	assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_ENTRIES), 0);
 	fixture_clear(cache);
