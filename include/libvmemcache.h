@@ -216,12 +216,13 @@ int vmemcache_set_metadata(VMEMcache *cache, enum vmemcache_metadata where);
 /*
  * Limits the metadata, wherever it is, to this number of bytes, counted as in
  * metadata_bytes of vmemcache_statistics(). 0, the default, means no limit.
- * Near the limit each put and store first evicts least useful entries that have
- * twice the metadata it needs. If not enough can be evicted for it, it evicts
- * nothing and fails with ENOSPC. Metadata that exceeds a new limit therefore
- * shrinks step by step. 1/16 of the limit stays free, since several threads
- * together may exceed it by what they are putting. Removed entries count while
- * they are pinned.
+ * Near the limit each put and store first evicts entries that have twice the
+ * metadata it needs, expired ones before the least useful; so does a touch that
+ * gives an entry its first time to live. If not enough can be evicted for it,
+ * it evicts only what has expired, and fails with ENOSPC. Metadata that exceeds
+ * a new limit therefore shrinks step by step. 1/16 of the limit stays free,
+ * since several threads together may exceed it by what they are putting.
+ * Removed entries count while they are pinned.
  *
  * May be called at any time. EINVAL: the cache is NULL. EBADF: it is another
  * process's.
@@ -499,6 +500,7 @@ ssize_t vmemcache_store_many(VMEMcache *cache,
  * ENOENT: the key is not there.
  * EAGAIN: another thread is evicting the entry; or the entry is pinned, and was
  *   stored without a time to live.
+ * ENOSPC: the limit on metadata has no room for the entry's first time to live.
  * EINVAL: key is NULL and its size is above 0, or the cache has no pool.
  * ENOMEM: as vmemcache_get().
  */
@@ -814,7 +816,7 @@ ssize_t vmemcache_walk(VMEMcache *cache, uint64_t *cursor, size_t at_most,
  *
  * With vmemcache_set_ordered() the time is proportional to what is shown.
  * Without it, each call looks at all entries of the cache, and copies the keys
- * to show.
+ * to show; if some of these go before they are shown, it may look again.
  *
  * EINVAL: prefix or after is NULL and its size is not 0, on_item is NULL,
  * at_most is 0, or the cache has no pool. ENOMEM: some may have been shown.

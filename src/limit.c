@@ -11,6 +11,9 @@
  * or one large one; when the sum has fallen by a step, the thread that reports
  * it clears `over`.
  *
+ * What was cleared or has expired goes first, and other entries only for the
+ * rest. A touch that makes an entry larger (renew.c) evicts like a put.
+ *
  * The error is at most a step per thread: all steps together are a fixed part
  * of the limit, and the sum is kept below the limit by that part. A thread that
  * ends reports all (visit.c). Any thread may report for another: the atomic
@@ -101,18 +104,20 @@ is_to_tell(struct vmemcache *cache, const struct vmc_stripe *stripe,
 static int
 evict(struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
 {
-	uint64_t size = vmc_entry_size(e);
+	uint64_t size = vmc_entry_size(e), got = 0;
 	vmc_runs freed;
-	int rc = vmc_share_may_reclaim(cache)
-			 ? vmc_room_of_cleared(cache, stripe, e)
-			 : -ENOENT;
+	int rc = vmc_room_may_be_useless(cache, stripe)
+			 ? vmc_room_of_useless_metadata(
+				   cache, stripe, e, 2 * size, &got)
+			 : 0;
 
-	if (rc != -ENOENT)
+	if (rc || got >= 2 * size)
 		return rc;
-	rc = vmc_room_make(cache, stripe, e, 0, 2 * size, &freed);
-
+	rc = vmc_room_make(cache, stripe, e, 0, 2 * size - got, &freed);
+	if (rc == -ENOSPC && got >= size)
+		return 0;
 	if (rc == -ENOSPC)
-		rc = vmc_room_make(cache, stripe, e, 0, size, &freed);
+		rc = vmc_room_make(cache, stripe, e, 0, size - got, &freed);
 	if (rc == 0)
 		vmc_extent_free(cache->extent, &freed);
 	return rc;
@@ -150,6 +155,20 @@ evict_or_wait(
 		       : rc;
 }
 
+bool
+vmc_limit_is_near(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	uint64_t limit = vmc_load_relaxed(&cache->metadata_limit);
+
+	if (limit == 0)
+		return false;
+	if (is_to_tell(cache, stripe, limit)) {
+		vmc_limit_tell(cache, stripe);
+		is_over(cache, limit);
+	}
+	return vmc_load_relaxed(&cache->over);
+}
+
 int
 vmc_limit_make_room(
 	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
@@ -160,11 +179,7 @@ vmc_limit_make_room(
 	if (vmc_entry_size(e) > limit && limit > 0)
 		return vmc_fail_const(
 			ENOSPC, "key larger than the limit on metadata");
-	if (is_to_tell(cache, stripe, limit)) {
-		vmc_limit_tell(cache, stripe);
-		is_over(cache, limit);
-	}
-	if (!vmc_load_relaxed(&cache->over))
+	if (!vmc_limit_is_near(cache, stripe))
 		return 0;
 	rc = evict(cache, stripe, e);
 	return rc == -ENOSPC ? evict_or_wait(cache, stripe, e) : rc;

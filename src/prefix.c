@@ -10,9 +10,11 @@
  *
  * Where the keys come from. A cache that is ordered has a trie of them
  * (order/order.c): a batch is copied in one epoch, and the next one begins
- * behind its last key. Any other cache is walked as a whole, once for each
- * call; the at_most least matching keys are kept in a heap. The same is done
- * for a space, since the trie has only the keys of the cache itself.
+ * behind its last key. Any other cache is walked as a whole; the at_most least
+ * matching keys of entries that have not expired are kept in a heap. If some of
+ * these keys go before they are reached, it is walked again for keys behind the
+ * last of them. The same is done for a space, since the trie has only the keys
+ * of the cache itself.
  *
  * The trie has every key that is in the index, and a few more. A put sets its
  * entry in the trie before it publishes it in the index, both under the latch
@@ -30,6 +32,7 @@
 #include "item.h"
 
 #include "base/error.h"
+#include "expire.h"
 #include "space.h"
 #include "version.h"
 
@@ -64,6 +67,7 @@ struct search {
 	/* not ordered: the greatest first, then sorted */
 	key *heap;
 	size_t count, room, next;
+	key last; /* of the heap before, for from */
 	bool failed;
 	/* pinned, if there is an entry in it */
 	struct vmemcache_item item;
@@ -243,7 +247,8 @@ keep_key(void *leaf, void *arg)
 
 	if (s->failed || !vmc_key_is_of_same(&s->of, leaf) ||
 		!has_prefix(k, s->prefix) ||
-		compare(k, s->from) < (s->behind ? 1 : 0))
+		compare(k, s->from) < (s->behind ? 1 : 0) ||
+		vmc_entry_is_over(leaf, &s->stripe->now))
 		return;
 	bool full = s->count == s->at_most;
 	if (full && compare(k, s->heap[0]) >= 0)
@@ -267,11 +272,26 @@ keep_key(void *leaf, void *arg)
 	}
 }
 
+/* The search goes on behind the last key of the heap. */
+static void
+empty_heap(struct search *s)
+{
+	if (s->count == 0)
+		return;
+	free_key(s, s->last);
+	s->last = s->from = s->heap[--s->count];
+	s->behind = true;
+	while (s->count > 0)
+		free_key(s, s->heap[--s->count]);
+	s->next = 0;
+}
+
 static int
 find_all(struct search *s)
 {
 	uint64_t position = 0;
 
+	empty_heap(s);
 	do
 		vmc_index_walk(s->space->index, &position, keep_key, s);
 	while (position != 0 && !s->failed);
@@ -282,23 +302,26 @@ find_all(struct search *s)
 		s->heap[left] = s->heap[0];
 		sift_down(s->heap, left, 0, last);
 	}
-	s->all = true;
+	s->all = s->count < s->at_most;
 	return 0;
 }
 
 static int
 next_of_all(struct search *s, key *k)
 {
-	int rc = s->all ? 0 : find_all(s);
-
-	if (rc)
-		return rc;
-	/* what went and came again may have been met twice */
-	while (s->next > 0 && s->next < s->count &&
-		compare(s->heap[s->next], s->heap[s->next - 1]) == 0)
-		s->next++;
-	if (s->next == s->count)
-		return -ENOENT;
+	for (;;) {
+		/* what went and came again may have been met twice */
+		while (s->next > 0 && s->next < s->count &&
+			compare(s->heap[s->next], s->heap[s->next - 1]) == 0)
+			s->next++;
+		if (s->next < s->count)
+			break;
+		if (s->all)
+			return -ENOENT;
+		int rc = find_all(s);
+		if (rc)
+			return rc;
+	}
 	*k = s->heap[s->next++];
 	return 0;
 }
@@ -320,6 +343,7 @@ end_search(struct search *s)
 		if (s->batches[i].room > 0)
 			vmc_free(memory, s->batches[i].bytes,
 				s->batches[i].room);
+	free_key(s, s->last);
 	for (size_t i = 0; i < s->count; i++)
 		free_key(s, s->heap[i]);
 	if (s->room > 0)

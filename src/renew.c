@@ -10,21 +10,25 @@
  * the new one alone: so it changes from LIVE without pins to DEAD in one step,
  * after which it cannot be pinned, and before the new one appears. A thread
  * that finds it DEAD in between looks the key up again.
+ *
+ * The new entry is the larger one. If metadata is near its limit, others are
+ * evicted for it before the index is latched, as callbacks may run then. The
+ * thread spares the old one meanwhile.
  */
 #include "put.h"
 
 #include "base/error.h"
 #include "expire.h"
+#include "room.h"
 #include "space.h"
 
 #include <errno.h>
 
-/* Latched; with its place. -EAGAIN: it is somebody else's now; -ENOMEM. */
-static int
-exchange(struct vmemcache *cache, struct vmc_thread *thread,
-	struct vmc_stripe *stripe, const struct vmc_key *key,
-	struct vmc_entry *old, uint64_t deadline,
-	const struct vmc_index_place *where)
+/* As the old one, with a timer. NULL: no memory. */
+static struct vmc_entry *
+make_larger(struct vmemcache *cache, struct vmc_stripe *stripe,
+	const struct vmc_key *key, const struct vmc_entry *old,
+	uint64_t deadline)
 {
 	const struct vmc_extras extras = {
 		.version =
@@ -33,9 +37,52 @@ exchange(struct vmemcache *cache, struct vmc_thread *thread,
 		.deadline = deadline,
 		.tag = vmc_entry_tag(old),
 		.cost = vmc_entry_cost(old)};
-	uint16_t state = VMC_ENTRY_LIVE;
-	struct vmc_entry *e = vmc_put_make_entry(
+
+	return vmc_put_make_entry(
 		cache, stripe, key, vmc_entry_value_size(old), &extras);
+}
+
+/*
+ * If the key's entry has no timer, evict others for a larger one, which only
+ * tells how much that is: the old one may have changed since. -ENOSPC, -ENOMEM;
+ * -EBADF: a callback forked, and this is the child.
+ */
+static int
+make_room(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key)
+{
+	struct vmc_entry *e = NULL;
+
+	vmc_epoch_enter(thread);
+	const struct vmc_entry *old = vmc_index_find(
+		key->space->index, key->hash, vmc_entry_match, key);
+	bool grows = old && !vmc_entry_timer(old);
+	if (grows)
+		e = make_larger(cache, stripe, key, old, VMC_WHEEL_NEVER);
+	vmc_epoch_exit(thread);
+	if (!e)
+		return grows ? -ENOMEM : 0;
+	vmc_cleanup(vmc_sparing_end) struct vmc_sparing sparing =
+		vmc_spare(thread, stripe, old, 0);
+	vmc_cache_work_begins(stripe);
+	stripe->admitted = 0;
+	int rc = vmc_limit_make_room(cache, stripe, e);
+	if (rc == -EBADF)
+		return rc;
+	vmc_cache_work_ends(stripe);
+	vmc_put_free_entry(cache, e);
+	return rc;
+}
+
+/* Latched; with its place. -EAGAIN: it is somebody else's now; -ENOMEM. */
+static int
+exchange(struct vmemcache *cache, struct vmc_thread *thread,
+	struct vmc_stripe *stripe, const struct vmc_key *key,
+	struct vmc_entry *old, uint64_t deadline,
+	const struct vmc_index_place *where)
+{
+	uint16_t state = VMC_ENTRY_LIVE;
+	struct vmc_entry *e = make_larger(cache, stripe, key, old, deadline);
 
 	if (!e)
 		return -ENOMEM;
@@ -101,19 +148,26 @@ vmc_cache_renew(struct vmemcache *space, const void *data, size_t key_size,
 
 	if (!stripe || vmc_expiry_prepare(cache) != 0)
 		return -ENOMEM;
-	struct vmc_key key = vmc_cache_key(space, data, key_size);
+	vmc_cleanup(vmc_key_let_go) struct vmc_key key =
+		vmc_cache_key(space, data, key_size);
 	vmc_key_hold(thread, &key);
 	stripe->now = 0;
 	if (ttl_ms == 0)
 		ttl_ms = vmc_load_relaxed(&space->ttl_ms);
+	vmc_cache_begin_change(cache, stripe);
+	int rc = 0;
+	if (ttl_ms != 0 && ttl_ms != VMEMCACHE_FOREVER &&
+		vmc_limit_is_near(cache, stripe))
+		rc = make_room(cache, thread, stripe, &key);
+	if (rc == -EBADF)
+		return rc;
 	if (ttl_ms != 0)
 		deadline = vmc_deadline_of(ttl_ms, &stripe->now);
-	vmc_cache_begin_change(cache, stripe);
-	int rc = renew(cache, thread, stripe, &key, deadline);
+	if (rc == 0)
+		rc = renew(cache, thread, stripe, &key, deadline);
 	if (rc == 0)
 		vmc_cache_reclaim(cache, stripe);
 	vmc_cache_end_change(stripe);
-	vmc_key_let_go(&key);
 	if (rc == -ENOENT)
 		vmc_fail_const(ENOENT, "no such key");
 	if (rc == -EAGAIN)

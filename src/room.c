@@ -61,6 +61,15 @@ vmc_room_make_in_space(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return rc;
 }
 
+/* Some of what was cleared or is over goes. -ENOENT: there is nothing. */
+static int
+reclaim_some(struct vmemcache *cache, struct vmc_stripe *stripe)
+{
+	int rc = vmc_share_reclaim(cache, stripe);
+
+	return rc == -ENOENT ? vmc_expiry_reclaim(cache, stripe) : rc;
+}
+
 int
 vmc_room_of_useless(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, uint64_t wanted)
@@ -70,28 +79,31 @@ vmc_room_of_useless(struct vmemcache *cache, struct vmc_stripe *stripe,
 		cache, e, admitted};
 	int rc = 0;
 
-	while (rc == 0 && !vmc_has_room(cache, wanted)) {
-		rc = vmc_share_reclaim(cache, stripe);
-		if (rc == -ENOENT)
-			rc = vmc_expiry_reclaim(cache, stripe);
-	}
+	while (rc == 0 && !vmc_has_room(cache, wanted))
+		rc = reclaim_some(cache, stripe);
 	stripe->admitted = admitted;
 	unseen.entry = NULL;
 	return rc == -ENOENT ? 0 : rc;
 }
 
 int
-vmc_room_of_cleared(
-	struct vmemcache *cache, struct vmc_stripe *stripe, struct vmc_entry *e)
+vmc_room_of_useless_metadata(struct vmemcache *cache, struct vmc_stripe *stripe,
+	struct vmc_entry *e, uint64_t wanted, uint64_t *got)
 {
+	const _Atomic uint64_t *gone =
+		&stripe->counter[VMC_COUNT_METADATA_GONE];
 	uint64_t admitted = admitted_of(stripe, e);
+	uint64_t before = vmc_load_relaxed(gone);
 	vmc_cleanup(vmc_unseen_free) struct vmc_unseen unseen = {
 		cache, e, admitted};
-	int rc = vmc_share_reclaim(cache, stripe);
+	int rc = 0;
 
+	for (*got = 0; rc == 0 && *got < wanted;
+		*got = vmc_load_relaxed(gone) - before)
+		rc = reclaim_some(cache, stripe);
 	stripe->admitted = admitted;
 	unseen.entry = NULL;
-	return rc;
+	return rc == -ENOENT ? 0 : rc;
 }
 
 int

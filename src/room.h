@@ -78,6 +78,34 @@ vmc_unseen_free(struct vmc_unseen *unseen)
 	vmc_free(&cache->memory, unseen->entry, vmc_entry_size(unseen->entry));
 }
 
+/* An entry that the thread's evictions leave alone, until they end; nested. */
+struct vmc_sparing {
+	struct vmc_stripe *stripe;
+	const struct vmc_entry *outer;
+	uint64_t outer_blocks;
+};
+
+/* NULL: none. blocks: for which its space has room, as they will be free. */
+static inline struct vmc_sparing
+vmc_spare(const struct vmc_thread *thread, struct vmc_stripe *stripe,
+	const struct vmc_entry *e, uint64_t blocks)
+{
+	vmc_stripe_in_callbacks(stripe, thread);
+	struct vmc_sparing sparing = {
+		stripe, stripe->spared, stripe->spared_blocks};
+
+	stripe->spared = e;
+	stripe->spared_blocks = blocks;
+	return sparing;
+}
+
+static inline void
+vmc_sparing_end(struct vmc_sparing *sparing)
+{
+	sparing->stripe->spared = sparing->outer;
+	sparing->stripe->spared_blocks = sparing->outer_blocks;
+}
+
 /*
  * The quota of its space, of which the blocks, or one of an empty value, are
  * admitted from now on; and a bounded part of what was cleared goes.
@@ -123,9 +151,10 @@ vmc_room_may_be_useless(struct vmemcache *cache, struct vmc_stripe *stripe)
 int vmc_room_of_useless(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e, uint64_t wanted);
 
-/* Some of what was cleared goes. -ENOENT: there is nothing. */
-int vmc_room_of_cleared(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_entry *e);
+/* The same, until this thread has freed so many bytes of metadata; *got. */
+int vmc_room_of_useless_metadata(struct vmemcache *cache,
+	struct vmc_stripe *stripe, struct vmc_entry *e, uint64_t wanted,
+	uint64_t *got);
 
 /*
  * Blocks for the entry's value where so many were missing: what is evicted may
@@ -149,6 +178,8 @@ void vmc_limit_set(struct vmemcache *cache, uint64_t limit);
 /* A stripe tells what it has in metadata, for the sum. */
 void vmc_limit_tell(struct vmemcache *cache, struct vmc_stripe *stripe);
 
+/* Is there, by what was told, about as much metadata as it may be? */
+bool vmc_limit_is_near(struct vmemcache *cache, struct vmc_stripe *stripe);
 /* Where metadata has a limit: evict while there is more than that. */
 int vmc_limit_make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_entry *e);

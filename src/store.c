@@ -48,6 +48,7 @@
 #include "space.h"
 #include "item.h"
 #include "claim.h"
+#include "room.h"
 #include "version.h"
 
 #include <errno.h>
@@ -319,30 +320,13 @@ vmc_store_place(struct vmc_storing *s)
 	return rc;
 }
 
-/* What is spared while room is made, however that ends; they nest. */
-struct sparing {
-	struct vmc_stripe *stripe;
-	const struct vmc_entry *outer;
-	uint64_t outer_blocks;
-};
-
-static void
-end_sparing(struct sparing *sparing)
-{
-	sparing->stripe->spared = sparing->outer;
-	sparing->stripe->spared_blocks = sparing->outer_blocks;
-}
-
 int
 vmc_store_take_room(
 	struct vmc_storing *s, const struct vmc_entry *old, uint64_t blocks)
 {
-	vmc_stripe_in_callbacks(s->stripe, s->thread);
-	vmc_cleanup(end_sparing) struct sparing sparing = {
-		s->stripe, s->stripe->spared, s->stripe->spared_blocks};
+	vmc_cleanup(vmc_sparing_end) struct vmc_sparing sparing =
+		vmc_spare(s->thread, s->stripe, old, blocks);
 
-	s->stripe->spared = old;
-	s->stripe->spared_blocks = blocks;
 	return vmc_put_take_room(
 		s->cache, s->thread, s->stripe, s->value_size, &s->e);
 }

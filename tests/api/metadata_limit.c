@@ -5,7 +5,19 @@
  */
 #include "fixture.h"
 
+#include "base/os.h"
+
 #include <pthread.h>
+
+static _Atomic uint64_t now_ms = 1000;
+
+uint64_t __wrap_vmc_os_boot_ms(void);
+
+uint64_t
+__wrap_vmc_os_boot_ms(void)
+{
+	return vmc_load_relaxed(&now_ms);
+}
 
 #define LIMIT (UINT64_C(512) << 10)
 #define POOL (UINT64_C(64) << 20)
@@ -222,6 +234,210 @@ test_stores(void **state)
 	vmemcache_delete(cache);
 }
 
+/* --- what has expired goes before all others --- */
+
+#define OF_EACH 1500
+
+static void
+expired_first(VMEMcache *cache, const void *key, size_t key_size,
+	const struct vmemcache_item *item, enum vmemcache_reason reason,
+	void *arg)
+{
+	unsigned *removed = arg;
+
+	(void)cache, (void)key, (void)key_size, (void)item;
+	removed[reason]++;
+	if (reason == VMEMCACHE_REASON_CAPACITY)
+		assert_int_equal(removed[VMEMCACHE_REASON_EXPIRED], OF_EACH);
+}
+
+/* Half of them expire; keys of that size come, until others have to go. */
+static void
+put_over_expired(enum vmemcache_repl_p policy, size_t key_size)
+{
+	static char key[LIMIT / 16];
+	VMEMcache *cache = fixture_open(POOL, 0, policy);
+	unsigned removed[VMEMCACHE_REASONS] = {0};
+	struct vmemcache_store how = {.struct_size = sizeof(how), .ttl_ms = 10};
+	uint64_t i;
+
+	vmemcache_callback_on_remove(cache, expired_first, removed);
+	for (i = 0; i < 2 * OF_EACH; i++)
+		assert_int_equal(vmemcache_store(cache, &i, sizeof(i), "x", 1,
+					 i < OF_EACH ? NULL : &how, NULL),
+			0);
+	assert_int_equal(
+		vmemcache_set_metadata_limit(cache, metadata_of(cache)), 0);
+	vmc_fetch_add_relaxed(&now_ms, 10);
+	for (; removed[VMEMCACHE_REASON_CAPACITY] == 0; i++) {
+		memcpy(key, &i, sizeof(i));
+		if (vmemcache_put(cache, key, key_size, "", 0) != 0) {
+			assert_int_equal(errno, ENOSPC);
+			assert_int_equal(policy, VMEMCACHE_REPLACEMENT_NONE);
+			break;
+		}
+		assert_true(i < 10 * OF_EACH);
+	}
+	assert_int_equal(removed[VMEMCACHE_REASON_EXPIRED], OF_EACH);
+	fixture_check(cache);
+	vmemcache_delete(cache);
+}
+
+static void
+test_expired_go_first(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < POLICIES; i++) {
+		put_over_expired(policies[i], sizeof(uint64_t));
+		put_over_expired(policies[i], 10000);
+	}
+	put_over_expired(VMEMCACHE_REPLACEMENT_NONE, sizeof(uint64_t));
+	put_over_expired(VMEMCACHE_REPLACEMENT_NONE, 10000);
+}
+
+/* --- a touch that makes an entry larger --- */
+
+struct touching {
+	uint64_t key;
+	unsigned gone;
+};
+
+static void
+is_another(VMEMcache *cache, const void *key, size_t key_size, void *arg)
+{
+	struct touching *touching = arg;
+
+	(void)cache;
+	assert_int_equal(key_size, sizeof(touching->key));
+	assert_memory_not_equal(key, &touching->key, key_size);
+	touching->gone++;
+}
+
+/* Until one is refused. How many puts succeeded, of that many. */
+static uint64_t
+put_keys(VMEMcache *space, uint64_t count)
+{
+	uint64_t key = 0;
+
+	while (key < count && fixture_put(space, key, 1, 8) == 0)
+		key++;
+	return key;
+}
+
+static unsigned
+touch_all(VMEMcache *cache, VMEMcache *space, uint64_t count)
+{
+	struct touching touching = {0};
+	unsigned refused = 0;
+
+	vmemcache_callback_on_evict(space, is_another, &touching);
+	for (uint64_t key = 0; key < count; key++) {
+		touching.key = key;
+		int there = vmemcache_exists(space, &key, sizeof(key), NULL);
+		int rc = vmemcache_touch(space, &key, sizeof(key), 1000);
+		if (rc && there) {
+			assert_int_equal(errno, ENOSPC);
+			refused++;
+		} else {
+			assert_int_equal(rc ? errno : 0, there ? 0 : ENOENT);
+		}
+		assert_int_equal(
+			vmemcache_exists(space, &key, sizeof(key), NULL),
+			there);
+		assert_in_range(metadata_of(cache), 1, LIMIT + LIMIT / 64);
+	}
+	assert_int_equal(touching.gone == 0, refused > 0);
+	vmemcache_callback_on_evict(space, NULL, NULL);
+	return refused;
+}
+
+static void
+test_touches(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < 2 * POLICIES; i++) {
+		VMEMcache *cache = fixture_open(POOL, 0, policies[i / 2]);
+		VMEMcache *space =
+			i % 2 ? vmemcache_new_space(cache, NULL) : cache;
+
+		assert_non_null(space);
+		assert_int_equal(vmemcache_set_metadata_limit(cache, LIMIT), 0);
+		assert_int_equal(put_keys(space, 10000), 10000);
+		assert_int_equal(touch_all(cache, space, 10000), 0);
+		fixture_check(cache);
+		vmemcache_delete(cache);
+	}
+}
+
+/* Where nothing can be evicted the touch is refused, and nothing changes. */
+static void
+test_touches_refused(void **state)
+{
+	VMEMcache *cache = fixture_open(POOL, 0, VMEMCACHE_REPLACEMENT_NONE);
+	struct vmemcache_info info = {.struct_size = sizeof(info)};
+
+	(void)state;
+	assert_int_equal(vmemcache_set_metadata_limit(cache, LIMIT), 0);
+	uint64_t count = put_keys(cache, UINT64_MAX);
+	assert_true(touch_all(cache, cache, count) > count / 2);
+	uint64_t key = count - 1;
+	assert_fails(vmemcache_touch(cache, &key, sizeof(key), 1000), ENOSPC);
+	assert_int_equal(vmemcache_exists(cache, &key, sizeof(key), NULL), 1);
+	assert_int_equal(
+		vmemcache_fetch(cache, &key, sizeof(key), NULL, 0, 0, 0, &info),
+		0);
+	assert_int_equal(info.ttl_ms, VMEMCACHE_FOREVER);
+	assert_int_equal(vmemcache_touch(cache, &key, sizeof(key), 0), 0);
+	assert_int_equal(fixture_stat(cache, VMEMCACHE_STAT_ENTRIES), count);
+	fixture_check(cache);
+	vmemcache_delete(cache);
+}
+
+static void *
+touch_and_leave(void *arg)
+{
+	VMEMcache *cache = arg;
+
+	for (uint64_t key = 0; key < 10000; key++)
+		(void)vmemcache_touch(cache, &key, sizeof(key), 1000);
+	return NULL;
+}
+
+static void
+leave(VMEMcache *cache, const void *key, size_t key_size, void *arg)
+{
+	(void)cache, (void)key, (void)key_size;
+	pthread_exit(arg);
+}
+
+/* A callback that a touch calls does not return: nothing is left behind. */
+static void
+test_touch_does_not_return(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		VMEMcache *cache =
+			fixture_open(POOL, 0, VMEMCACHE_REPLACEMENT_LRU);
+		VMEMcache *space = i ? vmemcache_new_space(cache, NULL) : cache;
+		pthread_t thread;
+		void *left = NULL;
+
+		assert_non_null(space);
+		assert_int_equal(vmemcache_set_metadata_limit(cache, LIMIT), 0);
+		assert_int_equal(put_keys(space, 10000), 10000);
+		vmemcache_callback_on_evict(space, leave, cache);
+		assert_int_equal(
+			pthread_create(&thread, NULL, touch_and_leave, space),
+			0);
+		assert_int_equal(pthread_join(thread, &left), 0);
+		assert_ptr_equal(left, cache);
+		fixture_check(cache);
+		assert_int_equal(touch_all(cache, space, 10000), 0);
+		fixture_check(cache);
+		vmemcache_delete(cache);
+	}
+}
+
 static void
 test_told(void **state)
 {
@@ -269,6 +485,12 @@ put_and_get(void *arg)
 				 : vmemcache_put(crew->cache, &key, sizeof(key),
 					   value, size);
 		testing_expect(rc == 0 || errno == EEXIST);
+		if (i % 8 == 0) {
+			rc = vmemcache_touch(
+				crew->cache, &key, sizeof(key), 1000000);
+			testing_expect(
+				rc == 0 || errno == ENOENT || errno == EAGAIN);
+		}
 		if (i % 16 == 0)
 			(void)vmemcache_evict(crew->cache, &key, sizeof(key));
 		(void)vmemcache_get(crew->cache, &key, sizeof(key), value,
@@ -342,6 +564,10 @@ main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_pinned),
 		cmocka_unit_test(test_stores),
+		cmocka_unit_test(test_expired_go_first),
+		cmocka_unit_test(test_touches),
+		cmocka_unit_test(test_touches_refused),
+		cmocka_unit_test(test_touch_does_not_return),
 		cmocka_unit_test(test_told),
 		cmocka_unit_test(test_threads),
 	};
