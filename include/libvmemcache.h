@@ -686,10 +686,12 @@ int vmemcache_reserve(VMEMcache *cache, const void *key, size_t key_size,
  * step, as vmemcache_store() does with the mode of the reservation. If version
  * is not NULL, *version becomes that of the value. It ends the reservation.
  *
+ * If its space was cleared since, the commit evicts there for the quota.
+ *
  * EEXIST, ENOENT, ESTALE: as vmemcache_store(). ENOMEM, ENOSPC: no room in the
- * index, or for what is kept per thread. In these cases the reservation is
- * gone. EINVAL: item is no reservation, or value_size is more than was
- * reserved: nothing was changed.
+ * index, for what is kept per thread, or after such a clear in the quota. In
+ * these cases the reservation is gone. EINVAL: item is no reservation, or
+ * value_size is more than was reserved: nothing was changed.
  */
 int vmemcache_commit(VMEMcache *cache, struct vmemcache_item *item,
 	size_t value_size, uint64_t *version);

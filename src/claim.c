@@ -487,7 +487,7 @@ claim_over_quota(struct vmemcache *cache, struct vmc_claim *claim,
 {
 	struct vmc_policy *policy = era->policy;
 
-	while (vmc_era_stays(era) > most) {
+	while (vmc_era_unclaimed(era) > most) {
 		struct vmc_policy_node *node;
 		if (make_room(cache, claim))
 			return -ENOMEM;

@@ -16,6 +16,9 @@
  * A committed value always has a version: a reservation makes the cache keep
  * versions, as they may be wanted by the time of the commit (version.c).
  *
+ * The quota of a space counts a reservation from when it is made. A clear does
+ * not end it: the commit has it admitted once more, to what the space has now.
+ *
  * An abort always succeeds. A thread without memory for its per-thread state
  * ends the wait for the reservation, and puts it into a list under the policy's
  * lock, from which the next thread that reclaims frees it. A commit by such a
@@ -62,9 +65,11 @@ take(struct vmc_storing *s)
 		const struct vmc_entry *old =
 			vmc_index_find(s->key->space->index, s->key->hash,
 				vmc_entry_match, s->key);
-		uint64_t blocks = old ? vmc_entry_blocks(old) : 0;
 		vmc_epoch_exit(s->thread);
-		rc = vmc_store_take_room(s, old, blocks);
+		/* both may have to be there for long: see share.c */
+		if (s->key->mark != 0 && s->key->era->quota != UINT64_MAX)
+			old = NULL;
+		rc = vmc_store_take_room(s, old, 0);
 	}
 	if (rc == -EBADF)
 		return rc;
@@ -262,19 +267,49 @@ shorten(struct vmemcache *cache, struct vmc_entry *e, size_t value_size)
 	vmc_extent_free(cache->extent, &rest);
 }
 
-/* A commit of what is no reservation any more; on_remove may not return. */
+/* A commit of what is no reservation any more; callbacks may not return. */
 struct committing {
 	struct vmemcache *cache;
 	struct vmc_stripe *stripe;
 	struct vmc_reservation r;
+	struct vmc_entry *unseen; /* NULL, but while room is made for it */
 	int result;
 };
 
 static void
 end_of_commit(struct committing *c)
 {
-	if (!vmc_cache_is_foreign(c->cache))
-		end_flight(c->cache, c->stripe, &c->r, c->result);
+	if (vmc_cache_is_foreign(c->cache))
+		return;
+	if (c->unseen) {
+		vmc_cache_begin_change(c->cache, c->stripe);
+		free_entry(c->cache, c->unseen);
+		vmc_cache_end_change(c->stripe);
+		c->result = VMC_FLIGHT_GONE;
+	}
+	end_flight(c->cache, c->stripe, &c->r, c->result);
+}
+
+/* All but the index has room for the value. Negative errno: it is as it was. */
+static int
+prepare(struct committing *c, struct vmc_storing *s)
+{
+	struct vmemcache *cache = c->cache;
+	int rc = 0;
+
+	shorten(cache, s->e, s->value_size);
+	if (s->key->mark != 0 && vmc_era_of(cache, s->e) != s->key->era) {
+		c->unseen = s->e;
+		rc = vmc_store_admit(s);
+		c->unseen = NULL;
+	}
+	if (rc == 0 && !vmc_cache_is_stocked(cache))
+		rc = vmc_cache_stock(cache);
+	if (rc == 0)
+		rc = vmc_put_stock_order(cache, c->stripe);
+	if (rc == 0 && vmc_ring_is_full(&c->stripe->ring))
+		vmc_cache_feed(cache, &c->stripe->ring, true);
+	return rc;
 }
 
 int
@@ -300,32 +335,24 @@ vmc_cache_commit(struct vmemcache *space, struct vmemcache_item *item,
 	}
 	stripe->now = 0;
 	vmc_cleanup(end_of_commit) struct committing own = {
-		cache, stripe, *r, 0};
+		cache, stripe, *r, NULL, 0};
 	vmc_item_end(cache, item);
 	vmc_free(&cache->uncounted, r, sizeof(*r));
 	struct vmc_entry *e = own.r.entry;
 	vmc_cleanup(vmc_key_let_go) struct vmc_key key =
 		vmc_cache_key(space, e->key, vmc_entry_key_size(e));
 	vmc_key_hold(thread, &key);
-	if (key.mark != 0)
-		vmc_space_renew_entry(cache, e, key.era);
 	struct vmc_storing s = {
 		cache, thread, stripe, &key, NULL, value_size, &own.r.how, e};
 	uint64_t stored = vmc_entry_version(e);
 	vmc_cache_begin_change(cache, stripe);
 	count_end(cache, stripe, e);
-	int rc = vmc_cache_is_stocked(cache) ? 0 : vmc_cache_stock(cache);
 	vmc_cache_work_begins(stripe);
+	int rc = prepare(&own, &s);
 	if (rc == 0)
-		rc = vmc_put_stock_order(cache, stripe);
-	if (rc == 0) {
-		shorten(cache, e, value_size);
-		if (vmc_ring_is_full(&stripe->ring))
-			vmc_cache_feed(cache, &stripe->ring, true);
 		rc = vmc_store_place(&s);
-	} else {
+	else if (rc != -EBADF)
 		vmc_put_give_back(cache, stripe, e);
-	}
 	if (rc == -EBADF)
 		return rc;
 	vmc_cache_end_change(stripe);

@@ -10,8 +10,14 @@
  * pool: `held` grows by compare-and-swap, and only up to the quota. So the
  * quota holds at every moment, with any number of threads. If there is no room,
  * the era's own victims go first. A value that replaces another may exceed the
- * quota by the blocks of the old one until that goes; so may a value that was
- * reserved before a clear.
+ * quota by the blocks of the old one until that goes. A reservation may not, as
+ * it may stay for long: the old value is a victim like others. One that was
+ * made before a clear is admitted again by its commit.
+ *
+ * Victims are chosen until enough of what counts for the quota is claimed, puts
+ * under way and reservations included. So others that replace a value at that
+ * moment may make a put evict as much more. Rejected: to leave out puts under
+ * way, which may be those of the same thread, whose callback this put is.
  *
  * Reservation. Victims for room in the pool are chosen under the policy's lock,
  * and count as `claimed` from then on. Others take victims from an era only

@@ -244,11 +244,7 @@ vmc_space_renew_entry(
 	struct vmc_era *old = vmc_era_of(cache, e);
 	uint64_t blocks = vmc_entry_blocks(e);
 
-	if (old == era)
-		return;
 	vmc_fetch_add_relaxed(&era->refs, 1);
-	vmc_fetch_add_acq_rel(&era->admitted, blocks);
-	vmc_fetch_add_acq_rel(&era->held, blocks);
 	memcpy(e->key + vmc_entry_key_size(e), &era->id, sizeof(era->id));
 	vmc_era_give_back(old, blocks);
 	vmc_fetch_sub_acq_rel(&old->refs, 1);

@@ -220,8 +220,8 @@ enum vmemcache_reason vmc_space_went(struct vmemcache *cache,
 	const struct vmc_entry *e, enum vmemcache_reason reason);
 
 /*
- * An entry that nobody knows, with its blocks, is of that era now: it was made
- * for one that may have ended.
+ * An entry that nobody knows is of that era now, which has admitted its blocks:
+ * it was made for another one.
  */
 void vmc_space_renew_entry(
 	struct vmemcache *cache, struct vmc_entry *e, struct vmc_era *era);
@@ -322,6 +322,20 @@ vmc_era_stays(const struct vmc_era *era)
 	uint64_t gone = claimed + vmc_load_acquire(&era->admitted) - settled;
 
 	return held > gone ? held - gone : 0;
+}
+
+/*
+ * Blocks that nobody has claimed: of entries, of puts under way, and of
+ * reservations, which may stay for long. So much is left of the quota's as
+ * victims go. By the order of the loads it is never thought to be more.
+ */
+static inline uint64_t
+vmc_era_unclaimed(const struct vmc_era *era)
+{
+	uint64_t claimed = vmc_load_acquire(&era->claimed);
+	uint64_t held = vmc_load_acquire(&era->held);
+
+	return held > claimed ? held - claimed : 0;
 }
 
 /* Blocks are the era's, if it holds no more than `most` then. */

@@ -331,6 +331,33 @@ vmc_store_take_room(
 		s->cache, s->thread, s->stripe, s->value_size, &s->e);
 }
 
+int
+vmc_store_admit(struct vmc_storing *s)
+{
+	struct vmemcache *cache = s->cache;
+	struct vmc_stripe *stripe = s->stripe;
+
+	vmc_stripe_in_callbacks(stripe, s->thread);
+	vmc_cleanup(end_sparing) struct sparing sparing = {
+		stripe, stripe->spared, stripe->spared_blocks};
+	vmc_epoch_enter(s->thread);
+	const struct vmc_entry *old = vmc_index_find(
+		s->key->space->index, s->key->hash, vmc_entry_match, s->key);
+	int rc = judge(s->how, old, &stripe->now);
+	if (old && vmc_entry_is_over(old, &stripe->now))
+		old = NULL;
+	uint64_t credit = old ? vmc_entry_blocks(old) : 0;
+	vmc_epoch_exit(s->thread);
+	stripe->spared = old;
+	stripe->spared_blocks = credit;
+	if (rc == 0)
+		rc = vmc_share_admit(cache, stripe, s->key->era,
+			vmc_entry_blocks(s->e), credit);
+	if (rc == 0)
+		vmc_space_renew_entry(cache, s->e, s->key->era);
+	return rc;
+}
+
 struct vmc_entry *
 vmc_store_make_entry(struct vmc_storing *s)
 {

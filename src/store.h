@@ -45,6 +45,13 @@ int vmc_store_take_room(
 	struct vmc_storing *s, const struct vmc_entry *old, uint64_t blocks);
 
 /*
+ * Where the entry, with its blocks, was made for an era of its space that has
+ * ended: that of the key admits it, evicting as vmc_store_over() does, and it
+ * is of that. If not, negative errno, and it is as it was.
+ */
+int vmc_store_admit(struct vmc_storing *s);
+
+/*
  * With its blocks: into the index, whatever is there, if the mode says so. In
  * any case the entry is not the caller's any more, and the work ends.
  */

@@ -9,6 +9,8 @@
  * zero bytes, and another key for its prefix. All that is good fits into the
  * pool at any time. So what was stored is there until a call says otherwise,
  * whatever waits to be reused; only where there is a quota it may go for that.
+ * Reservations stay open meanwhile, and are committed after any of that: no
+ * space ever has more than its quota, and what fits beside them is stored.
  */
 #include "fuzz.h"
 #include "items.h"
@@ -16,13 +18,22 @@
 #define BLOCK VMEMCACHE_MIN_EXTENT
 #define QUOTA_MOST 40u
 
-enum { PLACES = 5, KEYS = 40, LONGEST = 3, LARGEST = 8 * BLOCK };
+enum { PLACES = 5, KEYS = 40, LONGEST = 3, LARGEST = 8 * BLOCK, OPEN = 4 };
 
 struct place {
 	VMEMcache *handle;      /* of the first: the cache */
 	uint64_t quota;         /* blocks; 0: none */
 	uint64_t version[KEYS]; /* 0: not there */
 	size_t size[KEYS];
+};
+
+struct reservation {
+	struct place *place; /* NULL: it is none */
+	unsigned key;
+	size_t size;
+	uint64_t version;
+	bool is_old; /* the place was cleared since */
+	struct vmemcache_item item;
 };
 
 struct key {
@@ -32,6 +43,7 @@ struct key {
 
 static struct fuzz_input input;
 static struct place places[PLACES];
+static struct reservation reservations[OPEN];
 static struct key keys[KEYS]; /* in order */
 static uint64_t versions;
 static enum vmemcache_repl_p policy;
@@ -85,12 +97,43 @@ blocks_for(size_t size)
 	return size == 0 ? 1 : (size + BLOCK - 1) / BLOCK;
 }
 
+/* Blocks of reservations that count for the quota. */
+static uint64_t
+reserved_in(const struct place *p)
+{
+	uint64_t blocks = 0;
+
+	for (unsigned i = 0; i < OPEN; i++)
+		if (reservations[i].place == p && !reservations[i].is_old)
+			blocks += blocks_for(reservations[i].size);
+	return blocks;
+}
+
+static bool
+fits_in(const struct place *p, size_t size)
+{
+	return p->quota == 0 || blocks_for(size) + reserved_in(p) <= p->quota;
+}
+
+/* Of a call that stores that much: only for the quota it may fail. */
+static bool
+is_stored(const struct place *p, size_t size, int err)
+{
+	if (!fits_in(p, size) ||
+		(p->quota > 0 && policy == VMEMCACHE_REPLACEMENT_NONE &&
+			err == ENOSPC)) {
+		fuzz_expect(err == ENOSPC);
+		return false;
+	}
+	fuzz_expect(err == 0);
+	return true;
+}
+
 static void
 put(struct place *p)
 {
 	unsigned key = (unsigned)fuzz_below(&input, KEYS);
 	size_t size = fuzz_below(&input, LARGEST + 1);
-	bool fits = p->quota == 0 || blocks_for(size) <= p->quota;
 	char *value = malloc(size + 1);
 
 	value_fill(value, size, 0, number_of(p, key), ++versions);
@@ -104,14 +147,60 @@ put(struct place *p)
 	}
 	fuzz_expect(p->version[key] == 0 || p->quota > 0);
 	p->version[key] = 0;
-	if (!fits || (p->quota > 0 && policy == VMEMCACHE_REPLACEMENT_NONE &&
-			     err == ENOSPC)) {
-		fuzz_expect(err == ENOSPC);
+	if (!is_stored(p, size, err))
 		return;
-	}
-	fuzz_expect(err == 0);
 	p->version[key] = versions;
 	p->size[key] = size;
+}
+
+static void
+commit(struct reservation *r)
+{
+	struct place *p = r->place;
+	int rc = vmemcache_commit(p->handle, &r->item, r->size, NULL);
+	int err = rc ? errno : 0;
+
+	r->place = NULL;
+	if (!r->is_old)
+		fuzz_expect(err == 0);
+	else if (!is_stored(p, r->size, err))
+		return;
+	p->version[r->key] = r->version;
+	p->size[r->key] = r->size;
+}
+
+static void
+abort_all(const struct place *p)
+{
+	for (unsigned i = 0; i < OPEN; i++)
+		if (reservations[i].place == p) {
+			vmemcache_abort(p->handle, &reservations[i].item);
+			reservations[i].place = NULL;
+		}
+}
+
+/* If there is none, make it; else it ends. */
+static void
+reserve(struct place *p)
+{
+	struct reservation *r = &fuzz_choose(&input, reservations);
+
+	if (r->place && fuzz_byte(&input) % 4 == 0)
+		abort_all(r->place);
+	if (r->place) {
+		commit(r);
+		return;
+	}
+	r->key = (unsigned)fuzz_below(&input, KEYS);
+	r->size = fuzz_below(&input, LARGEST + 1);
+	r->version = ++versions;
+	r->is_old = false;
+	int rc = vmemcache_reserve(p->handle, keys[r->key].bytes,
+		keys[r->key].size, r->size, NULL, &r->item);
+	if (!is_stored(p, r->size, rc ? errno : 0))
+		return;
+	r->place = p;
+	items_fill(&r->item, number_of(p, r->key), r->version);
 }
 
 /* It is as it should be, or has gone for the quota. */
@@ -154,6 +243,8 @@ static void
 forget(struct place *p)
 {
 	memset(p->version, 0, sizeof(p->version));
+	for (unsigned i = 0; i < OPEN; i++)
+		reservations[i].is_old |= reservations[i].place == p;
 }
 
 static void
@@ -248,6 +339,7 @@ renew(struct place *p)
 
 	if (p == places)
 		return;
+	abort_all(p);
 	vmemcache_delete(p->handle);
 	p->quota =
 		fuzz_byte(&input) % 2 ? 1 + fuzz_below(&input, QUOTA_MOST) : 0;
@@ -263,7 +355,13 @@ resize(struct place *p)
 	size_t size = VMEMCACHE_MIN_POOL + fuzz_below(&input, 49) * 65536;
 
 	(void)p;
-	fuzz_expect(vmemcache_resize(places[0].handle, size) == 0);
+	if (vmemcache_resize(places[0].handle, size) == 0)
+		return;
+	fuzz_expect(errno == EBUSY);
+	for (unsigned i = 0; i < OPEN; i++)
+		if (reservations[i].place)
+			return;
+	fuzz_expect(false); /* nothing is in its way */
 }
 
 /* Everything that should be there is, and is what is counted. */
@@ -279,19 +377,24 @@ check(struct place *p)
 		items++;
 		blocks += blocks_for(p->size[key]);
 	}
+	blocks += reserved_in(p);
 	fuzz_expect(p->quota == 0 || blocks <= p->quota);
 	for (unsigned i = 0; i < PLACES; i++)
 		for (unsigned key = 0; key < KEYS && i > 0; key++)
 			all += look(&places[i], key);
 	fuzz_expect(vmemcache_statistics(p->handle, &s) == 0);
 	fuzz_expect(p == places ? s.items >= items + all : s.items == items);
+	fuzz_expect(p == places || s.block_bytes == blocks * BLOCK);
 	fuzz_expect(vmc_cache_check(places[0].handle) == 0);
 }
 
 static void
 step(void)
 {
-	static void (*const calls[])(struct place *) = {[0 ... 15] = put,
+	static void (*const calls[])(struct place *) = {[0 ... 12] = put,
+		reserve,
+		reserve,
+		reserve,
 		evict,
 		evict,
 		remove_prefix,
@@ -324,6 +427,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_expect(vmemcache_set_ordered(cache, fuzz_byte(&input) % 2) == 0);
 	fuzz_expect(vmemcache_add(cache, FIXTURE_DIR) == 0);
 	memset(places, 0, sizeof(places));
+	memset(reservations, 0, sizeof(reservations));
 	places[0].handle = cache;
 	for (unsigned i = 1; i < PLACES; i++)
 		renew(&places[i]);
@@ -332,6 +436,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < PLACES; i++)
 		check(&places[i]);
 	for (unsigned i = PLACES; i-- > 0;) {
+		abort_all(&places[i]);
 		clear(&places[i]);
 		if (i > 0)
 			vmemcache_delete(places[i].handle);

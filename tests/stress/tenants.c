@@ -11,6 +11,9 @@
  * for it, less one value. Values of a space have one size, so a value that is
  * replaced leaves the space with as much as it had.
  *
+ * In one in four, with a quota, each thread also has a reservation open now and
+ * then, over which it clears the space or not.
+ *
  * Other spaces' items stay their own: a get returns what was stored there.
  *
  * And a space of very many items is cleared beside one of ten.
@@ -40,7 +43,7 @@ struct scene {
 	double share[SPACES]; /* of calls, of this and all before it */
 	uint64_t seed, operations;
 	_Atomic unsigned next;
-	_Atomic uint64_t hits, looks;
+	_Atomic uint64_t hits, looks, commits;
 	_Atomic bool over;
 };
 
@@ -122,20 +125,68 @@ get(struct scene *s, unsigned number, uint64_t key)
 	return n >= 0;
 }
 
+/* Not where something is reserved: an abort leaves less there. */
+static bool
+may_reserve(unsigned number)
+{
+	return quota_of(number) > 0 && reserved_of(number) == 0;
+}
+
+struct held {
+	struct vmemcache_item item;
+	unsigned number;
+	bool is_open;
+};
+
+/* Begin one, or end the one that is held. */
+static void
+reserve(struct scene *s, struct held *h, unsigned number, uint64_t key,
+	uint64_t version)
+{
+	int rc;
+
+	if (h->is_open && version % 8 == 0)
+		testing_expect(vmemcache_clear(s->space[h->number]) == 0);
+	if (h->is_open && version % 4 == 1) {
+		vmemcache_abort(s->space[h->number], &h->item);
+	} else if (h->is_open) {
+		rc = vmemcache_commit(s->space[h->number], &h->item,
+			size_of(h->number), NULL);
+		testing_expect(rc == 0 || errno == ENOSPC);
+		vmc_fetch_add_relaxed(&s->commits, rc == 0);
+	} else if (may_reserve(number)) {
+		rc = vmemcache_reserve(s->space[number], &key, sizeof(key),
+			size_of(number), NULL, &h->item);
+		testing_expect(rc == 0 || errno == ENOSPC);
+		if (rc)
+			return;
+		items_fill(&h->item, value_key(number, key), version);
+		h->number = number;
+		h->is_open = true;
+		return;
+	}
+	h->is_open = false;
+}
+
 static void *
 play(void *arg)
 {
 	struct scene *s = arg;
 	uint64_t random = s->seed + vmc_fetch_add_relaxed(&s->next, 1);
+	struct held held = {.is_open = false};
 
 	for (uint64_t i = 1; i <= s->operations; i++) {
 		unsigned number = choose(s, &random);
 		uint64_t key = testing_below(&random, KEYS);
-		if (testing_below(&random, 2) == 0)
+		if (testing_below(&random, 8) == 0)
+			reserve(s, &held, number, key, testing_random(&random));
+		else if (testing_below(&random, 2) == 0)
 			store(s, number, key, i);
 		else if (get(s, number, key))
 			vmc_fetch_add_relaxed(&s->hits, 1);
 	}
+	if (held.is_open)
+		vmemcache_abort(s->space[held.number], &held.item);
 	return NULL;
 }
 
@@ -207,8 +258,8 @@ run(enum vmemcache_repl_p policy)
 	assert_int_equal(testing_failures, 0);
 	struct vmemcache_statistics stat = {.struct_size = sizeof(stat)};
 	assert_int_equal(vmemcache_statistics(s.cache, &stat), 0);
-	printf("%ju looks, %ju hits, %ju evictions\n", (uintmax_t)s.looks,
-		(uintmax_t)s.hits,
+	printf("%ju looks, %ju hits, %ju commits, %ju evictions\n",
+		(uintmax_t)s.looks, (uintmax_t)s.hits, (uintmax_t)s.commits,
 		(uintmax_t)stat.removals[VMEMCACHE_REASON_CAPACITY]);
 	assert_true(stat.removals[VMEMCACHE_REASON_CAPACITY] > 0 ||
 		    s.operations < 10000);
