@@ -480,14 +480,30 @@ vmc_claim_victims(struct vmemcache *cache, struct vmc_stripe *stripe,
 	return rc;
 }
 
+/*
+ * What of the quota is to be had by victims: reservations are not, and may stay
+ * for long. Puts under way, and victims of others, are not waited for where
+ * nobody is at work. The order of the loads: a reservation that ends meanwhile
+ * is not counted twice.
+ */
+static bool
+is_over_quota(const struct vmc_era *era, const struct vmc_claim *claim,
+	bool waits, uint64_t most)
+{
+	if (!waits)
+		return vmc_load_acquire(&era->held) > most + claim->got;
+	uint64_t stays = vmc_era_stays(era);
+	return stays + vmc_load_acquire(&era->open) > most;
+}
+
 /* Under the policy's lock. */
 static int
 claim_over_quota(struct vmemcache *cache, struct vmc_claim *claim,
-	struct vmc_era *era, uint64_t most)
+	struct vmc_era *era, bool waits, uint64_t most)
 {
 	struct vmc_policy *policy = era->policy;
 
-	while (vmc_era_unclaimed(era) > most) {
+	while (is_over_quota(era, claim, waits, most)) {
 		struct vmc_policy_node *node;
 		if (make_room(cache, claim))
 			return -ENOMEM;
@@ -501,16 +517,16 @@ claim_over_quota(struct vmemcache *cache, struct vmc_claim *claim,
 
 int
 vmc_claim_for_quota(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_claim *claim, struct vmc_era *era, uint64_t most)
+	struct vmc_claim *claim, struct vmc_era *era, bool waits, uint64_t most)
 {
 	vmc_lock_acquire(&cache->policy_lock);
 	vmc_visit_policy(cache, stripe);
 	vmc_visit_recall_own(cache, stripe, era);
-	int rc = claim_over_quota(cache, claim, era, most);
+	int rc = claim_over_quota(cache, claim, era, waits, most);
 	if (rc == -ENOSPC) {
 		vmc_cache_drain_all(cache);
 		vmc_visit_recall_era(cache, era);
-		rc = claim_over_quota(cache, claim, era, most);
+		rc = claim_over_quota(cache, claim, era, waits, most);
 	}
 	if (rc)
 		give_back(cache, stripe, claim);

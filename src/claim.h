@@ -192,11 +192,13 @@ void vmc_claim_fetch_late(struct vmemcache *cache);
 int vmc_claim_victims(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_claim *claim, struct vmc_entry *first);
 /*
- * The same of the era, none perhaps: until it holds no more than that many
- * blocks that are not claimed.
+ * The same of the era, none perhaps: until no more blocks than that stay in it,
+ * when puts under way have ended if it waits for them; or are in it without
+ * these.
  */
 int vmc_claim_for_quota(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_claim *claim, struct vmc_era *era, uint64_t most);
+	struct vmc_claim *claim, struct vmc_era *era, bool waits,
+	uint64_t most);
 
 /*
  * Remove all that was claimed, callbacks included; *freed gets the blocks of

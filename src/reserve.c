@@ -87,11 +87,25 @@ end_flight(struct vmemcache *cache, struct vmc_stripe *stripe,
 		vmc_flight_end(cache, stripe, r->flight, result);
 }
 
+static void
+count_begin(struct vmemcache *cache, struct vmc_stripe *stripe,
+	const struct vmc_entry *e)
+{
+	if (__builtin_expect(vmc_entry_is_marked(e), 0))
+		vmc_fetch_add_acq_rel(
+			&vmc_era_of(cache, e)->open, vmc_entry_blocks(e));
+	vmc_count(stripe, VMC_COUNT_RESERVED, 1);
+	vmc_count(stripe, VMC_COUNT_RESERVED_BYTES, vmc_entry_value_size(e));
+}
+
 /* By a thread that may have no stripe (NULL). */
 static void
 count_end(struct vmemcache *cache, struct vmc_stripe *stripe,
 	const struct vmc_entry *e)
 {
+	if (__builtin_expect(vmc_entry_is_marked(e), 0))
+		vmc_fetch_sub_acq_rel(
+			&vmc_era_of(cache, e)->open, vmc_entry_blocks(e));
 	vmc_count_gone(&cache->stripes, stripe, VMC_COUNT_RESERVED_GONE, 1);
 	vmc_count_gone(&cache->stripes, stripe, VMC_COUNT_RESERVED_BYTES_GONE,
 		vmc_entry_value_size(e));
@@ -232,8 +246,7 @@ vmc_cache_reserve(struct vmemcache *space, const void *data, size_t key_size,
 		return rc;
 	reserving.r = NULL;
 	r->entry = s.e;
-	vmc_count(stripe, VMC_COUNT_RESERVED, 1);
-	vmc_count(stripe, VMC_COUNT_RESERVED_BYTES, value_size);
+	count_begin(cache, stripe, s.e);
 	vmc_item_show(cache, stripe, s.e, item);
 	if (item->iov_count < 0) {
 		give_up(cache, stripe, r);

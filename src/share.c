@@ -14,10 +14,10 @@
  * it may stay for long: the old value is a victim like others. One that was
  * made before a clear is admitted again by its commit.
  *
- * Victims are chosen until enough of what counts for the quota is claimed, puts
- * under way and reservations included. So others that replace a value at that
- * moment may make a put evict as much more. Rejected: to leave out puts under
- * way, which may be those of the same thread, whose callback this put is.
+ * Victims are chosen until what stays is little enough: entries, and
+ * reservations. Puts under way are waited for, as what they replace goes with
+ * them. If nobody is at work they are the thread's own, whose callback this put
+ * is, or in callbacks of others: then they count as well, and so do victims.
  *
  * Reservation. Victims for room in the pool are chosen under the policy's lock,
  * and count as `claimed` from then on. Others take victims from an era only
@@ -185,13 +185,13 @@ fail_quota(void)
 /* Some of the era's own victims go. -ENOENT: nothing had to. */
 static int
 evict_own(struct vmemcache *cache, struct vmc_stripe *stripe,
-	struct vmc_era *era, uint64_t most)
+	struct vmc_era *era, bool waits, uint64_t most)
 {
 	struct vmc_claim claim;
 	vmc_runs freed = VMC_RUNS_NONE;
 
 	vmc_claim_begin(&claim, 0, 0, stripe->spared);
-	int rc = vmc_claim_for_quota(cache, stripe, &claim, era, most);
+	int rc = vmc_claim_for_quota(cache, stripe, &claim, era, waits, most);
 	if (rc == 0 && claim.end == 0)
 		return -ENOENT; /* it is in the hands of others */
 	if (rc == 0)
@@ -207,6 +207,7 @@ make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 	struct vmc_era *era, uint64_t blocks, uint64_t most)
 {
 	struct vmc_patience patience = {0};
+	bool waits = true;
 	int rc = 0;
 
 	while (rc == 0 && !vmc_era_admits(era, blocks, most)) {
@@ -215,11 +216,14 @@ make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 		if (vmc_load_relaxed(&cache->expiry) &&
 			(rc = vmc_expiry_reclaim(cache, stripe)) != -ENOENT)
 			continue;
-		rc = evict_own(cache, stripe, era, most - blocks);
+		rc = evict_own(cache, stripe, era, waits, most - blocks);
 		if (rc != -ENOENT && rc != -ENOSPC)
 			continue;
+		bool more = rc == -ENOENT && waits;
 		if (vmc_cache_wait(cache, stripe, &patience))
 			rc = 0;
+		else if (more)
+			waits = false, rc = 0;
 		else
 			rc = vmc_era_admits(era, blocks, most) ? 1
 							       : fail_quota();

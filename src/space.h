@@ -33,6 +33,7 @@ struct vmc_era {
 	_Atomic uint64_t claimed; /* of these, those of victims */
 	/* blocks of all puts so far; and of those that are not under way now */
 	_Atomic uint64_t admitted, settled;
+	_Atomic uint64_t open; /* of the former, those of reservations */
 	_Atomic uint64_t value_bytes, pieces;
 	/* under the policy's lock: */
 	struct vmc_era *next, *prev; /* of those with nodes; or of the ended */
@@ -322,20 +323,6 @@ vmc_era_stays(const struct vmc_era *era)
 	uint64_t gone = claimed + vmc_load_acquire(&era->admitted) - settled;
 
 	return held > gone ? held - gone : 0;
-}
-
-/*
- * Blocks that nobody has claimed: of entries, of puts under way, and of
- * reservations, which may stay for long. So much is left of the quota's as
- * victims go. By the order of the loads it is never thought to be more.
- */
-static inline uint64_t
-vmc_era_unclaimed(const struct vmc_era *era)
-{
-	uint64_t claimed = vmc_load_acquire(&era->claimed);
-	uint64_t held = vmc_load_acquire(&era->held);
-
-	return held > claimed ? held - claimed : 0;
 }
 
 /* Blocks are the era's, if it holds no more than `most` then. */
