@@ -337,9 +337,6 @@ vmc_store_admit(struct vmc_storing *s)
 	struct vmemcache *cache = s->cache;
 	struct vmc_stripe *stripe = s->stripe;
 
-	vmc_stripe_in_callbacks(stripe, s->thread);
-	vmc_cleanup(end_sparing) struct sparing sparing = {
-		stripe, stripe->spared, stripe->spared_blocks};
 	vmc_epoch_enter(s->thread);
 	const struct vmc_entry *old = vmc_index_find(
 		s->key->space->index, s->key->hash, vmc_entry_match, s->key);
@@ -348,8 +345,8 @@ vmc_store_admit(struct vmc_storing *s)
 		old = NULL;
 	uint64_t credit = old ? vmc_entry_blocks(old) : 0;
 	vmc_epoch_exit(s->thread);
-	stripe->spared = old;
-	stripe->spared_blocks = credit;
+	vmc_cleanup(vmc_sparing_end) struct vmc_sparing sparing =
+		vmc_spare(s->thread, stripe, old, credit);
 	if (rc == 0)
 		rc = vmc_share_admit(cache, stripe, s->key->era,
 			vmc_entry_blocks(s->e), credit);
