@@ -684,9 +684,8 @@ int vmemcache_reserve(VMEMcache *cache, const void *key, size_t key_size,
 /*
  * Stores the first value_size bytes of the reservation as the value, in one
  * step, as vmemcache_store() does with the mode of the reservation. If version
- * is not NULL, *version becomes that of the value. It ends the reservation.
- *
- * If its space was cleared since, the commit evicts there for the quota.
+ * is not NULL, *version becomes that of the value. It ends the reservation. If
+ * the space was cleared since, the commit evicts there for the quota.
  *
  * EEXIST, ENOENT, ESTALE: as vmemcache_store(). ENOMEM, ENOSPC: no room in the
  * index, for what is kept per thread, or after such a clear in the quota. In
