@@ -92,7 +92,7 @@ make_how(struct vmcd_session *s)
 
 /*
  * ms with C and I: the client's number is older than the item's, so what it
- * brings is stored, but marked as stale.
+ * brings is stored, but marked as stale, and lasts as long as the item would.
  */
 static bool
 store_as_stale(struct vmcd_session *s, int rc)
@@ -106,6 +106,8 @@ store_as_stale(struct vmcd_session *s, int rc)
 		return false;
 	vmemcache_unpin(s->server->spaces.cache, &item);
 	s->how.version = seen.version;
+	s->how.keep_ttl = true;
+	s->how.ttl_ms = 0;
 	s->how.marks |= VMCD_STALE | (seen.marks & VMCD_WON);
 	return r->number && r->number < seen.version;
 }

@@ -148,6 +148,7 @@ SCRIPTS = {
     # reply to the get has not been sent yet.
     "stale": b"set z 0 0 3\r\n100\r\nmd z I\r\nma z v\r\nmg z v\r\nmg z v\r\n"
              b"md z I\r\nget z\r\ngets z\r\nmg z v\r\nms z 1\r\na\r\nmd z I T100\r\nmg z t s k\r\n"
+             b"ms y 1 T100\r\na\r\nms y 1 I C1 T0\r\nb\r\nmg y v t\r\n"
              b"append z 0 0 1\r\nb\r\nmg z v\r\n",
     "hits": b"set h 0 0 1\r\na\r\nmg h h u\r\nmg h h\r\nmg h h\r\n"
             b"set h 0 0 1\r\na\r\nget h\r\nmg h h\r\nappend h 0 0 1\r\nb\r\n"
