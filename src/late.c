@@ -13,7 +13,7 @@
  *   its hash          is that for which its bag was fetched ahead
  *   the stock         of rows is as it was, most likely
  *
- * Whatever is otherwise takes the way of all others. What the next
+ * If any of these is not so, the put takes the common way. What the next
  * eviction will need is fetched: its victim is a guess of the policy's, on
  * which nothing else depends. Ghosts are a cache miss each for what is evicted
  * next and for what is put now, which the policy sees at the next eviction:

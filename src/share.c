@@ -220,10 +220,11 @@ make_room(struct vmemcache *cache, struct vmc_stripe *stripe,
 		if (rc != -ENOENT && rc != -ENOSPC)
 			continue;
 		bool more = rc == -ENOENT && waits;
+		rc = 0;
 		if (vmc_cache_wait(cache, stripe, &patience))
-			rc = 0;
-		else if (more)
-			waits = false, rc = 0;
+			continue;
+		if (more)
+			waits = false;
 		else
 			rc = vmc_era_admits(era, blocks, most) ? 1
 							       : fail_quota();
